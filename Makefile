@@ -1,0 +1,43 @@
+# Each target sets up .venv by itself and re-uses it. PYTHON may name another interpreter (3.11 to 3.13).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(shell cksum < pyproject.toml | cut -d' ' -f1)
+
+.PHONY: demo test lab lint bench clean help
+
+help:
+	@echo "make demo   simulate, train and evaluate headlessly; the report is data/runs/demo/report.html"
+	@echo "make test   run the tests"
+	@echo "make lab    open JupyterLab on the notebooks"
+	@echo "make lint   ruff, mypy and the docstring rules"
+	@echo "make bench  run the benchmarks of tests/benchmarks and print their figures"
+	@echo "make clean  remove .venv, caches and everything computed"
+
+$(READY):
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; name another one: make PYTHON=python3.12" % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@rm -f $(VENV)/.ready-* && touch $@
+
+demo: $(READY)
+	$(BIN)/labkit run notebooks/demo.toml --run data/runs/demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/numpydoc lint $$(git ls-files 'labkit/*.py')
+
+bench: $(READY)
+	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis data/samples data/runs data/cache
+	find labkit tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,232 @@
+"""Predictions: a tidy table of class probabilities, one row an object and run.
+
+Every metric, figure, comparison and inspector starts from this table, whether the probabilities
+come from a network, a forest, volunteers' votes or a published column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from labkit.errors import InputError
+from labkit.folders import atomic_file
+from labkit.tables import read_table, write_table
+
+__all__ = ["Predictions", "Run"]
+
+
+class Run(NamedTuple):
+    """What one set of predictions came from."""
+
+    experiment: str
+    seed: int
+    fold: int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Class probabilities of objects.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Columns ``object_id``, ``experiment``, ``seed``, ``fold`` (-1: no folds), ``split``, ``true``
+        (class name, empty where unknown) and ``p_<class>`` for each class.
+    classes : tuple of str
+        Classes in the order of the probabilities.
+    positive : str or None
+        The class that counts as a detection.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a true class unknown, probabilities leave 0..1 or do not sum to
+        one, or an object comes twice in a run.
+    """
+
+    table: Table
+    classes: tuple[str, ...]
+    positive: str | None = None
+
+    def __post_init__(self) -> None:
+        needed = ["object_id", "experiment", "seed", "fold", "split", "true", *self._columns]
+        if missing := [name for name in needed if name not in self.table.colnames]:
+            raise InputError(f"predictions must have the columns {needed}; {missing} missing")
+        if self.positive is not None and self.positive not in self.classes:
+            raise InputError(f"positive must be one of {self.classes}, got {self.positive!r}")
+        if unknown := sorted(set(np.unique(self.table["true"]).tolist()) - {"", *self.classes}):
+            raise InputError(f"true must hold the classes {self.classes} or be empty, got {unknown}")
+        p = self.probabilities
+        if len(p) and not (np.all(p >= 0) and np.all(p <= 1) and np.allclose(p.sum(1), 1, atol=1e-3)):
+            raise InputError("probabilities must lie in 0..1 and sum to one for each object")
+
+    @property
+    def _columns(self) -> list[str]:
+        return [f"p_{name}" for name in self.classes]
+
+    @classmethod
+    def from_arrays(
+        cls,
+        object_id: Sequence[str] | np.ndarray,
+        probabilities: np.ndarray,
+        *,
+        classes: Sequence[str],
+        true: Sequence[str] | np.ndarray,
+        experiment: str,
+        seed: int = 0,
+        fold: int = -1,
+        split: str | Sequence[str] | np.ndarray = "",
+        positive: str | None = None,
+    ) -> Predictions:
+        """Predictions of one run.
+
+        Parameters
+        ----------
+        object_id : array of str, shape (n,)
+            Objects.
+        probabilities : ndarray, shape (n, k)
+            Probability of each class.
+        classes : sequence of str
+            The k classes.
+        true : array of str, shape (n,)
+            True class, empty where unknown.
+        experiment : str
+            Name of the experiment.
+        seed, fold : int
+            Of the run.
+        split : str or array of str
+            Part of the Sample each object belongs to.
+        positive : str, optional
+            The class that counts as a detection.
+
+        Raises
+        ------
+        InputError
+            If lengths differ, an id repeats, or a rule of `Predictions` is broken.
+        """
+        ids = np.asarray(object_id, dtype=str)
+        probabilities = np.asarray(probabilities, dtype=np.float64)
+        if probabilities.shape != (len(ids), len(classes)):
+            raise InputError(
+                f"probabilities must have the shape ({len(ids)}, {len(classes)}), got {probabilities.shape}"
+            )
+        if len(np.unique(ids)) != len(ids):
+            raise InputError("object_id must be unique within a run")
+        table = Table(
+            {
+                "object_id": ids,
+                "experiment": np.full(len(ids), experiment, dtype=f"U{max(1, len(experiment))}"),
+                "seed": np.full(len(ids), seed, dtype=np.int64),
+                "fold": np.full(len(ids), fold, dtype=np.int64),
+                "split": np.broadcast_to(np.asarray(split, dtype=str), len(ids)).copy(),
+                "true": np.asarray(true, dtype=str),
+            }
+        )
+        for name, column in zip(classes, probabilities.T, strict=True):
+            table[f"p_{name}"] = column
+        return cls(table, tuple(classes), positive)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Probability of each class, shape (n, k)."""
+        return np.column_stack([np.asarray(self.table[name], dtype=np.float64) for name in self._columns])
+
+    @property
+    def true_codes(self) -> np.ndarray:
+        """Number of the true class, -1 where unknown, shape (n,)."""
+        codes = {name: i for i, name in enumerate(self.classes)} | {"": -1}
+        return np.array([codes[name] for name in self.table["true"]], dtype=np.int64)
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Most probable class of each object, shape (n,) (Kosiba et al. 2020, section 3)."""
+        return np.array(self.classes)[self.probabilities.argmax(1)]
+
+    @property
+    def score(self) -> np.ndarray:
+        """Probability of the positive class, shape (n,).
+
+        Raises
+        ------
+        InputError
+            If no class is the positive one.
+        """
+        if self.positive is None:
+            raise InputError(f"these predictions have no positive class; name one of {self.classes}")
+        return np.asarray(self.table[f"p_{self.positive}"], dtype=np.float64)
+
+    def select(
+        self,
+        mask: np.ndarray | None = None,
+        *,
+        split: str | None = None,
+        experiment: str | None = None,
+        seed: int | None = None,
+        fold: int | None = None,
+    ) -> Predictions:
+        """The rows that meet every condition given."""
+        keep = np.ones(len(self), dtype=bool) if mask is None else np.asarray(mask, dtype=bool).copy()
+        for name, value in {"split": split, "experiment": experiment, "seed": seed, "fold": fold}.items():
+            if value is not None:
+                keep &= np.asarray(self.table[name] == value)
+        return Predictions(self.table[keep], self.classes, self.positive)
+
+    def runs(self) -> Iterator[tuple[Run, Predictions]]:
+        """Each run with its predictions, in the order of first appearance."""
+        keys = list(zip(self.table["experiment"], self.table["seed"], self.table["fold"], strict=True))
+        for key in dict.fromkeys(keys):
+            run = Run(str(key[0]), int(key[1]), int(key[2]))
+            yield run, self.select(experiment=run.experiment, seed=run.seed, fold=run.fold)
+
+    @staticmethod
+    def concatenate(parts: Iterable[Predictions]) -> Predictions:
+        """All rows of several predictions with the same classes.
+
+        Raises
+        ------
+        InputError
+            If there are none, or their classes differ.
+        """
+        parts = list(parts)
+        if not parts or any((p.classes, p.positive) != (parts[0].classes, parts[0].positive) for p in parts):
+            raise InputError(
+                f"predictions must have the same classes to be joined, got {[p.classes for p in parts]}"
+            )
+        table = vstack([part.table for part in parts], metadata_conflicts="silent")
+        return Predictions(table, parts[0].classes, parts[0].positive)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table as Parquet; the file appears whole or not at all."""
+        table = Table(self.table, copy=False)
+        table.meta = {"classes": list(self.classes), "positive": self.positive}
+        with atomic_file(path) as partial:
+            write_table(table, partial)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Predictions:
+        """Read predictions from Parquet.
+
+        Raises
+        ------
+        MissingDataError
+            If the file is not there.
+        InputError
+            If it does not hold predictions.
+        """
+        table = read_table(path)
+        if "classes" not in table.meta:
+            raise InputError(f"{str(path)!r} must be a file of predictions, but names no classes")
+        return cls(Table(table), tuple(table.meta["classes"]), table.meta["positive"])
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()

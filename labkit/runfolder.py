@@ -1,0 +1,127 @@
+"""The run folder: one place for what a run reads, makes and was made with.
+
+Layout of ``data/runs/<name>/``::
+
+    manifest.json        versions, seed and hashes of the inputs
+    experiments/         one JSON file an experiment
+    checkpoints/         trained networks, a folder a run
+    predictions.parquet  the predictions table
+    notebooks/           executed notebooks
+    figures/             figures and small tables
+    report.html          the report page
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import InputError
+from labkit.folders import atomic_file
+
+__all__ = ["RunFolder", "versions"]
+
+_RECORDED = ("labkit", "numpy", "torch", "pytorch-lightning", "timm", "astropy", "scikit-learn", "bokeh")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that shape a result."""
+    found = {"python": platform.python_version()}
+    for name in _RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class RunFolder:
+    """A folder of one run; its parts are made when first asked for.
+
+    Parameters
+    ----------
+    path : path
+        The folder; made if it is not there.
+
+    Raises
+    ------
+    InputError
+        If `path` is a file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"path must be a folder, got the file {str(self.path)!r}")
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"<RunFolder {self.path}>"
+
+    def _part(self, name: str) -> Path:
+        part = self.path / name
+        part.mkdir(exist_ok=True)
+        return part
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.path.name
+
+    @property
+    def experiments(self) -> Path:
+        """Folder of the experiments' JSON files."""
+        return self._part("experiments")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the trained networks."""
+        return self._part("checkpoints")
+
+    @property
+    def notebooks(self) -> Path:
+        """Folder of the executed notebooks."""
+        return self._part("notebooks")
+
+    @property
+    def figures(self) -> Path:
+        """Folder of figures and small tables."""
+        return self._part("figures")
+
+    @property
+    def predictions(self) -> Path:
+        """File of the predictions table."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def report(self) -> Path:
+        """File of the report page."""
+        return self.path / "report.html"
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What is recorded of how the run was made; empty at first."""
+        file = self.path / "manifest.json"
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+    def record(self, **facts: Any) -> dict[str, Any]:
+        """Add facts (JSON-able) to the manifest, with the versions and the time of the change.
+
+        Returns
+        -------
+        dict
+            The manifest as it is now.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        manifest = self.manifest
+        manifest = {"created": now} | manifest | {"changed": now, "versions": versions()} | facts
+        with atomic_file(self.path / "manifest.json") as partial:
+            partial.write_text(json.dumps(manifest, indent=1))
+        return manifest

@@ -1,0 +1,258 @@
+"""The Sample: images of sky objects, their catalogue, and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import zarr
+from astropy.table import Table
+
+from labkit.errors import InputError
+from labkit.sample.rules import (
+    ContentDigest,
+    check_bands,
+    check_catalogue,
+    check_images,
+    check_pixel_scale,
+)
+from labkit.sample.store import SampleWriter, open_images, read_header
+from labkit.tables import read_table
+
+__all__ = ["Sample"]
+
+
+class Sample:
+    """Images of sky objects with a catalogue of one row each.
+
+    Parameters
+    ----------
+    images : array, shape (object, band, y, x)
+        Pixels; a numpy array or a Zarr array, which is read only when needed.
+    catalogue : `~astropy.table.QTable`
+        One row an object, in the order of `images`. Needed: ``object_id`` (unique), ``ra`` and
+        ``dec`` (angles), ``label`` (empty where unknown). ``split`` names the train, validation
+        and test objects where the survey fixes them.
+    bands : sequence of str
+        Name of each band.
+    pixel_scale : `~astropy.units.Quantity`
+        Side of the square pixels, an angle.
+    provenance : dict, optional
+        Where the Sample came from, as JSON. ``provenance["normalisation"]`` says how pixels became
+        grey levels; it is absent for raw images.
+
+    Raises
+    ------
+    InputError
+        If shapes, columns, bands or pixel scale break these rules.
+    """
+
+    def __init__(
+        self,
+        images: Any,
+        catalogue: Table,
+        *,
+        bands: Sequence[str],
+        pixel_scale: u.Quantity,
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        self.bands = check_bands(bands)
+        self.pixel_scale = check_pixel_scale(pixel_scale)
+        self.catalogue = check_catalogue(catalogue)
+        self.provenance = dict(provenance or {})
+        self._source = check_images(images, objects=len(self.catalogue), bands=self.bands)
+        self._rows: np.ndarray | None = None
+        self._columns: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.catalogue)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape (object, band, y, x), known without reading pixels."""
+        return (len(self), len(self.bands), *self._source.shape[2:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the pixels."""
+        return np.dtype(self._source.dtype)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Label of each object, shape (object,)."""
+        return np.asarray(self.catalogue["label"], dtype=str)
+
+    @property
+    def object_ids(self) -> np.ndarray:
+        """Id of each object, shape (object,)."""
+        return np.asarray(self.catalogue["object_id"], dtype=str)
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        """All pixels, shape (object, band, y, x); read on first use."""
+        return self._read(slice(0, len(self)))
+
+    def band(self, name: str) -> np.ndarray:
+        """Pixels of one band, shape (object, y, x).
+
+        Raises
+        ------
+        InputError
+            If the Sample lacks the band.
+        """
+        return self.select(bands=(name,))._read(slice(0, len(self)))[:, 0]
+
+    def batches(self, size: int = 256) -> Iterator[tuple[slice, np.ndarray]]:
+        """Slices of rows with their pixels, at most `size` objects in memory at a time."""
+        if size < 1:
+            raise InputError(f"size must be at least 1, got {size}")
+        for start in range(0, len(self), size):
+            rows = slice(start, min(start + size, len(self)))
+            yield rows, self._read(rows)
+
+    def _read(self, rows: slice) -> np.ndarray:
+        if "images" in self.__dict__:
+            return self.__dict__["images"][rows]
+        index = rows if self._rows is None else self._rows[rows]
+        if isinstance(self._source, zarr.Array):
+            orthogonal = not isinstance(index, slice)
+            pixels = np.asarray(self._source.oindex[index] if orthogonal else self._source[index])
+        else:
+            pixels = self._source[index]
+        return pixels if self._columns is None else pixels[:, self._columns]
+
+    def select(
+        self, rows: slice | np.ndarray | Sequence[Any] | None = None, *, bands: Sequence[str] | None = None
+    ) -> Sample:
+        """A Sample of some objects, some bands, or both; pixels stay unread until used.
+
+        Parameters
+        ----------
+        rows : slice, bool mask, int indices or object ids, optional
+            Objects to keep, in the order given.
+        bands : sequence of str, optional
+            Bands to keep, in the order given.
+
+        Raises
+        ------
+        InputError
+            If an id, an index or a band is not there.
+        """
+        index = np.arange(len(self)) if rows is None else self._row_index(rows)
+        names = self.bands if bands is None else check_bands(bands)
+        if missing := [name for name in names if name not in self.bands]:
+            raise InputError(f"bands must be among {self.bands}, got {missing}")
+        chosen = Sample.__new__(Sample)
+        chosen.bands, chosen.pixel_scale, chosen.provenance = names, self.pixel_scale, dict(self.provenance)
+        chosen.catalogue = self.catalogue if rows is None else self.catalogue[index]
+        chosen._source, chosen._rows = self._source, index if self._rows is None else self._rows[index]
+        columns = np.arange(self._source.shape[1]) if self._columns is None else self._columns
+        chosen._columns = columns[[self.bands.index(name) for name in names]]
+        return chosen
+
+    def _row_index(self, rows: Any) -> np.ndarray:
+        if isinstance(rows, slice):
+            return np.arange(len(self))[rows]
+        rows = np.atleast_1d(np.asarray(rows))
+        if rows.dtype.kind in "SUO":
+            position = {name: i for i, name in enumerate(self.object_ids)}
+            if unknown := [str(name) for name in rows if str(name) not in position]:
+                raise InputError(f"rows must name objects of the Sample; unknown ids: {unknown[:5]}")
+            return np.array([position[str(name)] for name in rows], dtype=np.int64)
+        if rows.dtype == bool and rows.shape != (len(self),):
+            raise InputError(
+                f"a mask must have one value an object ({len(self)}), got the shape {rows.shape}"
+            )
+        if rows.dtype == bool:
+            return np.flatnonzero(rows)
+        if rows.size and (rows.min() < -len(self) or rows.max() >= len(self)):
+            raise InputError(f"row indices must lie below {len(self)}, got {rows.min()} to {rows.max()}")
+        return np.arange(len(self))[rows.astype(np.int64)]
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the Sample to a folder, a batch of objects at a time.
+
+        Parameters
+        ----------
+        path : path
+            Folder to make.
+        overwrite : bool
+            Replace a folder that is there.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        InputError
+            If the folder is there already, or the disk is full; nothing half-written stays.
+        """
+        with SampleWriter(
+            path,
+            bands=self.bands,
+            pixel_scale=self.pixel_scale,
+            provenance=self.provenance,
+            overwrite=overwrite,
+        ) as writer:
+            for rows, images in self.batches():
+                writer.append(images, self.catalogue[rows])
+            if not len(self):
+                writer.append(np.empty(self.shape, self.dtype), self.catalogue)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Sample:
+        """Open a Sample from its folder; pixels are read when they are used.
+
+        Raises
+        ------
+        MissingDataError
+            If there is no Sample at `path`.
+        InputError
+            If the folder is damaged or of another format.
+        """
+        path = Path(path)
+        about, images = read_header(path), open_images(path)
+        sample = cls(
+            images,
+            read_table(path / "catalogue.parquet"),
+            bands=about["bands"],
+            pixel_scale=about["pixel_scale_arcsec"] * u.arcsec,
+            provenance=about["provenance"],
+        )
+        sample.__dict__["content_hash"] = about["content_hash"]
+        return sample
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Digest of pixels, catalogue ids, labels, bands and pixel scale; stored with a saved Sample."""
+        digest = ContentDigest(self.bands, self.pixel_scale)
+        for rows, images in self.batches():
+            digest.update(images, self.catalogue[rows])
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        n, _, ny, nx = self.shape
+        state = "normalised" if "normalisation" in self.provenance else "raw"
+        return (
+            f"<Sample: {n} objects, bands {', '.join(self.bands)}, {ny} x {nx} px of "
+            f'{self.pixel_scale.value:.3g}", {state} {self.dtype}>'
+        )
+
+    def _repr_html_(self) -> str:
+        labels, counts = np.unique(self.labels, return_counts=True)
+        rows = "".join(
+            f"<tr><td>{label or 'unknown'}</td><td style='text-align:right'>{count}</td></tr>"
+            for label, count in zip(labels, counts, strict=True)
+        )
+        source = self.provenance.get("source", "not recorded")
+        return (
+            f"<p><b>{repr(self)[1:-1]}</b><br>source: {source}</p>"
+            f"<table><thead><tr><th>label</th><th>objects</th></tr></thead><tbody>{rows}</tbody></table>"
+        )

@@ -1,0 +1,145 @@
+"""Class schemes: how the labels of a catalogue become the classes of a network.
+
+A catalogue keeps the label that a person gave. A `Scheme` maps those labels to the classes of one
+task and leaves out the labels that the task does not use, so one Sample serves binary and
+multi-class experiments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from labkit.errors import InputError
+
+__all__ = ["BINARY", "EXPERT_CLASSES", "FIVE_CLASSES", "LEFT_OUT", "SCHEMES", "Scheme", "get_scheme"]
+
+#: The twelve answers that the X-CLASS experts could give (Kosiba et al. 2020, section 2.4).
+EXPERT_CLASSES = (
+    "low-z cluster",
+    "high-z cluster",
+    "nearby galaxy",
+    "point source",
+    "star or AGN",
+    "double source",
+    "artefact",
+    "edge",
+    "fossil group",
+    "high background",
+    "no optical image",
+    "dubious",
+)
+
+#: The four answers that no scheme uses (Kosiba et al. 2020, section 2.4).
+LEFT_OUT = EXPERT_CLASSES[8:]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A set of classes and the labels that belong to each.
+
+    Parameters
+    ----------
+    name : str
+        Name by which experiments refer to the scheme.
+    classes : tuple of str
+        Classes in the order of a network's outputs.
+    mapping : mapping of str to str
+        Class of each label that takes part.
+    left_out : tuple of str
+        Labels that are known but take no part.
+    positive : str, optional
+        The class that counts as a detection in a binary scheme.
+
+    Raises
+    ------
+    InputError
+        If the mapping or `positive` names a class that is not in `classes`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mapping: Mapping[str, str] = field(repr=False)
+    left_out: tuple[str, ...] = field(default=(), repr=False)
+    positive: str | None = None
+
+    def __post_init__(self) -> None:
+        named = {*self.mapping.values(), *([self.positive] if self.positive else [])}
+        if unknown := sorted(named - set(self.classes)):
+            raise InputError(f"mapping and positive must use the classes {self.classes}, got {unknown}")
+        object.__setattr__(self, "mapping", MappingProxyType(dict(self.mapping)))
+
+    def encode(self, labels: Iterable[str]) -> np.ndarray:
+        """Class number of each label.
+
+        Parameters
+        ----------
+        labels : iterable of str
+            Labels of a catalogue; the empty string stands for unknown.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            Index into `classes`, or -1 where the label is unknown or takes no part.
+
+        Raises
+        ------
+        InputError
+            If a label is neither in the scheme nor among those it leaves out.
+        """
+        codes = {label: self.classes.index(name) for label, name in self.mapping.items()}
+        codes |= dict.fromkeys(("", *self.left_out), -1)
+        labels = [str(label) for label in labels]
+        if unknown := sorted(set(labels) - set(codes)):
+            raise InputError(
+                f"labels must be known to the scheme {self.name!r}, got {unknown}; known: {sorted(codes)}"
+            )
+        return np.fromiter((codes[label] for label in labels), dtype=np.int64, count=len(labels))
+
+    def decode(self, codes: Iterable[int]) -> np.ndarray:
+        """Class name of each class number; the empty string for -1."""
+        names = np.array([*self.classes, ""])
+        return names[np.asarray(codes, dtype=np.int64)]
+
+
+def _expert_scheme(name: str, classes: dict[str, tuple[str, ...]], positive: str | None = None) -> Scheme:
+    mapping = {label: cls for cls, labels in classes.items() for label in (cls, *labels)}
+    return Scheme(name, tuple(classes), mapping, LEFT_OUT, positive)
+
+
+#: Cluster or not (Kosiba et al. 2020, section 2.4). "other" is the published training set's own class.
+BINARY = _expert_scheme(
+    "binary",
+    {"non-cluster": (*EXPERT_CLASSES[2:8], "other"), "cluster": EXPERT_CLASSES[:2]},
+    positive="cluster",
+)
+
+#: The five classes of Kosiba et al. 2020, section 5.5.
+FIVE_CLASSES = _expert_scheme(
+    "five-class",
+    {
+        "low-z cluster": (),
+        "high-z cluster": (),
+        "point source": ("star or AGN", "double source"),
+        "nearby galaxy": (),
+        "other": ("artefact", "edge"),
+    },
+)
+
+SCHEMES: Mapping[str, Scheme] = MappingProxyType({s.name: s for s in (BINARY, FIVE_CLASSES)})
+
+
+def get_scheme(name: str) -> Scheme:
+    """The scheme of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in SCHEMES:
+        raise InputError(f"scheme must be one of {tuple(SCHEMES)}, got {name!r}")
+    return SCHEMES[name]

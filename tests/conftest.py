@@ -1,0 +1,43 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from labkit.sample import Sample
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """Folder of real observations beside the project; tests that need it skip where it is absent."""
+    if not REAL.is_dir():
+        pytest.skip(f"real observations are not beside the project ({REAL.name}/ absent)")
+    return REAL
+
+
+@pytest.fixture
+def small_sample() -> Sample:
+    """Twelve raw objects of two bands, 16 x 16 px: six clusters, six others, in three splits."""
+    rng = np.random.default_rng(7)
+    images = np.stack([rng.poisson(0.3, (12, 16, 16)), rng.normal(9000, 300, (12, 16, 16))], axis=1)
+    catalogue = QTable(
+        {
+            "object_id": [f"X{i:02d}" for i in range(12)],
+            "ra": np.linspace(10, 20, 12) * u.deg,
+            "dec": np.linspace(-5, 5, 12) * u.deg,
+            "label": ["low-z cluster", "point source", "high-z cluster", "nearby galaxy"] * 3,
+            "split": ["train"] * 4 + ["validation"] * 4 + ["test"] * 4,
+        }
+    )
+    sample = Sample(
+        images.astype(np.float32), catalogue, bands=("xray", "optical"), pixel_scale=2.36 * u.arcsec
+    )
+    assert sample.shape == (12, 2, 16, 16)
+    return sample

@@ -1,0 +1,64 @@
+import pytest
+
+from labkit.errors import InputError, MissingDataError
+from labkit.experiment import PRESETS, SGD, Augmentation, Experiment, preset
+
+
+def test_presets_follow_table_4():
+    custom, mobile = PRESETS["CN-E"], PRESETS["MN-E"]
+    assert custom.bands == ("empty", "xray", "optical")
+    assert (custom.batch_size, custom.image_size, custom.optimiser.kind) == (10, 356, "sgd")
+    assert (mobile.batch_size, mobile.image_size, mobile.optimiser.kind) == (20, 224, "adadelta")
+    for p, iterations in ((custom, 153_000), (mobile, 3_825)):
+        assert p.epochs * (1233 / p.batch_size) == pytest.approx(iterations, rel=0.002)
+    assert custom.optimiser == SGD(learning_rate=1e-4, momentum=0.9, decay=1e-6, plateau_patience=14)
+    assert custom.augmentation == Augmentation(scale=1.3, rotation_deg=360, shift_px=4)
+
+
+def test_json_round_trip(tmp_path):
+    experiment = preset("MN-E", seeds=(3, 5), augmentation=None)
+    assert Experiment.load(experiment.save(tmp_path / "deep" / "e.json")) == experiment
+
+
+def test_digest_ignores_name_and_seeds_only():
+    base = preset("CN-E")
+    assert base.changed(name="other", seeds=(4,)).digest == base.digest
+    assert base.changed(batch_size=11).digest != base.digest
+    assert base.changed(optimiser=SGD(learning_rate=1e-3)).digest != base.digest
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epoch": 3}, "epoch is not a field of Experiment; fields: name, scheme"),
+        ({"optimiser": {"kind": "sgd", "lr": 1}}, "lr is not a field of SGD"),
+        ({"optimiser": {"kind": "lion"}}, "optimiser: .*lion"),
+        ({"bands": ("xray", "xray")}, "bands: .*each band once"),
+        ({"bands": ("empty",)}, "bands: .*at least one"),
+        ({"scheme": "ternary"}, "scheme: .*must be one of"),
+        ({"network": "vgg"}, "network: .*'timm:<model name>'"),
+        ({"seeds": (1, 1)}, "seeds: .*different numbers"),
+        ({"dropout": 1.0}, "dropout: .*less than 1, got 1.0"),
+        ({"augmentation": {"scale": 0.5}}, "augmentation.*got 0.5"),
+    ],
+)
+def test_mistakes_are_named(fields, message):
+    with pytest.raises(InputError, match=message):
+        Experiment(**{"name": "x"} | fields)
+
+
+def test_loading_errors(tmp_path):
+    with pytest.raises(MissingDataError, match="does not exist"):
+        Experiment.load(tmp_path / "no.json")
+    (tmp_path / "e.json").write_text("{")
+    with pytest.raises(InputError, match="must be JSON"):
+        Experiment.load(tmp_path / "e.json")
+    with pytest.raises(InputError, match="preset must be one of .*got 'CN-X'"):
+        preset("CN-X")
+
+
+def test_an_experiment_cannot_be_changed_in_place():
+    with pytest.raises(ValueError, match="frozen"):
+        preset("CN-E").epochs = 3
+    assert preset("CN-E").named_bands == ("xray", "optical")
+    assert preset("CN-E").class_scheme.name == "binary"

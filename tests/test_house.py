@@ -1,0 +1,112 @@
+"""The house rules: one-way imports, light import, equal dependency lists, tidy notebooks."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "labkit"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+#: The arrow: a room imports only from rooms in earlier rows; inside a row only from itself.
+ARROW = (
+    ("errors", "__init__"),
+    ("taxonomy", "folders"),
+    ("tables",),
+    ("sample", "experiment", "predictions", "runfolder"),
+    ("images",),
+    ("simulate", "sources", "learn", "evaluate"),
+    ("views",),
+    ("run",),
+    ("cli", "__main__"),
+)
+RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
+BARE_NODE = {"torch", "pytorch_lightning", "timm", "numpy", "safetensors", "pydantic", "torchvision"}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "labkit"}
+    return found
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_follow_the_arrow(path):
+    here = room(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "labkit" or len(parts) == 1 or parts[1] == "__version__":
+            continue
+        there = parts[1]
+        assert there == here or RANK[there] < RANK[here], f"{here} must not import from {there}"
+
+
+def test_every_room_stands_in_the_arrow():
+    rooms = {room(path) for path in PACKAGE.rglob("*.py")}
+    assert rooms <= set(RANK), f"not in the arrow: {sorted(rooms - set(RANK))}"
+
+
+def test_learning_needs_only_what_a_bare_node_has():
+    for path in (PACKAGE / "learn").glob("*.py"):
+        outside = {name.split(".")[0] for name in imports(path)} - {"labkit"} - set(sys.stdlib_module_names)
+        assert outside <= BARE_NODE, f"{path.name} imports {sorted(outside - BARE_NODE)}"
+
+
+def test_importing_labkit_is_light():
+    code = "import sys, labkit; print([m for m in ('torch', 'astropy', 'bokeh', 'zarr') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+def requirement(text: str) -> tuple[str, str]:
+    name, bound = re.fullmatch(r"\s*([\w.-]+)\s*(?:>=\s*([\w.]+))?.*", text).groups()
+    return name.lower().replace("-", "_"), bound or ""
+
+
+def test_environment_yml_lists_the_same_dependencies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    ours = dict(requirement(text) for text in declared)
+    ours["pytorch"] = ours.pop("torch")
+    text = (ROOT / "environment.yml").read_text().split("dependencies:")[1].split("- pip:")[0]
+    conda = dict(requirement(line.strip(" -")) for line in text.splitlines() if line.strip(" -"))
+    assert conda.pop("python") == project["requires-python"].split(",")[0].removeprefix(">=")
+    conda.pop("pip")
+    assert conda == ours
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_keep_the_rules(path):
+    cells = json.loads(path.read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert sum("parameters" in cell["metadata"].get("tags", []) for cell in code) == 1
+    lengths = []
+    for cell in code:
+        source = "".join(cell["source"])
+        assert not cell["outputs"], "outputs are not committed"
+        assert cell["execution_count"] is None
+        assert not re.search(r"^\s*(def|class|!|%%)\b", source, re.MULTILINE), source
+        lengths.append(sum(bool(line.strip()) for line in source.splitlines()))
+    assert max(lengths) <= 15
+    assert sorted(lengths)[len(lengths) // 2] <= 3
+    assert "assert" in "".join(code[-1]["source"]), "the last cell asserts the section's results"
+    words = sum(len("".join(c["source"]).split()) for c in cells if c["cell_type"] == "markdown")
+    assert words >= 25 * len(code)
+    assert "**Input**" in "".join(cells[0]["source"])
