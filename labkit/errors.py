@@ -14,5 +14,9 @@ class MissingDataError(InputError):
     """Data that must be there is not; the message says how to get it."""
 
 
-class TrainingError(RuntimeError):
+class FailedError(RuntimeError):
+    """Work that had started could not be finished; what was computed before is kept."""
+
+
+class TrainingError(FailedError):
     """Training cannot go on (for example, the loss is no longer finite)."""

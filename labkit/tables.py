@@ -20,8 +20,11 @@ import pyarrow.parquet as pq
 from astropy.table import Column, MaskedColumn, QTable, Table
 
 from labkit.errors import InputError, MissingDataError
+from labkit.folders import atomic_file
 
-__all__ = ["TableWriter", "read_table", "write_table"]
+__all__ = ["TableWriter", "read_table", "write_catalogue", "write_table"]
+
+_CATALOGUE_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
 
 
 def _to_arrow(table: Table) -> pa.Table:
@@ -107,6 +110,33 @@ def write_table(table: Table, path: str | Path) -> None:
     """Write an astropy table to a Parquet file; units and JSON-able `meta` are kept."""
     with TableWriter(path) as writer:
         writer.append(table)
+
+
+def write_catalogue(table: Table, path: str | Path) -> Path:
+    """Write a catalogue for other tools; the ending of the name says the format.
+
+    Parameters
+    ----------
+    table : Table
+        The catalogue.
+    path : path
+        File ending in .ecsv, .csv, .fits or .parquet; replaced if it is there.
+
+    Raises
+    ------
+    InputError
+        If the ending is another one.
+    """
+    path = Path(path)
+    if path.suffix not in (".parquet", *_CATALOGUE_FORMATS):
+        known = ", ".join((*_CATALOGUE_FORMATS, ".parquet"))
+        raise InputError(f"path must end in one of {known}, got {str(path)!r}")
+    with atomic_file(path) as partial:
+        if path.suffix == ".parquet":
+            write_table(table, partial)
+        else:
+            table.write(partial, format=_CATALOGUE_FORMATS[path.suffix], overwrite=True)
+    return path
 
 
 def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> QTable:

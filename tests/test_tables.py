@@ -5,7 +5,7 @@ import pytest
 from astropy.table import MaskedColumn, QTable
 
 from labkit.errors import InputError, MissingDataError
-from labkit.tables import TableWriter, read_table, write_table
+from labkit.tables import TableWriter, read_table, write_catalogue, write_table
 
 
 @pytest.fixture
@@ -66,3 +66,14 @@ def test_errors_name_file_and_remedy(table, tmp_path):
         read_table(tmp_path / "t.parquet", columns=["mass"])
     with pytest.raises(InputError, match="must hold one value a row"):
         write_table(QTable({"x": np.ones((2, 2))}), tmp_path / "u.parquet")
+
+
+@pytest.mark.parametrize("ending", [".ecsv", ".csv", ".fits", ".parquet"])
+def test_catalogues_are_written_by_ending(table, tmp_path, ending):
+    plain = table[["flux", "count"]]
+    path = write_catalogue(plain, tmp_path / f"c{ending}")
+    back = read_table(path) if ending == ".parquet" else QTable.read(path)
+    np.testing.assert_allclose(np.asarray(back["flux"], dtype=float), plain["flux"].value)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    with pytest.raises(InputError, match="path must end in one of .ecsv"):
+        write_catalogue(plain, tmp_path / "c.xls")

@@ -1,0 +1,26 @@
+"""Operations on pixels: cut-outs by world coordinates, regridding, normalisation and channel stacking."""
+
+from __future__ import annotations
+
+from labkit.images.channels import EMPTY, grey, stack, xamin_colour
+from labkit.images.cutouts import coverage, cutout, cutouts
+from labkit.images.normalise import normalise
+from labkit.images.resampling import regrid
+from labkit.images.stretches import asinh, percentile
+from labkit.images.xamin import xamin_optical, xamin_xray
+
+__all__ = [
+    "EMPTY",
+    "asinh",
+    "coverage",
+    "cutout",
+    "cutouts",
+    "grey",
+    "normalise",
+    "percentile",
+    "regrid",
+    "stack",
+    "xamin_colour",
+    "xamin_optical",
+    "xamin_xray",
+]

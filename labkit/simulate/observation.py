@@ -1,0 +1,220 @@
+"""A whole simulated XMM-Newton observation: images and exposure maps of the three cameras, and the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import QTable
+from astropy.wcs import WCS
+
+from labkit.errors import InputError
+from labkit.folders import atomic_folder
+from labkit.simulate.candidates import SURVEY_LIMIT
+from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
+from labkit.simulate.events import Component, Grid, count_images
+from labkit.simulate.pointing import Pointing, draw_pointing
+from labkit.simulate.xmm import CAMERAS, MOS1, PN, Camera
+from labkit.simulate.xraysky import field_agn, galaxy_emission
+
+__all__ = ["Observation", "simulate_observation"]
+
+#: Clusters per square degree above the survey limit, and the share of them below redshift 0.3.
+CLUSTER_DENSITY, LOW_Z_SHARE = 15.0, 0.25
+_HALF_FIELD = 18.0
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Images of one observation, 0.5-2 keV, north up and east left.
+
+    Parameters
+    ----------
+    images : dict of str to ndarray, shape (y, x)
+        Counts for "pn", "mos1", "mos2" and their sum "epic".
+    exposures : dict of str to ndarray, shape (y, x)
+        Vignetted exposure in seconds; that of "epic" is in seconds of one MOS with the same effective area.
+    wcs : astropy.wcs.WCS
+        Tangent plane about the nominal pointing.
+    truth : QTable
+        One row a source: kind, ra, dec, x and y (pixels from 0), flux, expected counts, and for clusters
+        redshift, m500, r500 and core_radius.
+    pointing : Pointing
+        Circumstances.
+    """
+
+    images: dict[str, np.ndarray]
+    exposures: dict[str, np.ndarray]
+    wcs: WCS
+    truth: QTable
+    pointing: Pointing
+
+    def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write ``<camera>_image.fits``, ``<camera>_exposure.fits`` and ``truth.ecsv`` into a new folder.
+
+        Parameters
+        ----------
+        path : path
+            Folder to make.
+        overwrite : bool
+            Replace a folder that is there.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        InputError
+            If the folder exists and `overwrite` is false.
+        """
+        with atomic_folder(path, overwrite=overwrite) as folder:
+            for camera, image in self.images.items():
+                self._hdu(camera, image, "counts").writeto(folder / f"{camera}_image.fits")
+                self._hdu(camera, self.exposures[camera], "s").writeto(folder / f"{camera}_exposure.fits")
+            self.truth.write(folder / "truth.ecsv")
+        return Path(path)
+
+    def _hdu(self, camera: str, data: np.ndarray, unit: str) -> fits.PrimaryHDU:
+        header = self.wcs.to_header()
+        header["TELESCOP"] = ("XMM", "simulated")
+        header["INSTRUME"] = {"pn": "EPN", "mos1": "EMOS1", "mos2": "EMOS2"}.get(camera, "EPIC")
+        header["OBJECT"] = "SIMULATED FIELD"
+        header["BUNIT"] = unit
+        header["RA_PNT"], header["DEC_PNT"] = self.pointing.ra_deg, self.pointing.dec_deg
+        header["PA_PNT"] = self.pointing.position_angle_deg
+        header["E_MIN"], header["E_MAX"] = (0.5, "[keV]"), (2.0, "[keV]")
+        if camera in self.pointing.exposure_s:
+            header["EXPOSURE"] = (self.pointing.exposure_s[camera], "[s]")
+        return fits.PrimaryHDU(data.astype(np.float32), header)
+
+
+def simulate_observation(
+    seed: int,
+    *,
+    pixel_scale_arcsec: float = 4.35,
+    size_px: int = 512,
+    pointing: Pointing | None = None,
+    target: Cluster | None = None,
+    path: str | Path | None = None,
+    overwrite: bool = False,
+) -> Observation:
+    """Simulate a field of XMM-Newton: a target near the aim point, AGN, other clusters, a galaxy at times.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of everything random.
+    pixel_scale_arcsec : float
+        Pixel size.
+    size_px : int
+        Pixels along a side; 512 of 4.35 arcsec hold the field of view.
+    pointing : Pointing, optional
+        Circumstances; drawn by default.
+    target : Cluster, optional
+        The cluster that was pointed at; a bright one is drawn by default.
+    path : path, optional
+        Also write the observation there, as `Observation.write` does.
+    overwrite : bool
+        Replace a folder that is at `path`.
+
+    Returns
+    -------
+    Observation
+        Images, exposure maps and truth.
+
+    Raises
+    ------
+    InputError
+        If size or pixel scale is not positive, or `path` exists and `overwrite` is false.
+    """
+    if size_px < 1 or not pixel_scale_arcsec > 0:
+        raise InputError(
+            f"size_px and pixel_scale_arcsec must be positive, got {size_px} and {pixel_scale_arcsec}"
+        )
+    rng = np.random.default_rng(seed)
+    drawn = draw_pointing(rng)
+    pointing = drawn if pointing is None else pointing
+    grid = Grid(0.0, 0.0, size_px, pixel_scale_arcsec / 60)
+    wcs = _wcs(pointing, grid)
+    sources = _sources(rng, pointing, target)
+    images = count_images(rng, [part for _, parts, _ in sources for part in parts], pointing, grid)
+    exposures = {camera.name: _exposure_map(pointing, camera, grid) for camera in CAMERAS}
+    images["epic"] = sum(images.values())
+    exposures["epic"] = sum(np.float32(c.share / MOS1.share) * exposures[c.name] for c in CAMERAS)
+    observation = Observation(images, exposures, wcs, _truth(sources, pointing, wcs), pointing)
+    if path is not None:
+        observation.write(path, overwrite=overwrite)
+    return observation
+
+
+def _exposure_map(pointing: Pointing, camera: Camera, grid: Grid) -> np.ndarray:
+    """Mean exposure over each pixel, from 3 x 3 points in it; shape (y, x)."""
+    fine = replace(grid, size=3 * grid.size, pixel_arcmin=grid.pixel_arcmin / 3)
+    seconds = pointing.exposure(camera, *pointing.to_detector(*fine.positions()))
+    return seconds.reshape(grid.size, 3, grid.size, 3).mean(axis=(1, 3)).astype(np.float32)
+
+
+def _wcs(pointing: Pointing, grid: Grid) -> WCS:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [pointing.ra_deg, pointing.dec_deg]
+    wcs.wcs.crpix = [(grid.size + 1) / 2] * 2
+    wcs.wcs.cdelt = [-grid.pixel_arcmin / 60, grid.pixel_arcmin / 60]
+    return wcs
+
+
+def _sources(
+    rng: np.random.Generator, pointing: Pointing, target: Cluster | None
+) -> list[tuple[str, list[Component], Cluster | None]]:
+    """Kind, components and cluster (if it is one) of everything in the field."""
+    if target is None:
+        target = draw_cluster(rng, low_z=bool(rng.random() < 0.7), flux_limit=3e-13, bright=True)
+    x, y = np.asarray(pointing.to_image(*PN.axis)) + rng.normal(0, 1.2, 2)
+    sources = [("target cluster", cluster_components(target, x=float(x), y=float(y)), target)]
+    area = (2 * _HALF_FIELD / 60) ** 2
+    for _ in range(rng.poisson(CLUSTER_DENSITY * area)):
+        cluster = draw_cluster(rng, low_z=bool(rng.random() < LOW_Z_SHARE), flux_limit=SURVEY_LIMIT)
+        x, y = rng.uniform(-_HALF_FIELD, _HALF_FIELD, 2).tolist()
+        sources.append(("cluster", cluster_components(cluster, x=x, y=y), cluster))
+    if rng.random() < 0.3:
+        x, y = rng.uniform(-_HALF_FIELD, _HALF_FIELD, 2).tolist()
+        flux = float(np.exp(rng.uniform(np.log(1e-14), np.log(2e-13))))
+        parts = galaxy_emission(
+            rng, x=x, y=y, flux=flux, size=rng.uniform(0.3, 1.2), axis_ratio=0.7, angle_deg=0.0
+        )
+        sources.append(("nearby galaxy", parts, None))
+    return sources + [("agn", [agn], None) for agn in field_agn(rng, x=0.0, y=0.0, half=_HALF_FIELD)]
+
+
+def _truth(
+    sources: list[tuple[str, list[Component], Cluster | None]], pointing: Pointing, wcs: WCS
+) -> QTable:
+    parts = [components for _, components, _ in sources]
+    x, y = np.array([(p[0].x, p[0].y) for p in parts]).T
+    ra, dec = np.array([pointing.sky(*place) for place in zip(x, y, strict=True)]).T
+    column, row = wcs.wcs_world2pix(ra, dec, 0)
+    flux = np.array([c.flux if c else sum(part.flux for part in p) for _, p, c in sources])
+    known = {
+        name: np.array([np.nan if c is None else getattr(c, name) for _, _, c in sources])
+        for name in ("redshift", "m500", "r500_arcmin")
+    }
+    return QTable(
+        {
+            "kind": [kind for kind, _, _ in sources],
+            "ra": ra * u.deg,
+            "dec": dec * u.deg,
+            "x": column,
+            "y": row,
+            "flux": flux * u.erg / u.s / u.cm**2,
+            "counts": flux * pointing.counts_per_flux(*pointing.to_detector(x, y)),
+            "redshift": known["redshift"],
+            "m500": known["m500"] * u.M_sun,
+            "r500": known["r500_arcmin"] * u.arcmin,
+            "core_radius": np.array([60 * p[0].core for p in parts]) * u.arcsec,
+        }
+    )

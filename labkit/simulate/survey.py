@@ -1,0 +1,210 @@
+"""The simulated survey: X-CLASS-like candidates seen by XMM-Newton and on Schmidt plates."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, vstack
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from labkit.errors import InputError
+from labkit.images.cutouts import regrid
+from labkit.sample import Sample, SampleWriter
+from labkit.simulate.events import Grid, count_images
+from labkit.simulate.fields import draw_field
+from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
+from labkit.simulate.plates import OpticalScene, plate_image
+from labkit.simulate.pointing import Pointing
+
+__all__ = ["FIELD_OF_VIEW", "simulate_candidate", "simulate_survey"]
+
+logger = logging.getLogger(__name__)
+
+#: Side of a cut-out (Kosiba et al. 2020, section 2).
+FIELD_OF_VIEW = 7 * u.arcmin
+BANDS = ("xray", "optical")
+CHUNK = 16
+_UNITS = {
+    "ra": u.deg,
+    "dec": u.deg,
+    "m500": u.M_sun,
+    "luminosity": u.erg / u.s,
+    "flux": u.erg / u.s / u.cm**2,
+    "r500": u.arcmin,
+    "core_radius": u.arcsec,
+    "off_axis": u.arcmin,
+    "exposure": u.ks,
+    "background": u.ct / u.s / u.arcmin**2,
+    "native_pixel_scale": u.arcsec,
+    "position_angle": u.deg,
+    "galactic_latitude": u.deg,
+}
+
+
+def simulate_survey(
+    seed: int,
+    *,
+    counts: SurveyCounts = KOSIBA_TABLE_2,
+    n_objects: int | None = None,
+    size_px: int = 178,
+    n_jobs: int = 1,
+    progress: bool = False,
+    path: str | Path | None = None,
+    overwrite: bool = False,
+) -> Sample:
+    """Simulate a survey of cluster candidates in two bands.
+
+    Every object has its own random stream, so the result depends on `seed`, `counts` and `size_px` only. With
+    more than one process, a script must call this under ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of everything random.
+    counts : SurveyCounts
+        Sizes and composition; by default those of Kosiba et al. (2020), Table 2.
+    n_objects : int, optional
+        Scale `counts` to this many objects.
+    size_px : int
+        Pixels along the side of the 7 arcmin cut-outs.
+    n_jobs : int
+        Processes.
+    progress : bool
+        Show a progress bar.
+    path : path, optional
+        Write the Sample there while it is made, instead of holding it in memory.
+    overwrite : bool
+        Replace what is at `path`.
+
+    Returns
+    -------
+    Sample
+        Bands "xray" (counts per pixel of the summed cameras) and "optical" (plate density), float32.
+
+    Raises
+    ------
+    InputError
+        If `seed`, `size_px` or `n_jobs` is out of range, or `path` exists and `overwrite` is false.
+    """
+    for name, value, least in (("seed", seed, 0), ("size_px", size_px, 8), ("n_jobs", n_jobs, 1)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise InputError(f"{name} must be a whole number from {least} up, got {value!r}")
+    counts = counts if n_objects is None else counts.scaled(n_objects)
+    about = {
+        "bands": BANDS,
+        "pixel_scale": FIELD_OF_VIEW.to(u.arcsec) / size_px,
+        "provenance": {
+            "source": "simulated XMM-Newton EPIC and Schmidt plate survey",
+            "seed": int(seed),
+            "counts": counts.describe(),
+        },
+    }
+    pieces = _pieces(int(seed), counts, size_px, n_jobs)
+    shown = tqdm(pieces, total=-(-len(counts) // CHUNK), unit="chunk", disable=not progress, desc="simulate")
+    if path is None:
+        images, tables = zip(*shown, strict=True)
+        return Sample(np.concatenate(images), vstack(list(tables)), **about)
+    with SampleWriter(path, overwrite=overwrite, **about) as writer:
+        for images, table in shown:
+            writer.append(images, table)
+    return Sample.load(path)
+
+
+def _pieces(
+    seed: int, counts: SurveyCounts, size_px: int, n_jobs: int
+) -> Iterator[tuple[np.ndarray, QTable]]:
+    """Images and catalogue rows in order, a chunk at a time."""
+    root = np.random.SeedSequence(seed)
+    order, *streams = root.spawn(len(counts) + 1)
+    plan = plan_survey(np.random.default_rng(order), counts)
+    width = len(str(len(counts)))
+    tasks = [
+        (streams[start : start + CHUNK], plan["true_class"][start : start + CHUNK].tolist(), size_px)
+        for start in range(0, len(counts), CHUNK)
+    ]
+    logger.info("simulating %d candidates in %d process(es)", len(counts), n_jobs)
+    for number, (images, table) in enumerate(_mapped(tasks, n_jobs)):
+        rows = slice(CHUNK * number, CHUNK * number + len(table))
+        names = [f"SIM-{seed}-{row:0{width}d}" for row in range(rows.start, rows.stop)]
+        table.add_column(names, name="object_id", index=0)
+        for index, name in enumerate(plan.colnames):
+            table.add_column(plan[name][rows].data, name=name, index=3 + index)
+        logger.info("simulated %d of %d candidates", rows.stop, len(counts))
+        yield images, table
+
+
+def _mapped(tasks: list[tuple], n_jobs: int) -> Iterator[tuple[np.ndarray, QTable]]:
+    if n_jobs == 1:
+        yield from map(_chunk, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_one_thread) as pool:
+        yield from pool.map(_chunk, tasks)
+
+
+def _one_thread() -> None:
+    """Keep a worker's linear algebra to one thread."""
+    threadpool_limits(1)
+
+
+def _chunk(task: tuple) -> tuple[np.ndarray, QTable]:
+    streams, classes, size_px = task
+    drawn = [
+        simulate_candidate(np.random.default_rng(stream), name, size_px=size_px)
+        for stream, name in zip(streams, classes, strict=True)
+    ]
+    table = QTable({key: np.array([row[key] for _, row in drawn]) for key in drawn[0][1]})
+    for name, unit in _UNITS.items():
+        table[name] = table[name] * unit
+    return np.stack([images for images, _ in drawn]), table
+
+
+def simulate_candidate(
+    rng: np.random.Generator, true_class: str, *, size_px: int = 178
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Simulate one candidate: first the circumstances, then the object, then both images.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    true_class : str
+        One of `labkit.simulate.candidates.CLASSES`.
+    size_px : int
+        Pixels along the side of the 7 arcmin cut-outs.
+
+    Returns
+    -------
+    images : ndarray, shape (band, size_px, size_px)
+        Bands "xray" and "optical", float32.
+    row : dict of str to float
+        The candidate's catalogue entries.
+    """
+    drawn = draw_field(rng, true_class)
+    half, pixel = FIELD_OF_VIEW.to_value(u.arcmin) / 2, drawn.pixel_arcsec
+    scale = 2 * half * 60 / size_px
+    grid = Grid(drawn.x, drawn.y, size=int(np.ceil(2 * half * 60 / pixel)) + 2, pixel_arcmin=pixel / 60)
+    components = drawn.candidate.components + drawn.surroundings.components
+    spurious = drawn.candidate.spurious + drawn.surroundings.spurious
+    counts = sum(count_images(rng, components, drawn.pointing, grid, spurious=spurious).values())
+    xray = regrid(counts, scale=scale / pixel, shape=(size_px, size_px), conserve="flux")
+    scenes = drawn.candidate.scenes + drawn.surroundings.scenes
+    optical = _optical(rng, scenes, drawn.pointing, size_px, scale)
+    return np.stack([xray, optical]), drawn.row() | {"counts": float(counts.sum())}
+
+
+def _optical(
+    rng: np.random.Generator, scenes: list[OpticalScene], pointing: Pointing, size_px: int, scale: float
+) -> np.ndarray:
+    """The plate, in pixels of 1 arcsec, brought to the cut-out's grid; shape (size_px, size_px)."""
+    native = int(np.ceil(size_px * scale)) + 2
+    latitude = pointing.galactic_latitude_deg
+    plate = plate_image(rng, scenes, shape=(native, native), galactic_latitude_deg=latitude)
+    return regrid(plate, scale=scale, shape=(size_px, size_px), conserve="surface brightness")

@@ -1,0 +1,174 @@
+"""Which channel of a stacked colour image is the X-ray image, which the optical one, which is empty.
+
+The published training set comes with two descriptions that contradict each other: [empty, optical,
+X-ray] (its archive record) and red = empty, green = X-ray, blue = optical (Kosiba et al. 2020,
+section 3.1). The pixels know better than either text.
+
+- *Empty*: it was filled with one number, so its grey levels span next to nothing in every image.
+- *X-ray*: counts in 5-20 ks are few, 0, 1, 2, ..., on pixels of 2.5" to 4.4" that become blocks of two
+  to four pixels in a 356-pixel image. So neighbours are very often exactly equal and the grey levels
+  carry few bits.
+- *Optical*: a scanned photographic plate is sky noise, grain and stars on a continuous scale, sampled
+  finely. Neighbours are seldom exactly equal, the levels carry many bits.
+
+Both statistics ignore brightness, contrast and polarity (XAmin draws bright sources dark): only
+equality of grey levels and their frequencies count. On real XMM-Newton cut-outs after XAmin's
+normalisation the share of equal neighbours is 0.80 to 0.90 with enlarged pixels (0.14 to 0.39 if
+they were interpolated) and the entropy 1.1 to 3.3 bits (5.2 to 6.8); on cut-outs of a real red
+Schmidt plate 0.03 to 0.32 and 5.9 to 7.6 bits. One image can mislead, by a saturated star or a flat
+nebula; it then abstains, or is outvoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from labkit.errors import InputError
+
+__all__ = ["ChannelDecision", "channel_statistics", "check_channels", "decide_channels"]
+
+ROLES = ("empty", "xray", "optical")
+
+_EMPTY_SPAN = 2  # grey levels between the 1st and 99th percentile
+_EQUAL_RATIO, _ENTROPY_GAP = 1.5, 0.5
+_AGREEMENT, _TURNOUT, _EMPTY_SHARE = 0.9, 0.5, 0.95
+
+
+@dataclass(frozen=True)
+class ChannelDecision:
+    """The role of each channel and the numbers that decided it.
+
+    Parameters
+    ----------
+    order : tuple of str
+        Role of the first, second and third channel: "empty", "xray" or "optical".
+    images, votes_for, votes_against : int
+        Images looked at; how many of them voted for this order and for the exchanged one.
+    equal_neighbours : dict of str to float
+        Median share of neighbouring pixels with the same grey level, for each role.
+    entropy_bits : dict of str to float
+        Median entropy of the grey levels, for each role.
+    commonest_level : dict of str to int
+        Median of the most frequent grey level, for each role; in X-ray images that of empty sky.
+    """
+
+    order: tuple[str, ...]
+    images: int
+    votes_for: int
+    votes_against: int
+    equal_neighbours: dict[str, float]
+    entropy_bits: dict[str, float]
+    commonest_level: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """The decision as plain data for a Sample's provenance."""
+        return asdict(self) | {"order": list(self.order)}
+
+
+def channel_statistics(image: np.ndarray) -> np.ndarray:
+    """Span, share of equal neighbours, entropy and commonest level of each channel of one image.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (y, x, channel)
+        One stacked image.
+
+    Returns
+    -------
+    ndarray, shape (channel, 4)
+        Grey levels between the 1st and 99th percentile; share of horizontally and vertically
+        neighbouring pixels with the same level, 0 to 1; entropy of the levels, in bits; the most
+        frequent level.
+    """
+    rows = []
+    for plane in np.moveaxis(np.asarray(image), -1, 0):  # (y, x)
+        share = np.bincount(plane.ravel(), minlength=256) / plane.size
+        low, high = np.searchsorted(np.cumsum(share), (0.01, 0.99))
+        equal = 0.5 * ((plane[1:] == plane[:-1]).mean() + (plane[:, 1:] == plane[:, :-1]).mean())
+        used = share[share > 0]
+        rows.append((high - low, equal, -(used * np.log2(used)).sum(), share.argmax()))
+    return np.array(rows)
+
+
+def check_channels(channels: Sequence[str]) -> tuple[str, ...]:
+    """A channel order given by hand, checked.
+
+    Raises
+    ------
+    InputError
+        If it is not the three roles, each once.
+    """
+    order = tuple(channels)
+    if sorted(order) != sorted(ROLES):
+        raise InputError(f"channels must be {ROLES} in some order, got {order}")
+    return order
+
+
+def _empty_channel(span: np.ndarray) -> int:
+    flat = (span <= _EMPTY_SPAN).mean(axis=0)  # (channel,)
+    empty = np.flatnonzero(flat >= _EMPTY_SHARE)
+    if len(empty) != 1:
+        raise InputError(
+            "exactly one channel must be empty (one grey level) in nearly all images, "
+            f"got {len(empty)} such channels (shares of flat images: {flat.round(2).tolist()}); "
+            "check the images, or give channels=('empty', 'xray', 'optical') in the order that you know"
+        )
+    return int(empty[0])
+
+
+def decide_channels(images: Iterable[np.ndarray]) -> ChannelDecision:
+    """Find the role of each channel from the pixels of many images.
+
+    Parameters
+    ----------
+    images : iterable of ndarray of uint8, shape (y, x, 3)
+        Stacked images, of all kinds of objects; some tens are enough.
+
+    Returns
+    -------
+    ChannelDecision
+        The order and its evidence.
+
+    Raises
+    ------
+    InputError
+        If no channel, or more than one, is empty; or fewer than half of the images tell X-ray from
+        optical, or fewer than nine in ten of those agree.
+
+    Notes
+    -----
+    An image votes for a channel as the X-ray one if its neighbours are equal at least 1.5 times as
+    often as the other channel's *and* its entropy is at least 0.5 bits lower; otherwise it abstains.
+    """
+    table = np.array([channel_statistics(image) for image in images])  # (image, channel, statistic)
+    if not len(table):
+        raise InputError("images must hold at least one image to decide the channel order, got none")
+    empty = _empty_channel(table[:, :, 0])
+    first, second = (channel for channel in range(3) if channel != empty)
+    equal, entropy = table[:, :, 1], table[:, :, 2]
+    gap = entropy[:, second] - entropy[:, first]
+    for_first = (equal[:, first] >= _EQUAL_RATIO * equal[:, second]) & (gap >= _ENTROPY_GAP)
+    for_second = (equal[:, second] >= _EQUAL_RATIO * equal[:, first]) & (-gap >= _ENTROPY_GAP)
+    votes = sorted(((int(for_first.sum()), first), (int(for_second.sum()), second)), reverse=True)
+    (most, xray), (fewest, _) = votes
+    if most < _AGREEMENT * (most + fewest) or most + fewest < _TURNOUT * len(table) or not most:
+        raise InputError(
+            f"X-ray and optical channels must differ clearly, got {most} to {fewest} votes of {len(table)} "
+            f"images for channel {xray} of {first} and {second} as X-ray; look at the images and give "
+            "channels=('empty', 'xray', 'optical') in the order that you know"
+        )
+    names = {empty: "empty", xray: "xray", 3 - empty - xray: "optical"}
+    medians = np.median(table, axis=0).round(4)  # (channel, statistic)
+    return ChannelDecision(
+        order=tuple(names[channel] for channel in range(3)),
+        images=len(table),
+        votes_for=most,
+        votes_against=fewest,
+        equal_neighbours={names[channel]: float(medians[channel, 1]) for channel in range(3)},
+        entropy_bits={names[channel]: float(medians[channel, 2]) for channel in range(3)},
+        commonest_level={names[channel]: int(medians[channel, 3]) for channel in range(3)},
+    )

@@ -1,0 +1,132 @@
+"""XMM-Newton EPIC observations: images of one or more detectors, summed, with their exposure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from labkit.errors import InputError
+from labkit.sources.fitsfile import FitsImage, read_image
+
+__all__ = ["Observation", "read_observation"]
+
+Paths = str | Path | Sequence[str | Path]
+GRID_TOLERANCE_PX = 0.1
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The summed image of an observation.
+
+    Attributes
+    ----------
+    image : numpy.ndarray
+        Counts per pixel, shape (y, x); negative and fractional values are possible.
+    wcs : astropy.wcs.WCS
+        World coordinates.
+    exposure : numpy.ndarray or None
+        Sum of the exposure maps in the units of their files: seconds for single detectors, while the map of
+        an image already summed is often scaled between detectors. It says which pixels were exposed, and how
+        they compare with one another, but is no divisor for count rates.
+    pointing : astropy.coordinates.SkyCoord or None
+        Direction of the telescope.
+    about : dict
+        File names, observation id and target.
+    """
+
+    image: NDArray[np.float32]
+    wcs: WCS
+    exposure: NDArray[np.float32] | None
+    pointing: SkyCoord | None
+    about: dict[str, Any]
+
+    @property
+    def exposed(self) -> NDArray[np.bool_]:
+        """Pixels that saw the sky, shape (y, x); all finite pixels where there is no exposure map."""
+        return np.isfinite(self.image) & ((self.exposure > 0) if self.exposure is not None else True)
+
+
+def read_observation(
+    images: Paths, exposures: Paths | None = None, *, pointing: SkyCoord | None = None
+) -> Observation:
+    """Read an EPIC image, or sum those of several detectors, with the exposure maps.
+
+    Parameters
+    ----------
+    images : path or sequence of paths
+        FITS images of PN, MOS1 and MOS2 on one pixel grid, or one image already summed; plain, gzipped or
+        compressed, in any extension.
+    exposures : path or sequence of paths, optional
+        Exposure maps on the same grid; as many as there are images, or one for all.
+    pointing : astropy.coordinates.SkyCoord, optional
+        By default RA_PNT and DEC_PNT of the first image that has them.
+
+    Returns
+    -------
+    Observation
+        Summed counts and exposure.
+
+    Raises
+    ------
+    MissingDataError
+        If a file is missing.
+    InputError
+        If a file is broken, or shapes or world coordinates of images and exposure maps differ.
+    """
+    found = [read_image(path) for path in _as_list(images)]
+    maps = [read_image(path) for path in _as_list(exposures)] if exposures is not None else []
+    if not found:
+        raise InputError("images must name at least one file, got none")
+    if len(maps) not in (0, 1, len(found)):
+        raise InputError(
+            f"exposures must be one map, or one for each of {len(found)} images, got {len(maps)}"
+        )
+    for other in [*found[1:], *maps]:
+        _check_grid(found[0], other)
+    header = next((f.header for f in found if "RA_PNT" in f.header and "DEC_PNT" in f.header), None)
+    if pointing is None and header is not None:
+        pointing = SkyCoord(float(header["RA_PNT"]), float(header["DEC_PNT"]), unit="deg", frame="icrs")
+    about = {
+        "images": [f.path.name for f in found],
+        "exposures": [m.path.name for m in maps],
+        "observation": str(found[0].header.get("OBS_ID", "")),
+        "target": str(found[0].header.get("OBJECT", "")),
+    }
+    counts = _total(found)
+    exposure = np.nan_to_num(_total(maps)).astype(np.float32) if maps else None
+    return Observation(counts.astype(np.float32), found[0].wcs, exposure, pointing, about)
+
+
+def _as_list(paths: Paths) -> list[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else list(paths)
+
+
+def _total(images: list[FitsImage]) -> NDArray[np.float64]:
+    """Sum, NaN only where all images are."""
+    stack = np.stack([image.data for image in images])
+    return np.where(np.isnan(stack).all(axis=0), np.nan, np.nansum(stack, axis=0))
+
+
+def _check_grid(first: FitsImage, other: FitsImage) -> None:
+    names = f"{first.path.name!r} and {other.path.name!r}"
+    if first.data.shape != other.data.shape:
+        raise InputError(
+            f"images and exposure maps must have one shape, got {first.data.shape} and {other.data.shape} in "
+            f"{names}; make them on one pixel grid"
+        )
+    height, width = first.data.shape
+    x, y = np.array([0.0, width - 1, 0.0, width - 1]), np.array([0.0, 0.0, height - 1, height - 1])
+    x_other, y_other = first.wcs.pixel_to_world(x, y).to_pixel(other.wcs)
+    shift = np.hypot(x - x_other, y - y_other).max()
+    if not shift <= GRID_TOLERANCE_PX:
+        raise InputError(
+            f"images and exposure maps must share their world coordinates, got {shift:.2f} pixels between "
+            f"{names}; make them on one pixel grid, or reproject one to the other"
+        )

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+
+from labkit.errors import InputError
+from labkit.images import coverage, cutout, cutouts
+
+CENTRE = SkyCoord(150 * u.deg, -11 * u.deg)
+
+
+def make_wcs(*, scale=4.35, angle=0.0, flip=1, ctype="TAN", frame=("RA--", "DEC-"), ref=CENTRE, crpix=150.5):
+    """A celestial WCS of a 300 x 300 image, rotated by `angle` degrees, mirrored where flip is -1."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"{frame[0]}-{ctype}", f"{frame[1]}-{ctype}"]
+    wcs.wcs.crval = [ref.data.lon.deg, ref.data.lat.deg]
+    wcs.wcs.crpix = [crpix, crpix]
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    wcs.wcs.cd = np.array([[-c * flip, s], [s * flip, c]]) * scale / 3600
+    wcs.wcs.set()
+    return wcs
+
+
+def spots(wcs, *positions, shape=(300, 300), sigma=1.5):
+    """Gaussian sources of unit peak at sky positions."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = np.zeros(shape)
+    for position in positions:
+        x0, y0 = position.to_pixel(wcs)
+        image += np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / (2 * sigma**2))
+    return image
+
+
+def centroid(image):
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    return (image * x).sum() / image.sum(), (image * y).sum() / image.sum()
+
+
+@pytest.mark.parametrize("angle", [0.0, 37.0, 180.0, 271.0])
+@pytest.mark.parametrize("flip", [1, -1])
+@pytest.mark.parametrize("scale", [1.0, 4.35])
+def test_north_is_up_and_east_is_left_whatever_the_input(angle, flip, scale):
+    wcs = make_wcs(angle=angle, flip=flip, scale=scale)
+    size = 200 * scale / 2 * u.arcsec
+    east = CENTRE.directional_offset_by(90 * u.deg, size / 4)
+    north = CENTRE.directional_offset_by(0 * u.deg, size / 4)
+    for position, expected in ((east, (24.5, 49.5)), (north, (49.5, 74.5))):
+        image = cutout(spots(wcs, position), wcs, CENTRE, size=size, pixels=100)
+        assert centroid(image) == pytest.approx(expected, abs=0.05)
+
+
+@pytest.mark.parametrize("dec", [0, 60, -89.9])
+@pytest.mark.parametrize("ctype", ["TAN", "SIN", "ARC"])
+def test_positions_hold_near_poles_and_in_other_projections(dec, ctype):
+    ref = SkyCoord(359.99 * u.deg, dec * u.deg)
+    wcs = make_wcs(ref=ref, ctype=ctype)
+    off = ref.directional_offset_by(200 * u.deg, 5 * u.arcmin)
+    image = cutout(spots(wcs, off), wcs, off)
+    assert centroid(image) == pytest.approx((88.5, 88.5), abs=0.05)
+
+
+def test_galactic_images_are_turned_to_north_up():
+    ref = CENTRE.galactic
+    wcs = make_wcs(frame=("GLON", "GLAT"), ref=ref)
+    north = CENTRE.directional_offset_by(0 * u.deg, 2 * u.arcmin)
+    x, y = centroid(cutout(spots(wcs, north.galactic), wcs, CENTRE))
+    assert (x, y) == pytest.approx((88.5, 88.5 + 120 / (420 / 178)), abs=0.05)
+
+
+@pytest.mark.parametrize("pixels", [60, 97, 178, 356])
+@pytest.mark.parametrize("angle", [0.0, 25.0])
+def test_counts_are_conserved_at_any_pixel_scale(pixels, angle):
+    wcs = make_wcs(angle=angle)
+    image = spots(wcs, CENTRE, sigma=6)
+    total = cutout(image, wcs, CENTRE, pixels=pixels, conserve="flux").sum(dtype=float)
+    assert total == pytest.approx(image.sum(), rel=3e-3)
+
+
+def test_surface_brightness_keeps_values():
+    wcs = make_wcs(angle=12)
+    np.testing.assert_allclose(cutout(np.full((300, 300), 4.0), wcs, CENTRE, pixels=50), 4, rtol=1e-6)
+
+
+def test_several_equal_one_by_one_and_the_image_is_unchanged():
+    wcs = make_wcs(angle=5)
+    image = np.random.default_rng(2).poisson(1.0, (300, 300)).astype(np.float32)
+    before = image.copy()
+    positions = CENTRE.directional_offset_by([0, 90, 200] * u.deg, [0, 3, 8] * u.arcmin)
+    together = cutouts(image, wcs, positions, pixels=64)
+    assert together.shape == (3, 64, 64)
+    assert together.dtype == np.float32
+    np.testing.assert_array_equal(together[2], cutout(image, wcs, positions[2], pixels=64))
+    np.testing.assert_array_equal(image, before)
+
+
+def test_the_interpolated_transform_is_exact():
+    wcs = make_wcs(angle=20, ref=SkyCoord(10 * u.deg, 80 * u.deg))
+    position = SkyCoord(10.1 * u.deg, 80.02 * u.deg)
+    y, x = np.mgrid[:300, :300]
+    own = WCS(naxis=2)
+    own.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    own.wcs.crval, own.wcs.crpix = [10.1, 80.02], [32.5, 32.5]
+    own.wcs.cdelt = [-420 / 64 / 3600, 420 / 64 / 3600]
+    v, u_ = np.mgrid[:64, :64]
+    expected, _ = own.pixel_to_world(u_, v).to_pixel(wcs)
+    # pixels hold their own x, so that a cut-out is a map of x
+    found = cutout(x.astype(float) + 0 * y, wcs, position, pixels=64, oversample=16)
+    assert np.abs(found - expected).max() < 0.05
+    assert np.abs((found - expected).mean()) < 1e-3
+
+
+def test_coverage_is_the_share_of_exposed_area():
+    wcs = make_wcs()
+    exposed = np.zeros((300, 300), dtype=bool)
+    exposed[:, 150:] = True  # west of the centre
+    far = CENTRE.directional_offset_by([0, 270, 90] * u.deg, [0, 5, 5] * u.arcmin)
+    np.testing.assert_allclose(coverage(exposed, wcs, far), [0.5, 1, 0], atol=0.01)
+    gap = np.where(exposed, 1000.0, np.nan)
+    np.testing.assert_allclose(coverage(gap, wcs, far), [0.5, 1, 0], atol=0.01)
+
+
+def test_positions_behind_the_sky_are_not_covered():
+    wcs = make_wcs()
+    behind = SkyCoord([330] * u.deg, [11] * u.deg)
+    assert coverage(np.ones((300, 300)), wcs, behind) == 0
+    assert (cutouts(np.ones((300, 300)), wcs, behind, pixels=8, fill=-1) == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 3 * u.kpc}, "size must be one positive angle"),
+        ({"size": -3 * u.arcmin}, "size must be one positive angle"),
+        ({"pixels": 0}, "pixels must be at least 1"),
+        ({"conserve": "counts"}, "conserve must be"),
+    ],
+)
+def test_wrong_options_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        cutout(np.ones((300, 300)), make_wcs(), CENTRE, **change)
+
+
+def test_wrong_data_are_refused():
+    with pytest.raises(InputError, match=r"image must have the axes \(y, x\), got shape \(2, 9, 9\)"):
+        cutout(np.ones((2, 9, 9)), make_wcs(), CENTRE)
+    with pytest.raises(InputError, match="wcs must hold celestial coordinates"):
+        cutout(np.ones((9, 9)), WCS(naxis=2), CENTRE)
+    with pytest.raises(InputError, match="position must be one sky position, got 2"):
+        cutout(np.ones((9, 9)), make_wcs(), CENTRE.directional_offset_by([0, 1] * u.deg, 1 * u.arcmin))
+    with pytest.raises(InputError, match="positions must be an array"):
+        cutouts(np.ones((9, 9)), make_wcs(), CENTRE)

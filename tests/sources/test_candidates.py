@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable, Table
+from astropy.wcs import WCS
+
+from labkit.errors import InputError, MissingDataError
+from labkit.sources.candidates import position_names, read_candidates
+from labkit.tables import write_table
+
+WCS_ = WCS(naxis=2)
+
+
+def table():
+    return Table({"name": ["a", "b"], "RA": [10.5, 200.0], "DEC": [-5.0, 70.0], "ml": [12.0, 30.0]})
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".csv", ".vot", ".parquet"])
+def test_table_files_with_own_column_names(tmp_path, suffix):
+    path = tmp_path / f"list{suffix}"
+    options = {".csv": {"format": "ascii.csv"}, ".vot": {"format": "votable"}}.get(suffix, {})
+    if suffix == ".parquet":
+        write_table(table(), path)
+    else:
+        table().write(path, **options)
+    found = read_candidates(path, wcs=WCS_, ra="RA", dec="DEC", object_id="name")
+    assert list(found["object_id"]) == ["a", "b"]
+    np.testing.assert_allclose(found["ra"].to_value(u.deg), [10.5, 200])
+    np.testing.assert_allclose(found["dec"].to_value(u.deg), [-5, 70])
+    np.testing.assert_allclose(found["ml"], [12, 30])
+
+
+def test_units_are_respected():
+    rows = QTable({"ra": [1, 2] * u.hourangle, "dec": [60, 120] * u.arcmin})
+    found = read_candidates(rows, wcs=WCS_)
+    np.testing.assert_allclose(found["ra"].to_value(u.deg), [15, 30])
+    np.testing.assert_allclose(found["dec"].to_value(u.deg), [1, 2])
+
+
+def test_positions_become_names():
+    found = read_candidates(SkyCoord([149.5917, 0.0] * u.deg, [-11.0636, 0.5] * u.deg), wcs=WCS_)
+    assert list(found["object_id"]) == ["J095822.0-110348", "J000000.0+003000"]
+
+
+def test_names_are_truncated_and_different():
+    positions = SkyCoord([15.0, 15.0, 359.99999] * u.deg, [-0.0001, -0.0001, 89.99999] * u.deg)
+    names = position_names(positions)
+    assert list(names) == ["J010000.0-000000", "J010000.0-000000_2", "J235959.9+895959"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (Table({"ra": [], "dec": []}), "candidates must hold at least one row"),
+        (
+            Table({"ra": [1.0, np.nan], "dec": [2.0, 3]}),
+            r"column 'ra' must be finite, got none in rows \[1\]",
+        ),
+        (Table({"ra": [1.0], "dec": [95.0]}), "column 'dec' must lie between -90 and 90 deg"),
+        (Table({"ra": ["x"], "dec": [9.0]}), "column 'ra' must hold angles in degrees"),
+        (Table({"ra": [1.0] * u.kpc, "dec": [9.0]}), "column 'ra' must hold angles in degrees"),
+        (
+            Table({"ra": [1.0, 2], "dec": [9.0, 8], "object_id": ["a", "a"]}),
+            r"candidates must have unique ids, got \['a'\] more than once",
+        ),
+    ],
+)
+def test_broken_lists_are_refused(rows, message):
+    with pytest.raises(InputError, match=message):
+        read_candidates(rows, wcs=WCS_)
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(MissingDataError, match=r"got \['name', 'RA', 'DEC', 'ml'\] without \['ra', 'dec'\]"):
+        read_candidates(table(), wcs=WCS_)
+
+
+def test_missing_and_unreadable_files_are_named(tmp_path):
+    with pytest.raises(MissingDataError, match=r"there is no candidate list .*none\.csv"):
+        read_candidates(tmp_path / "none.csv", wcs=WCS_)
+    (tmp_path / "list.fits").write_text("ra dec")
+    with pytest.raises(InputError, match=r"'list\.fits' cannot be read"):
+        read_candidates(tmp_path / "list.fits", wcs=WCS_)
+    (tmp_path / "list.xyz").write_text("ra dec")
+    with pytest.raises(
+        InputError, match=r"candidates must be a DS9 region file .*'list\.xyz' cannot be read"
+    ):
+        read_candidates(tmp_path / "list.xyz", wcs=WCS_)

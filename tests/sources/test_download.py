@@ -1,0 +1,160 @@
+"""Downloads: cached, checked, continued after a break, and clear when nothing can be had."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import numpy as np
+import pytest
+
+from labkit.errors import InputError, MissingDataError
+from labkit.sources.checksums import check_sum, parse_checksum, zenodo_checksum
+from labkit.sources.download import Resume, default_cache, download
+
+CONTENT = np.random.default_rng(1).bytes(1_000_000)
+KEPT = 1 << 18  # whole blocks that arrived before the break at half of the content
+
+
+@pytest.fixture(autouse=True)
+def _offer(server):
+    server.offer(CONTENT)
+
+
+def _asked_for_file(server):
+    return [span for path, span in server.asked if path.endswith(".zip")]
+
+
+def test_checksum_is_looked_up_and_kept_beside_the_file(server, tmp_path):
+    path, checksum = download(server.url, cache=tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert checksum == server.checksum
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["Kosiba2020.zip", "Kosiba2020.zip.checksum"]
+
+
+def test_second_call_needs_no_server(server, tmp_path):
+    download(server.url, cache=tmp_path)
+    server.asked.clear()
+    path, _ = download(server.url, cache=tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked == []
+
+
+def test_damaged_cached_file_is_replaced(server, tmp_path):
+    path, _ = download(server.url, cache=tmp_path)
+    path.write_bytes(CONTENT[:-1])
+    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_broken_transfer_continues_by_itself(server, tmp_path, caplog):
+    server.breaks = 1
+    with caplog.at_level(logging.WARNING, "labkit.sources.download"):
+        path, _ = download(server.url, cache=tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert _asked_for_file(server) == ["", f"bytes={KEPT}-"]
+    assert "attempt 2 of 3" in caplog.text
+
+
+def test_next_call_continues_what_the_last_one_left(server, tmp_path):
+    server.breaks = 1
+    with pytest.raises(MissingDataError, match=f"{KEPT} bytes are kept .* the next call continues"):
+        download(server.url, cache=tmp_path, attempts=1)
+    assert (tmp_path / "Kosiba2020.zip.partial").stat().st_size == KEPT
+    assert not (tmp_path / "Kosiba2020.zip").exists()
+    done = []
+    path, _ = download(server.url, cache=tmp_path, attempts=1, progress=lambda *step: done.append(step))
+    assert path.read_bytes() == CONTENT
+    assert _asked_for_file(server)[-1] == f"bytes={KEPT}-"
+    assert done[-1] == (len(CONTENT), len(CONTENT))
+    assert done[0][0] > KEPT
+
+
+def test_server_without_ranges_sends_all_again(server, tmp_path):
+    server.ranges = False
+    (tmp_path / "Kosiba2020.zip.partial").write_bytes(b"x" * 10)
+    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_all_bytes_already_there(server, tmp_path):
+    (tmp_path / "Kosiba2020.zip.partial").write_bytes(CONTENT)
+    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_more_bytes_than_the_file_has_start_over(server, tmp_path):
+    (tmp_path / "Kosiba2020.zip.partial").write_bytes(CONTENT + b"more")
+    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
+    assert _asked_for_file(server) == [f"bytes={len(CONTENT) + 4}-", ""]
+
+
+def test_wrong_checksum_keeps_nothing(server, tmp_path):
+    with pytest.raises(InputError, match="must have the checksum md5:0{32}; it was not kept"):
+        download(server.url, cache=tmp_path, checksum="md5:" + "0" * 32)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_of_another_version_are_noticed(server, tmp_path):
+    (tmp_path / "Kosiba2020.zip.partial").write_bytes(b"x" * 500_000)
+    with pytest.raises(InputError, match="must have the checksum"):
+        download(server.url, cache=tmp_path)
+    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_missing_file(server, tmp_path):
+    with pytest.raises(MissingDataError, match="404.*give its path"):
+        download(server.address + "/records/1/files/none.zip", cache=tmp_path)
+
+
+def test_offline(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/records/1/files/a.zip"
+    with pytest.raises(
+        MissingDataError, match=f"127.0.0.1:{port}.*Without a network, fetch the file elsewhere"
+    ):
+        download(url, cache=tmp_path)
+
+
+def test_cache_that_is_a_file(server, tmp_path):
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(InputError, match="cache must be a folder with room"):
+        download(server.url, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("checksum", ["", "abc", "md5:xyz", "crc32:" + "0" * 32])
+def test_malformed_checksum(checksum):
+    with pytest.raises(InputError, match="checksum must look like"):
+        download("http://127.0.0.1:9/a.zip", checksum=checksum)
+
+
+def test_parse_checksum_lowers_the_digits():
+    assert parse_checksum("md5:" + "AB" * 16) == ("md5", "ab" * 16)
+
+
+def test_check_sum_of_an_own_file(tmp_path, server):
+    (tmp_path / "a").write_bytes(CONTENT)
+    check_sum(tmp_path / "a", server.checksum)
+    with pytest.raises(InputError, match=f"must have the checksum md5:0+, got {server.checksum}"):
+        check_sum(tmp_path / "a", "md5:" + "0" * 32)
+    with pytest.raises(MissingDataError, match="path must be a file"):
+        check_sum(tmp_path / "none", server.checksum)
+
+
+def test_checksum_needs_the_address_of_a_record(server):
+    with pytest.raises(InputError, match="url must look like .*give checksum="):
+        zenodo_checksum(server.address + "/some/file.zip")
+
+
+def test_record_that_does_not_list_the_file(server):
+    with pytest.raises(InputError, match=r"must list 'other.zip' with its checksum"):
+        zenodo_checksum(server.address + "/records/7236582/files/other.zip")
+
+
+def test_attempts_must_be_positive(tmp_path):
+    with pytest.raises(InputError, match="attempts must be at least 1, got 0"):
+        Resume(tmp_path / "a", attempts=0)
+
+
+def test_cache_folder_can_be_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
+    assert default_cache() == tmp_path

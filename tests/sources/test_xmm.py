@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import QTable
+from astropy.wcs import WCS
+from scipy.ndimage import gaussian_filter
+
+from labkit.errors import InputError, MissingDataError
+from labkit.images import normalise
+from labkit.sources import candidates_sample, read_observation
+
+POINTING = SkyCoord(150 * u.deg, -11 * u.deg)
+SIDE = 240
+
+
+def make_wcs(*, scale=5.0, shift=0.0):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix = [150, -11], [(SIDE + 1) / 2 + shift] * 2
+    wcs.wcs.cdelt = np.array([-scale, scale]) / 3600
+    return wcs
+
+
+def write(path, data, wcs=None):
+    header = (wcs or make_wcs()).to_header()
+    header["RA_PNT"], header["DEC_PNT"], header["OBS_ID"], header["OBJECT"] = 150.0, -11.0, "0123", "A1"
+    fits.PrimaryHDU(data, header).writeto(path)
+    return path
+
+
+@pytest.fixture
+def field(tmp_path):
+    """Images and exposure maps of three detectors: a circular field of 8', a source 2' to the east."""
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    inside = np.hypot(x, y) < 96
+    source = 5 * np.exp(-((x + 24) ** 2 + y**2) / 8)
+    paths = {"images": [], "exposures": []}
+    for seed, name in enumerate(("pn", "mos1", "mos2")):
+        counts = np.random.default_rng(seed).poisson(np.where(inside, 0.2 + source, 0)).astype(float)
+        paths["images"].append(write(tmp_path / f"{name}.fits.gz", counts))
+        paths["exposures"].append(write(tmp_path / f"{name}_exp.fits.gz", 1e4 * inside.astype(np.float32)))
+    return paths
+
+
+def east(*arcmin):
+    return POINTING.directional_offset_by(90 * u.deg, list(arcmin) * u.arcmin)
+
+
+def test_detectors_are_summed(field):
+    observation = read_observation(**field)
+    expected = sum(fits.getdata(path) for path in field["images"])
+    np.testing.assert_array_equal(observation.image, expected)
+    assert observation.exposure.max() == 30000
+    assert observation.pointing.separation(POINTING) < 0.01 * u.arcsec
+    assert observation.about["observation"] == "0123"
+    assert observation.about["images"] == ["pn.fits.gz", "mos1.fits.gz", "mos2.fits.gz"]
+
+
+def test_one_image_and_no_exposure(field):
+    observation = read_observation(field["images"][0])
+    assert observation.exposure is None
+    sample = candidates_sample(observation, east(2))
+    assert "exposure" not in sample.catalogue.colnames
+    assert sample.catalogue["coverage"][0] == pytest.approx(1)
+
+
+def test_candidates_become_a_raw_sample(field):
+    sample = candidates_sample(read_observation(**field), east(2, 0, 6.5), pixels=120, label="low-z cluster")
+    assert sample.shape == (3, 1, 120, 120)
+    assert sample.bands == ("xray",)
+    assert sample.pixel_scale.to_value(u.arcsec) == pytest.approx(3.5)
+    assert list(sample.labels) == ["low-z cluster"] * 3
+    rows = sample.catalogue
+    np.testing.assert_allclose(rows["off_axis"].to_value(u.arcmin), [2, 0, 6.5], atol=1e-4)
+    np.testing.assert_allclose(rows["x_image"], [120.5 - 24, 120.5, 120.5 - 78], atol=0.01)
+    np.testing.assert_allclose(rows["y_image"], 120.5, atol=0.1)
+    assert list(rows["partial"]) == [False, False, True]
+    assert rows["exposure"][0] == 30000
+    assert rows["counts"][0] == max(rows["counts"])
+    assert json.loads(json.dumps(sample.provenance)) == sample.provenance
+    bright = gaussian_filter(sample.images[0, 0], 3)
+    assert np.hypot(*(np.array(np.unravel_index(bright.argmax(), bright.shape)) - 59.5)) < 2
+
+
+@pytest.mark.parametrize("pixels", [60, 178, 356])
+def test_counts_are_those_of_the_image(field, pixels):
+    observation = read_observation(**field)
+    sample = candidates_sample(observation, east(0), size=10 * u.arcmin, pixels=pixels)
+    box = observation.image[60:180, 60:180]
+    assert sample.images.sum(dtype=float) == pytest.approx(box.sum(), rel=1e-3)
+
+
+def test_negative_and_fractional_counts_are_kept(field, tmp_path):
+    data = fits.getdata(field["images"][0]) - 0.13
+    sample = candidates_sample(read_observation(write(tmp_path / "ootsub.fits", data)), east(0))
+    assert sample.images.min() < 0
+    assert normalise(sample).images.max() == 255
+
+
+def test_own_columns_are_kept(field):
+    table = QTable({"ra": east(0, 2).ra, "dec": east(0, 2).dec, "extent": [3.0, 9.0], "label": ["", "edge"]})
+    sample = candidates_sample(read_observation(**field), table)
+    np.testing.assert_array_equal(sample.catalogue["extent"], [3, 9])
+    assert list(sample.labels) == ["", "edge"]
+
+
+def test_candidates_outside_are_named_or_counted(field, caplog):
+    observation = read_observation(**field)
+    with pytest.raises(
+        InputError, match=r"got 1 that do not: J\d+\.\d-\d+; remove them, or pass outside='drop'"
+    ):
+        candidates_sample(observation, east(0, 16))
+    with caplog.at_level(logging.WARNING, "labkit.sources.xmm_sample"):
+        sample = candidates_sample(observation, east(0, 16), outside="drop")
+    assert "left out 1 of 2 candidates" in caplog.text
+    assert len(sample) == sample.provenance["dropped"] == 1
+    for outside in ("raise", "drop"):
+        with pytest.raises(InputError, match="candidates must overlap the image, got none of 2"):
+            candidates_sample(observation, east(50, 60), outside=outside)
+
+
+def test_other_grids_are_refused(field, tmp_path):
+    image = field["images"][0]
+    small = write(tmp_path / "small.fits", np.eye(100))
+    moved = write(tmp_path / "moved.fits", np.eye(SIDE), make_wcs(shift=3))
+    finer = write(tmp_path / "finer.fits", np.eye(SIDE), make_wcs(scale=4))
+    with pytest.raises(
+        InputError, match=r"one shape, got \(240, 240\) and \(100, 100\) in 'pn.fits.gz' and 'sm"
+    ):
+        read_observation(image, small)
+    with pytest.raises(InputError, match=r"share their world coordinates, got 4\.24 pixels between"):
+        read_observation([image, moved])
+    with pytest.raises(InputError, match="reproject one to the other"):
+        read_observation(image, finer)
+    with pytest.raises(InputError, match="exposures must be one map, or one for each of 3 images, got 2"):
+        read_observation(field["images"], field["exposures"][:2])
+    with pytest.raises(InputError, match="images must name at least one file"):
+        read_observation([])
+
+
+def test_wrong_options_are_refused(field):
+    observation = read_observation(**field)
+    with pytest.raises(InputError, match="outside must be 'raise' or 'drop'"):
+        candidates_sample(observation, east(0), outside="ignore")
+    with pytest.raises(InputError, match=r"columns must be ra, dec or object_id, got \['name'\]"):
+        candidates_sample(observation, east(0), name="x")
+
+
+def test_plates_add_the_optical_band(field, tmp_path):
+    noise = np.random.default_rng(5).normal(9000, 90, (SIDE, SIDE))
+    plate = write(tmp_path / "plate.fits", noise, make_wcs(scale=2.2))  # 8.8 arcmin wide
+    observation = read_observation(**field)
+    sample = candidates_sample(observation, east(0), optical=plate)
+    assert sample.bands == ("xray", "optical")
+    assert np.median(sample.band("optical")) == pytest.approx(9000, rel=0.01)
+    assert list(sample.catalogue["plate"]) == ["plate.fits"]
+    with pytest.raises(
+        MissingDataError, match=r"got 1 of 2 that lie on none as a whole: J.*without_optical="
+    ):
+        candidates_sample(observation, east(0, 4), optical=plate)
+    assert len(candidates_sample(observation, east(0, 4), optical=plate, without_optical="drop")) == 1
+    plain = candidates_sample(observation, east(0, 4), optical=plate, without_optical="omit band")
+    assert plain.bands == ("xray",)
+    assert len(plain) == 2
+
+
+@pytest.fixture(scope="module", params=[("a907_0201903501", 32), ("a907_0404910601", 21)], ids=lambda p: p[0])
+def a907(request, real):
+    name, number = request.param
+    folder = real / "xmm" / name
+    paths = {
+        kind: [folder / f"{d}_0.5-2.0keV_{kind}.fits.gz" for d in ("pn", "mos1", "mos2", "epic")]
+        for kind in ("image", "exposure")
+    }
+    return paths, folder / "xapa_sources.reg", number
+
+
+@pytest.fixture(scope="module")
+def a907_sample(a907):
+    paths, regions, number = a907
+    sample = candidates_sample(read_observation(paths["image"][:3], paths["exposure"][:3]), regions)
+    assert sample.shape == (number, 1, 178, 178)
+    return sample
+
+
+def test_real_candidates_of_abell_907(a907_sample):
+    sample = a907_sample
+    rows = sample.catalogue
+    assert set(rows["region_colour"]) <= {"red", "green", "blue", "magenta"}
+    assert (rows["coverage"] > 0.5).all()
+    assert rows["partial"].sum() >= 3
+    cluster = int(rows["counts"].argmax())
+    assert rows["region_colour"][cluster] == "green"
+    assert rows["x_image"][cluster] == pytest.approx(257.5, abs=2)
+    smooth = gaussian_filter(sample.images[cluster, 0], 4)
+    y, x = np.unravel_index(smooth.argmax(), smooth.shape)
+    assert np.hypot(x - 88.5, y - 88.5) * sample.pixel_scale < 6 * u.arcsec
+
+
+def test_real_cutouts_hold_the_counts_of_their_box(a907):
+    paths, regions, _ = a907
+    observation = read_observation(paths["image"][3], paths["exposure"][3])
+    sample = candidates_sample(observation, regions)
+    half = 3.5 / 60 / 0.00120833333
+    y, x = np.mgrid[:512, :512]
+    for row, image in zip(sample.catalogue, sample.images[:, 0], strict=True):
+        share = [
+            np.clip(half + 0.5 - np.abs(axis + 1 - row[name]), 0, 1)
+            for axis, name in ((x, "x_image"), (y, "y_image"))
+        ]
+        box = (observation.image * share[0] * share[1]).sum()
+        assert image.sum(dtype=float) == pytest.approx(box, rel=0.01)
+
+
+def test_the_sum_of_detectors_is_the_epic_image_but_for_out_of_time_events(a907):
+    paths, _, _ = a907
+    total = read_observation(paths["image"][:3]).image.sum(dtype=float)
+    epic = read_observation(paths["image"][3]).image.sum(dtype=float)
+    pn = read_observation(paths["image"][0]).image.sum(dtype=float)
+    assert (total - epic) / pn == pytest.approx(0.063, abs=0.005)
+
+
+def test_real_cutouts_keep_a_white_sky_and_black_source(a907_sample):
+    sample = a907_sample
+    levels = normalise(sample).band("xray")
+    assert (np.median(levels, axis=(1, 2)) > 200).all()
+    assert np.median(levels[int(sample.catalogue["counts"].argmax())][84:94, 84:94]) < 20
+
+
+def test_a_real_archive_image(real):
+    folder = real / "xmm" / "a1835_mos2"
+    observation = read_observation(folder / "mos2_image.fits.gz", folder / "mos2_exposure.fits.gz")
+    peak = gaussian_filter(observation.image, 3)
+    y, x = np.unravel_index(peak.argmax(), peak.shape)
+    sample = candidates_sample(observation, observation.wcs.pixel_to_world([x], [y]).icrs)
+    smooth = gaussian_filter(sample.images[0, 0], 4)
+    found = np.unravel_index(smooth.argmax(), smooth.shape)
+    assert np.hypot(found[0] - 88.5, found[1] - 88.5) < 3
+    assert sample.catalogue["coverage"][0] > 0.95
