@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labkit.evaluate.compare import Difference, McNemar, mcnemar, paired_difference
 from labkit.evaluate.curves import area_under, mean_roc, purity_completeness_curve, roc_curve
+from labkit.evaluate.differences import difference_table
 from labkit.evaluate.intervals import (
     Interval,
     OverSeeds,
@@ -12,6 +13,7 @@ from labkit.evaluate.intervals import (
     percentile_interval,
     wilson,
 )
+from labkit.evaluate.leaks import Leak, leak
 from labkit.evaluate.metrics import (
     Scores,
     auc,
@@ -29,6 +31,7 @@ __all__ = [
     "METRICS",
     "Difference",
     "Interval",
+    "Leak",
     "McNemar",
     "OverSeeds",
     "Scores",
@@ -41,6 +44,8 @@ __all__ = [
     "brier_score",
     "class_table",
     "confusion_matrix",
+    "difference_table",
+    "leak",
     "log_loss",
     "mcnemar",
     "mean_roc",

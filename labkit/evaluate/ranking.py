@@ -53,7 +53,7 @@ def ranked_catalogue(predictions: Predictions, catalogue: Table | None = None) -
     if catalogue is None:
         return ranked
     position = {str(name): i for i, name in enumerate(catalogue["object_id"])}
-    if missing := [name for name in ranked["object_id"] if str(name) not in position]:
+    if missing := [str(name) for name in ranked["object_id"] if str(name) not in position]:
         raise InputError(
             f"catalogue must hold every predicted object, got none for {missing[:5]}; "
             "pass the catalogue of the Sample that was predicted"

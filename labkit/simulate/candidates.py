@@ -215,7 +215,7 @@ def _double(rng: np.random.Generator, place: _Place) -> Candidate:
 
 
 def _galaxy(rng: np.random.Generator, place: _Place) -> Candidate:
-    magnitude = float(np.clip(14.2 - rng.exponential(1.3), 8.0, None))
+    magnitude = float(np.clip(13.7 - rng.exponential(1.4), 8.0, None))
     size = float(10 ** ((20.6 - magnitude) / 5) / 2.5 * np.exp(rng.normal(0, 0.2)))
     shape = {"axis_ratio": float(rng.uniform(0.3, 1.0)), "angle_deg": float(rng.uniform(0, 180))}
     brightest = max(1.01 * place.limit, 1.5e-13 * 10 ** (-0.4 * (magnitude - 12)))
@@ -231,7 +231,7 @@ def _galaxy(rng: np.random.Generator, place: _Place) -> Candidate:
     components = galaxy_emission(rng, **place.source, flux=flux, size=size / 60, **shape)
     redshift = float(0.01 * 10 ** (0.2 * (magnitude - 13)) * np.exp(rng.normal(0, 0.3)))
     return Candidate(
-        components, [scene], truth={"flux": flux, "redshift": redshift, "core_arcsec": 0.35 * size}
+        components, [scene], truth={"flux": flux, "redshift": redshift, "core_arcsec": 0.7 * size}
     )
 
 

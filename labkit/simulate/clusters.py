@@ -177,7 +177,7 @@ def draw_cluster(
     if not 0 < flux_limit < fluxes[100]:
         raise InputError(f"flux_limit must lie between 0 and {fluxes[100]:.1e} erg/s/cm2, got {flux_limit}")
     if bright:
-        brightest = 1.5e-11 if low_z else 1.5e-12
+        brightest = 1e-11 if low_z else 1.5e-12
         flux_limit = np.exp(rng.uniform(np.log(flux_limit), np.log(max(brightest, 1.01 * flux_limit))))
     last = np.searchsorted(-fluxes, -flux_limit)
     chosen = min(int(np.searchsorted(above, rng.random() * above[last])), last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -113,6 +113,16 @@ class SurveyCounts:
         new = _apportion(n_objects, shares)
         pairs = [(new[k], new[k + 1]) for k in (0, 2, 4)]
         return SurveyCounts(*pairs, self.low_z, self.test_low_z, self.mix, self.wrong_labels)
+
+    def with_test(self, n_objects: int) -> SurveyCounts:
+        """The same survey with another number of test objects, half of them clusters.
+
+        Raises
+        ------
+        InputError
+            If `n_objects` is negative.
+        """
+        return replace(self, test=((n_objects + 1) // 2, n_objects // 2))
 
 
 def plan_survey(rng: np.random.Generator, counts: SurveyCounts) -> Table:

@@ -11,7 +11,17 @@ import numpy as np
 
 from labkit.simulate.xmm import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
 
-__all__ = ["Pointing", "draw_pointing"]
+__all__ = ["NUISANCES", "Pointing", "draw_pointing"]
+
+#: Catalogue columns of a survey that have nothing to do with the class (off-axis angle: but for "edge").
+NUISANCES = (
+    "exposure",
+    "background",
+    "off_axis",
+    "native_pixel_scale",
+    "position_angle",
+    "galactic_latitude",
+)
 
 _GALACTIC_POLE = np.radians([192.85948, 27.12825])
 

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 #: Side of a cut-out (Kosiba et al. 2020, section 2).
 FIELD_OF_VIEW = 7 * u.arcmin
 BANDS = ("xray", "optical")
+#: What the provenance of a simulated survey says.
+SOURCE = "simulated XMM-Newton EPIC and Schmidt plate survey"
 CHUNK = 16
 _UNITS = {
     "ra": u.deg,
@@ -101,7 +103,7 @@ def simulate_survey(
         "bands": BANDS,
         "pixel_scale": FIELD_OF_VIEW.to(u.arcsec) / size_px,
         "provenance": {
-            "source": "simulated XMM-Newton EPIC and Schmidt plate survey",
+            "source": SOURCE,
             "seed": int(seed),
             "counts": counts.describe(),
         },
@@ -145,21 +147,18 @@ def _mapped(tasks: list[tuple], n_jobs: int) -> Iterator[tuple[np.ndarray, QTabl
         yield from map(_chunk, tasks)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(n_jobs, mp_context=context) as pool:
         yield from pool.map(_chunk, tasks)
 
 
-def _one_thread() -> None:
-    """Keep a worker's linear algebra to one thread."""
-    threadpool_limits(1)
-
-
 def _chunk(task: tuple) -> tuple[np.ndarray, QTable]:
+    """Simulate some candidates; on one thread, because sums depend on how they are split."""
     streams, classes, size_px = task
-    drawn = [
-        simulate_candidate(np.random.default_rng(stream), name, size_px=size_px)
-        for stream, name in zip(streams, classes, strict=True)
-    ]
+    with threadpool_limits(1):
+        drawn = [
+            simulate_candidate(np.random.default_rng(stream), name, size_px=size_px)
+            for stream, name in zip(streams, classes, strict=True)
+        ]
     table = QTable({key: np.array([row[key] for _, row in drawn]) for key in drawn[0][1]})
     for name, unit in _UNITS.items():
         table[name] = table[name] * unit
@@ -193,7 +192,8 @@ def simulate_candidate(
     grid = Grid(drawn.x, drawn.y, size=int(np.ceil(2 * half * 60 / pixel)) + 2, pixel_arcmin=pixel / 60)
     components = drawn.candidate.components + drawn.surroundings.components
     spurious = drawn.candidate.spurious + drawn.surroundings.spurious
-    counts = sum(count_images(rng, components, drawn.pointing, grid, spurious=spurious).values())
+    images = count_images(rng, components, drawn.pointing, grid, spurious=spurious)
+    counts = np.sum(list(images.values()), axis=0)
     xray = regrid(counts, scale=scale / pixel, shape=(size_px, size_px), conserve="flux")
     scenes = drawn.candidate.scenes + drawn.surroundings.scenes
     optical = _optical(rng, scenes, drawn.pointing, size_px, scale)

@@ -111,7 +111,7 @@ def galaxy_emission(
     """
     nucleus, gas, binaries = rng.dirichlet((1.3, 1.8, 0.9))
     shape = {"axis_ratio": min(1.0, axis_ratio + 0.1), "angle_deg": angle_deg, "limit": 12.0}
-    core = size * float(np.exp(rng.normal(np.log(0.35), 0.4)))
+    core = size * float(np.exp(rng.normal(np.log(0.7), 0.4)))
     parts = [Component(x, y, flux * nucleus), Component(x, y, flux * gas, core=core, slope=1.7, **shape)]
     shares = binaries * rng.dirichlet(np.full(rng.integers(2, 8), 0.7))
     turn = np.radians(angle_deg)

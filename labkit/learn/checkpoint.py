@@ -1,0 +1,171 @@
+"""Checkpoints that are safe to load: tensors as safetensors, all else as JSON, no pickled code.
+
+One file holds one nested state (dictionaries, lists, tuples, numbers, strings, tensors). Tensors are
+the file's tensors; the structure is JSON in its header, with a digest over both, so that a file that
+was changed or damaged is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from labkit.errors import InputError, MissingDataError
+from labkit.folders import atomic_file
+
+__all__ = ["SafeCheckpointIO", "read_about", "read_state", "write_state"]
+
+FORMAT = "labkit-state-1"
+
+
+def write_state(path: str | Path, state: dict[str, Any], *, about: dict[str, Any] | None = None) -> Path:
+    """Write a nested state to one file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        File to write; replaced if it is there.
+    state : dict
+        Nested dictionaries, lists, tuples, numbers, strings, None and tensors.
+    about : dict, optional
+        JSON-able facts that `read_about` gives back without reading the tensors.
+
+    Raises
+    ------
+    InputError
+        If the state holds anything else, or the disk is full.
+    """
+    tensors: dict[str, Tensor] = {}
+    structure = json.dumps(_encode(state, tensors, "state"))
+    note = json.dumps(about or {})
+    header = {
+        "format": FORMAT,
+        "structure": structure,
+        "about": note,
+        "digest": _digest(structure + note, tensors),
+    }
+    with atomic_file(path) as partial:
+        save_file(tensors, partial, metadata=header)
+    return Path(path)
+
+
+def read_state(path: str | Path) -> dict[str, Any]:
+    """Read what `write_state` wrote, onto the CPU.
+
+    Raises
+    ------
+    MissingDataError
+        If the file is not there.
+    InputError
+        If it is of another format, damaged or changed.
+    """
+    header, tensors = _open(path, tensors=True)
+    if header["digest"] != _digest(header["structure"] + header["about"], tensors):
+        raise InputError(
+            f"checkpoint {str(path)!r} must be as it was written, but its digest differs; train again"
+        )
+    return _decode(json.loads(header["structure"]), tensors)
+
+
+def read_about(path: str | Path) -> dict[str, Any]:
+    """The facts written beside a state, without its tensors.
+
+    Raises
+    ------
+    MissingDataError
+        If the file is not there.
+    InputError
+        If it is of another format or damaged.
+    """
+    return json.loads(_open(path, tensors=False)[0]["about"])
+
+
+def _open(path: str | Path, *, tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not Path(path).is_file():
+        raise MissingDataError(f"checkpoint {str(path)!r} does not exist; check the path or train first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            found = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"checkpoint {str(path)!r} must be a whole safetensors file ({error}); train again"
+        ) from error
+    if header.get("format") != FORMAT:
+        raise InputError(
+            f"checkpoint {str(path)!r} must have the format {FORMAT}, got {header.get('format')!r}"
+        )
+    return header, found
+
+
+def _digest(text: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _encode(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
+    if isinstance(value, Tensor):
+        key = str(len(tensors))
+        tensors[key] = value.detach().cpu().contiguous().clone()
+        return {"$tensor": key}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        return {
+            "$dict": [
+                [_encode(k, tensors, name), _encode(v, tensors, f"{name}[{k!r}]")] for k, v in value.items()
+            ]
+        }
+    if isinstance(value, list | tuple):
+        items = [_encode(item, tensors, f"{name}[{i}]") for i, item in enumerate(value)]
+        return items if isinstance(value, list) else {"$tuple": items}
+    raise InputError(
+        f"{name} must be a number, string, tensor, list or dict to be saved safely, got {type(value)}"
+    )
+
+
+def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_decode(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "$tensor":
+        return tensors[content]
+    if kind == "$tuple":
+        return tuple(_decode(item, tensors) for item in content)
+    return {_decode(k, tensors): _decode(v, tensors) for k, v in content}
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Lets a Lightning Trainer write and resume from safe checkpoints.
+
+    The entry ``"labkit"`` of the checkpoint, where there is one, can be read alone by `read_about`.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write Lightning's checkpoint with `write_state`."""
+        write_state(path, checkpoint, about=checkpoint.get("labkit"))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read Lightning's checkpoint with `read_state`."""
+        return read_state(path)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint."""
+        Path(path).unlink(missing_ok=True)

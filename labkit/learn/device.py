@@ -1,0 +1,66 @@
+"""The device to compute on, and images as the networks take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labkit.errors import InputError
+
+__all__ = ["as_input", "choose_device", "sky_level"]
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """The device to compute on; ``"auto"`` is a GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown or not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:<n>', got {device!r}") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:<n>', got {device!r}")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device {str(device)!r} must be there, found {torch.cuda.device_count()} GPUs; use device='cpu'"
+        )
+    return chosen
+
+
+def sky_level(normalisation: Any) -> int:
+    """Grey level of empty sky that a Sample's normalisation record names; 0 where it names none."""
+    return int(normalisation.get("no_emission", 0)) if isinstance(normalisation, dict) else 0
+
+
+def as_input(images: Tensor, *, sky: int = 0) -> Tensor:
+    """Float images in which empty sky is 0, from bytes; channels last, also where there is one channel.
+
+    XAmin's images have a white sky (255). Fed as they are, the custom network stays at chance for its first
+    epochs; measured from the sky, which a first layer's bias could do by itself, it learns at once. Zero padding
+    and zero-filled channels then mean empty sky, too.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, band, y, x)
+        Grey levels 0 to 255.
+    sky : int
+        Grey level of empty sky: 0 or 255.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, band, y, x)
+        Distance from the sky's level, 0 to 1.
+    """
+    result = torch.empty(
+        images.shape, dtype=torch.float32, device=images.device, memory_format=torch.channels_last
+    )
+    torch.div(images, 255.0, out=result)
+    return result.neg_().add_(1.0) if sky else result

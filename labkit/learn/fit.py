@@ -1,0 +1,238 @@
+"""Train an Experiment on a Sample: stop when you like, resume where it was, use the best epoch."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+
+from labkit.errors import InputError, TrainingError
+from labkit.experiment import Experiment
+from labkit.learn.callbacks import KeepBestAndLast, Progress
+from labkit.learn.checkpoint import SafeCheckpointIO, read_about
+from labkit.learn.device import choose_device, sky_level
+from labkit.learn.model import Model
+from labkit.learn.resident import BalancedBatches, OrderedBatches, hold
+from labkit.learn.session import StopError, quiet, stoppable
+from labkit.learn.splits import Part, split_for_training
+from labkit.learn.task import ClassificationTask
+from labkit.runfolder import RunFolder
+from labkit.sample import Sample
+
+__all__ = ["Fitted", "model_folder", "train", "train_seeds"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training gives.
+
+    Parameters
+    ----------
+    model : Model
+        The network of the best epoch.
+    history : list of dict
+        A row an epoch: epoch, learning_rate, loss and accuracy of training and validation.
+    best_epoch : int
+        Row of the best epoch.
+    folder : Path
+        Folder of the model.
+    interrupted : bool
+        Whether training was stopped by hand; the same call goes on with it.
+    """
+
+    model: Model
+    history: list[dict[str, float]]
+    best_epoch: int
+    folder: Path
+    interrupted: bool = False
+
+
+def model_folder(run: str | Path | RunFolder, experiment: Experiment, seed: int) -> Path:
+    """Folder of one trained model in a run folder."""
+    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", experiment.name).strip("-.") or "experiment"
+    return folder.checkpoints / f"{name}-seed{seed}"
+
+
+def train(
+    experiment: Experiment,
+    sample: Sample,
+    *,
+    run: str | Path | RunFolder,
+    seed: int | None = None,
+    device: str | torch.device = "auto",
+    resume: bool = True,
+    other: Literal["refuse", "replace"] = "refuse",
+    progress: bool = True,
+    callbacks: tuple[Callback, ...] = (),
+) -> Fitted:
+    """Train one network and keep its best epoch.
+
+    An epoch is as many class-balanced batches as fill the training set once, then validation
+    (Kosiba et al. 2020, section 5.2). On the CPU, a training that was killed and is resumed gives the same
+    weights, bit for bit, as one that was not.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to train.
+    sample : Sample
+        Normalised images (uint8) with labels and the column ``split``.
+    run : path or RunFolder
+        Run folder; the model is kept in its ``checkpoints/<name>-seed<seed>``.
+    seed : int, optional
+        Of this run; default the experiment's first.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``.
+    resume : bool
+        Go on with, or return, what an equal call left; False starts again.
+    other : {"refuse", "replace"}
+        What to do where the folder holds another training of that name and seed.
+    progress : bool
+        A bar where someone watches; otherwise a log line an epoch.
+    callbacks : tuple of Lightning callbacks
+        Further callbacks.
+
+    Returns
+    -------
+    Fitted
+        The model of the best epoch and the history. After an interrupt, of the epochs so far.
+
+    Raises
+    ------
+    InputError
+        If Sample and Experiment do not fit, or the folder holds another training.
+    TrainingError
+        If the loss is no longer finite, or training is stopped before the first epoch ends.
+    """
+    seed = experiment.seeds[0] if seed is None else seed
+    where = choose_device(device)
+    parts = split_for_training(experiment, sample)
+    folder = model_folder(run, experiment, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = {"experiment": experiment.digest, "seed": seed, "sample": sample.content_hash}
+    last = _state_to_resume(folder, identity, resume=resume, replace=other == "replace")
+    if last is not None and read_about(last)["finished"]:
+        logger.info("%s is trained already: %s", experiment.name, folder)
+        return _fitted(folder)
+    sky = sky_level(sample.provenance.get("normalisation"))
+    task = ClassificationTask(experiment, seed=seed, sky=sky, identity=identity)
+    Model.of(experiment, task.network, sample, seed=seed).describe(folder)
+    shown = Progress(bar=progress, title=f"{experiment.name}, seed {seed}")
+    trainer = _trainer(experiment, where, folder, (shown, *callbacks))
+    try:
+        _run(trainer, task, parts, where, last)
+    except (StopError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        if not (folder / "last.safetensors").is_file():
+            raise TrainingError(
+                f"training of {experiment.name!r} was stopped before its first epoch ended, "
+                "so there is no model yet"
+            ) from None
+        logger.info("%s was stopped; the best epoch so far is in %s", experiment.name, folder)
+        return _fitted(folder, interrupted=True)
+    return _fitted(folder)
+
+
+def train_seeds(
+    experiment: Experiment, sample: Sample, *, run: str | Path | RunFolder, **options: Any
+) -> list[Fitted]:
+    """Train one network for each of the experiment's seeds (Kosiba et al. 2020, section 5.3: ten).
+
+    Parameters
+    ----------
+    experiment, sample, run
+        As for `train`.
+    **options
+        Further options of `train`.
+
+    Returns
+    -------
+    list of Fitted
+        One a seed; fewer after an interrupt.
+    """
+    done = []
+    for seed in experiment.seeds:
+        done.append(train(experiment, sample, run=run, seed=seed, **options))
+        if done[-1].interrupted:
+            break
+    return done
+
+
+def _state_to_resume(folder: Path, identity: dict[str, Any], *, resume: bool, replace: bool) -> Path | None:
+    last = folder / "last.safetensors"
+    found = read_about(last).get("identity", {}) if last.is_file() else {}
+    if not resume or (replace and found != identity):
+        for name in ("last.safetensors", "weights.safetensors"):
+            (folder / name).unlink(missing_ok=True)
+    if not last.is_file():
+        return None
+    if differing := [name for name in identity if found.get(name) != identity[name]]:
+        raise InputError(
+            f"run must be a folder of this training, but {str(folder)!r} holds one with another "
+            f"{' and '.join(differing)}; choose another run folder or experiment name, "
+            "or other='replace'"
+        )
+    return last
+
+
+def _trainer(
+    experiment: Experiment, device: torch.device, folder: Path, callbacks: tuple[Callback, ...]
+) -> pl.Trainer:
+    own: list[Callback] = [KeepBestAndLast(folder, monitor=experiment.monitor)]
+    if experiment.early_stopping_patience is not None:
+        own.append(
+            EarlyStopping(
+                experiment.monitor,
+                patience=experiment.early_stopping_patience,
+                mode="min" if experiment.monitor.endswith("loss") else "max",
+                check_on_train_epoch_end=True,
+            )
+        )
+    with quiet():
+        return pl.Trainer(
+            max_epochs=experiment.epochs,
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            precision="bf16-mixed" if experiment.precision == "bf16" else "32-true",
+            callbacks=[*callbacks, *own],
+            plugins=[SafeCheckpointIO()],
+            default_root_dir=folder,
+            logger=False,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            benchmark=device.type == "cuda",
+        )
+
+
+def _run(
+    trainer: pl.Trainer,
+    task: ClassificationTask,
+    parts: dict[str, Part],
+    device: torch.device,
+    last: Path | None,
+) -> None:
+    experiment = task.experiment
+    held = {
+        name: hold(part.sample, part.codes, image_size=experiment.image_size, device=device)
+        for name, part in parts.items()
+    }
+    batches = BalancedBatches(held["train"], batch_size=experiment.batch_size, seed=task.seed)
+    devices = [device] if device.type == "cuda" else []
+    with quiet(), stoppable(), torch.random.fork_rng(devices=devices):
+        trainer.fit(task, batches, OrderedBatches(held["validation"]), ckpt_path=last)
+
+
+def _fitted(folder: Path, *, interrupted: bool = False) -> Fitted:
+    history = read_about(folder / "last.safetensors")["history"]
+    best = read_about(folder / "weights.safetensors")["epoch"]
+    return Fitted(Model.load(folder), history, best, folder, interrupted)

@@ -1,0 +1,189 @@
+"""The trained model: a network with all that is needed to use it on the right images only.
+
+A model is a folder::
+
+    model.json            experiment, bands, pixel scale, normalisation, versions
+    weights.safetensors   weights of the best epoch
+    last.safetensors      state of the last epoch, to resume training (not needed for use)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from labkit.errors import InputError, MissingDataError
+from labkit.experiment import Experiment
+from labkit.folders import atomic_file
+from labkit.learn.checkpoint import read_state, write_state
+from labkit.learn.device import sky_level
+from labkit.learn.networks import build_network
+from labkit.learn.splits import named_bands_of
+from labkit.runfolder import versions
+from labkit.sample import Sample
+
+__all__ = ["Model"]
+
+FORMAT = "labkit-model-1"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network with what it was trained on.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What was trained.
+    network : Module
+        The network, taking images of the experiment's named bands.
+    seed : int
+        Of the run.
+    pixel_scale_arcsec : float
+        Of the Sample's images.
+    image_shape : tuple of int
+        Size (y, x) of the Sample's images in pixels.
+    normalisation : dict or None
+        How the Sample's pixels became grey levels.
+    versions : dict
+        Versions of the libraries.
+    """
+
+    experiment: Experiment
+    network: nn.Module
+    seed: int
+    pixel_scale_arcsec: float
+    image_shape: tuple[int, int]
+    normalisation: Any
+    versions: dict[str, str]
+
+    @classmethod
+    def of(cls, experiment: Experiment, network: nn.Module, sample: Sample, *, seed: int) -> Model:
+        """A model of a network and the Sample it is trained on."""
+        return cls(
+            experiment=experiment,
+            network=network,
+            seed=seed,
+            pixel_scale_arcsec=float(sample.pixel_scale.to_value("arcsec")),
+            image_shape=sample.shape[2:],
+            normalisation=sample.provenance.get("normalisation"),
+            versions=versions(),
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes in the order of the network's outputs."""
+        return self.experiment.class_scheme.classes
+
+    @property
+    def sky(self) -> int:
+        """Grey level of empty sky in the images that the network was trained on."""
+        return sky_level(self.normalisation)
+
+    def check(self, sample: Sample) -> Sample:
+        """The Sample's bands that the network takes, if it is such a Sample as the model was trained on.
+
+        Raises
+        ------
+        InputError
+            If bands, pixel scale, image size or normalisation differ.
+        """
+        chosen = named_bands_of(sample, self.experiment)
+        scale = float(sample.pixel_scale.to_value("arcsec"))
+        if not np.isclose(scale, self.pixel_scale_arcsec, rtol=1e-3):
+            raise InputError(
+                f"pixel_scale must be the model's {self.pixel_scale_arcsec:.4g} arcsec, got {scale:.4g} "
+                "arcsec; make the cut-outs at the model's pixel scale"
+            )
+        if tuple(sample.shape[2:]) != tuple(self.image_shape):
+            raise InputError(
+                f"images must have the model's size {tuple(self.image_shape)} px, "
+                f"got {tuple(sample.shape[2:])}; make the cut-outs as wide as the model's"
+            )
+        normalisation = json.loads(json.dumps(sample.provenance.get("normalisation")))
+        if normalisation != json.loads(json.dumps(self.normalisation)):
+            raise InputError(
+                f"normalisation must be the model's {self.normalisation}, got {normalisation}; "
+                "normalise the raw Sample with the model's settings"
+            )
+        return chosen
+
+    def describe(self, folder: str | Path) -> Path:
+        """Write ``model.json``: everything but the weights."""
+        facts = {
+            "format": FORMAT,
+            "experiment": self.experiment.model_dump(mode="json"),
+            "seed": self.seed,
+            "classes": list(self.classes),
+            "bands": list(self.experiment.named_bands),
+            "pixel_scale_arcsec": self.pixel_scale_arcsec,
+            "image_shape": list(self.image_shape),
+            "normalisation": self.normalisation,
+            "versions": self.versions,
+        }
+        with atomic_file(Path(folder) / "model.json") as partial:
+            partial.write_text(json.dumps(facts, indent=1))
+        return Path(folder)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model's folder.
+
+        Returns
+        -------
+        Path
+            The folder.
+        """
+        self.describe(folder)
+        write_state(Path(folder) / "weights.safetensors", {"network": self.network.state_dict()})
+        return Path(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Model:
+        """Read a model from its folder.
+
+        Raises
+        ------
+        MissingDataError
+            If the folder or a file of it is not there.
+        InputError
+            If a file is damaged or the weights are of another network.
+        """
+        folder = Path(folder)
+        if not (folder / "model.json").is_file():
+            raise MissingDataError(
+                f"model must be a folder with model.json, got {str(folder)!r}; train one first"
+            )
+        facts = json.loads((folder / "model.json").read_text())
+        if facts.get("format") != FORMAT:
+            raise InputError(f"{str(folder)!r} must have the format {FORMAT}, got {facts.get('format')!r}")
+        experiment = Experiment(**facts["experiment"])
+        if facts["classes"] != list(experiment.class_scheme.classes):
+            made_with = facts["versions"].get("labkit")
+            raise InputError(
+                f"the classes of scheme {experiment.scheme!r} must be the model's {facts['classes']}, "
+                f"got {list(experiment.class_scheme.classes)}; use labkit {made_with}"
+            )
+        weights = read_state(folder / "weights.safetensors")["network"]
+        with torch.random.fork_rng(devices=[]):
+            network = build_network(experiment.changed(pretrained=False))
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputError(
+                f"weights of {str(folder)!r} must be of its experiment's network: {error}"
+            ) from error
+        return cls(
+            experiment=experiment,
+            network=network.eval(),
+            seed=facts["seed"],
+            pixel_scale_arcsec=facts["pixel_scale_arcsec"],
+            image_shape=tuple(facts["image_shape"]),
+            normalisation=facts["normalisation"],
+            versions=facts["versions"],
+        )

@@ -1,0 +1,169 @@
+"""The networks: the custom one of Kosiba et al. 2020, layer by layer, and any other through timm.
+
+Every network takes images of the *named* bands only, shape (n, band, y, x) with grey levels from 0
+to 1. A zero-filled channel, which the paper's three-channel images have, adds nothing to a
+convolution, so the custom network keeps its weights but leaves out its arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from labkit.errors import InputError
+from labkit.experiment import EMPTY, Experiment
+from labkit.learn.pretrained import timm_network
+
+__all__ = ["CustomNetwork", "build_network", "convolve_and_pool"]
+
+#: Filters of the six convolutions and units of the first dense layer (Table 3).
+FILTERS = (64, 32, 32, 32, 32, 32)
+DENSE_UNITS = 256
+
+#: timm's name of the MobileNet of Howard et al. 2017.
+MOBILENET = "mobilenetv1_100"
+
+# Larger blocks are returned to the system and fetched again at every step (glibc's limit for re-use).
+_REUSED_BYTES = 2**25
+
+
+class CustomNetwork(nn.Module):
+    """The custom network of Kosiba et al. 2020, Table 3.
+
+    Six times a 3 x 3 convolution (stride 1, zero padding that keeps the size), ReLU and 2 x 2 max
+    pooling that rounds odd sizes up (356, 178, 89, 45, 23, 12, 6 px); then a dense layer of 256 with
+    ReLU and dropout, and the output layer. The softmax is in the loss. Weights start as in Keras:
+    Glorot uniform, zero biases.
+
+    Pooling comes before the ReLU here: both are monotonic, so the result is the same with a quarter
+    of the ReLU's work.
+
+    Parameters
+    ----------
+    classes : int
+        Outputs.
+    channels : sequence of str
+        Input channels in order; those called ``"empty"`` are zero-filled and not passed to
+        `forward`, but have their weights.
+    image_size : int
+        Side of the images in pixels.
+    dropout : float
+        Dropout on the dense layer (Table 4).
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        channels: Sequence[str] = ("x", "y", "z"),
+        image_size: int = 356,
+        dropout: float = 0.65,
+    ) -> None:
+        super().__init__()
+        widths = (len(channels), *FILTERS)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(n_in, n_out, 3, padding=1) for n_in, n_out in zip(widths, FILTERS, strict=False)
+        )
+        side = image_size
+        for _ in FILTERS:
+            side = -(-side // 2)
+        self.dense = nn.Linear(FILTERS[-1] * side * side, DENSE_UNITS)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(DENSE_UNITS, classes)
+        filled = [i for i, name in enumerate(channels) if name != EMPTY]
+        self.filled: Tensor
+        self.register_buffer("filled", torch.tensor(filled), persistent=False)
+        self._all_filled = len(filled) == len(channels)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for layer in (*self.convolutions, self.dense, self.output):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of each image.
+
+        Parameters
+        ----------
+        images : Tensor, shape (n, band, y, x)
+            Grey levels of the filled channels, 0 to 1.
+
+        Returns
+        -------
+        Tensor, shape (n, classes)
+            Logits.
+        """
+        first, *others = cast(list[nn.Conv2d], list(self.convolutions))
+        weight = first.weight if self._all_filled else first.weight.index_select(1, self.filled)
+        images = convolve_and_pool(images, weight, first.bias)
+        for layer in others:
+            images = convolve_and_pool(images, layer.weight, layer.bias)
+        features = functional.relu(self.dense(images.flatten(1)))
+        return self.output(self.dropout(features))
+
+
+def convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolution (3 x 3, same size), max pooling (2 x 2, odd sizes rounded up) and ReLU.
+
+    On a CPU the images go through a few at a time where their full-size feature maps would not
+    fit into memory that is re-used; the result is the same.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, channel, y, x)
+        Input.
+    weight, bias : Tensor
+        Of the convolution, shapes (filter, channel, 3, 3) and (filter,).
+
+    Returns
+    -------
+    Tensor, shape (n, filter, ceil(y / 2), ceil(x / 2))
+        Features.
+    """
+    n, _, ny, nx = images.shape
+    width = 2 if torch.is_autocast_enabled(images.device.type) else images.element_size()
+    group = n
+    if images.device.type == "cpu":
+        group = max(1, _REUSED_BYTES // (len(weight) * ny * nx * width))
+    parts = [
+        functional.max_pool2d(functional.conv2d(part, weight, bias, padding=1), 2, ceil_mode=True)
+        for part in images.split(max(1, group))
+    ]
+    return functional.relu_(parts[0] if len(parts) == 1 else torch.cat(parts))
+
+
+def build_network(experiment: Experiment) -> nn.Module:
+    """The network of an experiment, with its first weights drawn from torch's global generator.
+
+    Raises
+    ------
+    InputError
+        If the network is unknown or cannot have pretrained weights.
+    MissingDataError
+        If pretrained weights cannot be had.
+    """
+    classes = len(experiment.class_scheme.classes)
+    if experiment.network != "custom":
+        model = MOBILENET if experiment.network == "mobilenet" else experiment.network.removeprefix("timm:")
+        network = timm_network(
+            model,
+            classes,
+            channels=experiment.bands,
+            dropout=experiment.dropout,
+            pretrained=experiment.pretrained,
+        )
+    elif experiment.pretrained:
+        raise InputError(
+            f"pretrained must be False for the custom network, got {experiment.pretrained!r}; "
+            "it has no published weights"
+        )
+    else:
+        network = CustomNetwork(
+            classes, channels=experiment.bands, image_size=experiment.image_size, dropout=experiment.dropout
+        )
+    return network.to(memory_format=torch.channels_last)

@@ -1,0 +1,106 @@
+"""Look before training: the layers of a network, and an object as the network will see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from labkit.experiment import Augmentation, Experiment
+from labkit.learn.augment import augment
+from labkit.learn.networks import CustomNetwork, build_network
+from labkit.learn.resident import resize_by_area
+from labkit.learn.splits import named_bands_of
+from labkit.sample import Sample
+
+__all__ = ["augmented_views", "layer_rows"]
+
+
+def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
+    """Layers of an experiment's network with their parameters, in order.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Its network, bands, classes and image size count; pretrained weights are not read.
+
+    Returns
+    -------
+    list of dict
+        ``layer`` (number), ``type``, ``filters``, ``input`` (y x x x channels, for the custom network as in
+        Kosiba et al. 2020, Table 3) and ``parameters``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(experiment.changed(pretrained=False))
+    if isinstance(network, CustomNetwork):
+        rows = _custom_rows(network, experiment.image_size)
+    else:
+        rows = [
+            {
+                "type": type(layer).__name__,
+                "filters": "x".join(map(str, layer.weight.shape)) if hasattr(layer, "weight") else "",
+                "input": "",
+                "parameters": sum(p.numel() for p in layer.parameters()),
+            }
+            for layer in network.modules()
+            if not list(layer.children()) and list(layer.parameters())
+        ]
+    return [{"layer": number, **row} for number, row in enumerate(rows, start=1)]
+
+
+def _custom_rows(network: CustomNetwork, side: int) -> list[dict[str, Any]]:
+    rows = []
+    for layer in network.convolutions:
+        out, channels = layer.weight.shape[:2]
+        parameters = sum(p.numel() for p in layer.parameters())
+        rows.append(_row("conv", f"3x3x{out}", f"{side}x{side}x{channels}", parameters))
+        rows.append(_row("max pool", "2x2/2", f"{side}x{side}x{out}", 0))
+        side = -(-side // 2)
+    rows.append(_row("flatten", "", f"{side}x{side}x{out}", 0))
+    for dense in (network.dense, network.output):
+        parameters = sum(p.numel() for p in dense.parameters())
+        rows.append(_row("dense", str(dense.out_features), str(dense.in_features), parameters))
+    return rows
+
+
+def _row(kind: str, filters: str, shape: str, parameters: int) -> dict[str, Any]:
+    return {"type": kind, "filters": filters, "input": shape, "parameters": parameters}
+
+
+def augmented_views(
+    experiment: Experiment, sample: Sample, object_id: str, *, number: int = 12, seed: int = 0
+) -> np.ndarray:
+    """One object as the network sees it in training: resized and augmented, several times.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Its bands, image size and augmentation count (the paper's where it has none).
+    sample : Sample
+        Normalised images.
+    object_id : str
+        The object.
+    number : int
+        Views.
+    seed : int
+        Of the random transformations.
+
+    Returns
+    -------
+    ndarray of uint8, shape (number, band, image_size, image_size)
+        Grey levels.
+
+    Raises
+    ------
+    InputError
+        If the Sample lacks a band or the object.
+    """
+    pixels = named_bands_of(sample, experiment).select([object_id]).images
+    image = resize_by_area(torch.from_numpy(np.array(pixels)), experiment.image_size).float()
+    views = augment(
+        image.expand(number, -1, -1, -1),
+        experiment.augmentation or Augmentation(),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return views.round_().clamp_(0, 255).to(torch.uint8).numpy()

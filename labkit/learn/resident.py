@@ -1,0 +1,200 @@
+"""Images that stay on the device, and class-balanced batches of them.
+
+Images are held once as bytes; a batch is a gather on the device. There are no worker processes and
+nothing is copied per epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labkit.errors import InputError
+from labkit.sample import Sample
+
+__all__ = [
+    "BalancedBatches",
+    "OrderedBatches",
+    "Resident",
+    "area_weights",
+    "hold",
+    "resize_by_area",
+    "seed_of",
+]
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Images and class numbers on a device.
+
+    Parameters
+    ----------
+    images : Tensor of uint8, shape (n, band, y, x)
+        Grey levels.
+    labels : Tensor of int64, shape (n,)
+        Class numbers.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, rows: Tensor) -> dict[str, Tensor]:
+        """Images and labels of some rows, as a dictionary ``{"image", "label"}``."""
+        return {"image": self.images.index_select(0, rows), "label": self.labels.index_select(0, rows)}
+
+
+def area_weights(size_in: int, size_out: int) -> Tensor:
+    """Share of each input pixel in each output pixel of one axis, shape (size_out, size_in).
+
+    Rows sum to one: an output pixel is the mean over the part of the image that it covers.
+    """
+    edges_out = torch.arange(size_out + 1, dtype=torch.float64) * size_in / size_out
+    edges_in = torch.arange(size_in + 1, dtype=torch.float64)
+    right = torch.minimum(edges_out[1:, None], edges_in[None, 1:])
+    left = torch.maximum(edges_out[:-1, None], edges_in[None, :-1])
+    return ((right - left).clamp(min=0) * size_out / size_in).float()
+
+
+def resize_by_area(images: Tensor, image_size: int) -> Tensor:
+    """Images of another size, each pixel the mean over the area it covers.
+
+    Parameters
+    ----------
+    images : Tensor of uint8, shape (n, band, y, x)
+        Grey levels.
+    image_size : int
+        Side of the result in pixels.
+
+    Returns
+    -------
+    Tensor of uint8, shape (n, band, image_size, image_size)
+        Grey levels, rounded.
+    """
+    ny, nx = images.shape[-2:]
+    if (ny, nx) == (image_size, image_size):
+        return images
+    rows, columns = area_weights(ny, image_size), area_weights(nx, image_size)
+    resized = rows.to(images.device) @ images.float() @ columns.to(images.device).T
+    return resized.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def hold(
+    sample: Sample, codes: np.ndarray, *, image_size: int, device: torch.device | str = "cpu"
+) -> Resident:
+    """Bring a normalised Sample to the network's size and onto the device.
+
+    Parameters
+    ----------
+    sample : Sample
+        Images of type uint8, with the bands in the network's order.
+    codes : ndarray of int, shape (n,)
+        Class number of each object.
+    image_size : int
+        Side of the held images in pixels.
+    device : torch.device or str
+        Where to.
+
+    Returns
+    -------
+    Resident
+        The images.
+
+    Raises
+    ------
+    InputError
+        If the pixels are not uint8.
+    """
+    if sample.dtype != np.uint8:
+        raise InputError(
+            f"sample must hold grey levels of type uint8, got {sample.dtype}; "
+            "normalise it first (labkit.images.normalise)"
+        )
+    n, bands = sample.shape[:2]
+    images = torch.empty((n, bands, image_size, image_size), dtype=torch.uint8, device=device)
+    for rows, pixels in sample.batches(64):
+        images[rows] = resize_by_area(torch.from_numpy(np.array(pixels)), image_size).to(device)
+    return Resident(images, torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(device))
+
+
+def seed_of(seed: int, epoch: int, use: int) -> int:
+    """A seed for one use in one epoch, so that an epoch depends on nothing drawn before it."""
+    return int(np.random.SeedSequence([seed, epoch, use]).generate_state(1, np.uint64)[0] >> 1)
+
+
+class BalancedBatches:
+    """Batches with equal numbers of each class, drawn anew from the whole set for every batch.
+
+    An epoch has as many batches as fill the set once, ``n // batch_size`` (Kosiba et al. 2020,
+    section 5.2). Where the classes do not divide the batch size, the remaining places go to classes
+    drawn at random, each at most once a batch.
+
+    Parameters
+    ----------
+    resident : Resident
+        Training images.
+    batch_size : int
+        Images a batch.
+    seed : int
+        Of the run.
+    """
+
+    def __init__(self, resident: Resident, *, batch_size: int, seed: int) -> None:
+        self.resident, self.batch_size, self.seed, self.epoch = resident, batch_size, seed, 0
+        labels = resident.labels.cpu()
+        self._order = torch.argsort(labels, stable=True)  # rows, class after class
+        self._counts = torch.bincount(labels)
+        self._counts = self._counts[self._counts > 0]
+        self._starts = torch.cumsum(self._counts, 0) - self._counts
+        self.sampler = self  # Lightning tells the epoch to `sampler`
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches come next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, len(self.resident) // self.batch_size)
+
+    def rows(self) -> Tensor:
+        """Rows of every batch of the epoch, shape (batch, batch_size), on the CPU."""
+        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch, 0))
+        n_classes = len(self._counts)
+        each, rest = divmod(self.batch_size, n_classes)
+        fixed = torch.arange(n_classes).repeat(each).expand(len(self), -1)
+        extra = torch.rand((len(self), n_classes), generator=generator).argsort(1)[:, :rest]
+        classes = torch.cat([fixed, extra], 1)  # (batch, batch_size)
+        draws = torch.rand(classes.shape, generator=generator, dtype=torch.float64)
+        return self._order[self._starts[classes] + (draws * self._counts[classes]).long()]
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for rows in self.rows().to(self.resident.images.device):
+            yield self.resident.batch(rows)
+
+
+class OrderedBatches:
+    """Every image once, in order.
+
+    Parameters
+    ----------
+    resident : Resident
+        Images.
+    batch_size : int
+        Images a batch.
+    """
+
+    def __init__(self, resident: Resident, *, batch_size: int = 32) -> None:
+        self.resident, self.batch_size = resident, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.resident) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        rows = torch.arange(len(self.resident), device=self.resident.images.device)
+        for part in rows.split(self.batch_size):
+            yield self.resident.batch(part)

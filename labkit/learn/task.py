@@ -1,0 +1,150 @@
+"""The Lightning task: one shared step for training, validation and test."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from labkit.errors import TrainingError
+from labkit.experiment import Experiment
+from labkit.learn.augment import augment
+from labkit.learn.device import as_input
+from labkit.learn.networks import build_network
+from labkit.learn.optimisers import KerasSchedule, build_optimiser
+from labkit.learn.resident import seed_of
+
+__all__ = ["ClassificationTask"]
+
+
+class ClassificationTask(pl.LightningModule):
+    """Train a network of an experiment with cross entropy.
+
+    Batches are dictionaries with ``image`` (uint8, shape (n, band, y, x)) and ``label`` (int64,
+    shape (n,)). Everything random in an epoch (dropout, augmentation) follows from the run's seed
+    and the epoch's number, so a resumed run goes on exactly as an unbroken one.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What is trained.
+    seed : int
+        Of the run: first weights, dropout and augmentation follow from it.
+    sky : int
+        Grey level of empty sky, 0 or 255.
+    identity : dict, optional
+        JSON-able facts that must be equal for a checkpoint to be resumed.
+    """
+
+    def __init__(
+        self, experiment: Experiment, *, seed: int = 0, sky: int = 0, identity: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.experiment, self.seed, self.sky = experiment, seed, sky
+        self.identity = dict(identity or {})
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(seed, 0, 1))
+            self.network = self.configure_networks()
+        self.schedule = KerasSchedule(experiment.optimiser)
+        self.history: list[dict[str, float]] = []
+        self._draws = torch.Generator()
+        self._totals: dict[str, tuple[int, Tensor]] = {}  # images, (sum of losses, number right)
+
+    def configure_networks(self) -> nn.Module:
+        """The experiment's network."""
+        return build_network(self.experiment)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The experiment's optimiser; `KerasSchedule` moves its learning rate."""
+        return build_optimiser(self.network.parameters(), self.experiment.optimiser)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, shape (n, classes), of images as bytes, shape (n, band, y, x)."""
+        return self.network(as_input(images, sky=self.sky))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one augmented batch."""
+        images = batch["image"]
+        if self.experiment.augmentation is not None:
+            images = augment(images.float(), self.experiment.augmentation, generator=self._draws)
+        return self._shared_step("train", images, batch["label"])
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Add one batch to the validation totals."""
+        self._shared_step("validation", batch["image"], batch["label"])
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Add one batch to the test totals."""
+        self._shared_step("test", batch["image"], batch["label"])
+
+    def _shared_step(self, stage: str, images: Tensor, labels: Tensor) -> Tensor:
+        logits = self(images).float()
+        loss = functional.cross_entropy(logits, labels)
+        right = (logits.detach().argmax(1) == labels).sum()
+        batch = torch.stack([loss.detach() * len(labels), right]).double()
+        n, total = self._totals.get(stage, (0, 0))
+        self._totals[stage] = (n + len(labels), total + batch)
+        return loss
+
+    def _means(self, stage: str) -> dict[str, float]:
+        """Mean loss and accuracy since the last call; the only wait for the device in an epoch."""
+        n, total = self._totals.pop(stage)
+        loss, right = total.tolist()
+        return {f"{stage}_loss": loss / n, f"{stage}_accuracy": right / n}
+
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Seed an epoch's random numbers and set the step's learning rate."""
+        if batch_idx == 0:
+            self._totals.pop("train", None)
+            torch.manual_seed(seed_of(self.seed, self.current_epoch, 2))
+            self._draws.manual_seed(seed_of(self.seed, self.current_epoch, 3))
+        rate = self.schedule.rate(self.global_step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin the validation totals anew."""
+        self._totals.pop("validation", None)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch and move the schedule.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is no longer finite.
+        """
+        row = {"epoch": self.current_epoch, "learning_rate": self.schedule.rate(self.global_step)}
+        row |= (self._means("train") if "train" in self._totals else {}) | self._means("validation")
+        if bad := [name for name, value in row.items() if not math.isfinite(value)]:
+            raise TrainingError(
+                f"{bad[0]} must be finite, got {row[bad[0]]} in epoch {self.current_epoch} (counted from 0) "
+                f"at learning rate {row['learning_rate']:.3g}; lower optimiser.learning_rate "
+                "or use precision='fp32'"
+            )
+        self.log_dict({name: value for name, value in row.items() if name != "epoch"})
+        self.schedule.end_epoch(row["validation_accuracy"])
+        self.history.append(row)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test totals."""
+        self.log_dict(self._means("test"))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what a resumed run needs to the checkpoint."""
+        finished = self.trainer.should_stop or self.current_epoch + 1 >= self.experiment.epochs
+        checkpoint["labkit"] = {
+            "identity": self.identity,
+            "finished": bool(finished),
+            "history": self.history,
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.history = list(checkpoint["labkit"]["history"])
+        self.schedule.load_state_dict(checkpoint["labkit"]["schedule"])

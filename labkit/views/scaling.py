@@ -1,0 +1,177 @@
+"""From pixel values to grey levels and colours for the eye; nothing here is for networks."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtStretch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from labkit.errors import InputError
+
+__all__ = ["composite", "grey_levels", "limits_of", "overlay", "png_uri", "smoothed"]
+
+STRETCHES = {
+    "linear": LinearStretch,
+    "sqrt": SqrtStretch,
+    "asinh": lambda: AsinhStretch(a=0.1),
+    "log": lambda: LogStretch(a=1000),
+}
+
+
+def limits_of(images: ArrayLike, *, lower: float = 1.0, upper: float = 99.7) -> tuple[float, float]:
+    """Percentiles of all finite pixels, as limits that several images share.
+
+    Parameters
+    ----------
+    images : array_like
+        Pixels of any shape.
+    lower, upper : float
+        Percentiles.
+
+    Returns
+    -------
+    tuple of float
+        Lowest and highest value to show; different even for a constant image.
+
+    Raises
+    ------
+    InputError
+        If no pixel is finite.
+    """
+    pixels = np.asarray(images, dtype=float)
+    finite = pixels[np.isfinite(pixels)]
+    if finite.size == 0:
+        raise InputError(
+            f"images must have finite pixels, got none in shape {pixels.shape}; leave this image out"
+        )
+    low, high = np.percentile(finite, [lower, upper])
+    if high <= low:  # mostly empty photon images: the percentiles meet
+        low, high = finite.min(), finite.max()
+    return float(low), float(high) if high > low else float(low) + 1.0
+
+
+def grey_levels(
+    image: ArrayLike, *, limits: tuple[float, float] | None = None, stretch: str = "asinh"
+) -> NDArray[np.float64]:
+    """Brightness of each pixel on a screen.
+
+    Parameters
+    ----------
+    image : array_like, shape (..., y, x)
+        Pixel values; not-finite pixels become 0.
+    limits : tuple of float, optional
+        Values shown as 0 and 1; `limits_of(image)` by default.
+    stretch : str
+        "linear", "sqrt", "asinh" or "log".
+
+    Returns
+    -------
+    ndarray, shape (..., y, x)
+        Levels from 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If the stretch is unknown or the limits do not rise.
+    """
+    if stretch not in STRETCHES:
+        raise InputError(f"stretch must be one of {tuple(STRETCHES)}, got {stretch!r}")
+    pixels = np.asarray(image, dtype=float)
+    low, high = limits or limits_of(pixels)
+    if not high > low:
+        raise InputError(f"limits must rise, got {limits}")
+    scaled = np.clip((np.nan_to_num(pixels, nan=low, posinf=high, neginf=low) - low) / (high - low), 0, 1)
+    return STRETCHES[stretch]()(scaled)
+
+
+def smoothed(image: ArrayLike, *, sigma_px: float = 3.0) -> NDArray[np.float64]:
+    """Gaussian-smoothed images, for looking at photons (Kosiba et al. 2020, Fig. 3, uses 3 pixels)."""
+    pixels = np.nan_to_num(np.asarray(image, dtype=float))
+    return gaussian_filter(pixels, sigma=(*(0,) * (pixels.ndim - 2), sigma_px, sigma_px))
+
+
+def composite(
+    *, red: ArrayLike | None = None, green: ArrayLike | None = None, blue: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """A colour image from up to three levels; the paper puts X-ray in green and optical in blue.
+
+    Parameters
+    ----------
+    red, green, blue : array_like, shape (..., y, x), optional
+        Levels from 0 to 1; an absent channel is zero (Kosiba et al. 2020, section 3.1 and Fig. 4).
+
+    Returns
+    -------
+    ndarray, shape (..., y, x, 3)
+        Colours.
+
+    Raises
+    ------
+    InputError
+        If no channel is given or their shapes differ.
+    """
+    given = [np.asarray(channel, dtype=float) for channel in (red, green, blue) if channel is not None]
+    if not given or len({channel.shape for channel in given}) != 1:
+        raise InputError(f"channels must be one or more of equal shape, got {[c.shape for c in given]}")
+    zero = np.zeros_like(given[0])
+    return np.stack([zero if c is None else np.asarray(c, dtype=float) for c in (red, green, blue)], axis=-1)
+
+
+def overlay(
+    optical: ArrayLike, xray: ArrayLike, *, colour: tuple[float, float, float] = (1.0, 0.35, 0.05)
+) -> NDArray:
+    """Optical image in grey with the X-ray emission as a coloured glow on top.
+
+    Parameters
+    ----------
+    optical, xray : array_like, shape (..., y, x)
+        Levels from 0 to 1.
+    colour : tuple of float
+        Red, green and blue of the glow, from 0 to 1.
+
+    Returns
+    -------
+    ndarray, shape (..., y, x, 3)
+        Colours.
+    """
+    grey = 0.85 * np.asarray(optical, dtype=float)[..., None]
+    glow = np.asarray(xray, dtype=float)[..., None] * np.asarray(colour)
+    return 1 - (1 - grey) * (1 - np.clip(glow, 0, 1))
+
+
+def png_uri(levels: ArrayLike, *, size_px: int | None = None) -> str:
+    """A picture as text that a page can hold (a PNG data URI).
+
+    Parameters
+    ----------
+    levels : array_like, shape (y, x) or (y, x, 3)
+        Grey levels or colours: floats from 0 to 1, or uint8. The first row is at the bottom, as in FITS.
+    size_px : int, optional
+        Width and height of the picture; that of the array by default.
+
+    Returns
+    -------
+    str
+        `data:image/png;base64,...`.
+
+    Raises
+    ------
+    InputError
+        If the shape is another.
+    """
+    pixels = np.asarray(levels)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise InputError(f"levels must have shape (y, x) or (y, x, 3), got {pixels.shape}")
+    if pixels.dtype != np.uint8:
+        pixels = np.round(255 * np.clip(np.nan_to_num(pixels), 0, 1)).astype(np.uint8)
+    picture = Image.fromarray(np.ascontiguousarray(pixels[::-1]))
+    if size_px is not None:
+        picture = picture.resize((size_px, size_px), Image.Resampling.BOX if size_px < pixels.shape[0] else 0)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

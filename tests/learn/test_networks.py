@@ -1,0 +1,165 @@
+"""The networks have the paper's layers, and their short cuts change nothing."""
+
+from __future__ import annotations
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+from torch.nn import functional
+
+from labkit.errors import InputError, MissingDataError
+from labkit.experiment import Experiment
+from labkit.learn.networks import CustomNetwork, build_network, convolve_and_pool
+from labkit.learn.pretrained import FillEmpty, load_pretrained, timm_network
+
+THREE = ("empty", "xray", "optical")
+
+
+def textbook(network, images):
+    """Table 3 as printed: every channel, ReLU before pooling."""
+    shapes = [tuple(images.shape[1:])]
+    for layer in network.convolutions:
+        images = functional.relu(functional.conv2d(images, layer.weight, layer.bias, padding=1))
+        shapes.append(tuple(images.shape[1:]))
+        images = functional.max_pool2d(images, 2, 2, ceil_mode=True)
+        shapes.append(tuple(images.shape[1:]))
+    features = functional.relu(network.dense(images.flatten(1)))
+    return network.output(network.dropout(features)), shapes
+
+
+def parameters(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_custom_network_has_the_parameters_of_table_3():
+    network = build_network(Experiment(name="CN-E", bands=THREE))
+    assert parameters(network) == 352_930
+    assert [parameters(layer) for layer in network.convolutions] == [1792, 18464, 9248, 9248, 9248, 9248]
+    assert parameters(network.dense) == 1152 * 256 + 256
+    assert parameters(network.output) == 256 * 2 + 2
+
+
+def test_custom_network_has_the_shapes_of_table_3():
+    network = CustomNetwork(2).eval()
+    with torch.no_grad():
+        _, shapes = textbook(network, torch.zeros(1, 3, 356, 356))
+    sides = (356, 178, 89, 45, 23, 12)
+    expected = [(3, 356, 356)]
+    for side, filters in zip(sides, (64, 32, 32, 32, 32, 32), strict=True):
+        expected += [(filters, side, side), (filters, -(-side // 2), -(-side // 2))]
+    assert shapes == expected
+    assert network.dense.weight.shape == (256, 1152)
+
+
+@pytest.mark.parametrize("size", [33, 48, 90])
+def test_pooling_first_and_leaving_out_the_empty_channel_change_nothing(size):
+    torch.manual_seed(0)
+    network = CustomNetwork(5, channels=THREE, image_size=size).eval()
+    images = torch.rand(3, 2, size, size)
+    full = torch.cat([torch.zeros(3, 1, size, size), images], 1)
+    expected, _ = textbook(network, full)
+    got = network(images)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+    grads = torch.autograd.grad(expected.square().sum(), list(network.parameters()))
+    got.square().sum().backward()
+    for parameter, grad in zip(network.parameters(), grads, strict=True):
+        torch.testing.assert_close(parameter.grad, grad, rtol=1e-4, atol=1e-6)
+    assert not network.convolutions[0].weight.grad[:, 0].any()
+
+
+def test_groups_that_fit_into_memory_give_the_same(monkeypatch):
+    weight, bias = torch.randn(4, 2, 3, 3), torch.randn(4)
+    images = torch.randn(5, 2, 17, 17)
+    whole = convolve_and_pool(images, weight, bias)
+    monkeypatch.setattr("labkit.learn.networks._REUSED_BYTES", 2 * 4 * 17 * 17 * 4)
+    torch.testing.assert_close(convolve_and_pool(images, weight, bias), whole)
+
+
+def test_weights_start_as_in_keras():
+    torch.manual_seed(1)
+    network = CustomNetwork(2)
+    for layer in (*network.convolutions, network.dense, network.output):
+        field = layer.weight[0, 0].numel() if layer.weight.ndim == 4 else 1
+        limit = (6 / (field * sum(layer.weight.shape[:2]))) ** 0.5
+        assert 0.9 * limit < layer.weight.abs().max() <= limit
+        assert not layer.bias.any()
+
+
+def test_dropout_acts_in_training_only():
+    network = CustomNetwork(2, image_size=32, dropout=0.65)
+    images = torch.rand(1, 3, 32, 32)
+    assert not torch.equal(network(images), network(images))
+    network.eval()
+    assert torch.equal(network(images), network(images))
+
+
+def test_bf16_is_close_to_fp32():
+    torch.manual_seed(2)
+    network = CustomNetwork(2, image_size=48).eval()
+    images = torch.rand(4, 3, 48, 48)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = network(images).float()
+    full = network(images)
+    assert (low - full).abs().max() < 0.03 * full.abs().max() + 0.01
+
+
+def test_fill_empty_puts_bands_into_their_channels():
+    images = torch.rand(2, 2, 4, 4)
+    full = FillEmpty(("xray", "empty", "optical"))(images)
+    assert torch.equal(full[:, [0, 2]], images)
+    assert not full[:, 1].any()
+    assert FillEmpty(("xray", "optical"))(images) is images
+
+
+@pytest.fixture(scope="module")
+def published():
+    """A MobileNet as published: three channels, many classes."""
+    torch.manual_seed(3)
+    return timm.create_model("mobilenetv1_100", in_chans=3, num_classes=7)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_mobilenet_takes_weights_from_a_file(published, tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    state = {name: value.contiguous() for name, value in published.state_dict().items()}
+    safetensors.torch.save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    network = timm_network("mobilenetv1_100", 5, channels=("xray", "optical"), dropout=0.65, pretrained=path)
+    assert network[1].drop_rate == 0.65
+    assert network.eval()(torch.rand(2, 2, 64, 64)).shape == (2, 5)
+    deep = "blocks.4.0.conv_dw.weight"
+    assert torch.equal(network[1].state_dict()[deep], published.state_dict()[deep])
+    assert network[1].state_dict()["conv_stem.weight"].shape[1] == 2
+
+
+def test_mobilenet_of_the_experiment_fills_the_empty_channel():
+    network = build_network(Experiment(name="MN", network="mobilenet", scheme="five-class", bands=THREE))
+    assert network.eval()(torch.rand(1, 2, 64, 64)).shape == (1, 5)
+    assert network[1].conv_stem.weight.shape[1] == 3
+
+
+def test_files_that_are_not_weights_of_the_network_are_refused(published, tmp_path):
+    with pytest.raises(MissingDataError, match="pretrained must be an existing file"):
+        load_pretrained(published, tmp_path / "none.pth")
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(InputError, match=r"pretrained must be a file of tensors, .*text.pth"):
+        load_pretrained(published, tmp_path / "text.pth")
+    safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="must hold weights of this network"):
+        load_pretrained(published, tmp_path / "other.safetensors")
+
+
+def test_offline_hub_says_what_to_do(monkeypatch):
+    def offline(*args, **options):
+        raise OSError("no route")
+
+    monkeypatch.setattr("labkit.learn.pretrained.timm.create_model", offline)
+    with pytest.raises(MissingDataError, match="connect to the network, or download them elsewhere"):
+        timm_network("mobilenetv1_100", 2, channels=THREE, pretrained=True)
+
+
+def test_unknown_model_and_custom_weights_are_refused():
+    with pytest.raises(InputError, match="network must be a model that timm .* knows, got 'nonsense'"):
+        build_network(Experiment(name="x", network="timm:nonsense"))
+    with pytest.raises(InputError, match="pretrained must be False for the custom network"):
+        build_network(Experiment(name="x", pretrained=True))

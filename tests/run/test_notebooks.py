@@ -1,0 +1,120 @@
+"""One notebook, executed for real."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import nbformat
+import pytest
+
+from labkit.errors import InputError
+from labkit.run.notebooks import NotebookError, execute_notebook
+
+
+def printed(path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(
+        out.text for cell in cells for out in cell.get("outputs", []) if out.output_type == "stream"
+    )
+
+
+SELF = """\
+import json, os, sys
+from ipykernel.connect import get_connection_info
+info = json.loads(get_connection_info())
+facts = {"n": n, "python": sys.executable, "cwd": os.getcwd()}
+print(json.dumps(facts | {"transport": info["transport"], "ip": info["ip"]}))
+"""
+
+
+def test_this_interpreter_runs_it_over_sockets_with_the_given_parameters(
+    make_notebook, tmp_path, monkeypatch, caplog
+):
+    stale = tmp_path / "jupyter" / "kernels" / "python3"
+    stale.mkdir(parents=True)
+    spec = {
+        "argv": ["/gone/python", "-f", "{connection_file}"],
+        "display_name": "stale",
+        "language": "python",
+    }
+    (stale / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    path = make_notebook("a", "n: int = 1  # count", SELF)
+    caplog.set_level(logging.INFO, "labkit")
+    output = execute_notebook(path, tmp_path / "out" / "a.ipynb", parameters={"n": "5"})
+    facts = json.loads(printed(output))
+    assert facts["n"] == 5
+    assert facts["python"] == sys.executable
+    assert facts["transport"] == "ipc"
+    assert facts["cwd"] == str(path.parent.resolve())
+    assert "a: cell 3 of 3 done" in caplog.text
+    assert "n: int = 1" in path.read_text()
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(make_notebook, tmp_path):
+    path = make_notebook("a", "n: int = 1  # count", "open('ran', 'w').close()")
+    with pytest.raises(InputError, match="did you mean 'n'"):
+        execute_notebook(path, tmp_path / "out.ipynb", parameters={"nn": 1})
+    assert not (path.parent / "ran").exists()
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_failing_cell_is_named_and_what_ran_is_kept(make_notebook, tmp_path):
+    path = make_notebook("a", "n: int = 1  # count", "print('before')", "1 / (n - 1)", "print('after')")
+    with pytest.raises(
+        NotebookError, match=r"'a.ipynb' failed in cell 4 of 5 \(`1 / \(n - 1\)`\): ZeroDivisionError"
+    ):
+        execute_notebook(path, tmp_path / "out.ipynb")
+    assert "before" in printed(tmp_path / "out.ipynb")
+    assert "after" not in printed(tmp_path / "out.ipynb")
+
+
+def test_a_kernel_that_dies_is_an_error_not_a_hang(make_notebook, tmp_path):
+    path = make_notebook("a", "", "import os; os._exit(3)")
+    with pytest.raises(NotebookError, match=r"failed in cell 2 of 2: DeadKernelError") as caught:
+        execute_notebook(path, tmp_path / "out.ipynb")
+    assert caught.value.kept == tmp_path / "out.ipynb"
+
+
+def test_a_cell_that_takes_too_long_is_stopped(make_notebook, tmp_path):
+    path = make_notebook("a", "", "import time; time.sleep(60)")
+    with pytest.raises(NotebookError, match="CellTimeoutError"):
+        execute_notebook(path, tmp_path / "out.ipynb", cell_timeout_s=1)
+
+
+def test_two_at_once_do_not_meet(make_notebook, tmp_path):
+    path = make_notebook("a", "n: int = 1  # count", SELF)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(execute_notebook, path, tmp_path / f"{n}.ipynb", parameters={"n": n})
+            for n in range(2)
+        ]
+        facts = [json.loads(printed(job.result())) for job in jobs]
+    assert [fact["n"] for fact in facts] == [0, 1]
+    assert facts[0]["ip"] != facts[1]["ip"]
+
+
+def test_a_bar_replaces_the_log_lines_for_people(make_notebook, tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO, "labkit")
+    execute_notebook(make_notebook("shown", "", "1"), tmp_path / "out.ipynb", progress=True)
+    assert "shown" in capsys.readouterr().err
+    assert "done after" not in caplog.text
+
+
+def test_the_module_leaves_no_socket_folder_behind(make_notebook, tmp_path):
+    sockets = tmp_path / "t"
+    sockets.mkdir()
+    path = make_notebook("a", "", "1")
+    code = (
+        "from labkit.run.notebooks import execute_notebook; "
+        f"execute_notebook({str(path)!r}, {str(tmp_path / 'out.ipynb')!r})"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env=os.environ | {"TMPDIR": str(sockets)}, check=True
+    )
+    assert list(sockets.iterdir()) == []

@@ -1,0 +1,183 @@
+"""Parameters are read without running, typed, and refused when misspelt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.errors import InputError, MissingDataError
+from labkit.run.parameters import (
+    Parameter,
+    check_parameters,
+    describe,
+    read_notebook,
+    read_parameters,
+    with_parameters,
+)
+from labkit.run.values import parse_assignments
+
+CELL = """\
+# The survey.
+n_objects: int = 400  # candidates, count
+exposure: float = 10.0  # effective exposure, ks
+bands: tuple[str, ...] = (
+    "xray",
+    "optical",
+)  # channel order (é, for bytes)
+weights: str | None = None  # file of pretrained weights; None for none
+augment: bool = True  # random rotations
+seeds: list[int] = [0, 1]  # one training each
+"""
+
+
+def test_names_types_defaults_and_meanings_are_read(make_notebook):
+    parameters = {p.name: p for p in read_parameters(make_notebook("a", CELL))}
+    assert list(parameters) == ["n_objects", "exposure", "bands", "weights", "augment", "seeds"]
+    assert parameters["bands"].default == ("xray", "optical")
+    assert parameters["exposure"].meaning == "effective exposure, ks"
+    assert parameters["weights"].annotation == "str | None"
+
+
+def test_describe_is_a_table_and_empty_without_parameters(make_notebook):
+    table = describe(make_notebook("a", CELL))
+    assert table.colnames == ["name", "type", "default", "meaning"]
+    assert table["default"][0] == "400"
+    assert len(describe(make_notebook("b", "", "1"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("n_objects", "12", 12),
+        ("exposure", "1e1", 10.0),
+        ("exposure", 3, 3.0),
+        ("bands", "xray,optical", ("xray", "optical")),
+        ("bands", ["xray"], ("xray",)),
+        ("bands", "('xray',)", ("xray",)),
+        ("weights", "None", None),
+        ("weights", "a.safetensors", "a.safetensors"),
+        ("augment", "false", False),
+        ("seeds", "3,4", [3, 4]),
+        ("seeds", "5", [5]),
+    ],
+)
+def test_values_and_their_text_take_the_declared_type(make_notebook, name, value, expected):
+    converted = check_parameters(make_notebook("a", CELL), {name: value})[name]
+    assert converted == expected
+    assert type(converted) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n_objects", "many"), ("n_objects", 1.5), ("augment", "perhaps"), ("seeds", "a,b"), ("weights", 3)],
+)
+def test_a_value_of_another_type_is_refused(make_notebook, name, value):
+    with pytest.raises(InputError, match=f"parameter '{name}' must be .* got {value!r}"):
+        check_parameters(make_notebook("a", CELL), {name: value})
+
+
+def test_a_misspelt_name_is_refused_with_the_near_miss(make_notebook):
+    with pytest.raises(InputError, match="got 'n_object'; did you mean 'n_objects'"):
+        check_parameters(make_notebook("a", CELL), {"n_object": 3})
+    with pytest.raises(InputError, match="got 'zzz'; it has"):
+        check_parameters(make_notebook("a", CELL), {"zzz": 3})
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("n = 3  # count", "every line of the parameters cell must be"),
+        ("n: int  # count", "every line of the parameters cell must be"),
+        ("n: int = 3", "without a comment"),
+        ("n: int = 2 * k  # count", "got the value '2 \\* k'"),
+        ("n: int = 'three'  # count", "parameter 'n' must be int"),
+        ("n: Quantity = 3  # kpc", "must have a type made of"),
+        ("n: int.real = 3  # count", "must have a type made of"),
+        ("n: int[str] = 3  # count", "must have a valid type"),
+        ("n: int = 3  # count\nn: int = 4  # count", "names of parameters must differ"),
+        ("n: int = = 3  # count", "got line 1"),
+    ],
+)
+def test_a_line_that_breaks_the_rule_is_refused(make_notebook, line, message):
+    with pytest.raises(InputError, match=message):
+        read_parameters(make_notebook("a", line))
+
+
+def test_two_tagged_cells_are_refused(make_notebook):
+    node = read_notebook(make_notebook("a", CELL))
+    node.cells.append(node.cells[1])
+    with pytest.raises(InputError, match="one cell tagged 'parameters', got 2"):
+        read_parameters(node)
+
+
+def test_new_values_are_written_in_place_and_comments_stay(make_notebook):
+    node = read_notebook(make_notebook("a", CELL))
+    changed = with_parameters(node, {"bands": "xray", "seeds": [7]})
+    assert {p.name: p.default for p in read_parameters(changed)} == {
+        "n_objects": 400,
+        "exposure": 10.0,
+        "bands": ("xray",),
+        "weights": None,
+        "augment": True,
+        "seeds": [7],
+    }
+    assert describe(changed)["meaning"].tolist() == describe(node)["meaning"].tolist()
+    assert node.cells[1].source == CELL
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "int": st.integers(),
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "str": st.text(),
+    "bool": st.booleans(),
+    "list[int]": st.lists(st.integers()),
+    "tuple[float, ...]": st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(tuple),
+    "int | None": st.none() | st.integers(),
+}
+
+
+@given(st.sampled_from(sorted(VALUES)).flatmap(lambda kind: st.tuples(st.just(kind), VALUES[kind])))
+def test_any_value_survives_writing_and_reading(pair):
+    kind, value = pair
+    default = {"str": "''", "bool": "True", "list[int]": "[]", "tuple[float, ...]": "()"}.get(kind, "0")
+    cell = nbformat.v4.new_code_cell(
+        f"ä: {kind} = {default}  # µ\nz: int = 1  # last", metadata={"tags": ["parameters"]}
+    )
+    changed = with_parameters(nbformat.v4.new_notebook(cells=[cell]), {"ä": value})
+    first, last = read_parameters(changed)
+    assert first.default == (None if value == "None" and kind != "str" else value)
+    assert last.default == 1
+
+
+def test_text_of_a_text_parameter_is_left_alone():
+    assert Parameter("path", "str", "", "file").convert("3,4") == "3,4"
+    assert Parameter("path", "str", "", "file").convert("None") == "None"
+
+
+def test_a_missing_notebook_is_named_with_the_near_miss(make_notebook, tmp_path):
+    make_notebook("03_training", CELL)
+    with pytest.raises(MissingDataError, match="did you mean '03_training.ipynb'"):
+        read_notebook(tmp_path / "notebooks" / "03_trainning.ipynb")
+
+
+def test_a_file_that_is_no_notebook_is_refused(tmp_path):
+    (tmp_path / "a.ipynb").write_text("not json")
+    with pytest.raises(InputError, match="Jupyter notebook of format 4"):
+        read_notebook(tmp_path / "a.ipynb")
+
+
+def test_assignments_are_split_at_the_first_equals_sign():
+    assert parse_assignments(["a=1", "03_x.b=c=d"]) == {"a": "1", "03_x.b": "c=d"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [(["a"], "name=value, got 'a'"), (["=1"], "name=value"), (["a=1", "a=2"], "given once")],
+)
+def test_bad_assignments_are_refused(texts, message):
+    with pytest.raises(InputError, match=message):
+        parse_assignments(texts)

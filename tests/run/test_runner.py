@@ -1,0 +1,219 @@
+"""A sequence: checked before it runs, resumed by content, restarted after a kill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from labkit.errors import InputError, MissingDataError
+from labkit.run import records
+from labkit.run.notebooks import NotebookError
+from labkit.run.records import content_hash
+from labkit.run.runner import plan, run_sequence
+from labkit.run.sequence import prepare, read_sequence, sequence_of
+
+COUNT = "with open('ran', 'a') as f: f.write('{} ')"
+WRITE = """\
+from pathlib import Path
+Path(run_folder, "figures").mkdir(exist_ok=True)
+Path(run_folder, "figures", "{}.txt").write_text(str(n))"""
+PARAMETERS = "run_folder: str = ''  # where results go\nn: int = 1  # count"
+DECLARED = """\
+name = "tiny"
+[parameters]
+run_folder = "{run}"
+[[steps]]
+notebook = "a.ipynb"
+inputs = ["input.txt"]
+[[steps]]
+notebook = "b.ipynb"
+[[steps]]
+notebook = "c.ipynb"
+after = []
+"""
+
+
+@pytest.fixture(autouse=True)
+def code(monkeypatch) -> Callable[[str], None]:
+    """Labkit's code as the records see it: unchanged, until a test says otherwise."""
+
+    def change(text: str) -> None:
+        monkeypatch.setattr(records, "code_hash", lambda: text)
+
+    change("as it is")
+    return change
+
+
+@pytest.fixture
+def declared(make_notebook) -> Path:
+    """A declaration of three notebooks; b needs a, c stands alone."""
+    for name in "abc":
+        path = make_notebook(name, PARAMETERS, COUNT.format(name), WRITE.format(name))
+    (path.parent / "input.txt").write_text("one")
+    file = path.parent / "tiny.toml"
+    file.write_text(DECLARED)
+    return file
+
+
+def ran(declared: Path) -> str:
+    """Which notebooks ran since the last question."""
+    log = declared.parent / "ran"
+    text = log.read_text() if log.exists() else ""
+    log.unlink(missing_ok=True)
+    return text.replace(" ", "")
+
+
+def test_resume_runs_only_what_changed_and_what_depends_on_it(declared, tmp_path):
+    run = tmp_path / "run"
+    first = run_sequence(read_sequence(declared), run)
+    assert ran(declared) == "abc"
+    assert [result.reason for result in first] == ["not run yet"] * 3
+    assert (run / "figures" / "a.txt").read_text() == "1"
+
+    assert all(result.skipped for result in run_sequence(read_sequence(declared), run))
+    assert ran(declared) == ""
+
+    run_sequence(read_sequence(declared), run, parameters={"b.n": "2"})
+    assert ran(declared) == "b"
+    assert (run / "figures" / "b.txt").read_text() == "2"
+
+    (declared.parent / "input.txt").write_text("two")
+    assert [r.reason for r in plan(read_sequence(declared), run, parameters={"b.n": "2"})] == [
+        "inputs changed",
+        "a runs again",
+        "",
+    ]
+    (run / "figures" / "c.txt").unlink()
+    (declared.parent / "input.txt").write_text("one")
+    again = run_sequence(read_sequence(declared), run, parameters={"b.n": "2"})
+    assert ran(declared) == "c"
+    assert again[2].reason == "output figures/c.txt is missing"
+
+
+def test_changed_code_runs_everything_again(declared, tmp_path, code):
+    sequence = sequence_of([declared.with_name("c.ipynb")])
+    run_sequence(sequence, tmp_path / "run", parameters={"run_folder": str(tmp_path)})
+    code("edited")
+    planned = plan(sequence, tmp_path / "run", parameters={"run_folder": str(tmp_path)})
+    assert [step.reason for step in planned] == ["code changed"]
+
+
+def test_a_changed_notebook_runs_with_its_dependants_and_a_failure_stops_the_rest(
+    declared, make_notebook, tmp_path
+):
+    run = tmp_path / "run"
+    run_sequence(read_sequence(declared), run)
+    ran(declared)
+    make_notebook("b", PARAMETERS, COUNT.format("b"), "raise ValueError('no')")
+    with pytest.raises(NotebookError, match="'b.ipynb' failed in cell 4 of 4"):
+        run_sequence(read_sequence(declared), run, parameters={"a.n": 3})
+    assert ran(declared) == "ab"
+    make_notebook("b", PARAMETERS, COUNT.format("b"), WRITE.format("b"))
+    run_sequence(read_sequence(declared), run, parameters={"a.n": 3})
+    assert ran(declared) == "b"
+
+
+def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp_path):
+    first = make_notebook("a", "", COUNT.format("a"))
+    second = make_notebook(
+        "b", "", COUNT.format("b"), "import os, time; time.sleep(0 if os.path.exists('go') else 60)"
+    )
+    code = (
+        "from labkit.run import records; records.code_hash = lambda: 'as it is'; "
+        "from labkit.run.runner import run_sequence; from labkit.run.sequence import sequence_of; "
+        f"run_sequence(sequence_of({[str(first), str(second)]}), {str(tmp_path / 'run')!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)})
+    log = first.parent / "ran"
+    deadline = time.monotonic() + 30
+    while not (log.exists() and log.read_text() == "a b ") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert ran(first) == "ab"
+    (first.parent / "go").touch()
+    results = run_sequence(sequence_of([first, second]), tmp_path / "run")
+    assert ran(first) == "b"
+    assert [result.skipped for result in results] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"run_foldr": 2}, "got 'run_foldr'; did you mean 'run_folder'"),
+        ({"d.n": 2}, "got 'd.n'; did you mean"),
+        ({"n": "many"}, "step 'a': parameter 'n' must be int"),
+        ({"qqqqqq": 1}, "known: \\['n', 'run_folder'\\]"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_anything_runs(declared, tmp_path, given, message):
+    with pytest.raises(InputError, match=message):
+        run_sequence(read_sequence(declared), tmp_path / "run", parameters=given)
+    assert ran(declared) == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("b.ipynb", "bb.ipynb", "did you mean 'b.ipynb'"),
+        ("b.ipynb", "a.ipynb", "names of steps must differ, got \\['a'\\]"),
+        ("after = []", 'after = ["z"]', "after must name earlier steps"),
+        ("after = []", "afterwards = []", "must hold name, title, parameters and steps"),
+        ('name = "tiny"', "name = tiny", "valid TOML"),
+        ("run_folder =", "run_foldr =", "did you mean 'run_folder'"),
+        (
+            "after = []",
+            "parameters = { k = 1 }",
+            "step 'c': parameter must be one that the notebook declares",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_refused(declared, tmp_path, old, new, message):
+    declared.write_text(declared.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message):
+        prepare(read_sequence(declared), run=tmp_path)
+
+
+def test_a_missing_declaration_names_those_that_are_there(declared):
+    with pytest.raises(MissingDataError, match=r"in that folder: \['tiny.toml'\]"):
+        read_sequence(declared.with_name("tinny.toml"))
+
+
+def test_values_for_one_step_go_before_values_for_all(declared, tmp_path):
+    steps = prepare(read_sequence(declared), run=tmp_path, parameters={"n": 5, "b.n": 7})
+    assert [step.parameters["n"] for step in steps] == [5, 7, 5]
+    assert steps[0].parameters["run_folder"] == str(tmp_path.resolve())
+
+
+def test_a_folder_in_use_is_refused(declared, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with FileLock(run / ".lock"), pytest.raises(InputError, match="used by one run at a time"):
+        run_sequence(read_sequence(declared), run)
+
+
+def test_a_missing_input_and_a_promised_output_are_named(declared, tmp_path):
+    (declared.parent / "input.txt").unlink()
+    with pytest.raises(MissingDataError, match=r"input must be a file or folder, got .*input.txt"):
+        run_sequence(read_sequence(declared), tmp_path / "run")
+    declared.write_text('name = "x"\n[[steps]]\nnotebook = "a.ipynb"\noutputs = ["{run}/none"]')
+    with pytest.raises(InputError, match=r"must make its outputs, .*none"):
+        run_sequence(
+            read_sequence(declared), tmp_path / "run", parameters={"run_folder": str(tmp_path / "run")}
+        )
+
+
+def test_hashes_follow_content_and_names(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text("text")
+    assert content_hash(tmp_path / "one") == content_hash(tmp_path / "two")
+    (tmp_path / "two" / "x").rename(tmp_path / "two" / "y")
+    assert content_hash(tmp_path / "one") != content_hash(tmp_path / "two")

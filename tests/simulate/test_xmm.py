@@ -1,0 +1,196 @@
+"""The cameras: chips, vignetting, point spread and counts of a whole field, against real observations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.simulate.events import Component, Grid, Spurious, count_images, draw_photons
+from labkit.simulate.pointing import Pointing, draw_pointing
+from labkit.simulate.xmm import CAMERAS, MOS1, PN, point_spread, vignetting
+
+#: Measured on archival images of Abell 907: 0.5-2 keV, 4.35 arcsec pixels.
+OFF_AXIS = (0.0, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5)
+VIGNETTING = (1, 0.95, 0.87, 0.76, 0.64, 0.54, 0.44, 0.33)
+RADII = (4.4, 8.7, 13, 17, 22, 30, 40)
+ENCIRCLED = (0.28, 0.58, 0.73, 0.82, 0.87, 0.92, 0.97)
+BACKGROUND = {"pn": (4.4e-3, 2.5e-2), "mos1": (1.9e-3, 5e-3), "mos2": (1.9e-3, 4.5e-3)}
+ROOT = "xmm/a907_0201903501"
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Pointing:
+    """Circumstances like those of the quiet observation of Abell 907."""
+    drawn = draw_pointing(np.random.default_rng(0))
+    seconds = {"pn": 6400.0, "mos1": 9467.0, "mos2": 9693.0}
+    return replace(
+        drawn,
+        position_angle_deg=299.598,
+        exposure_s=seconds,
+        background=1.0,
+        flare=0.0,
+        out_of_time_subtracted=False,
+        dead_chips=(),
+    )
+
+
+FIELD = Grid(0.0, 0.0, 512, 4.35 / 60)
+
+
+def exposure_map(pointing: Pointing, camera) -> np.ndarray:
+    return pointing.exposure(camera, *pointing.to_detector(*FIELD.positions()))
+
+
+def test_vignetting_follows_the_measured_curve():
+    assert vignetting(np.array(OFF_AXIS)) == pytest.approx(VIGNETTING, abs=0.01)
+
+
+@given(st.floats(0, 17))
+def test_vignetting_falls_outwards_and_stays_positive(angle):
+    assert 0 < vignetting(angle + 0.5) < vignetting(angle) <= 1
+
+
+def test_encircled_energy_at_5_arcmin_is_that_of_a_real_point_source():
+    rng = np.random.default_rng(1)
+    du, dv = np.full(200_000, 5.4), np.zeros(200_000)
+    x, y = 60 * np.array(point_spread(rng, du, dv)) + 4.35 * (rng.random((2, 200_000)) - 0.5)
+    radius = np.hypot(x, y)
+    within = np.array([(radius < r).mean() for r in RADII]) / (radius < 60).mean()
+    assert within == pytest.approx(ENCIRCLED, abs=0.02)
+
+
+def test_point_spread_widens_and_stretches_tangentially_off_axis():
+    rng = np.random.default_rng(2)
+    on, off = (point_spread(rng, np.full(50_000, angle), np.zeros(50_000)) for angle in (0.0, 12.0))
+    assert np.median(np.hypot(*off)) > 1.3 * np.median(np.hypot(*on))
+    radial, tangential = (np.median(np.abs(shift)) for shift in off)
+    assert 1.3 < tangential / radial < 2.2
+
+
+def test_point_spread_is_centred():
+    shift = point_spread(np.random.default_rng(3), np.full(100_000, 3.0), np.full(100_000, -4.0))
+    assert np.median(shift, axis=1) == pytest.approx([0, 0], abs=0.002)
+
+
+def test_chips_do_not_overlap_and_gaps_see_nothing():
+    for camera in CAMERAS:
+        u, v = np.random.default_rng(4).uniform(-17, 17, (2, 20_000))
+        inside = [(u > a) & (u < b) & (v > c) & (v < d) for a, b, c, d in camera.chips]
+        assert np.sum(inside, axis=0).max() == 1
+    gap = np.array([3.0, -0.93]), np.array([2.15, 5.0])
+    assert (PN.chip_of(*gap) == -1).all()
+
+
+def test_a_dead_chip_and_a_bad_column_record_nothing(quiet):
+    u, v = np.array([1.0]), np.array([-8.0])
+    columns = quiet.bad_columns | {"mos1": np.empty((0, 4))}
+    whole = replace(quiet, bad_columns=columns)
+    dead = replace(whole, dead_chips=(2,))
+    bad = replace(whole, bad_columns=columns | {"mos1": np.array([[0.9, 1.1, -9.0, -7.0]])})
+    assert whole.exposure(MOS1, u, v) > 0
+    assert dead.exposure(MOS1, u, v) == 0 == bad.exposure(MOS1, u, v)
+
+
+@given(st.floats(-15, 15), st.floats(-15, 15), st.floats(0, 360))
+def test_detector_and_image_coordinates_are_inverse(x, y, angle):
+    pointing = replace(draw_pointing(np.random.default_rng(5)), position_angle_deg=angle)
+    assert pointing.to_image(*pointing.to_detector(x, y)) == pytest.approx((x, y), abs=1e-9)
+
+
+@pytest.mark.parametrize(("flare", "which"), [(0.0, 0), (9e-3, 1)])
+def test_background_per_exposure_is_as_measured(quiet, flare, which):
+    pointing = replace(quiet, flare=flare)
+    images = count_images(np.random.default_rng(6), [], pointing, FIELD)
+    for camera in CAMERAS:
+        exposure = exposure_map(pointing, camera)
+        seen = (exposure > 0) & (
+            np.hypot(*(p - c for p, c in zip(FIELD.positions(), (1, 1), strict=True))) > 8
+        )
+        rate = images[camera.name][seen].sum() / exposure[seen].sum() / FIELD.pixel_arcmin**2
+        assert rate == pytest.approx(BACKGROUND[camera.name][which], rel=0.15)
+
+
+def test_counts_of_a_source_follow_flux_exposure_and_vignetting(quiet):
+    u, v = np.array([-3.0]), np.array([4.0])
+    x, y = (float(p[0]) for p in quiet.to_image(u, v))
+    columns = {camera.name: np.empty((0, 4)) for camera in CAMERAS}
+    dark = replace(quiet, background=0.0, bad_columns=columns)
+    images = count_images(np.random.default_rng(7), [Component(x, y, 5e-12, core=0.3, limit=3)], dark, FIELD)
+    expected = 5e-12 * dark.counts_per_flux(u, v)[0]
+    assert sum(image.sum() for image in images.values()) == pytest.approx(expected, rel=0.08)
+
+
+def test_bright_points_pile_up_and_extended_sources_do_not(quiet):
+    dark, grid = replace(quiet, background=0.0), Grid(2.0, 1.5, 60, 0.05)
+    point = count_images(np.random.default_rng(8), [Component(2.0, 1.5, 2e-11)], dark, grid)["mos1"].sum()
+    extended = count_images(np.random.default_rng(8), [Component(2.0, 1.5, 2e-11, core=0.1)], dark, grid)[
+        "mos1"
+    ].sum()
+    assert point < 0.8 * extended
+
+
+def test_out_of_time_events_make_a_streak_along_the_column_and_subtraction_removes_it(quiet):
+    pointing = replace(quiet, background=0.0, position_angle_deg=270.0, out_of_time=0.063)
+    source = [Component(1.5, -2.0, 2e-11)]
+    streak = count_images(np.random.default_rng(9), source, pointing, FIELD)["pn"]
+    away = np.abs(FIELD.positions()[1] + 7.5) < 2
+    assert streak[away].sum() > 500
+    assert streak[away & (np.abs(FIELD.positions()[0] - 1.5) < 0.6)].sum() > 0.6 * streak[away].sum()
+    clean = count_images(
+        np.random.default_rng(9), source, replace(pointing, out_of_time_subtracted=True), FIELD
+    )["pn"]
+    assert abs(clean[away].sum()) < 0.5 * streak[away].sum()
+    assert (clean < 0).any()
+
+
+def test_spurious_counts_appear_in_their_camera_only(quiet):
+    dark = replace(quiet, background=0.0, bad_columns={c.name: np.empty((0, 4)) for c in CAMERAS})
+    x, y = (np.full(40, p) for p in dark.to_image(1.0, 3.0))
+    images = count_images(np.random.default_rng(10), [], dark, FIELD, spurious=[Spurious("mos2", x, y)])
+    assert {name: image.sum() for name, image in images.items()} == {"pn": 0, "mos1": 0, "mos2": 40}
+
+
+@given(st.floats(0.05, 2), st.floats(0.4, 1))
+def test_profile_photons_are_centred_and_bounded(core, ratio):
+    component = Component(1.0, -2.0, 1e-13, core=core, axis_ratio=ratio, angle_deg=30.0, limit=5)
+    x, y = draw_photons(np.random.default_rng(11), component, 4000)
+    assert np.hypot(x - 1, y + 2).max() < 5.001 * core / np.sqrt(ratio)
+    assert np.median(x) == pytest.approx(1, abs=0.15 * core / np.sqrt(ratio))
+
+
+def test_half_of_a_beta_model_lies_within_its_half_light_radius():
+    x, y = draw_photons(np.random.default_rng(12), Component(0, 0, 1, core=1.0, limit=1e4), 100_000)
+    assert (np.hypot(x, y) < np.sqrt(3)).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_geometry_matches_the_real_exposure_maps(quiet, real):
+    for camera in CAMERAS:
+        truth = fits.getdata(real / ROOT / f"{camera.name}_0.5-2.0keV_exposure.fits.gz").astype(float)
+        ours = exposure_map(quiet, camera)
+        seen, covered = truth > 0.12 * truth.max(), ours > 0
+        assert (seen == covered)[seen | covered].mean() > 0.95
+        ratio = (ours / np.maximum(truth, 1))[seen & covered]
+        assert np.median(ratio) == pytest.approx(1, abs=0.08)
+        assert 0.85 < np.percentile(ratio, 10) < np.percentile(ratio, 90) < 1.2
+
+
+def test_counts_per_pixel_are_distributed_as_in_the_real_field(quiet, real):
+    images = count_images(np.random.default_rng(13), [], quiet, FIELD)
+    x, y = FIELD.positions()
+    for camera in CAMERAS:
+        folder = real / ROOT
+        truth = fits.getdata(folder / f"{camera.name}_0.5-2.0keV_image.fits.gz")
+        exposure = fits.getdata(folder / f"{camera.name}_0.5-2.0keV_exposure.fits.gz")
+        empty = (
+            (exposure > 0.12 * exposure.max())
+            & (exposure_map(quiet, camera) > 0)
+            & (np.hypot(x, y - 1.3) > 8)
+        )
+        for counts, tolerance in ((0, 0.01), (1, 0.15)):
+            share = [(image[empty] == counts).mean() for image in (truth, images[camera.name])]
+            assert share[1] == pytest.approx(share[0], rel=tolerance)
