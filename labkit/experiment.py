@@ -196,6 +196,13 @@ class Experiment(_Declared):
             raise ValueError("must be different numbers from 0 up")
         return value
 
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td><code>{getattr(self, name)!r}</code></td></tr>"
+            for name in type(self).model_fields
+        )
+        return f"<table><tbody>{rows}</tbody></table>"
+
     def changed(self, **fields: Any) -> Experiment:
         """A copy with some fields changed, validated anew."""
         return Experiment(**{**self.model_dump(), **fields})

@@ -23,7 +23,10 @@ from typing import Any
 from labkit.errors import InputError
 from labkit.folders import atomic_file
 
-__all__ = ["RunFolder", "versions"]
+__all__ = ["HEADLESS", "RunFolder", "versions"]
+
+#: Environment variable of kernels that run a notebook with nobody watching.
+HEADLESS = "LABKIT_HEADLESS"
 
 _RECORDED = ("labkit", "numpy", "torch", "pytorch-lightning", "timm", "astropy", "scikit-learn", "bokeh")
 

@@ -22,8 +22,10 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 from labkit.errors import InputError, MissingDataError
 from labkit.folders import atomic_file
 
-__all__ = ["TableWriter", "read_table", "write_catalogue", "write_table"]
+__all__ = ["CATALOGUE_ENDINGS", "TableWriter", "read_table", "write_catalogue", "write_table"]
 
+#: Endings of catalogues that `write_catalogue` knows.
+CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
 _CATALOGUE_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
 
 
@@ -128,8 +130,8 @@ def write_catalogue(table: Table, path: str | Path) -> Path:
         If the ending is another one.
     """
     path = Path(path)
-    if path.suffix not in (".parquet", *_CATALOGUE_FORMATS):
-        known = ", ".join((*_CATALOGUE_FORMATS, ".parquet"))
+    if path.suffix not in CATALOGUE_ENDINGS:
+        known = ", ".join(CATALOGUE_ENDINGS)
         raise InputError(f"path must end in one of {known}, got {str(path)!r}")
     with atomic_file(path) as partial:
         if path.suffix == ".parquet":

@@ -26,7 +26,8 @@ ARROW = (
     ("simulate", "sources", "learn", "evaluate"),
     ("views",),
     ("run",),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
 BARE_NODE = {"torch", "pytorch_lightning", "timm", "numpy", "safetensors", "pydantic", "torchvision"}

@@ -46,8 +46,8 @@ def difference_table(
     Returns
     -------
     QTable
-        A row a pair and measure: ``first``, ``second``, ``metric``, ``difference`` (first minus second), ``low``,
-        ``high`` (95 %), ``p_value``.
+        A row a pair and measure: ``first``, ``second``, ``metric``, ``difference`` (first minus second),
+        ``low``, ``high`` (95 %), ``p_value``.
 
     Raises
     ------

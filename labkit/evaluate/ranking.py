@@ -24,8 +24,8 @@ def ranked_catalogue(predictions: Predictions, catalogue: Table | None = None) -
     Returns
     -------
     QTable
-        ``rank`` (from 1), ``object_id``, ``p_<positive>`` (mean over runs), ``p_std`` (scatter between runs; NaN
-        for one), ``runs``, then the catalogue's columns. Equal probabilities keep the order of the table.
+        ``rank`` (from 1), ``object_id``, ``p_<positive>`` (mean over runs), ``p_std`` (scatter between runs;
+        NaN for one), ``runs``, then the catalogue's columns. Equal probabilities keep the order of the table.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -222,7 +222,9 @@ def class_table(predictions: Predictions, *, split: str | None = "test") -> QTab
     return QTable(rows=rows)
 
 
-def as_text(table: QTable, *, digits: int = 3) -> QTable:
+def as_text(
+    table: QTable, *, digits: int = 3, measures: Sequence[str] = METRICS, bounds: bool = True
+) -> QTable:
     """A summary for people: each measure as one column, "mean ± std [low, high]".
 
     Parameters
@@ -231,25 +233,29 @@ def as_text(table: QTable, *, digits: int = 3) -> QTable:
         From `summary_table` or `labkit.evaluate.published.beside_published`.
     digits : int
         Digits after the point.
+    measures : sequence of str
+        Which measures, of those that the table has.
+    bounds : bool
+        Show the interval, too.
 
     Returns
     -------
     `~astropy.table.QTable`
         The other columns unchanged, and one text column a measure; undefined parts are left out.
     """
-    measures = [name for name in METRICS if name in table.colnames]
-    hidden = {f"{name}{ending}" for name in measures for ending in ("", "_std", "_low", "_high")}
+    shown = [name for name in measures if name in table.colnames]
+    hidden = {f"{name}{ending}" for name in METRICS for ending in ("", "_std", "_low", "_high")}
     text = QTable({name: table[name] for name in table.colnames if name not in hidden})
-    for name in measures:
-        text[name] = [_text(row, name, digits) for row in table]
+    for name in shown:
+        text[name] = [_text(row, name, digits, bounds) for row in table]
     return text
 
 
-def _text(row: object, name: str, digits: int) -> str:
+def _text(row: object, name: str, digits: int, bounded: bool) -> str:
     value, std, low, high = (
         float(row[key]) if key in row.colnames else np.nan  # type: ignore[index, attr-defined]
         for key in (name, f"{name}_std", f"{name}_low", f"{name}_high")
     )
     spread = f" ± {std:.{digits}f}" if np.isfinite(std) else ""
-    bounds = f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) and np.isfinite(high) else ""
+    bounds = f" [{low:.{digits}f}, {high:.{digits}f}]" if bounded and np.isfinite(low) else ""
     return f"{value:.{digits}f}{spread}{bounds}" if np.isfinite(value) else "undefined"

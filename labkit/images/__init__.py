@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.images.channels import EMPTY, grey, stack, xamin_colour
+from labkit.images.channels import grey, stack, xamin_colour
 from labkit.images.cutouts import coverage, cutout, cutouts
 from labkit.images.normalise import normalise
 from labkit.images.resampling import regrid
@@ -10,7 +10,6 @@ from labkit.images.stretches import asinh, percentile
 from labkit.images.xamin import xamin_optical, xamin_xray
 
 __all__ = [
-    "EMPTY",
     "asinh",
     "coverage",
     "cutout",

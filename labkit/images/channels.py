@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError, MissingDataError
+from labkit.experiment import EMPTY
 from labkit.sample import Sample
 
-__all__ = ["EMPTY", "GREY_WEIGHTS", "grey", "stack", "xamin_colour"]
+__all__ = ["GREY_WEIGHTS", "grey", "stack", "xamin_colour"]
 
-EMPTY = "empty"
 GREY_WEIGHTS = (0.299, 0.587, 0.114)  # red, green, blue: ITU-R BT.601, as PNG libraries convert to grey
 
 

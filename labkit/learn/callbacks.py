@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
 from labkit.learn.checkpoint import write_state
+from labkit.runfolder import HEADLESS
 
 __all__ = ["KeepBestAndLast", "Progress"]
 
@@ -58,6 +60,9 @@ class KeepBestAndLast(Checkpoint):
 class Progress(ProgressBar):
     """One bar for a person who watches, one log line an epoch for everyone else.
 
+    A notebook that runs headlessly (its kernel has `HEADLESS` in its environment) writes a line every tenth of
+    the training instead, which the batch's log shows.
+
     Parameters
     ----------
     bar : bool
@@ -69,7 +74,8 @@ class Progress(ProgressBar):
     def __init__(self, *, bar: bool, title: str) -> None:
         super().__init__()
         self.title = title
-        self._wanted = bar and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+        self._headless = bar and HEADLESS in os.environ
+        self._wanted = bar and not self._headless and (sys.stderr.isatty() or "ipykernel" in sys.modules)
         self._bar: Any = None
 
     def disable(self) -> None:
@@ -91,13 +97,12 @@ class Progress(ProgressBar):
         """Move the bar on, or log a line."""
         row = pl_module.history[-1]
         if self._bar is None:
-            logger.info(
-                "%s: epoch %d of %d: %s",
-                self.title,
-                row["epoch"] + 1,
-                trainer.max_epochs,
-                ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch"),
-            )
+            epoch, epochs = row["epoch"] + 1, trainer.max_epochs or 1
+            values = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+            line = f"{self.title}: epoch {epoch} of {epochs}: {values}"
+            logger.info(line)
+            if self._headless and (10 * epoch) // epochs > (10 * (epoch - 1)) // epochs:
+                sys.stderr.write(f"{line}\n")
         else:
             shown = ("train_loss", "validation_loss", "validation_accuracy")
             self._bar.set_postfix({name: f"{row[name]:.3f}" for name in shown}, refresh=False)

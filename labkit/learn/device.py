@@ -44,8 +44,8 @@ def as_input(images: Tensor, *, sky: int = 0) -> Tensor:
     """Float images in which empty sky is 0, from bytes; channels last, also where there is one channel.
 
     XAmin's images have a white sky (255). Fed as they are, the custom network stays at chance for its first
-    epochs; measured from the sky, which a first layer's bias could do by itself, it learns at once. Zero padding
-    and zero-filled channels then mean empty sky, too.
+    epochs; measured from the sky, which a first layer's bias could do by itself, it learns at once. Zero
+    padding and zero-filled channels then mean empty sky, too.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 
-from labkit.errors import InputError, TrainingError
+from labkit.errors import InputError
 from labkit.experiment import Experiment
 from labkit.learn.callbacks import KeepBestAndLast, Progress
 from labkit.learn.checkpoint import SafeCheckpointIO, read_about
@@ -111,7 +111,9 @@ def train(
     InputError
         If Sample and Experiment do not fit, or the folder holds another training.
     TrainingError
-        If the loss is no longer finite, or training is stopped before the first epoch ends.
+        If the loss is no longer finite.
+    KeyboardInterrupt
+        If training is stopped before its first epoch ends.
     """
     seed = experiment.seeds[0] if seed is None else seed
     where = choose_device(device)
@@ -134,7 +136,7 @@ def train(
         if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
             raise
         if not (folder / "last.safetensors").is_file():
-            raise TrainingError(
+            raise KeyboardInterrupt(
                 f"training of {experiment.name!r} was stopped before its first epoch ended, "
                 "so there is no model yet"
             ) from None

@@ -10,6 +10,7 @@ A model is a folder::
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from labkit.runfolder import versions
 from labkit.sample import Sample
 
 __all__ = ["Model"]
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "labkit-model-1"
 
@@ -86,8 +89,16 @@ class Model:
         """Grey level of empty sky in the images that the network was trained on."""
         return sky_level(self.normalisation)
 
-    def check(self, sample: Sample) -> Sample:
+    def check(self, sample: Sample, *, accept_normalisation: bool = False) -> Sample:
         """The Sample's bands that the network takes, if it is such a Sample as the model was trained on.
+
+        Parameters
+        ----------
+        sample : Sample
+            What is to be scored.
+        accept_normalisation : bool
+            Take grey levels that were made in another way, with a warning in the log: for a model of the
+            published training set, whose images were made by XAmin itself.
 
         Raises
         ------
@@ -107,10 +118,14 @@ class Model:
                 f"got {tuple(sample.shape[2:])}; make the cut-outs as wide as the model's"
             )
         normalisation = json.loads(json.dumps(sample.provenance.get("normalisation")))
-        if normalisation != json.loads(json.dumps(self.normalisation)):
+        differs = normalisation != json.loads(json.dumps(self.normalisation))
+        if differs and accept_normalisation and sky_level(normalisation) == self.sky:
+            logger.warning("scores images normalised by %s, trained on %s", normalisation, self.normalisation)
+        elif differs:
             raise InputError(
                 f"normalisation must be the model's {self.normalisation}, got {normalisation}; "
-                "normalise the raw Sample with the model's settings"
+                "normalise the raw Sample with the model's settings, or pass accept_normalisation=True "
+                "if both have sky of one level and you accept the difference"
             )
         return chosen
 

@@ -101,6 +101,7 @@ def predict(
     batch_size: int = 32,
     precision: str | None = None,
     fold: int = -1,
+    accept_normalisation: bool = False,
 ) -> Predictions:
     """Score every object of a Sample.
 
@@ -124,6 +125,8 @@ def predict(
         ``"fp32"`` or ``"bf16"``; default the experiment's.
     fold : int
         Number of the fold, for the table; -1 for none.
+    accept_normalisation : bool
+        See `Model.check`.
 
     Returns
     -------
@@ -140,7 +143,7 @@ def predict(
     precision = model.experiment.precision if precision is None else precision
     if precision not in ("fp32", "bf16"):
         raise InputError(f"precision must be 'fp32' or 'bf16', got {precision!r}")
-    chosen = model.check(sample)
+    chosen = model.check(sample, accept_normalisation=accept_normalisation)
     if chosen.dtype != np.uint8:
         raise InputError(
             f"sample must hold grey levels of type uint8, got {chosen.dtype}; "

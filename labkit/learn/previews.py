@@ -33,13 +33,14 @@ def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
     """
     with torch.random.fork_rng(devices=[]):
         network = build_network(experiment.changed(pretrained=False))
+    rows: list[dict[str, Any]]
     if isinstance(network, CustomNetwork):
         rows = _custom_rows(network, experiment.image_size)
     else:
         rows = [
             {
                 "type": type(layer).__name__,
-                "filters": "x".join(map(str, layer.weight.shape)) if hasattr(layer, "weight") else "",
+                "filters": "x".join(map(str, next(layer.parameters()).shape)),
                 "input": "",
                 "parameters": sum(p.numel() for p in layer.parameters()),
             }
@@ -52,7 +53,7 @@ def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
 def _custom_rows(network: CustomNetwork, side: int) -> list[dict[str, Any]]:
     rows = []
     for layer in network.convolutions:
-        out, channels = layer.weight.shape[:2]
+        out, channels = next(layer.parameters()).shape[:2]
         parameters = sum(p.numel() for p in layer.parameters())
         rows.append(_row("conv", f"3x3x{out}", f"{side}x{side}x{channels}", parameters))
         rows.append(_row("max pool", "2x2/2", f"{side}x{side}x{out}", 0))

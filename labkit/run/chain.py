@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Experiment
 from labkit.images import normalise
-from labkit.learn import Fitted, Model, predict, train_seeds
+from labkit.learn import Fitted, Model, predict, train
 from labkit.learn.splits import named_bands_of
 from labkit.predictions import Predictions
 from labkit.runfolder import RunFolder
@@ -19,6 +20,8 @@ from labkit.sample import Sample
 __all__ = ["find_models", "score", "train_all"]
 
 log = logging.getLogger(__name__)
+
+_PIECE = 4096  # objects; a raw Sample is normalised that many at a time
 
 
 def train_all(
@@ -31,8 +34,9 @@ def train_all(
 ) -> list[Fitted]:
     """Train every experiment with each of its seeds and predict the whole Sample with each.
 
-    What a killed call has finished is kept; the same call goes on where it was. A training of the same name and
-    seed with other settings or another Sample is replaced.
+    What a killed call has finished is kept; the same call goes on where it was. A training of the same name
+    and seed with other settings or another Sample is replaced. Where one fails or is stopped, the
+    predictions of those before it are written all the same.
 
     Parameters
     ----------
@@ -55,33 +59,51 @@ def train_all(
     Raises
     ------
     InputError
-        If names repeat, or Sample and experiments do not fit.
+        If names repeat, or Sample and experiments do not fit; nothing is trained then if a band is missing.
+    TrainingError
+        If a training fails, or is stopped before its first epoch ended.
     """
     names = [experiment.name for experiment in experiments]
     if not names or len(set(names)) != len(names):
         raise InputError(f"experiments must be one or more with different names, got {names}")
+    for experiment in experiments:
+        named_bands_of(sample, experiment)
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     done: list[Fitted] = []
-    for experiment in experiments:
-        experiment.save(folder.experiments / f"{experiment.name}.json")
-        done += train_seeds(experiment, sample, run=folder, device=device, other="replace", progress=progress)
-        if done[-1].interrupted:
-            log.info("stopped by hand; the same call goes on")
-            break
+    try:
+        for experiment, seed in [(each, seed) for each in experiments for seed in each.seeds]:
+            experiment.save(folder.experiments / f"{experiment.name}.json")
+            options: dict[str, Any] = {"seed": seed, "device": device, "other": "replace"}
+            done.append(train(experiment, sample, run=folder, progress=progress, **options))
+            if done[-1].interrupted:
+                log.info("stopped by hand; the same call goes on")
+                break
+    finally:
+        if done:
+            _keep(done, sample, folder, device=device)
+    return done
+
+
+def _keep(done: Sequence[Fitted], sample: Sample, folder: RunFolder, *, device: str) -> None:
+    """Write the predictions of trained networks, and what they were made from."""
     parts = [predict(fitted.model, sample, device=device) for fitted in done]
     Predictions.concatenate(parts).save(folder.predictions)
-    seeds = {experiment.name: list(experiment.seeds) for experiment in experiments}
+    seeds: dict[str, list[int]] = {}
+    for fitted in done:
+        seeds.setdefault(fitted.model.experiment.name, []).append(fitted.model.seed)
     folder.record(seeds=seeds, inputs={"sample": sample.content_hash})
-    return done
 
 
 def find_models(run: str | Path | RunFolder, *, experiment: str | None = None) -> list[Model]:
     """The trained models of a run folder, in the order of their names.
 
+    A training that was killed before its first epoch ended has left no weights; it is passed over with a
+    warning.
+
     Parameters
     ----------
     run : path or RunFolder
-        Where they were trained.
+        Where they were trained; nothing is made there.
     experiment : str, optional
         Only those of this experiment.
 
@@ -89,23 +111,41 @@ def find_models(run: str | Path | RunFolder, *, experiment: str | None = None) -
     ------
     MissingDataError
         If there are none.
+    InputError
+        If a file of one is damaged.
     """
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
-    found = [Model.load(file.parent) for file in sorted(folder.checkpoints.glob("*/model.json"))]
-    chosen = [model for model in found if experiment in (None, model.experiment.name)]
-    if not chosen:
-        known = sorted({model.experiment.name for model in found}) or "none"
+    root = run.path if isinstance(run, RunFolder) else Path(run)
+    known: set[str] = set()
+    models = []
+    for file in sorted(root.glob("checkpoints/*/model.json")):
+        name = json.loads(file.read_text())["experiment"]["name"]
+        if not (file.parent / "weights.safetensors").is_file():
+            log.warning("passed over %s: its training has not ended an epoch", file.parent)
+            continue
+        known.add(name)
+        if experiment in (None, name):
+            models.append(Model.load(file.parent))
+    if not models:
         raise MissingDataError(
-            f"run must hold models of experiment {experiment!r}, got {str(folder.path)!r} with {known}; "
+            f"run must hold models{'' if experiment is None else f' of experiment {experiment!r}'}, "
+            f"got {str(root)!r} with {sorted(known) or 'none'}; "
             "train them first, with `labkit train` or notebook 03"
         )
-    return chosen
+    return models
 
 
-def score(models: Iterable[Model], sample: Sample, *, device: str = "auto", views: int = 1) -> Predictions:
+def score(
+    models: Iterable[Model],
+    sample: Sample,
+    *,
+    device: str = "auto",
+    views: int = 1,
+    accept_normalisation: bool = False,
+) -> Predictions:
     """Predictions of several models for one Sample, raw or normalised.
 
-    A raw Sample is normalised as each model was trained; only the bands that a model takes are used.
+    A raw Sample is normalised as each model was trained, some thousand objects at a time; only the bands
+    that a model takes are used.
 
     Parameters
     ----------
@@ -117,6 +157,9 @@ def score(models: Iterable[Model], sample: Sample, *, device: str = "auto", view
         See `labkit.learn.predict`.
     views : int
         Randomly turned views to average over.
+    accept_normalisation : bool
+        Score images whose grey levels were made in another way than the model's, see `Model.check`. A raw
+        Sample is then normalised by labkit's XAmin rules for a model of the published training set.
 
     Returns
     -------
@@ -131,19 +174,32 @@ def score(models: Iterable[Model], sample: Sample, *, device: str = "auto", view
     parts = []
     for model in models:
         ready = named_bands_of(sample, model.experiment)
-        if "normalisation" not in sample.provenance:
-            ready = normalise(ready, **_options(model))
-        parts.append(predict(model, ready, device=device, views=views))
+        for start in range(0, len(ready), _PIECE):
+            piece = ready.select(slice(start, start + _PIECE))
+            if "normalisation" not in sample.provenance:
+                piece = normalise(piece, **_options(model, accept_normalisation))
+            parts.append(
+                predict(
+                    model,
+                    piece,
+                    device=device,
+                    views=views,
+                    seed=start,
+                    accept_normalisation=accept_normalisation,
+                )
+            )
     return Predictions.concatenate(parts)
 
 
-def _options(model: Model) -> dict[str, Any]:
-    """Arguments of `normalise` that repeat what a model was trained with."""
+def _options(model: Model, accept: bool) -> dict[str, Any]:
+    """Arguments of `normalise` that repeat a model's, or come nearest where that is accepted."""
     record = model.normalisation
+    if accept and isinstance(record, dict) and str(record.get("method")).startswith("xamin"):
+        return {"method": "xamin"}
     if not isinstance(record, dict) or record.get("method") not in ("xamin", "asinh", "percentile"):
         raise InputError(
             f"a raw Sample cannot be normalised as the model's was ({record}); "
-            "normalise it the same way yourself, then score it"
+            "normalise it the same way yourself, or, if XAmin itself did, pass accept_normalisation=True"
         )
     names = ("method", "output", "kinds", "lower", "upper", "softening")
     return {name: record[name] for name in names if name in record}

@@ -20,6 +20,8 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 from traitlets.config import Config
 
+from labkit.runfolder import HEADLESS
+
 __all__ = ["LocalKernelManager", "closing_event_loop", "private_connection"]
 
 _LONGEST_SOCKET_PATH = 100  # bytes; the system's limit is 104 on macOS and 108 on Linux
@@ -30,11 +32,12 @@ class LocalKernelManager(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        """A specification of this interpreter's own kernel."""
+        """A specification of this interpreter's own kernel; what it logs when it is stopped is no news."""
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"],
             display_name="Python 3 (labkit)",
             language="python",
+            env={HEADLESS: "1"},
         )
 
     @property
@@ -59,6 +62,9 @@ def _socket_folder() -> str | None:
 @contextmanager
 def private_connection() -> Iterator[Config]:
     """Settings that give one kernel its own socket folder, removed at the end.
+
+    If this process is killed (SIGKILL), the folder, some socket files named ``labkit-*``, stays among the
+    temporary files; nothing reads it again.
 
     Yields
     ------

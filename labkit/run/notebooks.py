@@ -27,6 +27,7 @@ __all__ = ["NotebookError", "execute_notebook"]
 
 log = logging.getLogger(__name__)
 _COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
+_CELL_LINE = re.compile(r"^ *Cell In\[\d+\], line (\d+)", re.MULTILINE)
 
 
 class NotebookError(FailedError):
@@ -156,11 +157,19 @@ def _run_papermill(target: Path, tracker: _Progress, *, cwd: Path, timeout: int 
         )
 
 
+def _failing_line(error: PapermillExecutionError) -> str:
+    """The line of the cell at which its traceback entered; the first where it tells none (a syntax error)."""
+    lines = error.source.splitlines() or [""]
+    found = _CELL_LINE.search(_COLOUR_CODES.sub("", "\n".join(error.traceback)))
+    number = int(found[1]) if found else 1
+    number = number if number <= len(lines) else 1
+    return f"line {number} (`{lines[number - 1].strip()}`)"
+
+
 def _explained(error: Exception, notebook: Path, kept: Path, tracker: _Progress) -> NotebookError:
     if isinstance(error, PapermillExecutionError):
         what = f"{error.ename}: {_COLOUR_CODES.sub('', str(error.evalue))}"
-        first_line = next(iter(error.source.strip().splitlines()), "")
-        where = f"cell {tracker.cell} of {tracker.total} (`{first_line}`)"
+        where = f"cell {tracker.cell} of {tracker.total}, {_failing_line(error)}"
     else:
         what = f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
         where = f"cell {tracker.cell} of {tracker.total}"

@@ -1,4 +1,9 @@
-"""Simulated skies: the physics, the instruments and the surveys that labkit shows first."""
+"""Simulated skies: the physics, the instruments and the surveys that labkit shows first.
+
+What there is: `clusters`, `cluster_galaxies`, `nearby_galaxies`, `xray_sources`, `number_counts`.
+How it is seen: `pointing`, `xmm`, `events`, `artefacts`; on plates `profiles`, `bodies`, `schmidt`, `plates`.
+Put together: `positions`, `candidates`, `candidate_field`, `plan`, `survey`, `observation`, `defaults`.
+"""
 
 from __future__ import annotations
 

@@ -1,28 +1,21 @@
-"""Light of stars and galaxies on a pixel grid, as mixtures of Gaussians.
-
-A Gaussian seen through Gaussian seeing is a wider Gaussian, so a profile that is a sum of Gaussians is
-convolved by adding variances (Hogg & Lang 2013, PASP 125, 719). The weights are fitted to the enclosed light.
-"""
+"""Stars and galaxies, and their light on a pixel grid, drawn as mixtures of Gaussians."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from scipy.special import gammainc, gammaincinv
 
 from labkit.errors import InputError
+from labkit.simulate.profiles import point_mixture, sersic_mixture
 
-__all__ = ["Bodies", "point_mixture", "render", "sersic_mixture"]
+__all__ = ["FWHM_PER_SIGMA", "POINT", "Bodies", "patch", "render"]
 
 FWHM_PER_SIGMA = 2.3548
-MOFFAT_SLOPE = 3.2  # fitted to 145 stars on a real red Schmidt plate, out to 14" from their centres
-POINT = 0.0
+POINT = 0.0  # the index of a point source
 STAMP_RADII = (5, 7, 10, 15, 22, 32, 48, 72, 110, 170, 260)  # px; a body is drawn on the next larger stamp
 
 Column = Any  # given as a number or a sequence, kept as an array of shape (n,)
@@ -127,56 +120,6 @@ class Bodies:
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
-@lru_cache(maxsize=16)
-def sersic_mixture(index: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Approximate a Sersic profile by Gaussians.
-
-    Parameters
-    ----------
-    index : float
-        Sersic index, 0.5 to 6.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Weights, which sum to 1, and widths (sigma) in half-light radii.
-
-    Raises
-    ------
-    InputError
-        If the index is out of range.
-    """
-    if not 0.5 <= index <= 6:
-        raise InputError(f"index must be a Sersic index from 0.5 to 6 (or 0 for a point), got {index}")
-    steepness = gammaincinv(2 * index, 0.5)
-    return _fitted(lambda r: gammainc(2 * index, steepness * r ** (1 / index)), np.geomspace(0.03, 5, 9))
-
-
-@lru_cache(maxsize=4)
-def point_mixture(slope: float = MOFFAT_SLOPE) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Approximate a Moffat point spread function by Gaussians.
-
-    Parameters
-    ----------
-    slope : float
-        Exponent beta in (1 + (r / alpha)^2)^-beta, above 1.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Weights, which sum to 1, and widths (sigma) in FWHM.
-
-    Raises
-    ------
-    InputError
-        If the slope gives an infinite flux.
-    """
-    if not slope > 1:
-        raise InputError(f"slope must be above 1 for a finite flux, got {slope}")
-    alpha = 0.5 / np.sqrt(2 ** (1 / slope) - 1)
-    return _fitted(lambda r: 1 - (1 + (r / alpha) ** 2) ** (1 - slope), np.geomspace(0.35, 30, 8))
-
-
 def render(
     bodies: Bodies,
     *,
@@ -234,11 +177,28 @@ def render(
     return canvas
 
 
-def _fitted(enclosed: Callable, widths: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    radii = np.geomspace(widths[0] / 2, 3 * widths[-1], 200)
-    weights, _ = nnls(1 - np.exp(-0.5 * (radii[:, None] / widths) ** 2), enclosed(radii))
-    used = weights > 1e-4
-    return (weights[used] / weights[used].sum()).astype(np.float32), widths[used].astype(np.float32)
+def patch(image: NDArray, x: float, y: float, *, reach: float) -> tuple[NDArray, NDArray, NDArray]:
+    """Cut out, as a view, the part of an image within reach of a place, which may lie beyond the edge.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        Shape (ny, nx).
+    x, y : float
+        Column and row of the place, pixels from 0.
+    reach : float
+        Half the side of the part, pixels.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The part, and the offsets of its pixels from the place: along x, shape (columns,), and y, (rows, 1).
+    """
+    rows, columns = (slice(max(0, int(c - reach)), max(0, int(c + reach) + 2)) for c in (y, x))
+    part = image[rows, columns]
+    dy = (np.arange(part.shape[0], dtype=np.float32) + np.float32(rows.start - y))[:, None]
+    dx = np.arange(part.shape[1], dtype=np.float32) + np.float32(columns.start - x)
+    return part, dx, dy
 
 
 def _components(

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from labkit.errors import InputError
+from labkit.simulate.artefacts import spurious_counts, streak_source
 from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
 from labkit.simulate.events import Component, Spurious
 from labkit.simulate.plates import OpticalScene
 from labkit.simulate.pointing import Pointing
 from labkit.simulate.xmm import CAMERAS
-from labkit.simulate.xraysky import draw_agn_fluxes, galaxy_emission, spurious_counts, streak_source
+from labkit.simulate.xray_sources import draw_agn_fluxes, galaxy_emission
 
 __all__ = ["CLASSES", "SURVEY_LIMIT", "Candidate", "cluster_scene", "draw_candidate", "flux_limit"]
 
@@ -27,7 +28,7 @@ SURVEY_LIMIT = 1e-14
 
 @dataclass(frozen=True)
 class Candidate:
-    """A drawn candidate.
+    """A drawn candidate, or what else its field holds.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def flux_limit(pointing: Pointing, *, x: float, y: float, extended: bool = False
     """Flux at which a source at a position is detected, and the counts that a unit flux gives there.
 
     A point needs 45 counts and six times the noise of the background within 0.5 arcmin, an extended source 80
-    counts and six times the noise within 0.8 arcmin; none is fainter than the survey limit.
+    counts and six times the noise within 0.8 arcmin. The limit is kept between the survey's and 2e-13.
 
     Parameters
     ----------
@@ -97,17 +98,16 @@ def flux_limit(pointing: Pointing, *, x: float, y: float, extended: bool = False
     return max(SURVEY_LIMIT, needed / max(per_flux, needed / 2e-13)), per_flux
 
 
-def cluster_scene(cluster: Cluster, *, centre: tuple[float, float], latitude_deg: float) -> OpticalScene:
+def cluster_scene(cluster: Cluster, *, centre: tuple[float, float]) -> OpticalScene:
     """The optical side of a cluster centred (x, y) arcsec from the image centre."""
     return OpticalScene(
         kind="cluster",
         redshift=cluster.redshift,
-        richness_mass=cluster.m500,
+        m500=cluster.m500,
         r500_arcmin=cluster.r500_arcmin,
         centre=centre,
         position_angle_deg=cluster.angle_deg - 90,
         axis_ratio=cluster.axis_ratio,
-        galactic_latitude_deg=latitude_deg,
     )
 
 
@@ -142,16 +142,14 @@ def draw_candidate(
     limit, per_flux = flux_limit(pointing, x=x, y=y)
     dx, dy = rng.normal(0, 4 / 60, 2)
     place = _Place(pointing, x, y, limit, per_flux, float(dx), float(dy))
-    candidate = _DRAW[true_class](rng, place)
-    latitude = pointing.galactic_latitude_deg
-    return replace(candidate, scenes=[replace(s, galactic_latitude_deg=latitude) for s in candidate.scenes])
+    return _DRAW[true_class](rng, place)
 
 
 def _cluster(rng: np.random.Generator, place: _Place, *, low_z: bool) -> Candidate:
     limit, _ = flux_limit(place.pointing, x=place.x, y=place.y, extended=True)
     cluster = draw_cluster(rng, low_z=low_z, flux_limit=limit, bright=rng.random() < 0.3)
     components = cluster_components(cluster, **place.source)
-    scenes = [cluster_scene(cluster, centre=place.offset, latitude_deg=0.0)]
+    scenes = [cluster_scene(cluster, centre=place.offset)]
     if rng.random() < 0.15:
         shift_x, shift_y = rng.normal(0, 0.5, 2)
         flux = cluster.flux * rng.uniform(0.05, 0.4)
@@ -190,8 +188,8 @@ def _point(rng: np.random.Generator, place: _Place) -> Candidate:
     scenes = [_counterpart(rng, flux, place.offset, star=0.08)]
     for _ in range(rng.poisson(0.5)):
         distance, direction = rng.uniform(0.2, 0.8), rng.uniform(0, 2 * np.pi)
-        near = (place.x + distance * np.cos(direction), place.y + distance * np.sin(direction))
-        components.append(Component(*map(float, near), float(place.limit * rng.uniform(0.1, 0.5))))
+        near_x, near_y = place.x + distance * np.cos(direction), place.y + distance * np.sin(direction)
+        components.append(Component(float(near_x), float(near_y), float(place.limit * rng.uniform(0.1, 0.5))))
     return Candidate(components, scenes, truth={"flux": flux})
 
 
@@ -236,6 +234,7 @@ def _galaxy(rng: np.random.Generator, place: _Place) -> Candidate:
 
 
 def _artefact(rng: np.random.Generator, place: _Place) -> Candidate:
+    """A detector flaw, or what a bright source nearby does: its read-out streak or the wing of its image."""
     kind = rng.choice(
         ("column", "pixel", "arc", "chip", "streak", "wing"), p=(0.2, 0.1, 0.2, 0.15, 0.15, 0.2)
     )

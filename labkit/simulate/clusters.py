@@ -11,6 +11,7 @@ from functools import lru_cache
 import astropy.units as u
 import numpy as np
 from astropy.cosmology import FlatLambdaCDM
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.simulate.events import Component
@@ -19,6 +20,7 @@ __all__ = [
     "COSMOLOGY",
     "Cluster",
     "cluster_components",
+    "cluster_counts",
     "draw_cluster",
     "luminosity",
     "mass_function",
@@ -29,6 +31,8 @@ COSMOLOGY = FlatLambdaCDM(H0=70 * u.km / u.s / u.Mpc, Om0=0.3)
 #: Redshift that parts the experts' low-z and high-z clusters (Kosiba et al. 2020, section 2.4).
 LOW_Z = 0.3
 _SCATTER = 0.38  # of ln L at a given mass
+_MASS_STEP, _SCATTER_STEP = 0.04, 0.4  # of the cells of the population, in log10 M500 and in scatter
+_REDSHIFT_CELLS = {True: (0.03, LOW_Z, 54), False: (LOW_Z, 1.2, 90)}  # by low_z: from, to, number
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Cluster:
     clump: tuple[float, float, float]
 
 
-def mass_function(m500: np.ndarray, redshift: np.ndarray) -> np.ndarray:
+def mass_function(m500: ArrayLike, redshift: ArrayLike) -> NDArray[np.float64]:
     """Number of clusters per Mpc3 and unit of log10 M500, after Sheth & Tormen (1999).
 
     The variance of the density field is a power law of the mass about 8 Mpc/h, sigma_8 = 0.8; M500 is
@@ -88,10 +92,10 @@ def mass_function(m500: np.ndarray, redshift: np.ndarray) -> np.ndarray:
         dn / dlog10 M500 in Mpc^-3, comoving.
     """
     density = 0.3 * 1.36e11  # Msun / Mpc3
-    virial = np.asarray(m500) / 0.53
+    virial, redshift = np.asarray(m500) / 0.53, np.asarray(redshift)
     slope = 0.26 + 0.02 * np.log10(virial / 2.5e14)
     omega = 0.3 * (1 + redshift) ** 3 / (0.3 * (1 + redshift) ** 3 + 0.7)
-    growth = _growth(omega) / _growth(np.asarray(0.3)) / (1 + np.asarray(redshift))
+    growth = _growth(omega) / _growth(np.asarray(0.3)) / (1 + redshift)
     peak = 1.686 / (0.8 * (virial / 2.5e14) ** -slope * growth)
     scaled = np.sqrt(0.707) * peak
     fraction = 0.3222 * np.sqrt(2 / np.pi) * scaled * (1 + scaled**-0.6) * np.exp(-(scaled**2) / 2)
@@ -103,10 +107,11 @@ def _growth(omega: np.ndarray) -> np.ndarray:
     return 2.5 * omega / (omega ** (4 / 7) - (1 - omega) + (1 + omega / 2) * (1 + (1 - omega) / 70))
 
 
-def luminosity(m500: np.ndarray, redshift: np.ndarray) -> np.ndarray:
+def luminosity(m500: ArrayLike, redshift: ArrayLike) -> NDArray[np.float64]:
     """Mean 0.5-2 keV luminosity within R500 in erg/s, L ~ E(z)^(7/3) M^1.64.
 
-    After Arnaud et al. (2010), for masses a quarter above their hydrostatic ones.
+    Approximately the relation of Arnaud et al. (2010), brought from 0.1-2.4 to 0.5-2 keV and to masses a
+    quarter above their hydrostatic ones.
 
     Parameters
     ----------
@@ -132,19 +137,45 @@ def r500(m500: float, redshift: float) -> float:
 
 @lru_cache(maxsize=2)
 def _cells(low_z: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells of the population, by falling flux: (z, log M, scatter), flux, and number above it."""
-    z = np.linspace(0.03, LOW_Z, 55) if low_z else np.linspace(LOW_Z, 1.2, 91)
+    """Cells of the population, by falling flux: (z, log M, scatter), flux, and relative number above it."""
+    first, last, number = _REDSHIFT_CELLS[low_z]
+    z = np.linspace(first, last, number + 1)
     z = (z[1:] + z[:-1]) / 2
-    log_mass, scatter = np.arange(13.2, 15.21, 0.04), np.linspace(-2.2, 2.2, 12)
+    log_mass, scatter = np.arange(13.2, 15.21, _MASS_STEP), np.linspace(-2.2, 2.2, 12)
     grid = np.stack([g.ravel() for g in np.meshgrid(z, log_mass, scatter, indexing="ij")])
     volume = COSMOLOGY.differential_comoving_volume(z).to_value(u.Mpc**3 / u.sr)
     weight = np.repeat(volume, len(log_mass) * len(scatter)) * np.exp(-(grid[2] ** 2) / 2)
     weight *= mass_function(10 ** grid[1], grid[0])
     distance = np.repeat(COSMOLOGY.luminosity_distance(z).to_value(u.cm), len(log_mass) * len(scatter))
     light = luminosity(10 ** grid[1], grid[0]) * np.exp(_SCATTER * grid[2])
-    flux = light / (4 * np.pi * distance**2) / (1 + grid[0]) ** -0.5
+    flux = light / (4 * np.pi * distance**2) / (1 + grid[0]) ** -0.5  # a spectrum of photon index about 1.5
     order = np.argsort(-flux)
     return grid[:, order], flux[order], np.cumsum(weight[order])
+
+
+def cluster_counts(flux: float, *, low_z: bool) -> float:
+    """Count the clusters of the population that are brighter than a flux (log N - log S).
+
+    Euclidean, as S^-1.5, where bright, and S^-1.1 at 1e-14 to 1e-13; roughly two to three times what
+    surveys find. `draw_cluster` uses the shape of the counts, not their normalisation.
+
+    Parameters
+    ----------
+    flux : float
+        erg/s/cm2 in 0.5-2 keV.
+    low_z : bool
+        Those below redshift 0.3, or those above.
+
+    Returns
+    -------
+    float
+        Clusters per square degree.
+    """
+    _, fluxes, above = _cells(low_z)
+    first, last, number = _REDSHIFT_CELLS[low_z]
+    cell = (last - first) / number * _MASS_STEP * _SCATTER_STEP / np.sqrt(2 * np.pi)
+    brighter = int(np.searchsorted(-fluxes, -flux))
+    return float(above[brighter - 1] * cell * u.deg.to(u.rad) ** 2) if brighter else 0.0
 
 
 def draw_cluster(
@@ -179,13 +210,13 @@ def draw_cluster(
     if bright:
         brightest = 1e-11 if low_z else 1.5e-12
         flux_limit = np.exp(rng.uniform(np.log(flux_limit), np.log(max(brightest, 1.01 * flux_limit))))
-    last = np.searchsorted(-fluxes, -flux_limit)
+    last = int(np.searchsorted(-fluxes, -flux_limit))
     chosen = min(int(np.searchsorted(above, rng.random() * above[last])), last)
-    step_z, step_mass = 0.005, 0.04
-    redshift = float(np.clip(cells[0, chosen] + step_z * rng.uniform(-0.5, 0.5), 0.02, None))
+    # 0.005 is a whole cell below redshift 0.3 and half of one above, where redshifts lie in bands of 0.01
+    redshift = float(np.clip(cells[0, chosen] + 0.005 * rng.uniform(-0.5, 0.5), 0.02, None))
     redshift = min(redshift, LOW_Z - 1e-6) if low_z else max(redshift, LOW_Z)
     flux = float(max(fluxes[chosen], flux_limit) * np.exp(rng.uniform(0, 0.07)))
-    m500 = float(10 ** (cells[1, chosen] + step_mass * rng.uniform(-0.5, 0.5)))
+    m500 = float(10 ** (cells[1, chosen] + _MASS_STEP * rng.uniform(-0.5, 0.5)))
     return _shaped(rng, redshift, m500, flux)
 
 

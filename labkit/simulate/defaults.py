@@ -32,8 +32,8 @@ def survey_at(
 ) -> Sample:
     """Open the Sample at `path`, or simulate a survey there.
 
-    A survey simulated before with other numbers is simulated again; a Sample of any other source is opened as it
-    is, whatever the numbers say.
+    A survey simulated before with other numbers is simulated again; a Sample of any other source is opened as
+    it is, whatever the numbers say.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def field_files(
     seed : int
         Seed of everything random.
     least_counts : float
-        Expected counts from which a source of the field is on the candidate list. The list holds positions only.
+        Expected counts from which a source of the field is on the candidate list, which holds only positions.
 
     Returns
     -------

@@ -102,7 +102,8 @@ class Grid:
     def positions(self) -> tuple[np.ndarray, np.ndarray]:
         """Centres of the pixels (x, y), each of shape (size, size), arcmin."""
         offset = (np.arange(self.size) + 0.5) * self.pixel_arcmin - self.half
-        return np.broadcast_arrays(self.x + offset, self.y + offset[:, None])
+        x, y = np.broadcast_arrays(self.x + offset, self.y + offset[:, None])
+        return x, y
 
 
 def draw_photons(rng: np.random.Generator, component: Component, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,17 +18,32 @@ from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
 from labkit.simulate.events import Component, Grid, count_images
 from labkit.simulate.pointing import Pointing, draw_pointing
 from labkit.simulate.xmm import CAMERAS, MOS1, PN, Camera
-from labkit.simulate.xraysky import field_agn, galaxy_emission
+from labkit.simulate.xray_sources import field_agn, galaxy_emission
 
-__all__ = ["Observation", "simulate_observation"]
+__all__ = ["SimulatedObservation", "simulate_observation"]
 
-#: Clusters per square degree above the survey limit, and the share of them below redshift 0.3.
+#: Clusters per square degree above the survey limit, and the share of them below redshift 0.3. A choice: deep
+#: surveys count about ten, the population of `labkit.simulate.clusters` has thirty.
 CLUSTER_DENSITY, LOW_Z_SHARE = 15.0, 0.25
-_HALF_FIELD = 18.0
+#: Half the side of the square of sky in which sources are drawn, arcmin; it holds the field of view.
+HALF_FIELD = 18.0
 
 
 @dataclass(frozen=True)
-class Observation:
+class _Source:
+    """Something in the field: what it is, its components, and its cluster if it is one."""
+
+    kind: str
+    components: list[Component]
+    cluster: Cluster | None = None
+
+    @property
+    def flux(self) -> float:
+        return self.cluster.flux if self.cluster else sum(part.flux for part in self.components)
+
+
+@dataclass(frozen=True)
+class SimulatedObservation:
     """Images of one observation, 0.5-2 keV, north up and east left.
 
     Parameters
@@ -40,8 +55,9 @@ class Observation:
     wcs : astropy.wcs.WCS
         Tangent plane about the nominal pointing.
     truth : QTable
-        One row a source: kind, ra, dec, x and y (pixels from 0), flux, expected counts, and for clusters
-        redshift, m500, r500 and core_radius.
+        One row a source: kind, ra, dec, x and y (pixels from 0), flux, core radius of its main component, the
+        counts expected from that flux at that place (0 where it falls into a gap), and for clusters redshift,
+        m500 and r500.
     pointing : Pointing
         Circumstances.
     """
@@ -102,7 +118,7 @@ def simulate_observation(
     target: Cluster | None = None,
     path: str | Path | None = None,
     overwrite: bool = False,
-) -> Observation:
+) -> SimulatedObservation:
     """Simulate a field of XMM-Newton: a target near the aim point, AGN, other clusters, a galaxy at times.
 
     Parameters
@@ -118,13 +134,13 @@ def simulate_observation(
     target : Cluster, optional
         The cluster that was pointed at; a bright one is drawn by default.
     path : path, optional
-        Also write the observation there, as `Observation.write` does.
+        Also write the observation there, as `SimulatedObservation.write` does.
     overwrite : bool
         Replace a folder that is at `path`.
 
     Returns
     -------
-    Observation
+    SimulatedObservation
         Images, exposure maps and truth.
 
     Raises
@@ -142,11 +158,12 @@ def simulate_observation(
     grid = Grid(0.0, 0.0, size_px, pixel_scale_arcsec / 60)
     wcs = _wcs(pointing, grid)
     sources = _sources(rng, pointing, target)
-    images = count_images(rng, [part for _, parts, _ in sources for part in parts], pointing, grid)
+    images = count_images(rng, [part for source in sources for part in source.components], pointing, grid)
     exposures = {camera.name: _exposure_map(pointing, camera, grid) for camera in CAMERAS}
-    images["epic"] = sum(images.values())
-    exposures["epic"] = sum(np.float32(c.share / MOS1.share) * exposures[c.name] for c in CAMERAS)
-    observation = Observation(images, exposures, wcs, _truth(sources, pointing, wcs), pointing)
+    images["epic"] = np.sum(list(images.values()), axis=0)
+    weighted = [np.float32(camera.share / MOS1.share) * exposures[camera.name] for camera in CAMERAS]
+    exposures["epic"] = np.sum(weighted, axis=0)
+    observation = SimulatedObservation(images, exposures, wcs, _truth(sources, pointing, wcs), pointing)
     if path is not None:
         observation.write(path, overwrite=overwrite)
     return observation
@@ -168,44 +185,40 @@ def _wcs(pointing: Pointing, grid: Grid) -> WCS:
     return wcs
 
 
-def _sources(
-    rng: np.random.Generator, pointing: Pointing, target: Cluster | None
-) -> list[tuple[str, list[Component], Cluster | None]]:
-    """Kind, components and cluster (if it is one) of everything in the field."""
+def _sources(rng: np.random.Generator, pointing: Pointing, target: Cluster | None) -> list[_Source]:
+    """Everything in the field, the target first."""
     if target is None:
         target = draw_cluster(rng, low_z=bool(rng.random() < 0.7), flux_limit=3e-13, bright=True)
     x, y = np.asarray(pointing.to_image(*PN.axis)) + rng.normal(0, 1.2, 2)
-    sources = [("target cluster", cluster_components(target, x=float(x), y=float(y)), target)]
-    area = (2 * _HALF_FIELD / 60) ** 2
+    sources = [_Source("target cluster", cluster_components(target, x=float(x), y=float(y)), target)]
+    area = (2 * HALF_FIELD / 60) ** 2
     for _ in range(rng.poisson(CLUSTER_DENSITY * area)):
         cluster = draw_cluster(rng, low_z=bool(rng.random() < LOW_Z_SHARE), flux_limit=SURVEY_LIMIT)
-        x, y = rng.uniform(-_HALF_FIELD, _HALF_FIELD, 2).tolist()
-        sources.append(("cluster", cluster_components(cluster, x=x, y=y), cluster))
+        x, y = rng.uniform(-HALF_FIELD, HALF_FIELD, 2).tolist()
+        sources.append(_Source("cluster", cluster_components(cluster, x=x, y=y), cluster))
     if rng.random() < 0.3:
-        x, y = rng.uniform(-_HALF_FIELD, _HALF_FIELD, 2).tolist()
+        x, y = rng.uniform(-HALF_FIELD, HALF_FIELD, 2).tolist()
         flux = float(np.exp(rng.uniform(np.log(1e-14), np.log(2e-13))))
         parts = galaxy_emission(
             rng, x=x, y=y, flux=flux, size=rng.uniform(0.3, 1.2), axis_ratio=0.7, angle_deg=0.0
         )
-        sources.append(("nearby galaxy", parts, None))
-    return sources + [("agn", [agn], None) for agn in field_agn(rng, x=0.0, y=0.0, half=_HALF_FIELD)]
+        sources.append(_Source("nearby galaxy", parts))
+    return sources + [_Source("agn", [agn]) for agn in field_agn(rng, x=0.0, y=0.0, half=HALF_FIELD)]
 
 
-def _truth(
-    sources: list[tuple[str, list[Component], Cluster | None]], pointing: Pointing, wcs: WCS
-) -> QTable:
-    parts = [components for _, components, _ in sources]
-    x, y = np.array([(p[0].x, p[0].y) for p in parts]).T
+def _truth(sources: list[_Source], pointing: Pointing, wcs: WCS) -> QTable:
+    main = [source.components[0] for source in sources]
+    x, y = np.array([(part.x, part.y) for part in main]).T
     ra, dec = np.array([pointing.sky(*place) for place in zip(x, y, strict=True)]).T
     column, row = wcs.wcs_world2pix(ra, dec, 0)
-    flux = np.array([c.flux if c else sum(part.flux for part in p) for _, p, c in sources])
+    flux = np.array([source.flux for source in sources])
     known = {
-        name: np.array([np.nan if c is None else getattr(c, name) for _, _, c in sources])
+        name: np.array([getattr(source.cluster, name, np.nan) for source in sources])
         for name in ("redshift", "m500", "r500_arcmin")
     }
     return QTable(
         {
-            "kind": [kind for kind, _, _ in sources],
+            "kind": [source.kind for source in sources],
             "ra": ra * u.deg,
             "dec": dec * u.deg,
             "x": column,
@@ -215,6 +228,6 @@ def _truth(
             "redshift": known["redshift"],
             "m500": known["m500"] * u.M_sun,
             "r500": known["r500_arcmin"] * u.arcmin,
-            "core_radius": np.array([60 * p[0].core for p in parts]) * u.arcsec,
+            "core_radius": np.array([60 * part.core for part in main]) * u.arcsec,
         }
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from astropy.table import Table
@@ -13,6 +14,9 @@ from labkit.errors import InputError
 
 __all__ = ["KOSIBA_TABLE_2", "SurveyCounts", "plan_survey"]
 
+_Key = TypeVar("_Key")
+
+#: Non-clusters among the labelled candidates, approximately as in Kosiba et al. (2020), Table 2.
 _MIX = {
     "nearby galaxy": 0.34,
     "artefact": 0.29,
@@ -22,7 +26,7 @@ _MIX = {
     "edge": 0.015,
 }
 
-#: What an expert may have looked at when the label is wrong, for each label.
+#: What an expert may have looked at when the label is wrong, for each label; plausible, not measured.
 _CONFUSED: Mapping[str, Mapping[str, float]] = {
     "low-z cluster": {"high-z cluster": 0.4, "nearby galaxy": 0.35, "point source": 0.25},
     "high-z cluster": {"low-z cluster": 0.35, "point source": 0.4, "double source": 0.25},
@@ -112,7 +116,7 @@ class SurveyCounts:
         shares = dict(enumerate(size / len(self) for size in sizes))
         new = _apportion(n_objects, shares)
         pairs = [(new[k], new[k + 1]) for k in (0, 2, 4)]
-        return SurveyCounts(*pairs, self.low_z, self.test_low_z, self.mix, self.wrong_labels)
+        return replace(self, train=pairs[0], validation=pairs[1], test=pairs[2])
 
     def with_test(self, n_objects: int) -> SurveyCounts:
         """The same survey with another number of test objects, half of them clusters.
@@ -145,21 +149,21 @@ def plan_survey(rng: np.random.Generator, counts: SurveyCounts) -> Table:
         clusters, others = getattr(counts, split)
         low = counts.test_low_z if split == "test" else counts.low_z
         classes = _apportion(clusters, {"low-z cluster": low, "high-z cluster": 1 - low})
-        classes |= _apportion(others, dict(counts.mix))
+        classes |= _apportion(others, counts.mix)
         for name, number in classes.items():
             labels += [name] * number
             splits += [split] * number
     order = rng.permutation(len(labels))
-    label, split = np.array(labels)[order], np.array(splits)[order]
-    wrong = (rng.random(len(label)) < counts.wrong_labels) & (split != "test")
+    label, split_of_row = np.array(labels)[order], np.array(splits)[order]
+    wrong = (rng.random(len(label)) < counts.wrong_labels) & (split_of_row != "test")
     true_class = label.astype("U32")
     for row in np.flatnonzero(wrong):
         names, chances = zip(*_CONFUSED[str(label[row])].items(), strict=True)
         true_class[row] = rng.choice(names, p=chances)
-    return Table({"label": label, "split": split, "true_class": true_class, "label_is_wrong": wrong})
+    return Table({"label": label, "split": split_of_row, "true_class": true_class, "label_is_wrong": wrong})
 
 
-def _apportion(total: int, shares: dict) -> dict:
+def _apportion(total: int, shares: Mapping[_Key, float]) -> dict[_Key, int]:
     """Whole numbers after shares that add up to the total (largest remainders)."""
     exact = np.array([total * share for share in shares.values()])
     numbers = np.floor(exact + 1e-9).astype(int)

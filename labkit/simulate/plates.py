@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.images.cutouts import regrid
 from labkit.simulate.bodies import Bodies
-from labkit.simulate.emulsion import NATIVE_SCALE_ARCSEC, Plate, develop, draw_plate, expose
-from labkit.simulate.field import field_galaxies, stars
-from labkit.simulate.galaxies import cluster_members
-from labkit.simulate.nearby import draw_nearby_galaxy, render_nearby_galaxy
+from labkit.simulate.cluster_galaxies import cluster_members
+from labkit.simulate.nearby_galaxies import draw_nearby_galaxy, render_nearby_galaxy
+from labkit.simulate.number_counts import field_galaxies, stars
+from labkit.simulate.schmidt import NATIVE_SCALE_ARCSEC, Plate, develop, draw_plate, expose
 
 __all__ = ["KINDS", "OpticalScene", "plate_cutout", "plate_hdu", "plate_image"]
 
@@ -39,8 +39,8 @@ class OpticalScene:
         The counterpart. An "agn" is a compact body, "none" leaves only what the field holds by chance.
     redshift : float, optional
         Needed for a cluster.
-    richness_mass : float, optional
-        M500 in solar masses; needed for a cluster.
+    m500 : float, optional
+        Mass within R500, solar masses; needed for a cluster.
     r500_arcmin : float, optional
         R500 on the sky; needed for a cluster.
     centre : tuple of float
@@ -49,8 +49,6 @@ class OpticalScene:
         R magnitude of the counterpart, for a cluster of its brightest galaxy; drawn when not given.
     size_arcsec : float, optional
         Half-light radius of a nearby galaxy; drawn when not given.
-    galactic_latitude_deg : float
-        Sets the number of stars.
     position_angle_deg, axis_ratio : float, optional
         Shape of a nearby galaxy or cluster; the angle from north through east. Drawn when not given.
 
@@ -62,30 +60,32 @@ class OpticalScene:
 
     kind: str
     redshift: float = 0.0
-    richness_mass: float = 0.0
+    m500: float = 0.0
     r500_arcmin: float = 0.0
     centre: tuple[float, float] = (0.0, 0.0)
     magnitude: float | None = None
     size_arcsec: float | None = None
-    galactic_latitude_deg: float = 50.0
     position_angle_deg: float | None = None
     axis_ratio: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
-        if not -90 <= self.galactic_latitude_deg <= 90:
-            raise InputError(f"galactic_latitude_deg must be in -90 to 90, got {self.galactic_latitude_deg}")
         if self.axis_ratio is not None and not 0 < self.axis_ratio <= 1:
             raise InputError(f"axis_ratio must be in (0, 1], got {self.axis_ratio}")
         if self.kind == "cluster":
-            for name in ("redshift", "richness_mass", "r500_arcmin"):
+            for name in ("redshift", "m500", "r500_arcmin"):
                 if not getattr(self, name) > 0:
                     raise InputError(f"{name} must be positive for a cluster, got {getattr(self, name)}")
 
 
 def plate_cutout(
-    rng: np.random.Generator, scene: OpticalScene, *, size: int, pixel_scale_arcsec: float
+    rng: np.random.Generator,
+    scenes: Sequence[OpticalScene],
+    *,
+    size: int,
+    pixel_scale_arcsec: float,
+    galactic_latitude_deg: float = 50.0,
 ) -> NDArray[np.float32]:
     """Simulate one plate cut-out around a candidate, north up and east left.
 
@@ -93,12 +93,14 @@ def plate_cutout(
     ----------
     rng : numpy.random.Generator
         Source of randomness.
-    scene : OpticalScene
-        What is there.
+    scenes : sequence of OpticalScene
+        What is there, each with its ``centre``.
     size : int
         Pixels along a side.
     pixel_scale_arcsec : float
-        Pixel size, at least 0.5 arcsec.
+        Pixel size, arcsec.
+    galactic_latitude_deg : float
+        Sets the number of stars.
 
     Returns
     -------
@@ -108,18 +110,15 @@ def plate_cutout(
     Raises
     ------
     InputError
-        If the size or the pixel scale is out of range.
+        If the size, the pixel scale or the latitude is out of range.
     """
     if size < 1:
         raise InputError(f"size must be at least 1 pixel, got {size}")
-    if not pixel_scale_arcsec >= 0.5:
-        raise InputError(
-            f"pixel_scale_arcsec must be at least 0.5 (plates have 1.0), got {pixel_scale_arcsec}"
-        )
+    if not pixel_scale_arcsec > 0:
+        raise InputError(f"pixel_scale_arcsec must be positive, got {pixel_scale_arcsec}")
     scale = pixel_scale_arcsec / NATIVE_SCALE_ARCSEC
     native = int(np.ceil(size * scale)) + 2
-    latitude = scene.galactic_latitude_deg
-    image = plate_image(rng, [scene], shape=(native, native), galactic_latitude_deg=latitude)
+    image = plate_image(rng, scenes, shape=(native, native), galactic_latitude_deg=galactic_latitude_deg)
     return regrid(image, scale=scale, shape=(size, size), conserve="surface brightness")
 
 
@@ -138,7 +137,7 @@ def plate_image(
     rng : numpy.random.Generator
         Source of randomness.
     scenes : sequence of OpticalScene
-        The objects, each with its ``centre``; their latitudes are not used here.
+        The objects, each with its ``centre``.
     shape : tuple of int
         Image shape (ny, nx).
     galactic_latitude_deg : float
@@ -206,7 +205,7 @@ def _bodies(rng: np.random.Generator, scene: OpticalScene) -> Bodies:
         return cluster_members(
             rng,
             redshift=scene.redshift,
-            mass=scene.richness_mass,
+            mass=scene.m500,
             r500_arcsec=60 * scene.r500_arcmin,
             centre=scene.centre,
             brightest=scene.magnitude,

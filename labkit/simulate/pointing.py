@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.simulate.xmm import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
 
@@ -63,13 +64,15 @@ class Pointing:
     dead_chips: tuple[int, ...]
     bad_columns: dict[str, np.ndarray]
 
-    def to_detector(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def to_detector(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Detector coordinates (u, v) of image offsets (x west, y north), all in arcmin."""
+        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         angle = np.radians(self.position_angle_deg - 270)
         return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
 
-    def to_image(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def to_image(self, u: ArrayLike, v: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Image offsets (x west, y north) of detector coordinates, all in arcmin."""
+        u, v = np.asarray(u, dtype=float), np.asarray(v, dtype=float)
         angle = np.radians(self.position_angle_deg - 270)
         return u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
 
@@ -90,7 +93,7 @@ class Pointing:
         sine = np.sin(dec) * np.sin(pole_dec) + np.cos(dec) * np.cos(pole_dec) * np.cos(ra - pole_ra)
         return float(np.degrees(np.arcsin(sine)))
 
-    def chip_of(self, camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def chip_of(self, camera: Camera, u: NDArray, v: NDArray) -> NDArray[np.int8]:
         """Number of the working chip under each position; -1 in gaps, bad columns and outside the field."""
         chip = camera.chip_of(u, v)
         if camera.name == "mos1" and self.dead_chips:
@@ -99,14 +102,15 @@ class Pointing:
             chip[(u > u0) & (u < u1) & (v > v0) & (v < v1)] = -1
         return chip
 
-    def exposure(self, camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def exposure(self, camera: Camera, u: NDArray, v: NDArray) -> NDArray[np.float64]:
         """Vignetted exposure of a camera in seconds at detector positions; 0 where nothing is recorded."""
         seconds = self.exposure_s[camera.name] * camera.live * vignetting(camera.off_axis(u, v))
         return seconds * (self.chip_of(camera, u, v) >= 0)
 
-    def counts_per_flux(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def counts_per_flux(self, u: NDArray, v: NDArray) -> NDArray[np.float64]:
         """Counts in the sum of the cameras for a flux of 1 erg/s/cm2 (0.5-2 keV) at detector positions."""
-        return sum(self.exposure(camera, u, v) * camera.share for camera in CAMERAS) / COUNT_RATE_TO_FLUX
+        shares = [self.exposure(camera, u, v) * camera.share for camera in CAMERAS]
+        return np.sum(shares, axis=0) / COUNT_RATE_TO_FLUX
 
     def background_rate(self, camera: Camera) -> tuple[float, float]:
         """Vignetted and unvignetted background of a camera, counts/s/arcmin2 of nominal exposure."""

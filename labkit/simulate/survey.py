@@ -17,11 +17,10 @@ from tqdm.auto import tqdm
 from labkit.errors import InputError
 from labkit.images.cutouts import regrid
 from labkit.sample import Sample, SampleWriter
+from labkit.simulate.candidate_field import draw_field
 from labkit.simulate.events import Grid, count_images
-from labkit.simulate.fields import draw_field
 from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
-from labkit.simulate.plates import OpticalScene, plate_image
-from labkit.simulate.pointing import Pointing
+from labkit.simulate.plates import plate_cutout
 
 __all__ = ["FIELD_OF_VIEW", "simulate_candidate", "simulate_survey"]
 
@@ -196,15 +195,8 @@ def simulate_candidate(
     counts = np.sum(list(images.values()), axis=0)
     xray = regrid(counts, scale=scale / pixel, shape=(size_px, size_px), conserve="flux")
     scenes = drawn.candidate.scenes + drawn.surroundings.scenes
-    optical = _optical(rng, scenes, drawn.pointing, size_px, scale)
+    latitude = drawn.pointing.galactic_latitude_deg
+    optical = plate_cutout(
+        rng, scenes, size=size_px, pixel_scale_arcsec=scale, galactic_latitude_deg=latitude
+    )
     return np.stack([xray, optical]), drawn.row() | {"counts": float(counts.sum())}
-
-
-def _optical(
-    rng: np.random.Generator, scenes: list[OpticalScene], pointing: Pointing, size_px: int, scale: float
-) -> np.ndarray:
-    """The plate, in pixels of 1 arcsec, brought to the cut-out's grid; shape (size_px, size_px)."""
-    native = int(np.ceil(size_px * scale)) + 2
-    latitude = pointing.galactic_latitude_deg
-    plate = plate_image(rng, scenes, shape=(native, native), galactic_latitude_deg=latitude)
-    return regrid(plate, scale=scale, shape=(size_px, size_px), conserve="surface brightness")

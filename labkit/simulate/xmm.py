@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["CAMERAS", "COUNT_RATE_TO_FLUX", "MOS1", "MOS2", "PN", "Camera", "point_spread", "vignetting"]
 
@@ -69,11 +70,11 @@ class Camera:
     column_arcmin: float
     bad_columns: np.ndarray
 
-    def off_axis(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def off_axis(self, u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
         """Off-axis angle in arcmin."""
-        return np.hypot(u - self.axis[0], v - self.axis[1])
+        return np.hypot(np.asarray(u) - self.axis[0], np.asarray(v) - self.axis[1])
 
-    def chip_of(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def chip_of(self, u: NDArray, v: NDArray) -> NDArray[np.int8]:
         """Number of the chip that holds each position, -1 in gaps and outside the field of view."""
         chip = np.full(np.shape(u), -1, dtype=np.int8)
         for number, (u0, u1, v0, v1) in enumerate(self.chips):
@@ -82,9 +83,23 @@ class Camera:
         return chip
 
 
-def vignetting(off_axis_arcmin: np.ndarray | float) -> np.ndarray:
-    """Effective area relative to the optical axis at an off-axis angle in arcmin."""
-    return np.interp(off_axis_arcmin, _OFF_AXIS, _VIGNETTING)
+def vignetting(off_axis_arcmin: ArrayLike) -> NDArray[np.float64]:
+    """Effective area relative to the optical axis at an off-axis angle in arcmin.
+
+    An upper envelope of archival exposure maps: their median agrees on axis, is 2 % lower at 2.5 arcmin and 4
+    to 9 % lower from 4 to 13 arcmin.
+
+    Parameters
+    ----------
+    off_axis_arcmin : array_like
+        Off-axis angle, arcmin.
+
+    Returns
+    -------
+    ndarray
+        Between 1 on axis and 0.18 at 18 arcmin and beyond.
+    """
+    return np.interp(np.asarray(off_axis_arcmin, dtype=float), _OFF_AXIS, _VIGNETTING)
 
 
 def point_spread(
@@ -111,6 +126,7 @@ def point_spread(
         Displacements along u and v in arcmin, each of shape (n,).
     """
     square = du * du + dv * dv
+    du = np.where(square == 0, 1e-9, du)  # on the axis any direction is the radial one
     core = 4.3 / 60 * (1 + 0.0036 * square)
     radius = core * np.sqrt(np.minimum(rng.random(du.shape) + 1e-5, 1.0) ** (-1 / 0.55) - 1)
     angle = 2 * np.pi * rng.random(du.shape)

@@ -202,6 +202,7 @@ def fetch_kosiba2020(
     url: str = URL,
     checksum: str | None = None,
     attempts: int = 3,
+    download_progress: Callable[[int, int], None] | None = None,
     **reading: Any,
 ) -> Sample:
     """The published training set of Kosiba et al. (2020), downloaded once or read from a copy.
@@ -220,6 +221,8 @@ def fetch_kosiba2020(
         record. A zip file given by `path` is checked only if you state its sum.
     attempts : int
         How often a broken download is continued before giving up.
+    download_progress : callable, optional
+        Called as ``download_progress(done, total)`` in bytes; `total` is 0 where the server does not say.
     **reading
         As for `read_kosiba2020`: ``output``, ``overwrite``, ``channels``, ``validation_fraction``,
         ``seed``, ``progress``.
@@ -240,5 +243,7 @@ def fetch_kosiba2020(
         if checksum is not None:
             check_sum(path, checksum)
         return read_kosiba2020(path, provenance={"url": None, "checksum": checksum}, **reading)
-    file, checked = download(url, checksum=checksum, cache=cache, attempts=attempts)
+    file, checked = download(
+        url, checksum=checksum, cache=cache, attempts=attempts, progress=download_progress
+    )
     return read_kosiba2020(file, provenance={"url": url, "checksum": checked}, **reading)

@@ -13,6 +13,7 @@ __all__ = ["is_bokeh", "offline", "render_output"]
 
 BOKEH_EXEC, BOKEH_LOAD = "application/vnd.bokehjs_exec.v0+json", "application/vnd.bokehjs_load.v0+json"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+_LONG = 12  # lines of text that are shown at once
 _COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 _OUTSIDE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
 
@@ -59,7 +60,10 @@ def _script(code: str) -> str:
 
 def _stream(output: Mapping[str, Any]) -> str:
     text = _COLOUR_CODES.sub("", output["text"])
-    return f'<pre class="{output["name"]}">{html.escape(text)}</pre>' if text.strip() else ""
+    if not text.strip():
+        return ""
+    block, lines = f'<pre class="{output["name"]}">{html.escape(text)}</pre>', text.strip().count("\n") + 1
+    return block if lines <= _LONG else f"<details><summary>{lines} lines</summary>{block}</details>"
 
 
 def _error(output: Mapping[str, Any]) -> str:

@@ -113,7 +113,8 @@ def gallery(
     }
     x = np.arange(number) % columns * 1.04
     source = ColumnDataSource(data | {"x": x, "y": y, "cx": x + 0.5, "cy": y + 0.5, "ty": y + 1.02})
-    left, top = (90 / size_px if row_titles else 0.0), (30 / size_px if column_titles else 0.0)
+    longest = max((len(words) for words in row_titles), default=0)
+    left, top = (8 * longest + 16) / size_px if longest else 0.0, (30 / size_px if column_titles else 0.0)
     width, height = left + columns * 1.04, top + rows * (1 + line)
     plot = axes(
         title=title, x="", y="", grid=False, tools="save",

@@ -138,7 +138,7 @@ def test_stop_ends_the_loop_over_seeds(sample, quick, tmp_path):
 
 
 def test_stop_before_the_first_epoch_ends_has_no_model(sample, quick, tmp_path):
-    with pytest.raises(TrainingError, match="'quick' was stopped before its first epoch ended"):
+    with pytest.raises(KeyboardInterrupt, match="'quick' was stopped before its first epoch ended"):
         train(quick, sample, run=tmp_path, device="cpu", callbacks=(At(0, press_stop),))
 
 

@@ -146,3 +146,16 @@ def test_folders_that_are_no_model_are_refused(fitted, tmp_path):
     edit(fitted.model.save(copy), experiment=larger.model_dump(mode="json"))
     with pytest.raises(InputError, match="weights of .* must be of its experiment's network"):
         Model.load(copy)
+
+
+def test_another_normalisation_is_taken_when_it_is_accepted(fitted, make_sample, caplog):
+    sample = make_sample(36)
+    published = other(sample, provenance={"normalisation": {"method": "as published", "no_emission": 0}})
+    with pytest.raises(InputError, match="or pass accept_normalisation=True"):
+        predict(fitted.model, published)
+    scores = predict(fitted.model, published, accept_normalisation=True).score
+    np.testing.assert_array_equal(scores, predict(fitted.model, sample).score)
+    assert "scores images normalised by" in caplog.text
+    white = other(sample, provenance={"normalisation": {"method": "xamin", "no_emission": 255}})
+    with pytest.raises(InputError, match="normalisation must be the model's"):
+        predict(fitted.model, white, accept_normalisation=True)

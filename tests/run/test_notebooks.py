@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import nbformat
 import pytest
+from astropy.table import Table
+from bs4 import BeautifulSoup
 
 from labkit.errors import InputError
+from labkit.predictions import Predictions
+from labkit.run import read_sequence, records, run_sequence, write_report
 from labkit.run.notebooks import NotebookError, execute_notebook
 
 
@@ -67,11 +73,28 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(make_notebook, tmp
 def test_a_failing_cell_is_named_and_what_ran_is_kept(make_notebook, tmp_path):
     path = make_notebook("a", "n: int = 1  # count", "print('before')", "1 / (n - 1)", "print('after')")
     with pytest.raises(
-        NotebookError, match=r"'a.ipynb' failed in cell 4 of 5 \(`1 / \(n - 1\)`\): ZeroDivisionError"
+        NotebookError, match=r"'a.ipynb' failed in cell 4 of 5, line 1 \(`1 / \(n - 1\)`\): ZeroDivisionError"
     ):
         execute_notebook(path, tmp_path / "out.ipynb")
     assert "before" in printed(tmp_path / "out.ipynb")
     assert "after" not in printed(tmp_path / "out.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        (
+            "import math\nx = math.nan\nassert math.isfinite(x), 'finite'\ny = 1",
+            r"line 3 \(`assert math.isfi.*finite$",
+        ),
+        ("def f():\n    return 1 / 0\n\nf()", r"line 4 \(`f\(\)`\): ZeroDivisionError"),
+        ("a = 1\nb = = 2", r"line 2 \(`b = = 2`\): SyntaxError"),
+    ],
+)
+def test_the_failing_line_of_the_cell_is_named(make_notebook, tmp_path, code, named):
+    with pytest.raises(NotebookError) as caught:
+        execute_notebook(make_notebook("a", "", code), tmp_path / "out.ipynb")
+    assert re.search(rf"cell 2 of 2, {named}", str(caught.value).split("; what ran")[0])
 
 
 def test_a_kernel_that_dies_is_an_error_not_a_hang(make_notebook, tmp_path):
@@ -118,3 +141,38 @@ def test_the_module_leaves_no_socket_folder_behind(make_notebook, tmp_path):
         [sys.executable, "-W", "error", "-c", code], env=os.environ | {"TMPDIR": str(sockets)}, check=True
     )
     assert list(sockets.iterdir()) == []
+
+
+DEMO = Path(__file__).resolve().parents[2] / "notebooks" / "demo.toml"
+SMALL = {
+    "n_objects": 160,
+    "n_test": 60,
+    "size_px": 64,
+    "processes": 1,
+    "image_size": 32,
+    "epochs": 16,
+    "batch_size": 16,
+    "learning_rate": 2e-3,
+    "resamples": 200,
+}
+
+
+def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "code_hash", lambda: "as it is")
+    run, sequence = tmp_path / "run", read_sequence(DEMO)
+    first = run_sequence(sequence, run, parameters=SMALL)
+    assert [step.reason for step in first] == ["not run yet"] * len(sequence.steps)
+    assert all(step.skipped for step in run_sequence(sequence, run, parameters=SMALL))
+
+    predictions = Predictions.load(run / "predictions.parquet")
+    assert [key.experiment for key, _ in predictions.runs()] == sequence.steps[2].parameters["networks"]
+    ranked = Table.read(run / "ranked.ecsv")
+    assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
+
+    page = BeautifulSoup(write_report(run).read_text(encoding="utf-8"), "html.parser")
+    assert len(page.find_all("section")) == len(sequence.steps)
+    assert not page.select("pre.error")
+    links = [tag.get(name) for tag in page.find_all(True) for name in ("src", "href") if tag.get(name)]
+    outside = [link for link in links if not link.startswith(("data:", "#"))]
+    assert [link for link in outside if page.find("a", href=link) is None] == []
+    assert "default-src 'none'" in str(page.head)

@@ -10,6 +10,7 @@ from labkit.simulate.clusters import (
     COSMOLOGY,
     Cluster,
     cluster_components,
+    cluster_counts,
     draw_cluster,
     luminosity,
     mass_function,
@@ -38,6 +39,41 @@ def test_r500_of_a_known_cluster():
     assert r500(4.6e14, 0.153) == pytest.approx(1.12, rel=0.03)  # Abell 907, Mpc
 
 
+def test_luminosity_and_radius_grow_with_mass():
+    mass = np.logspace(13, 15.3, 24)
+    slope = np.diff(np.log(luminosity(mass, 0.2))) / np.diff(np.log(mass))
+    assert slope == pytest.approx(np.full(23, 1.64))
+    radii = np.array([r500(m, 0.2) for m in mass])
+    assert radii == pytest.approx(radii[0] * (mass / mass[0]) ** (1 / 3))
+    assert r500(3e14, 0.8) < r500(3e14, 0.1)
+
+
+def test_population_counts_are_euclidean_where_bright_and_flatter_where_faint():
+    flux = np.logspace(-14, -11, 4)
+    counts = np.array([cluster_counts(f, low_z=True) + cluster_counts(f, low_z=False) for f in flux])
+    slopes = np.diff(np.log10(counts))
+    assert slopes[0] == pytest.approx(-1.1, abs=0.1)
+    assert slopes[2] == pytest.approx(-1.5, abs=0.1)
+    assert (np.diff(slopes) < 0).all()
+    # observed, approximately: 10 and 1 per square degree, and one in thirty above 2e-12
+    assert (counts[:2] / (10, 1) > 1).all()
+    assert (counts[:2] / (10, 1) < 3.5).all()
+    assert 1 < 30 * cluster_counts(2e-12, low_z=True) < 3
+    assert cluster_counts(1.0, low_z=True) == 0
+
+
+@pytest.mark.parametrize("low_z", [True, False])
+def test_drawn_fluxes_follow_the_counts_and_luminosities_the_relation(low_z):
+    rng = np.random.default_rng(3)
+    drawn = [draw_cluster(rng, low_z=low_z, flux_limit=2e-14) for _ in range(600)]
+    share = np.mean([cluster.flux > 6e-14 for cluster in drawn])
+    expected = cluster_counts(6e-14, low_z=low_z) / cluster_counts(2e-14, low_z=low_z)
+    assert share == pytest.approx(expected, abs=0.05)
+    excess = [np.log(c.luminosity / luminosity(c.m500, c.redshift)) for c in drawn]
+    assert 0.25 < np.std(excess) < 0.45
+    assert 0 < np.mean(excess) < 0.4  # a flux limit prefers the luminous ones (Malmquist)
+
+
 @pytest.mark.parametrize("low_z", [True, False])
 def test_drawn_clusters_obey_limit_and_redshift_cut(low_z):
     rng = np.random.default_rng(0)
@@ -45,13 +81,6 @@ def test_drawn_clusters_obey_limit_and_redshift_cut(low_z):
     assert min(cluster.flux for cluster in drawn) >= 2e-14
     assert all((cluster.redshift < 0.3) == low_z for cluster in drawn)
     assert 1e13 < min(cluster.m500 for cluster in drawn) < max(cluster.m500 for cluster in drawn) < 2e15
-
-
-def test_serendipitous_fluxes_follow_steep_number_counts():
-    rng = np.random.default_rng(1)
-    flux = np.array([draw_cluster(rng, low_z=True, flux_limit=2e-14).flux for _ in range(2000)])
-    slope = -1 / np.mean(np.log(flux / 2e-14))
-    assert -1.6 < slope < -0.6
 
 
 def test_a_cluster_like_abell_907_lies_inside_the_population():

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from scipy.special import gammainc, gammaincinv
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import Bodies, point_mixture, render, sersic_mixture
-from labkit.simulate.field import field_galaxies, galaxy_counts, star_counts, stars
-from labkit.simulate.galaxies import apparent_magnitude, brightest_galaxy, cluster_members
-from labkit.simulate.nearby import draw_nearby_galaxy, render_nearby_galaxy
+from labkit.simulate.bodies import Bodies, patch, render
+from labkit.simulate.cluster_galaxies import apparent_magnitude, brightest_galaxy, cluster_members
+from labkit.simulate.nearby_galaxies import draw_nearby_galaxy, render_nearby_galaxy
+from labkit.simulate.number_counts import field_galaxies, galaxy_counts, star_counts, stars
+from labkit.simulate.profiles import point_mixture, sersic_mixture
 
 GRID = {"pixel_scale_arcsec": 1.0, "seeing_arcsec": 2.5, "zero_point": 20.0}
 
@@ -70,6 +71,14 @@ def test_bodies_beyond_the_edge_shine_in_and_those_far_away_do_not_matter():
     inside = render(Bodies.points([-52.0], [0.0], [10.0]), shape=(101, 101), **GRID)
     assert inside[:, 0].max() > inside[:, 20].max() > 0
     assert render(Bodies.points([9999.0], [0.0], [5.0]), shape=(101, 101), **GRID).max() == 0
+
+
+def test_a_patch_is_a_view_around_its_place_and_empty_far_outside():
+    image = np.zeros((30, 40), dtype=np.float32)
+    part, dx, dy = patch(image, 35.2, 1.6, reach=4.0)
+    part += np.hypot(dx, dy) < 0.6
+    assert np.argwhere(image).tolist() == [[2, 35]]
+    assert patch(image, -20.0, 5.0, reach=4.0)[0].size == 0
 
 
 def test_joined_bodies_render_to_the_sum():

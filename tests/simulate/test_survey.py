@@ -1,24 +1,22 @@
-"""The survey and the whole observation: composition, reproducibility, independence, files."""
+"""The survey: composition, reproducibility, independence of class and circumstances."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
-from astropy.table import QTable
-from astropy.wcs import WCS
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from labkit.errors import InputError
 from labkit.sample import Sample
-from labkit.simulate.fields import draw_field
-from labkit.simulate.observation import simulate_observation
+from labkit.simulate.candidate_field import draw_field
 from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
-from labkit.simulate.pointing import NUISANCES, draw_pointing
+from labkit.simulate.pointing import NUISANCES
 from labkit.simulate.survey import simulate_survey
 from labkit.taxonomy import BINARY
 
@@ -58,6 +56,14 @@ def test_a_few_labels_are_wrong_but_none_in_the_test_split():
     assert ((plan["label"] != plan["true_class"]) == wrong).all()
     assert 0.02 < wrong[plan["split"] != "test"].mean() < 0.06
     assert not wrong[plan["split"] == "test"].any()
+
+
+def test_wrong_labels_are_what_experts_confuse():
+    plan = plan_survey(np.random.default_rng(2), replace(KOSIBA_TABLE_2, wrong_labels=1.0))
+    assert (plan["label_is_wrong"] == (plan["split"] != "test")).all()
+    for label, mistaken in (("artefact", "nearby galaxy"), ("nearby galaxy", "artefact")):
+        assert mistaken not in plan["true_class"][(plan["label"] == label) & plan["label_is_wrong"]]
+    assert (plan["label"] == plan["true_class"])[plan["split"] == "test"].all()
 
 
 @pytest.mark.parametrize("n", [1, 7, 100, 5000])
@@ -119,8 +125,8 @@ def test_the_catalogue_tells_the_truth_with_units(survey):
 
 
 def test_more_processes_and_the_disk_change_nothing(tmp_path):
-    first = simulate_survey(5, n_objects=20, size_px=32)
-    second = simulate_survey(5, n_objects=20, size_px=32, n_jobs=2, path=tmp_path / "survey")
+    first = simulate_survey(5, n_objects=17, size_px=24)
+    second = simulate_survey(5, n_objects=17, size_px=24, n_jobs=2, path=tmp_path / "survey")
     assert first.content_hash == second.content_hash
     assert np.array_equal(first.images, second.images)
     with pytest.raises(InputError, match="must not exist"):
@@ -133,13 +139,13 @@ def test_another_seed_gives_another_survey():
 
 
 def test_circumstances_do_not_tell_the_class():
-    order, *streams = np.random.SeedSequence(8).spawn(2001)
-    plan = plan_survey(np.random.default_rng(order), KOSIBA_TABLE_2.scaled(2000))
+    order, *streams = np.random.SeedSequence(8).spawn(1001)
+    plan = plan_survey(np.random.default_rng(order), KOSIBA_TABLE_2.scaled(1000))
     kept = np.flatnonzero(plan["true_class"] != "edge")
     rows = [draw_field(np.random.default_rng(streams[k]), str(plan["true_class"][k])).row() for k in kept]
     features = np.array([[row[name] for name in NUISANCES] + [k] for k, row in zip(kept, rows, strict=True)])
     cluster = np.array([name.endswith("cluster") for name in plan["true_class"][kept]])
-    forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=0)
+    forest = RandomForestClassifier(60, min_samples_leaf=5, random_state=0)
     score = cross_val_predict(forest, features, cluster, cv=5, method="predict_proba")[:, 1]
     assert roc_auc_score(cluster, score) == pytest.approx(0.5, abs=0.05)
 
@@ -150,34 +156,3 @@ def test_bright_clusters_have_more_counts_in_the_centre_than_elsewhere():
     centre = bright.band("xray")[:, 25:45, 25:45].mean(axis=(1, 2))
     assert len(bright) > 2
     assert (centre > 1.5 * bright.band("xray").mean(axis=(1, 2))).mean() > 0.7
-
-
-def test_an_observation_is_written_as_fits_and_its_truth_lies_on_its_sources(tmp_path):
-    observation = simulate_observation(1, path=tmp_path / "field")
-    truth = QTable.read(tmp_path / "field" / "truth.ecsv")
-    assert truth["kind"][0] == "target cluster"
-    assert len(truth) > 100
-    for camera in ("pn", "mos1", "mos2", "epic"):
-        image, header = fits.getdata(tmp_path / "field" / f"{camera}_image.fits", header=True)
-        exposure = fits.getdata(tmp_path / "field" / f"{camera}_exposure.fits")
-        assert image.shape == exposure.shape == (512, 512)
-        x, y = WCS(header).wcs_world2pix(truth["ra"][:1].value, truth["dec"][:1].value, 0)
-        assert (x[0], y[0]) == pytest.approx((truth["x"][0], truth["y"][0]), abs=0.01)
-        around = image[int(y[0]) - 20 : int(y[0]) + 21, int(x[0]) - 20 : int(x[0]) + 21]
-        assert around.mean() > 3 * image[exposure > 0].mean()
-    total = sum(observation.images[name] for name in ("pn", "mos1", "mos2"))
-    assert np.array_equal(observation.images["epic"], total)
-
-
-def test_an_observation_is_reproducible_and_takes_circumstances():
-    pointing = draw_pointing(np.random.default_rng(2))
-    one, two = (
-        simulate_observation(4, size_px=128, pixel_scale_arcsec=17.4, pointing=pointing) for _ in range(2)
-    )
-    assert np.array_equal(one.images["epic"], two.images["epic"])
-    assert one.exposures["mos1"].max() == pytest.approx(pointing.exposure_s["mos1"], rel=0.03)
-
-
-def test_an_observation_of_no_pixels_is_refused():
-    with pytest.raises(InputError, match="must be positive, got 0 and 4.35"):
-        simulate_observation(0, size_px=0)

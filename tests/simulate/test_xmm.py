@@ -72,6 +72,17 @@ def test_point_spread_widens_and_stretches_tangentially_off_axis():
     assert 1.3 < tangential / radial < 2.2
 
 
+def test_half_energy_width_is_that_of_the_mirrors_and_grows_off_axis():
+    rng, n = np.random.default_rng(14), 50_000
+    widths = [
+        120 * np.median(np.hypot(*point_spread(rng, np.full(n, a), np.zeros(n)))) for a in (0, 5, 9, 13)
+    ]
+    assert 12 < widths[0] < 17  # arcsec; 14 to 15 before launch
+    assert (np.diff(widths) > 0.5).all()
+    shift = 60 * np.hypot(*point_spread(rng, np.zeros(n), np.zeros(n)))
+    assert (shift > 60).mean() == pytest.approx((1 + (60 / 4.3) ** 2) ** -0.55, abs=0.005)
+
+
 def test_point_spread_is_centred():
     shift = point_spread(np.random.default_rng(3), np.full(100_000, 3.0), np.full(100_000, -4.0))
     assert np.median(shift, axis=1) == pytest.approx([0, 0], abs=0.002)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.simulate.bodies import Bodies
-from labkit.simulate.galaxies import FAINTEST
+from labkit.simulate.cluster_galaxies import FAINTEST
 
 __all__ = ["field_galaxies", "galaxy_counts", "star_counts", "stars"]
 
@@ -77,7 +77,7 @@ def field_galaxies(rng: np.random.Generator, extent: tuple[float, float]) -> Bod
     Returns
     -------
     Bodies
-        Galaxies of R = 13 to 22, sizes after Shen et al. 2003.
+        Galaxies of R = 13 to 22, sizes about those of Shen et al. 2003.
     """
     edges = np.linspace(13, FAINTEST, 181)
     cumulative = np.concatenate(

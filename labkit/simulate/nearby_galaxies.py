@@ -10,15 +10,14 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import i0e
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import FWHM_PER_SIGMA, Bodies, render
+from labkit.simulate.bodies import FWHM_PER_SIGMA, Bodies, patch, render
 
 __all__ = ["NearbyGalaxy", "draw_nearby_galaxy", "render_nearby_galaxy"]
 
 DISC_SCALE = 1.678  # half-light radius of an exponential disc in scale lengths
 KNOTS = 0.15  # of the disc's light
-MEAN_BRIGHTNESS = (
-    20.6  # R mag/arcsec2 inside the half-light radius of bright spirals (de Jong 1996, A&A 313, 45)
-)
+#: R mag/arcsec2 inside the half-light radius of bright spirals, about that of de Jong (1996, A&A 313, 45).
+MEAN_BRIGHTNESS = 20.6
 
 
 @dataclass(frozen=True)
@@ -199,19 +198,12 @@ def _add_disc(
     """Add disc, arms, knots and dust to the part of the image that they reach."""
     scale = galaxy.size / DISC_SCALE / pixel  # px
     x0, y0 = (galaxy.x / pixel + (image.shape[1] - 1) / 2, galaxy.y / pixel + (image.shape[0] - 1) / 2)
-    rows, columns = (
-        slice(max(0, int(c - 8 * scale)), max(0, int(c + 8 * scale) + 2)) for c in (y0, x0)
-    )  # 8 scale lengths hold 99.7 % of the light
-    part = image[rows, columns]
+    part, dx, dy = patch(image, x0, y0, reach=8 * scale)  # 8 scale lengths hold 99.7 % of the light
     if part.size == 0:
         return
-    dy, dx = (
-        np.arange(n, dtype=np.float32) + np.float32(s.start - c)
-        for n, s, c in zip(part.shape, (rows, columns), (y0, x0), strict=True)
-    )
     cos, sin = np.float32(np.cos(np.radians(galaxy.angle))), np.float32(np.sin(np.radians(galaxy.angle)))
-    along = (cos * dx + sin * dy[:, None]) / np.float32(scale)
-    across = (cos * dy[:, None] - sin * dx) / np.float32(scale)
+    along = (cos * dx + sin * dy) / np.float32(scale)
+    across = (cos * dy - sin * dx) / np.float32(scale)
     height = across / np.float32(galaxy.axis_ratio)
     r = np.hypot(along, height)
     disc = np.exp(-r)

@@ -1,4 +1,4 @@
-"""Sources other than clusters, and the candidates of every class."""
+"""The candidates of every class: sources other than clusters, artefacts, positions, detection limits."""
 
 from __future__ import annotations
 
@@ -10,18 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import InputError
+from labkit.simulate.artefacts import spurious_counts, streak_source
 from labkit.simulate.candidates import CLASSES, SURVEY_LIMIT, draw_candidate, flux_limit
 from labkit.simulate.pointing import draw_pointing
 from labkit.simulate.positions import covered, draw_position
 from labkit.simulate.xmm import PN
-from labkit.simulate.xraysky import (
-    agn_counts,
-    draw_agn_fluxes,
-    field_agn,
-    galaxy_emission,
-    spurious_counts,
-    streak_source,
-)
+from labkit.simulate.xray_sources import agn_counts, draw_agn_fluxes, field_agn, galaxy_emission
 
 
 def test_agn_density_is_as_observed():
@@ -88,7 +82,6 @@ def test_every_class_is_drawn_with_sources_or_artefacts_near_the_centre(name):
         x, y = draw_position(rng, pointing, edge=name == "edge")
         candidate = draw_candidate(rng, name, pointing, x=x, y=y)
         assert candidate.components or candidate.spurious
-        assert candidate.scenes[0].galactic_latitude_deg == pytest.approx(pointing.galactic_latitude_deg)
         if name != "artefact":
             assert np.hypot(candidate.components[0].x - x, candidate.components[0].y - y) < 0.8
             assert candidate.truth["flux"] >= SURVEY_LIMIT
@@ -109,6 +102,23 @@ def test_optical_and_x_ray_sides_of_a_cluster_agree():
     scene, gas = candidate.scenes[0], candidate.components[0]
     assert scene.redshift == candidate.truth["redshift"]
     assert scene.centre == pytest.approx((60 * (gas.x - 1), 60 * (gas.y - 2)))
+
+
+def test_nearby_galaxies_are_faint_in_x_rays_for_their_optical_light():
+    pointing = draw_pointing(np.random.default_rng(9))
+    limit, _ = flux_limit(pointing, x=0, y=0)
+    ratios, distances = [], []
+    for seed in range(200):
+        drawn = draw_candidate(np.random.default_rng(seed), "nearby galaxy", pointing, x=0, y=0)
+        flux = drawn.truth["flux"]
+        assert flux >= limit
+        assert sum(part.flux for part in drawn.components) == pytest.approx(flux)
+        ratios.append(np.log10(flux) + 0.4 * drawn.scenes[0].magnitude + 5.5)  # log(fX / fR)
+        distances.append(drawn.truth["redshift"] * 3e5 / 70)  # Mpc
+    assert -3.5 < np.median(ratios) < -1.5
+    assert np.mean(np.array(ratios) < -1) > 0.95  # AGN lie between -1 and 1
+    luminosity = 10 ** np.median(np.log10(limit * 4 * np.pi * (np.array(distances) * 3.086e24) ** 2))
+    assert 1e38 < luminosity < 1e42
 
 
 def test_the_flux_limit_deepens_with_exposure_and_is_higher_for_extended_sources():

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import POINT, Bodies, render
+from labkit.simulate.bodies import POINT, Bodies, patch, render
 
 __all__ = ["NATIVE_SCALE_ARCSEC", "Plate", "develop", "draw_plate", "expose"]
 
@@ -203,12 +203,9 @@ def _add_halo(light: NDArray, x: float, y: float, flux: float, *, rotation: floa
     reach = max(reach, 25 * (tail / FAINTEST_HALO) ** 0.5)
     if ghost > FAINTEST_HALO:
         reach = max(reach, 1.5 * ghost_radius)
-    rows, columns = (slice(max(0, int(c - reach)), max(0, int(c + reach) + 2)) for c in (y, x))
-    part = light[rows, columns]
+    part, dx, dy = patch(light, x, y, reach=reach)
     if part.size == 0:
         return
-    dy = (np.arange(part.shape[0], dtype=np.float32) + np.float32(rows.start - y))[:, None]
-    dx = np.arange(part.shape[1], dtype=np.float32) + np.float32(columns.start - x)
     r2 = dx**2 + dy**2
     part += np.float32(aureole * core / (2 * np.pi)) * (r2 + np.float32(core**2)) ** np.float32(-1.5)
     part += np.float32(ghost) * expit((np.float32(ghost_radius) - np.sqrt(r2)) / 10)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.simulate.artefacts import spurious_counts
 from labkit.simulate.candidates import Candidate, cluster_scene, draw_candidate
 from labkit.simulate.clusters import cluster_components, draw_cluster
 from labkit.simulate.pointing import Pointing, draw_pointing
 from labkit.simulate.positions import draw_position
 from labkit.simulate.xmm import PN
-from labkit.simulate.xraysky import field_agn, spurious_counts
+from labkit.simulate.xray_sources import field_agn
 
 __all__ = ["CandidateField", "draw_field"]
 
@@ -101,7 +102,7 @@ def _surroundings(rng: np.random.Generator, pointing: Pointing, x: float, y: flo
             away *= rng.uniform(2.0, 4.0) / distance
         if np.hypot(*away) < 3.5 + 1.5 * target.r500_arcmin:
             components += cluster_components(target, x=float(x + away[0]), y=float(y + away[1]))
-            scenes.append(cluster_scene(target, centre=tuple(60 * away), latitude_deg=0.0))
+            scenes.append(cluster_scene(target, centre=tuple(60 * away)))
     for _ in range(rng.poisson(0.12)):
         place = np.array([x, y]) + rng.uniform(-3.3, 3.3, 2)
         kind, counts = str(rng.choice(("column", "pixel"))), float(np.exp(rng.uniform(np.log(8), np.log(80))))

@@ -1,6 +1,7 @@
 """Galaxies of a cluster as a red plate shows them.
 
-Magnitudes are R (Vega). Numbers are rounded from, and no more precise than, the relations named beside them.
+Magnitudes are R (Vega). Numbers are rounded from, and no more precise than, the relations named beside them;
+the papers are where to look, not tables that were copied.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from functools import lru_cache
 
 import astropy.units as u
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gamma, gammaincc
 
 from labkit.errors import InputError
 from labkit.simulate.bodies import Bodies
+from labkit.simulate.clusters import COSMOLOGY
 
 __all__ = [
     "apparent_magnitude",
@@ -187,11 +188,10 @@ def brightest_galaxy(
 
 @lru_cache(maxsize=1)
 def _distances() -> tuple[NDArray, NDArray, NDArray]:
-    """Tabulate log redshift, distance modulus and kpc per arcsec (flat, H0 = 70 km/s/Mpc, Omega_m = 0.3)."""
+    """Tabulate log redshift, distance modulus and kpc per arcsec."""
     redshift = np.geomspace(0.001, 1.5, 200)
-    cosmology = FlatLambdaCDM(H0=70, Om0=0.3)
-    scale = cosmology.kpc_proper_per_arcmin(redshift).to_value(u.kpc / u.arcsec)
-    return np.log(redshift), cosmology.distmod(redshift).value, scale
+    scale = COSMOLOGY.kpc_proper_per_arcmin(redshift).to_value(u.kpc / u.arcsec)
+    return np.log(redshift), COSMOLOGY.distmod(redshift).value, scale
 
 
 def _schechter_draws(rng: np.random.Generator, mass: float, faintest: float) -> NDArray:

@@ -1,0 +1,185 @@
+"""Verbs that make Samples: simulate, fetch, observe, normalise."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.cli.options import Out, Overwrite, Seed, SizePx, bar, free, watched
+from labkit.cli.verbs import app
+from labkit.errors import InputError
+
+__all__ = ["fetch_kosiba2020", "normalise_sample", "observe", "simulate_observation", "simulate_survey"]
+
+simulate_app = typer.Typer(
+    help="Simulate a survey of candidates, or a whole XMM-Newton observation.", no_args_is_help=True
+)
+fetch_app = typer.Typer(help="Fetch published data sets.", no_args_is_help=True)
+app.add_typer(simulate_app, name="simulate")
+app.add_typer(fetch_app, name="fetch")
+
+
+class Method(StrEnum):
+    """Ways to grey levels, as in `labkit.images.normalise`."""
+
+    xamin = "xamin"
+    asinh = "asinh"
+    percentile = "percentile"
+
+
+class Outside(StrEnum):
+    """What to do with candidates off the image, as in `labkit.sources.candidates_sample`."""
+
+    refuse = "raise"
+    drop = "drop"
+
+
+class WithoutPlate(StrEnum):
+    """What to do where candidates lie on no plate, as in `labkit.sources.candidates_sample`."""
+
+    refuse = "raise"
+    drop = "drop"
+    omit = "omit band"
+
+
+@simulate_app.command("survey")
+def simulate_survey(
+    out: Out,
+    objects: Annotated[
+        int | None, typer.Option(min=1, help="number of candidates  [default: the paper's 1707]")
+    ] = None,
+    size_px: SizePx = 178,
+    seed: Seed = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, help="number of processes; the result does not depend on them")
+    ] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate X-CLASS-like candidates in two bands, as a raw Sample (X-ray in counts per pixel)."""
+    free(out, overwrite)
+    from labkit.simulate import simulate_survey as verb
+
+    sample = verb(
+        seed,
+        n_objects=objects,
+        size_px=size_px,
+        n_jobs=processes,
+        progress=watched(),
+        path=out,
+        overwrite=overwrite,
+    )
+    typer.echo(f"{out}: {sample!r}")
+
+
+@simulate_app.command("observation")
+def simulate_observation(
+    out: Out,
+    seed: Seed = 1,
+    pixel_scale: Annotated[float, typer.Option(min=0.1, help="pixel size, arcsec")] = 4.35,
+    size_px: Annotated[int, typer.Option(min=8, help="pixels along a side of the field")] = 512,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate one EPIC field: images (counts) and exposure maps (s) of the cameras, and the true sources."""
+    free(out, overwrite)
+    from labkit.simulate import simulate_observation as verb
+
+    verb(seed, pixel_scale_arcsec=pixel_scale, size_px=size_px, path=out, overwrite=overwrite)
+    typer.echo(f"{out}: {', '.join(sorted(file.name for file in out.iterdir()))}")
+
+
+@fetch_app.command("kosiba2020")
+def fetch_kosiba2020(
+    out: Out,
+    copy: Annotated[
+        Path | None, typer.Option(help="a copy you have: the zip, or the unpacked folder")
+    ] = None,
+    validation: Annotated[
+        float,
+        typer.Option(min=0, max=0.99, help="share of the training images set aside for validation, 0 to 1"),
+    ] = 0.2,
+    channels: Annotated[
+        str | None,
+        typer.Option(help="order of the channels, as in empty,xray,optical  [default: read from them]"),
+    ] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fetch the training set of Kosiba et al. 2020 (Zenodo 7236582, 259 MB), as a normalised Sample.
+
+    The download is kept in the user's cache folder, or in the one that LABKIT_CACHE names.
+    """
+    free(out, overwrite)
+    from labkit.sources import fetch_kosiba2020 as verb
+
+    with bar("download", unit="byte") as fetched, bar("read") as progress:
+        sample = verb(
+            copy,
+            output=out,
+            validation_fraction=validation,
+            channels=channels.split(",") if channels else None,
+            seed=seed,
+            overwrite=overwrite,
+            progress=progress,
+            download_progress=fetched,
+        )
+    typer.echo(f"{out}: {sample!r}")
+
+
+@app.command()
+def observe(
+    out: Out,
+    image: Annotated[
+        list[Path], typer.Option(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
+    ],
+    candidates: Annotated[
+        Path,
+        typer.Option(
+            help="table (FITS, ECSV, CSV, VOTable) with ra and dec in degrees, or a DS9 region file"
+        ),
+    ],
+    exposure: Annotated[
+        list[Path] | None, typer.Option(help="exposure map, s (FITS): one an image, or one for all")
+    ] = None,
+    plate: Annotated[list[Path] | None, typer.Option(help="optical plate (FITS); repeat for more")] = None,
+    size_px: SizePx = 178,
+    outside: Annotated[Outside, typer.Option(help="candidates off the image")] = Outside.refuse,
+    without_plate: Annotated[
+        WithoutPlate, typer.Option(help="candidates on no plate as a whole")
+    ] = WithoutPlate.refuse,
+    overwrite: Overwrite = False,
+) -> None:
+    """Cut the candidates of an XMM-Newton observation out, 7 x 7 arcmin each, as a raw Sample."""
+    free(out, overwrite)
+    from labkit.sources import candidates_sample, read_observation
+
+    sample = candidates_sample(
+        read_observation(image, exposure or None),
+        candidates,
+        pixels=size_px,
+        optical=plate or None,
+        outside=outside.value,
+        without_optical=without_plate.value,
+    )
+    sample.save(out, overwrite=overwrite)
+    typer.echo(f"{out}: {sample!r}")
+
+
+@app.command("normalise")
+def normalise_sample(
+    sample: Annotated[Path, typer.Argument(help="folder of a raw Sample")],
+    out: Out,
+    method: Annotated[Method, typer.Option(help="scale of the grey levels")] = Method.xamin,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a raw Sample's pixels into grey levels, 0 to 255."""
+    if out.resolve() == sample.resolve():
+        raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
+    free(out, overwrite)
+    from labkit.images import normalise
+    from labkit.sample import Sample
+
+    done = normalise(Sample.load(sample), method=method.value, path=out, overwrite=overwrite)
+    typer.echo(f"{out}: {done!r}")

@@ -1,0 +1,98 @@
+"""Verbs that train and use networks: train, predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.cli.options import Device, Run, watched
+from labkit.cli.verbs import app
+
+__all__ = ["predict", "train"]
+
+CATALOGUES = (".ecsv", ".csv", ".fits", ".parquet")
+
+
+def _catalogue(path: Path) -> Path:
+    if path.suffix not in CATALOGUES:
+        raise typer.BadParameter(f"must end in one of {', '.join(CATALOGUES)}, got {str(path)!r}")
+    return path
+
+
+@app.command()
+def train(
+    sample: Annotated[Path, typer.Argument(help="folder of a normalised Sample")],
+    experiment: Annotated[
+        list[str], typer.Option(help="a preset (such as CN-E) or an experiment's JSON file; repeat for more")
+    ],
+    run: Run,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", min=0, help="seed of a run; repeat for more runs")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="passes through the training set, instead of the experiment's")
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(min=8, help="side of the network's input, pixels")] = None,
+    device: Device = "auto",
+) -> None:
+    """Train experiments; a killed command goes on where it was when it is given again."""
+    from labkit.experiment import Experiment, preset
+
+    given = {"seeds": tuple(seeds) if seeds else None, "epochs": epochs, "image_size": image_size}
+    changes = {name: value for name, value in given.items() if value is not None}
+    wanted = [
+        Experiment.load(name).changed(**changes) if name.endswith(".json") else preset(name, **changes)
+        for name in experiment
+    ]
+    from labkit.run.chain import train_all
+    from labkit.sample import Sample
+
+    done = train_all(wanted, Sample.load(sample), run=run, device=device, progress=watched())
+    for fitted in done:
+        typer.echo(f"{fitted.folder}: best epoch {fitted.best_epoch + 1} of {len(fitted.history)}")
+    if done[-1].interrupted:
+        raise KeyboardInterrupt
+
+
+@app.command()
+def predict(
+    sample: Annotated[Path, typer.Argument(help="folder of a Sample, raw or normalised")],
+    run: Annotated[Path, typer.Option(help="run folder with trained models")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            callback=_catalogue,
+            help=f"ranked catalogue to write, replaced if it is there: {', '.join(CATALOGUES)}",
+        ),
+    ],
+    experiment: Annotated[str | None, typer.Option(help="only the models of this experiment")] = None,
+    views: Annotated[int, typer.Option(min=1, help="number of randomly turned views to average over")] = 1,
+    device: Device = "auto",
+    accept_normalisation: Annotated[
+        bool,
+        typer.Option(
+            "--accept-normalisation",
+            help="score grey levels made in another way than the model's, with a warning",
+        ),
+    ] = False,
+) -> None:
+    """Score a Sample with trained models and write the ranked catalogue (probabilities, 0 to 1)."""
+    from labkit.evaluate import ranked_catalogue
+    from labkit.run.chain import find_models, score
+    from labkit.sample import Sample
+    from labkit.tables import write_catalogue
+
+    data = Sample.load(sample)
+    predictions = score(
+        find_models(run, experiment=experiment),
+        data,
+        device=device,
+        views=views,
+        accept_normalisation=accept_normalisation,
+    )
+    ranked = ranked_catalogue(predictions, data.catalogue)
+    write_catalogue(ranked, out)
+    best = f"p = {ranked[f'p_{predictions.positive}'][0]:.3f}"
+    typer.echo(f"{out}: {len(ranked)} objects, best {ranked['object_id'][0]} with {best}")

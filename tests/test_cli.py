@@ -1,0 +1,344 @@
+"""The command line: verbs, units, messages, exit codes, and what goes to which stream."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import nbformat.v4
+import numpy as np
+import pytest
+from astropy.table import Table
+from PIL import Image
+
+import labkit.run.chain
+from labkit import __version__
+from labkit.cli import main
+from labkit.cli.models import CATALOGUES
+from labkit.errors import InputError, TrainingError
+from labkit.experiment import AdamW, Experiment
+from labkit.sample import Sample
+from labkit.tables import CATALOGUE_ENDINGS, write_catalogue
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def labkit_(*words: object) -> Ended:
+    """Run the command line in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def fails(code: int, message: str, *words: object) -> None:
+    """A command must end with one line on standard error that holds `message`, and with `code`."""
+    ended = labkit_(*words)
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err.startswith("labkit: ")
+    assert ended.err.count("\n") == 1
+    assert message in ended.err
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with a raw Sample, a normalised one, an experiment and a run, all made by commands."""
+    root = tmp_path_factory.mktemp("cli")
+    assert labkit_("simulate", "survey", root / "raw", "--objects", 60, "--size-px", 32).code == 0
+    assert labkit_("normalise", root / "raw", root / "grey").code == 0
+    settings = {"image_size": 32, "batch_size": 16, "epochs": 5, "optimiser": AdamW(), "bands": ("xray",)}
+    Experiment(name="tiny", **settings).save(root / "tiny.json")
+    words = ("--experiment", root / "tiny.json", "--run", root / "run", "--epochs", 1, "--device", "cpu")
+    trained = labkit_("train", root / "grey", *words, "--seed", 4, "--seed", 5)
+    assert trained.out.count("best epoch 1 of 1") == 2
+    return root
+
+
+@pytest.fixture
+def notebook(tmp_path) -> Path:
+    """A sequence of one notebook; returns the TOML file."""
+    tagged = nbformat.v4.new_code_cell("n: int = 1  # count", metadata={"tags": ["parameters"]})
+    code = nbformat.v4.new_code_cell("if n > 1:\n    raise ValueError('too many')")
+    nbformat.write(nbformat.v4.new_notebook(cells=[tagged, code]), tmp_path / "a.ipynb")
+    (tmp_path / "s.toml").write_text('name = "s"\n[[steps]]\nnotebook = "a.ipynb"\n')
+    return tmp_path / "s.toml"
+
+
+VERBS = {
+    ("simulate", "survey"): ["arcmin", "counts per pixel"],
+    ("simulate", "observation"): ["arcsec", "counts", "(s)"],
+    ("fetch", "kosiba2020"): ["MB", "0 to 1"],
+    ("observe",): ["arcmin", "degrees", "counts", "exposure map, s"],
+    ("normalise",): ["0 to 255"],
+    ("train",): ["pixels", "passes"],
+    ("predict",): ["0 to 1", "number of"],
+    ("run",): ["units"],
+    ("report",): ["run folder"],
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_every_verb_states_units(verb):
+    ended = labkit_(*verb, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert [unit for unit in VERBS[verb] if unit not in " ".join(ended.out.split())] == []
+
+
+def test_help_lists_the_verbs_and_version_the_number():
+    listed = labkit_("-h").out
+    assert [verb for verb, *_ in VERBS if f"\n  {verb} " not in listed] == []
+    assert labkit_("--version").out == f"labkit {__version__}\n"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys, labkit.cli\ntry: labkit.cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in ('torch', 'bokeh', 'astropy', 'numpy', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_simulate_observation_then_observe(tmp_path):
+    field = tmp_path / "field"
+    ended = labkit_("simulate", "observation", field, "--size-px", 96, "--pixel-scale", 22, "--seed", 4)
+    assert "epic_image.fits" in ended.out
+    assert "truth.ecsv" in ended.out
+    cameras = ("pn", "mos1", "mos2")
+    images = [word for c in cameras for word in ("--image", field / f"{c}_image.fits")]
+    maps = [word for c in cameras for word in ("--exposure", field / f"{c}_exposure.fits")]
+    words = (*images, *maps, "--candidates", field / "truth.ecsv", "--size-px", 32)
+    fails(65, "outside='drop'", "observe", tmp_path / "raw", *words)
+    ended = labkit_("observe", tmp_path / "raw", *words, "--outside", "drop")
+    assert ended.code == 0
+    assert "bands xray, 32 x 32 px" in ended.out
+    assert Sample.load(tmp_path / "raw").bands == ("xray",)
+
+
+def test_fetch_reads_a_copy(tmp_path):
+    rng = np.random.default_rng(1)
+    for split, names in {"train": "abcd", "test": "e"}.items():
+        (tmp_path / "copy" / f"{split}_images").mkdir(parents=True)
+        rows = [f"{name},{'low-z' if name in 'ab' else 'point'}" for name in names]
+        (tmp_path / "copy" / f"{split}.csv").write_text("\n".join(["image_id,class", *rows]))
+        for name in names:
+            pixels = rng.integers(0, 255, (356, 356, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "copy" / f"{split}_images" / f"{name}.png")
+    words = ("fetch", "kosiba2020", tmp_path / "out", "--copy", tmp_path / "copy")
+    ended = labkit_(*words, "--channels", "empty,xray,optical", "--validation", 0.5)
+    assert ended.code == 0
+    assert "5 objects, bands xray, optical, 356 x 356 px" in ended.out
+    fails(65, "channels must be", *words[:2], tmp_path / "new", *words[3:], "--channels", "red,green,blue")
+    fails(66, "zip file or a folder that exists", *words[:2], tmp_path / "new", "--copy", tmp_path / "no")
+
+
+def test_predict_writes_the_ranked_catalogue(made, tmp_path):
+    ended = labkit_("predict", made / "raw", "--run", made / "run", "--out", tmp_path / "best.ecsv")
+    assert ended.out.startswith(f"{tmp_path / 'best.ecsv'}: 60 objects, best SIM-1-")
+    ranked = Table.read(tmp_path / "best.ecsv")
+    assert set(ranked["runs"]) == {2}
+    again = labkit_("predict", made / "grey", "--run", made / "run", "--out", tmp_path / "best.csv")
+    assert again.out.split()[-1] == ended.out.split()[-1]
+
+
+def test_run_skips_the_second_time_and_report_builds_the_page_again(notebook, tmp_path):
+    first = labkit_("run", notebook, "--run", tmp_path / "run")
+    assert re.fullmatch(rf"a: \d+ s\n{tmp_path / 'run' / 'report.html'}\n", first.out)
+    second = labkit_("run", notebook, "--run", tmp_path / "run")
+    assert second.out.splitlines() == ["a: unchanged", str(tmp_path / "run" / "report.html")]
+    (tmp_path / "run" / "report.html").unlink()
+    assert labkit_("report", tmp_path / "run").out == f"{tmp_path / 'run' / 'report.html'}\n"
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("simulate", "survey", "out", "--objects", "0"),
+        ("simulate", "survey", "out", "--size-px", "4"),
+        ("simulate", "survey", "out", "--seed", "-1"),
+        ("simulate", "observation", "out", "--pixel-scale", "0"),
+        ("fetch", "kosiba2020", "out", "--validation", "1.5"),
+        ("observe", "out", "--candidates", "a.csv"),
+        ("normalise", "raw", "out", "--method", "log"),
+        ("train", "grey", "--experiment", "CN-E"),
+        ("train", "grey", "--experiment", "CN-E", "--run", "r", "--epochs", "0"),
+        ("predict", "raw", "--run", "r", "--out", "ranked.txt"),
+        ("predict", "raw", "--run", "r", "--out", "ranked.csv", "--views", "0"),
+        ("classify",),
+    ],
+)
+def test_wrong_usage_is_2_and_says_how(words):
+    ended = labkit_(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Usage: labkit" in ended.err
+    assert "Error: " in ended.err
+
+
+def test_endings_are_those_of_the_tables():
+    assert CATALOGUES == CATALOGUE_ENDINGS
+
+
+@pytest.mark.parametrize("ending", CATALOGUES)
+def test_every_ending_that_is_offered_can_be_written(ending, tmp_path):
+    write_catalogue(Table({"object_id": ["a"]}), tmp_path / f"ranked{ending}")
+
+
+def test_input_that_breaks_a_rule_is_65(made, notebook, tmp_path):
+    grey, run = made / "grey", tmp_path / "run"
+    fails(65, "preset must be one of ('CN-E',", "train", grey, "--experiment", "CN", "--run", run)
+    words = ("--experiment", made / "tiny.json", "--run", run)
+    fails(65, "device must be 'auto'", "train", grey, *words, "--device", "tpu")
+    fails(65, "must be different numbers", "train", grey, *words, "--seed", 1, "--seed", 1)
+    fails(65, "did you mean 'n'", "run", notebook, "--run", run, "-p", "nn=3")
+    fails(65, "raw pixels, got one normalised", "normalise", grey, tmp_path / "out")
+
+
+def test_missing_input_is_66_and_makes_no_folder(made, tmp_path):
+    gone, out = tmp_path / "gone", tmp_path / "out.csv"
+    fails(66, "folder of a Sample", "normalise", gone, tmp_path / "out")
+    fails(66, "'gone.json' does not exist", "train", gone, "--experiment", "gone.json", "--run", gone)
+    fails(66, "run must hold models", "predict", made / "raw", "--run", gone, "--out", out)
+    fails(66, "sequence must be a TOML file", "run", tmp_path / "demo.toml", "--run", gone)
+    fails(66, "make it with `labkit run`", "report", gone)
+    fails(66, "there is no file", "observe", gone, "--image", tmp_path / "a.fits", "--candidates", "b.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_work_is_70(notebook, made, tmp_path, monkeypatch):
+    words = ("run", notebook, "--run", tmp_path / "run", "-p", "n=2")
+    fails(70, "cell 2 of 2, line 2 (`raise ValueError('too many')`): ValueError: too many", *words)
+
+    def diverge(*_, **__):
+        raise TrainingError("the loss is no longer finite")
+
+    monkeypatch.setattr(labkit.run.chain, "train_all", diverge)
+    words = ("--experiment", made / "tiny.json", "--run", tmp_path / "run")
+    fails(70, "the loss is no longer finite", "train", made / "grey", *words)
+
+
+def test_reading_or_writing_that_fails_is_74(made, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    fails(74, str(tmp_path / "file"), "normalise", made / "raw", tmp_path / "file" / "out")
+
+    def full(*_, **__):
+        raise InputError("the disk is full") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Sample, "load", full)
+    fails(74, "the disk is full", "normalise", made / "raw", tmp_path / "out")
+
+
+def test_a_training_stopped_by_hand_is_130(made, tmp_path, monkeypatch):
+    stopped = SimpleNamespace(folder="f", best_epoch=0, history=[{}], interrupted=True)
+    monkeypatch.setattr(labkit.run.chain, "train_all", lambda *_, **__: [stopped])
+    ended = labkit_("train", made / "grey", "--experiment", "CN-E", "--run", tmp_path)
+    assert ended.code == 130
+    assert ended.err == "labkit: interrupted; the same command goes on where it was\n"
+    assert ended.out == "f: best epoch 1 of 1\n"
+
+
+def test_a_notebook_stopped_by_hand_is_130_and_leaves_no_kernel(tmp_path):
+    code = "import os, time\nopen('kernel', 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "a.ipynb")
+    (tmp_path / "s.toml").write_text('name = "s"\n[[steps]]\nnotebook = "a.ipynb"\n')
+    command = [sys.executable, "-m", "labkit", "--quiet", "run", tmp_path / "s.toml", "--run", tmp_path / "r"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(tmp_path / "kernel", process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "labkit: interrupted; the same command goes on where it was"
+    assert "Traceback" not in err
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "kernel").read_text()), 0)
+
+
+def wait_for(file: Path, process: subprocess.Popen) -> None:
+    """Wait until a file has content; a process that ends before is a failure."""
+    deadline = time.monotonic() + 30
+    while not (file.exists() and file.read_text()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("simulate", "survey"),
+        ("simulate", "observation"),
+        ("fetch", "kosiba2020"),
+        ("observe", "--image", "no.fits", "--candidates", "no.csv"),
+        ("normalise", "no"),
+    ],
+)
+def test_what_is_there_is_not_replaced_unasked_and_no_work_is_begun(words, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    fails(65, "choose another or give --overwrite", *words, tmp_path / "mine")
+    fails(65, "which is neither; choose another folder", *words, tmp_path / "mine", "--overwrite")
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_overwrite_replaces_a_sample_but_never_the_one_it_reads(made, tmp_path):
+    assert labkit_("normalise", made / "raw", tmp_path / "out").code == 0
+    before = Sample.load(tmp_path / "out").content_hash
+    words = (made / "raw", tmp_path / "out", "--method", "asinh", "--overwrite")
+    assert labkit_("normalise", *words).code == 0
+    assert Sample.load(tmp_path / "out").content_hash != before
+    fails(65, "another folder than SAMPLE", "normalise", made / "raw", made / "raw", "--overwrite")
+
+
+def test_batches_get_log_lines_and_quiet_ones_none(tmp_path):
+    command = [sys.executable, "-m", "labkit"]
+    words = ["simulate", "survey", str(tmp_path / "a"), "--objects", "2", "--size-px", "8"]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{tmp_path / 'a'}: {Sample.load(tmp_path / 'a')!r}"]
+    assert "simulated 2 of 2 candidates" in done.stderr
+    assert "chunk/s" not in done.stderr
+    words[2] = str(tmp_path / "b")
+    done = subprocess.run([*command, "--quiet", *words], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def read_all(terminal: int) -> str:
+    """What was written to a terminal whose other end is closed."""
+    parts = []
+    with os.fdopen(terminal, "rb", buffering=0) as stream, suppress(OSError):
+        while part := stream.read(65536):
+            parts.append(part)
+    return b"".join(parts).decode()
+
+
+def test_people_get_a_bar_and_no_log_lines(tmp_path):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [sys.executable, "-m", "labkit", "simulate", "survey", str(tmp_path / "a")]
+    process = subprocess.Popen(
+        [*command, "--objects", "2", "--size-px", "8"], stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    assert process.wait(60) == 0
+    shown = read_all(ours)
+    assert "simulate: 100%" in shown
+    assert "simulated 2 of 2" not in shown
