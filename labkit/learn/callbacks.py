@@ -60,8 +60,8 @@ class KeepBestAndLast(Checkpoint):
 class Progress(ProgressBar):
     """One bar for a person who watches, one log line an epoch for everyone else.
 
-    A notebook that runs headlessly (its kernel has `HEADLESS` in its environment) writes a line every tenth of
-    the training instead, which the batch's log shows.
+    A notebook that runs headlessly (its kernel has `HEADLESS` in its environment) writes a line every tenth
+    of the training instead, which the batch's log shows.
 
     Parameters
     ----------

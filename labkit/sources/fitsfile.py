@@ -73,7 +73,7 @@ def read_image(path: str | Path, *, hdu: int | str | None = None) -> FitsImage:
             warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
             with _stream(path) as stream, fits.open(stream, memmap=False) as hdus:
                 data, header = _first_image(hdus, path, hdu)
-    except (OSError, EOFError, TypeError, zlib.error, AstropyUserWarning) as error:
+    except (OSError, EOFError, TypeError, ValueError, zlib.error, AstropyUserWarning) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path.name!r} must be a whole FITS file, but reading it failed ({reason}); "

@@ -1,9 +1,8 @@
 """Score the candidates of real XMM-Newton observations with networks trained on a simulated survey.
 
 Run ``python tests/benchmarks/check_abell907.py RUN [--experiment NAME] [--real FOLDER]``. RUN holds trained
-networks (``labkit run notebooks/scoring.toml --run RUN``), FOLDER the observations of Abell 907
-(``xmm/a907_*``). Nothing is tuned on them. Prints the rank and probability of the cluster and of the bright AGN
-beside it.
+networks (``labkit run notebooks/scoring.toml --run RUN``), FOLDER observations of Abell 907 (``xmm/a907_*``).
+Nothing is tuned on them. Prints rank and probability of the cluster and of the bright AGN beside it.
 """
 
 from __future__ import annotations
