@@ -13,6 +13,8 @@ from labkit.predictions import Predictions
 
 __all__ = ["difference_table"]
 
+_COLUMNS = ("first", "second", "metric", "difference", "low", "high", "p_value")
+
 
 def difference_table(
     predictions: Predictions,
@@ -47,7 +49,7 @@ def difference_table(
     -------
     QTable
         A row a pair and measure: ``first``, ``second``, ``metric``, ``difference`` (first minus second),
-        ``low``, ``high`` (95 %), ``p_value``.
+        ``low``, ``high`` (95 %), ``p_value``; no row where there is no pair.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def difference_table(
                     "p_value": found.p_value,
                 }
             )
-    return QTable(rows=rows)
+    return QTable(rows=rows) if rows else QTable(names=_COLUMNS, dtype=[str] * 3 + [float] * 4)
 
 
 def _aligned(

@@ -51,3 +51,9 @@ def test_what_cannot_be_compared_is_refused():
     mixed = Predictions.concatenate([run("a", 0.5), run("a", 0.5, seed=1, n=100)])
     with pytest.raises(InputError, match="runs of 'a' must be on the same objects"):
         difference_table(mixed, [("a", "a")])
+
+
+def test_one_experiment_alone_has_no_pairs():
+    table = difference_table(run("a", 0.5), [])
+    assert len(table) == 0
+    assert table.colnames[:3] == ["first", "second", "metric"]
