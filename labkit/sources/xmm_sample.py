@@ -109,7 +109,9 @@ def candidates_sample(
     catalogue = _measured(observation, table, images[:, 0], scale, label)
     if "optical" in bands:
         images = np.concatenate([images, plate_images[:, None]], axis=1)
-    provenance = {"source": "XMM-Newton observation", **observation.about, "dropped": dropped}
+    target = observation.about.get("target")
+    source = f"XMM-Newton observation of {target}" if target else "XMM-Newton observation"
+    provenance = {"source": source, **observation.about, "dropped": dropped}
     return Sample(images, catalogue, bands=bands, pixel_scale=scale, provenance=provenance)
 
 
