@@ -61,7 +61,9 @@ def train_all(
     InputError
         If names repeat, or Sample and experiments do not fit; nothing is trained then if a band is missing.
     TrainingError
-        If a training fails, or is stopped before its first epoch ended.
+        If a training fails.
+    KeyboardInterrupt
+        If one is stopped before its first epoch ends.
     """
     names = [experiment.name for experiment in experiments]
     if not names or len(set(names)) != len(names):

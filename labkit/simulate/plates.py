@@ -17,7 +17,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.images.cutouts import regrid
+from labkit.images import regrid
 from labkit.simulate.bodies import Bodies
 from labkit.simulate.cluster_galaxies import cluster_members
 from labkit.simulate.nearby_galaxies import draw_nearby_galaxy, render_nearby_galaxy

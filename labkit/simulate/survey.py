@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from labkit.errors import InputError
-from labkit.images.cutouts import regrid
+from labkit.images import regrid
 from labkit.sample import Sample, SampleWriter
 from labkit.simulate.candidate_field import draw_field
 from labkit.simulate.events import Grid, count_images

@@ -9,7 +9,7 @@ from bokeh.core.properties import value
 from bokeh.models import Legend, Range1d
 from bokeh.plotting import figure
 
-__all__ = ["CLASS_COLOURS", "FONT", "INK", "PALETTE", "axes", "class_colours", "colours", "legend_outside"]
+__all__ = ["CLASS_COLOURS", "FONT", "INK", "PALETTE", "axes", "class_colours", "colours"]
 
 #: Okabe & Ito (2008), the order chosen so that the first two differ most.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -113,13 +113,6 @@ def style_legend(legend: Legend) -> Legend:
         glyph_width=24,
         glyph_height=16,
     )
-    return legend
-
-
-def legend_outside(plot: figure, items: list[Any], *, place: str = "right") -> Legend:
-    """Add a legend beside the frame, where it hides no data."""
-    legend = style_legend(Legend(items=items, click_policy="hide"))
-    plot.add_layout(legend, place)
     return legend
 
 
