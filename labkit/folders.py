@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and the folders of data that ship with the package."""
 
 from __future__ import annotations
 
@@ -8,11 +8,35 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 
-from labkit.errors import InputError
+from labkit.errors import InputError, MissingDataError
 
-__all__ = ["atomic_file", "atomic_folder"]
+__all__ = ["atomic_file", "atomic_folder", "data_folder"]
+
+
+def data_folder(name: str) -> Path:
+    """Folder of data that ships with labkit: in the installed package, or in the checkout around it.
+
+    Parameters
+    ----------
+    name : str
+        The folder inside ``data/``, such as ``"published"``.
+
+    Raises
+    ------
+    MissingDataError
+        If there is neither.
+    """
+    package = Path(str(resources.files("labkit")))
+    places = (package / "data" / name, package.parent / "data" / name)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise MissingDataError(
+        f"data/{name} must be at {places[0]} or {places[1]}, found neither; install labkit again"
+    )
 
 
 @contextmanager

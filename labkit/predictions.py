@@ -147,6 +147,11 @@ class Predictions:
         return np.array([codes[name] for name in self.table["true"]], dtype=np.int64)
 
     @property
+    def known(self) -> Predictions:
+        """The rows whose true class is known."""
+        return self.select(self.true_codes >= 0)
+
+    @property
     def decided(self) -> np.ndarray:
         """Most probable class of each object, shape (n,) (Kosiba et al. 2020, section 3)."""
         return np.array(self.classes)[self.probabilities.argmax(1)]

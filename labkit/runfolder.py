@@ -5,7 +5,9 @@ Layout of ``data/runs/<name>/``::
     manifest.json        versions, seed and hashes of the inputs
     experiments/         one JSON file an experiment
     checkpoints/         trained networks, a folder a run
-    predictions.parquet  the predictions table
+    predictions.parquet  the predictions table of the binary experiments
+    predictions_<scheme>.parquet, predictions[_<scheme>]_folds.parquet
+                         those of another class scheme, and out-of-fold ones
     notebooks/           executed notebooks
     figures/             figures and small tables
     report.html          the report page
@@ -100,8 +102,25 @@ class RunFolder:
 
     @property
     def predictions(self) -> Path:
-        """File of the predictions table."""
-        return self.path / "predictions.parquet"
+        """File of the predictions table of the binary experiments."""
+        return self.predictions_of()
+
+    def predictions_of(self, scheme: str = "binary", *, folds: bool = False) -> Path:
+        """File of the predictions table of one kind of experiment.
+
+        A table has one set of classes, and rows of one kind: every object for each run, or each object
+        once, by the run that had it in its test fold. So each class scheme has a file of its own, with
+        and without folds.
+
+        Parameters
+        ----------
+        scheme : str
+            Class scheme of the experiments, see `labkit.taxonomy`.
+        folds : bool
+            Out-of-fold predictions of experiments with folds.
+        """
+        parts = ["predictions", *([] if scheme == "binary" else [scheme]), *(["folds"] if folds else [])]
+        return self.path / f"{'_'.join(parts)}.parquet"
 
     @property
     def report(self) -> Path:

@@ -8,6 +8,7 @@ any Parquet reader sees it.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,15 +19,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.utils.exceptions import AstropyWarning
 
 from labkit.errors import InputError, MissingDataError
 from labkit.folders import atomic_file
 
-__all__ = ["CATALOGUE_ENDINGS", "TableWriter", "read_table", "write_catalogue", "write_table"]
+__all__ = [
+    "CATALOGUE_ENDINGS",
+    "TableWriter",
+    "read_catalogue",
+    "read_table",
+    "write_catalogue",
+    "write_table",
+]
 
 #: Endings of catalogues that `write_catalogue` knows.
 CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
 _CATALOGUE_FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits"}
+_READ_FORMATS = _CATALOGUE_FORMATS | {".vot": "votable", ".votable": "votable", ".xml": "votable"}
 
 
 def _to_arrow(table: Table) -> pa.Table:
@@ -139,6 +149,56 @@ def write_catalogue(table: Table, path: str | Path) -> Path:
         else:
             table.write(partial, format=_CATALOGUE_FORMATS[path.suffix], overwrite=True)
     return path
+
+
+def read_catalogue(path: str | Path, *, text: Sequence[str] = ()) -> QTable:
+    """Read a catalogue of other tools: FITS, ECSV, CSV, VOTable, plain or gzipped, or Parquet.
+
+    Parameters
+    ----------
+    path : path
+        The file; the ending of its name says the format (.vot, .votable, .xml: VOTable).
+    text : sequence of str
+        Columns of a CSV that are text even where they look like numbers (ids such as 0042).
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        With units where the file has them; text as str.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    InputError
+        If the ending is another one, or the file is not of it.
+    """
+    path = Path(path)
+    ending = (path.suffixes[-2:-1] or [""])[0] if path.suffix == ".gz" else path.suffix
+    if not path.is_file():
+        raise MissingDataError(f"catalogue {str(path)!r} does not exist; check the path")
+    if ending == ".parquet":
+        return read_table(path)
+    if ending not in _READ_FORMATS:
+        known = ", ".join([*_READ_FORMATS, ".parquet"])
+        raise InputError(f"a catalogue must end in one of {known}, got {str(path)!r}")
+    options = {"converters": dict.fromkeys(text, str)} if ending == ".csv" else {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            table = Table.read(path, format=_READ_FORMATS[ending], **options)
+    except (ValueError, OSError, TypeError, IndexError) as error:
+        raise InputError(
+            f"catalogue {path.name!r} cannot be read as {ending} ({error}); save it again, or as another "
+            "format"
+        ) from error
+    table.convert_bytestring_to_unicode()
+    for name in table.colnames:
+        if table[name].dtype.kind == "O" and table[name].ndim == 1:
+            table[name] = np.where(
+                np.ma.getmaskarray(table[name]), "", np.ma.getdata(table[name]).astype(str)
+            )
+    return QTable(table)
 
 
 def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> QTable:

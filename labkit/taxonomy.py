@@ -15,7 +15,16 @@ import numpy as np
 
 from labkit.errors import InputError
 
-__all__ = ["BINARY", "EXPERT_CLASSES", "FIVE_CLASSES", "LEFT_OUT", "SCHEMES", "Scheme", "get_scheme"]
+__all__ = [
+    "BINARY",
+    "EXPERT_CLASSES",
+    "FIVE_CLASSES",
+    "LEFT_OUT",
+    "MEMBER",
+    "SCHEMES",
+    "Scheme",
+    "get_scheme",
+]
 
 #: The twelve answers that the X-CLASS experts could give (Kosiba et al. 2020, section 2.4).
 EXPERT_CLASSES = (
@@ -129,7 +138,15 @@ FIVE_CLASSES = _expert_scheme(
     },
 )
 
-SCHEMES: Mapping[str, Scheme] = MappingProxyType({s.name: s for s in (BINARY, FIVE_CLASSES)})
+#: Galaxies in and out of a cluster (Angora et al. 2020, section 2); the labels are the classes.
+MEMBER = Scheme(
+    "member",
+    ("non-member", "member"),
+    {"non-member": "non-member", "member": "member"},
+    positive="member",
+)
+
+SCHEMES: Mapping[str, Scheme] = MappingProxyType({s.name: s for s in (BINARY, FIVE_CLASSES, MEMBER)})
 
 
 def get_scheme(name: str) -> Scheme:

@@ -15,7 +15,6 @@ import time
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 import nbformat.v4
@@ -24,7 +23,7 @@ import pytest
 from astropy.table import Table
 from PIL import Image
 
-import labkit.run.chain
+import labkit.run.sweep
 from labkit import __version__
 from labkit.cli import main
 from labkit.cli.models import CATALOGUES
@@ -91,7 +90,10 @@ VERBS = {
     ("observe",): ["arcmin", "degrees", "counts", "exposure map, s"],
     ("normalise",): ["0 to 255"],
     ("train",): ["pixels", "passes"],
+    ("sweep",): ["number of processes", "passes"],
     ("predict",): ["0 to 1", "number of"],
+    ("find",): ["exposure map, s"],
+    ("votes",): ["CSV"],
     ("run",): ["units"],
     ("report",): ["run folder"],
 }
@@ -232,7 +234,7 @@ def test_failed_work_is_70(notebook, made, tmp_path, monkeypatch):
     def diverge(*_, **__):
         raise TrainingError("the loss is no longer finite")
 
-    monkeypatch.setattr(labkit.run.chain, "train_all", diverge)
+    monkeypatch.setattr(labkit.run.sweep, "sweep", diverge)
     words = ("--experiment", made / "tiny.json", "--run", tmp_path / "run")
     fails(70, "the loss is no longer finite", "train", made / "grey", *words)
 
@@ -249,12 +251,55 @@ def test_reading_or_writing_that_fails_is_74(made, tmp_path, monkeypatch):
 
 
 def test_a_training_stopped_by_hand_is_130(made, tmp_path, monkeypatch):
-    stopped = SimpleNamespace(folder="f", best_epoch=0, history=[{}], interrupted=True)
-    monkeypatch.setattr(labkit.run.chain, "train_all", lambda *_, **__: [stopped])
+    def stopped(*_, **__):
+        raise KeyboardInterrupt("tiny, seed 0 was stopped")
+
+    monkeypatch.setattr(labkit.run.sweep, "sweep", stopped)
     ended = labkit_("train", made / "grey", "--experiment", "CN-E", "--run", tmp_path)
     assert ended.code == 130
     assert ended.err == "labkit: interrupted; the same command goes on where it was\n"
-    assert ended.out == "f: best epoch 1 of 1\n"
+    assert ended.out == ""
+
+
+def test_sweep_trains_a_file_of_experiments(made, tmp_path):
+    text = """
+    [defaults]
+    image_size = 32
+    batch_size = 16
+    epochs = 9
+    optimiser = { kind = "adamw" }
+    [[experiments]]
+    name = "x"
+    bands = ["xray"]
+    [[experiments]]
+    name = "both"
+    bands = ["xray", "optical"]
+    """
+    (tmp_path / "e.toml").write_text(text)
+    words = ("sweep", tmp_path / "e.toml", made / "grey", "--run", tmp_path / "run", "--device", "cpu")
+    ended = labkit_(*words, "--only", "x", "--seed", 1, "--epochs", 1)
+    assert ended.out == f"{tmp_path / 'run' / 'checkpoints' / 'x-seed1'}: best epoch 1 of 1\n"
+    assert (tmp_path / "run" / "progress.html").is_file()
+    fails(65, "has no experiment 'y'", *words, "--only", "y")
+    fails(66, "labels must be a file, got", *words, "--labels", tmp_path / "no.csv")
+    fails(66, "'nowhere' does not answer", *words, "--workers", "nowhere")
+
+
+def test_votes_weighs_answers_and_shows_what_cleaning_changes(tmp_path):
+    rows = ["user_name,subject_ids,answer,logged_in"]
+    rows += [f"u{n},{subject},{'Yes!' if subject else 'No.'},true" for n in range(3) for subject in (0, 1)]
+    rows += ["u0,1,No.,true", "someone,1,No.,false"]  # a repeat, and a volunteer who was not logged in
+    (tmp_path / "answers.csv").write_text("\n".join(rows))
+    words = ["votes", tmp_path / "answers.csv", "--flat", "--tree", "presence_absence"]
+    ended = labkit_(*words, "--out", tmp_path / "v.ecsv", "--steps", tmp_path / "s.ecsv")
+    assert ended.code == 0
+    assert "2 subjects, 6 votes of 3 volunteers" in ended.out
+    table, steps = (Table.read(tmp_path / name) for name in ("v.ecsv", "s.ecsv"))
+    assert dict(zip(table["object_id"].astype(str), table["label"], strict=True)) == {"0": "no", "1": "yes"}
+    assert steps["n_all"].tolist() == [3, 5]
+    assert steps["n_first"].tolist() == [3, 3]
+    fails(65, "must end in one of", *words, "--out", tmp_path / "v.txt")
+    fails(66, "none.csv", "votes", tmp_path / "none.csv", "--out", tmp_path / "v.csv")
 
 
 def test_a_notebook_stopped_by_hand_is_130_and_leaves_no_kernel(tmp_path):

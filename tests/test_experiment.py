@@ -2,6 +2,7 @@ import pytest
 
 from labkit.errors import InputError, MissingDataError
 from labkit.experiment import PRESETS, SGD, Augmentation, Experiment, preset
+from labkit.predictions import Run
 
 
 def test_presets_follow_table_4():
@@ -27,9 +28,35 @@ def test_digest_ignores_name_and_seeds_only():
     assert base.changed(optimiser=SGD(learning_rate=1e-3)).digest != base.digest
 
 
+def test_fields_of_later_versions_count_only_where_they_are_used():
+    base = preset("CN-E")
+    assert base.digest == "19e78f77ca36"  # as models of labkit 0.1 have it
+    for change in (
+        {"label_column": "volunteer_label"},
+        {"split_column": "volunteer_split"},
+        {"soft_labels": True},
+        {"folds": 10},
+    ):
+        assert base.changed(**change).digest != base.digest
+    ten = base.changed(folds=10)
+    for change in ({"fold_seed": 1}, {"fold_by": "host"}, {"fold_splits": ("train",)}):
+        assert ten.changed(**change).digest != ten.digest
+
+
+def test_runs_go_by_seed_then_fold():
+    experiment = preset("CN-E", seeds=(4, 2))
+    assert experiment.runs == (Run("CN-E", 4, -1), Run("CN-E", 2, -1))
+    folded = [(run.seed, run.fold) for run in experiment.changed(folds=3).runs]
+    assert folded == [(4, 0), (4, 1), (4, 2), (2, 0), (2, 1), (2, 2)]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"folds": 2}, r"folds: .*at least 3 \(test, validation, train\), got 2"),
+        ({"folds": -1}, "folds: .*greater than or equal to 0"),
+        ({"fold_by": "host"}, "fold_by: .*only with folds of at least 3, got 'host'"),
+        ({"label_column": ""}, "label_column: "),
         ({"epoch": 3}, "epoch is not a field of Experiment; fields: name, scheme"),
         ({"optimiser": {"kind": "sgd", "lr": 1}}, "lr is not a field of SGD"),
         ({"optimiser": {"kind": "lion"}}, "optimiser: .*lion"),

@@ -73,3 +73,9 @@ def test_only_like_predictions_join():
         Predictions.concatenate([made(), made(classes=("x", "y"), true=[""] * 4, positive=None)])
     with pytest.raises(InputError, match="must have the same classes"):
         Predictions.concatenate([])
+
+
+def test_known_leaves_out_objects_of_unknown_class():
+    options = {"classes": CLASSES, "experiment": "a"}
+    predictions = Predictions.from_arrays(["a", "b"], [[0.5, 0.5]] * 2, true=["", CLASSES[0]], **options)
+    assert predictions.known.table["object_id"].tolist() == ["b"]

@@ -27,3 +27,15 @@ def test_a_file_is_refused(tmp_path):
     (tmp_path / "f").write_text("")
     with pytest.raises(InputError, match="path must be a folder, got the file"):
         RunFolder(tmp_path / "f")
+
+
+def test_each_kind_of_predictions_has_its_file(tmp_path):
+    run = RunFolder(tmp_path / "demo")
+    assert run.predictions == run.predictions_of() == run.path / "predictions.parquet"
+    names = [run.predictions_of(s, folds=f).name for s in ("binary", "five-class") for f in (False, True)]
+    assert names == [
+        "predictions.parquet",
+        "predictions_folds.parquet",
+        "predictions_five-class.parquet",
+        "predictions_five-class_folds.parquet",
+    ]

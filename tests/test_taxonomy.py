@@ -1,13 +1,13 @@
 import pytest
 
 from labkit.errors import InputError
-from labkit.taxonomy import BINARY, EXPERT_CLASSES, FIVE_CLASSES, LEFT_OUT, SCHEMES, Scheme, get_scheme
+from labkit.taxonomy import BINARY, EXPERT_CLASSES, FIVE_CLASSES, LEFT_OUT, MEMBER, Scheme, get_scheme
 
 
 def test_twelve_expert_classes_and_the_last_four_take_no_part():
     assert len(EXPERT_CLASSES) == 12
     assert LEFT_OUT == ("fossil group", "high background", "no optical image", "dubious")
-    for scheme in SCHEMES.values():
+    for scheme in (BINARY, FIVE_CLASSES):
         codes = scheme.encode(EXPERT_CLASSES)
         assert (codes[:8] >= 0).all()
         assert (codes[8:] == -1).all()
@@ -27,6 +27,14 @@ def test_five_class_scheme_follows_section_5_5():
         "double source",
     ]
     assert [c for c in EXPERT_CLASSES if named[c] == "other"] == ["artefact", "edge"]
+
+
+def test_member_scheme_takes_its_classes_as_labels_and_no_others():
+    assert get_scheme("member") is MEMBER
+    assert MEMBER.decode(MEMBER.encode(["member", "non-member", ""])).tolist() == ["member", "non-member", ""]
+    assert MEMBER.classes.index(MEMBER.positive) == 1
+    with pytest.raises(InputError, match=r"labels must be known to the scheme 'member', got \['cluster'\]"):
+        MEMBER.encode(["cluster"])
 
 
 def test_unknown_and_empty_labels():

@@ -1,4 +1,4 @@
-"""Verbs that make Samples: simulate, fetch, observe, normalise."""
+"""Verbs that make Samples and candidate lists: simulate, fetch, find, observe, normalise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from labkit.cli.options import Out, Overwrite, Seed, SizePx, bar, free, watched
 from labkit.cli.verbs import app
 from labkit.errors import InputError
 
-__all__ = ["fetch_kosiba2020", "normalise_sample", "observe", "simulate_observation", "simulate_survey"]
+__all__ = [
+    "fetch_kosiba2020",
+    "find",
+    "normalise_sample",
+    "observe",
+    "simulate_observation",
+    "simulate_survey",
+]
 
 simulate_app = typer.Typer(
     help="Simulate a survey of candidates, or a whole XMM-Newton observation.", no_args_is_help=True
@@ -20,6 +27,10 @@ simulate_app = typer.Typer(
 fetch_app = typer.Typer(help="Fetch published data sets.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(fetch_app, name="fetch")
+
+
+#: As in `labkit.tables`, which the command line imports only when it is needed.
+CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
 
 
 class Method(StrEnum):
@@ -51,6 +62,9 @@ def simulate_survey(
     objects: Annotated[
         int | None, typer.Option(min=1, help="number of candidates  [default: the paper's 1707]")
     ] = None,
+    hunt: Annotated[
+        bool, typer.Option(help="add the 1196 candidates that only volunteers saw (in proportion)")
+    ] = False,
     size_px: SizePx = 178,
     seed: Seed = 1,
     processes: Annotated[
@@ -60,11 +74,13 @@ def simulate_survey(
 ) -> None:
     """Simulate X-CLASS-like candidates in two bands, as a raw Sample (X-ray in counts per pixel)."""
     free(out, overwrite)
+    from labkit.simulate import KOSIBA_HUNT
     from labkit.simulate import simulate_survey as verb
 
     sample = verb(
         seed,
         n_objects=objects,
+        hunt=KOSIBA_HUNT if hunt else None,
         size_px=size_px,
         n_jobs=processes,
         progress=watched(),
@@ -126,6 +142,37 @@ def fetch_kosiba2020(
             download_progress=fetched,
         )
     typer.echo(f"{out}: {sample!r}")
+
+
+@app.command()
+def find(
+    images: Annotated[
+        list[Path], typer.Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
+    ],
+    exposure: Annotated[
+        list[Path], typer.Option(help="exposure map, s (FITS): one an image, or one for all")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help=f"catalogue to write, replaced if it is there: {', '.join(CATALOGUE_ENDINGS)}"),
+    ],
+    regions: Annotated[
+        Path | None, typer.Option(help="region file (.reg) for DS9 to write, replaced if it is there")
+    ] = None,
+) -> None:
+    """Find candidates in an XMM-Newton observation: sources with extent and likelihoods, C1 first."""
+    if out.suffix not in CATALOGUE_ENDINGS:
+        raise typer.BadParameter(f"--out must end in one of {', '.join(CATALOGUE_ENDINGS)}, got {str(out)!r}")
+    from labkit.finder import find_candidates
+    from labkit.sources import read_observation, write_regions
+    from labkit.tables import write_catalogue
+
+    with bar("fits", unit="fit") as progress:
+        candidates = find_candidates(read_observation(images, exposure), progress=progress)
+    write_catalogue(candidates, out)
+    if regions is not None:
+        write_regions(candidates, regions)
+    typer.echo(f"{out}: {len(candidates)} sources, {candidates['c1'].sum()} of them C1")
 
 
 @app.command()

@@ -1,16 +1,20 @@
-"""Verbs that train and use networks: train, predict."""
+"""Verbs that train and use networks: train, sweep, predict."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labkit.cli.options import Device, Run, watched
 from labkit.cli.verbs import app
 
-__all__ = ["predict", "train"]
+if TYPE_CHECKING:
+    from labkit.experiment import Experiment
+
+__all__ = ["predict", "sweep", "train"]
 
 CATALOGUES = (".ecsv", ".csv", ".fits", ".parquet")
 
@@ -46,14 +50,69 @@ def train(
         Experiment.load(name).changed(**changes) if name.endswith(".json") else preset(name, **changes)
         for name in experiment
     ]
-    from labkit.run.chain import train_all
-    from labkit.sample import Sample
+    from labkit.run.sweep import sweep as verb
 
-    done = train_all(wanted, Sample.load(sample), run=run, device=device, progress=watched())
-    for fitted in done:
-        typer.echo(f"{fitted.folder}: best epoch {fitted.best_epoch + 1} of {len(fitted.history)}")
-    if done[-1].interrupted:
-        raise KeyboardInterrupt
+    verb(wanted, sample, run=run, device=device, progress=watched())
+    _tell(wanted, run)
+
+
+@app.command()
+def sweep(
+    experiments: Annotated[Path, typer.Argument(help="TOML file of declared experiments")],
+    sample: Annotated[
+        list[Path],
+        typer.Argument(help="folders of normalised Samples; each experiment takes the first with its bands"),
+    ],
+    run: Run,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="name of an experiment of the file; repeat for more")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(help="table of labels, votes or verdicts to join, [column=]file; repeat for more"),
+    ] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", min=0, help="seed of a run; repeat for more runs")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="passes through the training set, instead of the file's")
+    ] = None,
+    workers: Annotated[
+        str, typer.Option(help="number of processes (0: this one), or the address of a Dask scheduler")
+    ] = "0",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of a run; 0 shares the cores")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Train declared experiments with all seeds and folds; killed, it goes on where it was.
+
+    The page progress.html in the run folder shows what each run does.
+    """
+    from labkit.experiment import read_experiments
+
+    given = {"seeds": tuple(seeds) if seeds else None, "epochs": epochs}
+    changes = {name: value for name, value in given.items() if value is not None}
+    wanted = read_experiments(experiments, only=only or (), **changes)
+    from labkit.run.sweep import sweep as verb
+
+    verb(
+        wanted,
+        list(sample),
+        run=run,
+        workers=int(workers) if workers.isdecimal() else workers,
+        threads=threads,
+        device=device,
+        labels=labels or (),
+        progress=watched(),
+    )
+    _tell(wanted, run)
+
+
+def _tell(experiments: Sequence[Experiment], run: Path) -> None:
+    """A line for each network: its folder, and its best epoch."""
+    from labkit.run.trained import training_table
+
+    for row in training_table(run, experiments):
+        typer.echo(f"{row['folder']}: best epoch {row['epoch'] + 1} of {row['epochs']}")
 
 
 @app.command()

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from labkit.evaluate.compare import Difference, McNemar, mcnemar, paired_difference
-from labkit.evaluate.curves import area_under, mean_roc, purity_completeness_curve, roc_curve
+from labkit.evaluate.class_tables import class_summary, class_table, over_classes
+from labkit.evaluate.compare import (
+    DeLong,
+    Difference,
+    McNemar,
+    delong,
+    holm,
+    mcnemar,
+    paired_difference,
+)
+from labkit.evaluate.cross_validation import contradicted_labels, fold_rocs, fold_scatter, fold_table
+from labkit.evaluate.curves import (
+    area_under,
+    class_rocs,
+    class_rocs_by_run,
+    mean_roc,
+    purity_completeness_curve,
+    roc_curve,
+)
 from labkit.evaluate.differences import difference_table
+from labkit.evaluate.groups import recall_by
 from labkit.evaluate.intervals import (
     Interval,
     OverSeeds,
@@ -21,14 +39,17 @@ from labkit.evaluate.metrics import (
     brier_score,
     confusion_matrix,
     log_loss,
-    one_versus_rest,
 )
+from labkit.evaluate.multiclass import AVERAGES, METRICS, bootstrap_classes, class_scores, one_versus_rest
 from labkit.evaluate.published import beside_published, published_table, published_tables
 from labkit.evaluate.ranking import ranked_catalogue
-from labkit.evaluate.tables import METRICS, as_text, class_table, run_table, summary_table
+from labkit.evaluate.tables import as_text, run_table, summary_table
+from labkit.evaluate.vote_scores import beside_experts, vote_scores
 
 __all__ = [
+    "AVERAGES",
     "METRICS",
+    "DeLong",
     "Difference",
     "Interval",
     "Leak",
@@ -38,18 +59,31 @@ __all__ = [
     "area_under",
     "as_text",
     "auc",
+    "beside_experts",
     "beside_published",
     "binary_scores",
+    "bootstrap_classes",
     "bootstrap_scores",
     "brier_score",
+    "class_rocs",
+    "class_rocs_by_run",
+    "class_scores",
+    "class_summary",
     "class_table",
     "confusion_matrix",
+    "contradicted_labels",
+    "delong",
     "difference_table",
+    "fold_rocs",
+    "fold_scatter",
+    "fold_table",
+    "holm",
     "leak",
     "log_loss",
     "mcnemar",
     "mean_roc",
     "one_versus_rest",
+    "over_classes",
     "over_seeds",
     "paired_difference",
     "percentile_interval",
@@ -57,8 +91,10 @@ __all__ = [
     "published_tables",
     "purity_completeness_curve",
     "ranked_catalogue",
+    "recall_by",
     "roc_curve",
     "run_table",
     "summary_table",
+    "vote_scores",
     "wilson",
 ]

@@ -1,4 +1,4 @@
-"""Curves over all thresholds: ROC, purity against completeness, and their mean over seeds."""
+"""Curves over all thresholds: ROC, purity against completeness, their means over seeds and classes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.evaluate.metrics import checked
+from labkit.evaluate.multiclass import AVERAGES
+from labkit.predictions import Predictions
 
-__all__ = ["area_under", "mean_roc", "purity_completeness_curve", "roc_curve"]
+__all__ = [
+    "area_under",
+    "class_rocs",
+    "class_rocs_by_run",
+    "mean_roc",
+    "purity_completeness_curve",
+    "roc_curve",
+]
 
 
 def _counts(true: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -135,3 +144,51 @@ def _at(grid: np.ndarray, fpr: np.ndarray, tpr: np.ndarray) -> np.ndarray:
     width = fpr[right] - fpr[left]
     share = np.divide(grid - fpr[left], width, out=np.zeros_like(grid), where=width > 0)
     return tpr[left] + share * (tpr[right] - tpr[left])
+
+
+def class_rocs(true: ArrayLike, probabilities: ArrayLike, *, classes: Sequence[str]) -> dict[str, QTable]:
+    """ROC curve of each class against the rest, and of their averages (Kosiba et al. 2020, Fig. 13).
+
+    Parameters
+    ----------
+    true : array_like of int, shape (n,)
+        Number of the true class.
+    probabilities : array_like, shape (n, k)
+        Probability of each class.
+    classes : sequence of str
+        Names of the k classes.
+
+    Returns
+    -------
+    dict of str to `~astropy.table.QTable`
+        Curves of `roc_curve`; a class that has no objects, or all, has none. Then "macro average", the mean
+        true positive rate of these classes at equal false positive rate, and "micro average", the curve
+        of all n x k pooled decisions.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit or no class has a curve.
+    """
+    codes, p = np.asarray(true), np.asarray(probabilities, dtype=np.float64)
+    if p.ndim != 2 or p.shape != (len(codes), len(classes)):
+        raise InputError(f"probabilities must have the shape ({len(codes)}, {len(classes)}), got {p.shape}")
+    truth = codes[:, None] == np.arange(len(classes))
+    defined = np.flatnonzero(truth.any(0) & ~truth.all(0))
+    if not defined.size:
+        raise InputError(f"true must hold objects of two classes or more of {tuple(classes)}")
+    found = {classes[c]: roc_curve(truth[:, c], p[:, c]) for c in defined.tolist()}
+    macro, micro = AVERAGES
+    return found | {
+        macro: mean_roc(list(found.values()), points=1001),
+        micro: roc_curve(truth.ravel(), p.ravel()),
+    }
+
+
+def class_rocs_by_run(predictions: Predictions) -> dict[str, list[dict[str, QTable]]]:
+    """Curves of `class_rocs` of each experiment's runs; objects of unknown class are left out."""
+    found: dict[str, list[dict[str, QTable]]] = {}
+    for run, rows in predictions.known.runs():
+        curves = class_rocs(rows.true_codes, rows.probabilities, classes=rows.classes)
+        found.setdefault(run.experiment, []).append(curves)
+    return found

@@ -8,12 +8,12 @@ import numpy as np
 from astropy.table import QTable
 
 from labkit.errors import InputError
-from labkit.evaluate.compare import paired_difference
+from labkit.evaluate.compare import Difference, delong, holm, mcnemar, paired_difference
 from labkit.predictions import Predictions
 
 __all__ = ["difference_table"]
 
-_COLUMNS = ("first", "second", "metric", "difference", "low", "high", "p_value")
+_COLUMNS = ("first", "second", "metric", "difference", "low", "high", "test", "p_value", "p_holm")
 
 
 def difference_table(
@@ -26,7 +26,12 @@ def difference_table(
     resamples: int = 2000,
     rng: np.random.Generator | int = 0,
 ) -> QTable:
-    """Differences between experiments, each averaged over its runs, with intervals from resampled objects.
+    """Differences between experiments, each averaged over its runs, with paired tests on the same objects.
+
+    Intervals are from resampled objects. P-values are McNemar's for accuracy, DeLong's for AUC and the
+    bootstrap's for other measures; all compare means over the runs as they are
+    (`labkit.evaluate.compare`) and so tell what other objects, not other seeds, would show. ``p_holm`` is
+    corrected for the number of pairs.
 
     Parameters
     ----------
@@ -49,7 +54,7 @@ def difference_table(
     -------
     QTable
         A row a pair and measure: ``first``, ``second``, ``metric``, ``difference`` (first minus second),
-        ``low``, ``high`` (95 %), ``p_value``; no row where there is no pair.
+        ``low``, ``high`` (95 %), ``test``, ``p_value``, ``p_holm``; no row where there is no pair.
 
     Raises
     ------
@@ -57,7 +62,7 @@ def difference_table(
         If an experiment is not there, or its runs are not on the same objects.
     """
     rng = np.random.default_rng(rng)
-    rows = []
+    rows: list[dict[str, object]] = []
     for first, second in pairs:
         ids, truth, one = _aligned(predictions, first, split)
         other_ids, _, other = _aligned(predictions, second, split)
@@ -69,18 +74,28 @@ def difference_table(
             found = paired_difference(
                 truth, one, other, rng=rng, metric=metric, threshold=threshold, resamples=resamples
             )
-            rows.append(
-                {
-                    "first": first,
-                    "second": second,
-                    "metric": metric,
-                    "difference": found.difference,
-                    "low": found.interval.low,
-                    "high": found.interval.high,
-                    "p_value": found.p_value,
-                }
-            )
-    return QTable(rows=rows) if rows else QTable(names=_COLUMNS, dtype=[str] * 3 + [float] * 4)
+            test, p_value = _tested(found, truth, one, other, threshold)
+            measured = (found.difference, found.interval.low, found.interval.high, test, p_value, np.nan)
+            rows.append(dict(zip(_COLUMNS, (first, second, metric, *measured), strict=True)))
+    if not rows:
+        return QTable(names=_COLUMNS, dtype=[str] * 3 + [float] * 3 + [str] + [float] * 2)
+    table = QTable(rows=rows)
+    for metric in metrics:
+        same = table["metric"] == metric
+        table["p_holm"][same] = holm(table["p_value"][same])
+    return table
+
+
+def _tested(
+    found: Difference, truth: np.ndarray, first: np.ndarray, second: np.ndarray, threshold: float
+) -> tuple[str, float]:
+    """The test that belongs to a measure, and its p-value."""
+    if found.metric == "accuracy":
+        right = [(scores > threshold) == truth for scores in (first, second)]
+        return "McNemar", mcnemar(*right).p_value
+    if found.metric == "auc":
+        return "DeLong", delong(truth, first, second).p_value
+    return "bootstrap", found.p_value
 
 
 def _aligned(

@@ -16,10 +16,9 @@ from scipy.stats import norm, t
 
 from labkit.errors import InputError
 from labkit.evaluate.metrics import checked
+from labkit.evaluate.resamples import BLOCK, multiplicities, weighted_auc, weighted_ratios
 
 __all__ = ["Interval", "OverSeeds", "bootstrap_scores", "over_seeds", "percentile_interval", "wilson"]
-
-_BLOCK = 4_000_000  # weights held in memory at a time
 
 
 @dataclass(frozen=True)
@@ -137,31 +136,6 @@ def percentile_interval(draws: ArrayLike, *, confidence: float = 0.95) -> Interv
     return Interval(float(low), float(high), confidence)
 
 
-def _weighted_auc(weights: np.ndarray, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """AUC of each row of `weights` (resamples, n): positives above negatives, ties half."""
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))  # first of each distinct score
-    positive = np.add.reduceat(weights[:, order] * truth[order], starts, axis=1)
-    negative = np.add.reduceat(weights[:, order] * ~truth[order], starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative
-    pairs = positive.sum(1) * negative.sum(1)
-    with np.errstate(invalid="ignore"):
-        return (positive * (below + 0.5 * negative)).sum(1) / pairs
-
-
-def _weighted_ratios(weights: np.ndarray, truth: np.ndarray, chosen: np.ndarray) -> dict[str, np.ndarray]:
-    counts = [weights @ group.astype(np.float64) for group in (truth & chosen, ~truth & chosen, truth)]
-    tp, fp, positives = counts
-    total = weights.sum(1)
-    with np.errstate(invalid="ignore"):
-        return {
-            "accuracy": (tp + total - positives - fp) / total,
-            "precision": tp / (tp + fp),
-            "recall": tp / positives,
-            "f1": 2 * tp / (tp + fp + positives),
-        }
-
-
 def bootstrap_scores(
     true: ArrayLike,
     scores: ArrayLike,
@@ -217,22 +191,13 @@ def bootstrap_scores(
     if chosen.shape != rows.shape:
         raise InputError(f"decided must have the shape of scores, {rows.shape}, got {chosen.shape}")
     rng = np.random.default_rng(rng)
-    block = max(1, _BLOCK // len(truth))
+    block = max(1, BLOCK // len(truth))
     parts = []
     for start in range(0, resamples, block):
-        weights = _multiplicities(truth, min(block, resamples - start), rng)
+        weights = multiplicities((truth, ~truth), resamples=min(block, resamples - start), rng=rng)
         measured = [
-            _weighted_ratios(weights, truth, decision) | {"auc": _weighted_auc(weights, truth, row)}
+            weighted_ratios(weights, truth, decision) | {"auc": weighted_auc(weights, truth, row)}
             for row, decision in zip(rows, chosen, strict=True)
         ]
         parts.append({name: np.mean([one[name] for one in measured], axis=0) for name in measured[0]})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _multiplicities(truth: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each object is drawn in each resample, shape (resamples, n)."""
-    weights = np.zeros((resamples, len(truth)))
-    for group in (truth, ~truth):
-        if n := int(group.sum()):
-            weights[:, group] = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
-    return weights

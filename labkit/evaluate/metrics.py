@@ -6,11 +6,9 @@ classified as positive, recall without positives, AUC with one class only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import QTable
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
@@ -24,7 +22,6 @@ __all__ = [
     "checked",
     "confusion_matrix",
     "log_loss",
-    "one_versus_rest",
 ]
 
 
@@ -233,37 +230,3 @@ def confusion_matrix(true: ArrayLike, decided: ArrayLike, *, n_classes: int) -> 
         raise InputError(f"class numbers must lie in 0 to {n_classes - 1}, got {both.min()} to {both.max()}")
     flat = np.bincount(rows.astype(np.int64) * n_classes + columns, minlength=n_classes**2)
     return flat.reshape(n_classes, n_classes)
-
-
-def one_versus_rest(true: ArrayLike, probabilities: ArrayLike, *, classes: Sequence[str]) -> QTable:
-    """Each class against all others (Kosiba et al. 2020, section 5.5 and Table 6).
-
-    Parameters
-    ----------
-    true : array_like of int, shape (n,)
-        Number of the true class.
-    probabilities : array_like, shape (n, k)
-        Probability of each class; an object is given the most probable one.
-    classes : sequence of str
-        Names of the k classes.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        A row a class: ``class``, ``objects`` and the fields of `Scores`.
-
-    Raises
-    ------
-    InputError
-        If shapes do not fit.
-    """
-    codes, p = np.asarray(true), np.asarray(probabilities, dtype=np.float64)
-    if p.ndim != 2 or p.shape != (len(codes), len(classes)):
-        raise InputError(f"probabilities must have the shape ({len(codes)}, {len(classes)}), got {p.shape}")
-    decided = p.argmax(1)
-    rows = [
-        {"class": name, "objects": int((codes == number).sum())}
-        | vars(binary_scores(codes == number, p[:, number], decided=decided == number))
-        for number, name in enumerate(classes)
-    ]
-    return QTable(rows=rows)

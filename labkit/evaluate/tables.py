@@ -1,4 +1,4 @@
-"""Tables of measured quality: a row a run, a row an experiment, a row a class."""
+"""Tables of measured quality: a row a run, a row an experiment."""
 
 from __future__ import annotations
 
@@ -17,19 +17,31 @@ from labkit.evaluate.intervals import (
     over_seeds,
     percentile_interval,
 )
-from labkit.evaluate.metrics import Scores, binary_scores, one_versus_rest
+from labkit.evaluate.metrics import binary_scores
+from labkit.evaluate.multiclass import METRICS, bootstrap_classes, class_scores, overall
 from labkit.predictions import Predictions, Run
 
-__all__ = ["METRICS", "as_text", "class_table", "run_table", "summary_table"]
+__all__ = [
+    "METRICS",
+    "aligned_runs",
+    "as_text",
+    "known_objects",
+    "measure_columns",
+    "run_table",
+    "summary_table",
+]
 
-#: Measures of a summary, in the order of its columns.
-METRICS = ("accuracy", "precision", "recall", "f1", "auc")
 
+def known_objects(predictions: Predictions, split: str | None) -> Predictions:
+    """The rows of a split whose true class is known.
 
-def _known(predictions: Predictions, split: str | None) -> Predictions:
-    """The rows of a split whose true class is known."""
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
     chosen = predictions if split is None else predictions.select(split=split)
-    chosen = chosen.select(chosen.true_codes >= 0)
+    chosen = chosen.known
     if not len(chosen):
         splits = sorted(set(predictions.table["split"].tolist()))
         raise InputError(
@@ -51,12 +63,21 @@ def _binary(
     return predictions.true_codes == column, p[:, column], decided
 
 
+def _whole(predictions: Predictions, positive: str | None) -> bool:
+    """Whether all classes are measured together, because none of several is the positive one."""
+    return positive is None and predictions.positive is None and len(predictions.classes) > 2
+
+
 def _measured(
     predictions: Predictions, positive: str | None, threshold: float, split: str | None
-) -> Iterator[tuple[Run, Predictions, Scores]]:
-    for run, rows in _known(predictions, split).runs():
-        truth, p, decided = _binary(rows, positive, threshold)
-        yield run, rows, binary_scores(truth, p, decided=decided)
+) -> Iterator[tuple[Run, Predictions, dict[str, float]]]:
+    for run, rows in known_objects(predictions, split).runs():
+        if _whole(rows, positive):
+            table = class_scores(rows.true_codes, rows.probabilities, classes=rows.classes)
+            yield run, rows, {k: float(v) for k, v in overall({m: table[m].value for m in METRICS}).items()}
+        else:
+            truth, p, decided = _binary(rows, positive, threshold)
+            yield run, rows, dataclasses.asdict(binary_scores(truth, p, decided=decided))
 
 
 def run_table(
@@ -76,7 +97,9 @@ def run_table(
         Part of the Sample to measure; None measures all rows.
     positive : str, optional
         The class that counts as a detection, by default that of the predictions. With more than two
-        classes an object is given the most probable one.
+        classes an object is given the most probable one; if none of them is positive, all are
+        measured together: accuracy is the share of objects that were given their class, the other
+        measures are macro averages (`labkit.evaluate.multiclass`).
     threshold : float
         With two classes, a higher probability counts as a detection.
 
@@ -84,7 +107,7 @@ def run_table(
     -------
     `~astropy.table.QTable`
         A row a run: ``experiment``, ``seed``, ``fold``, ``objects`` and the fields of
-        `labkit.evaluate.metrics.Scores`.
+        `labkit.evaluate.metrics.Scores`, or those of `METRICS` for all classes together.
 
     Raises
     ------
@@ -92,10 +115,32 @@ def run_table(
         If no object of known class is left, or `positive` is not a class.
     """
     rows = [
-        {**run._asdict(), "objects": len(part), **dataclasses.asdict(scores)}
+        {**run._asdict(), "objects": len(part), **scores}
         for run, part, scores in _measured(predictions, positive, threshold, split)
     ]
     return QTable(rows=rows)
+
+
+def aligned_runs(runs: Sequence[Predictions]) -> list[Predictions]:
+    """Runs with their rows in the order of the first one's objects.
+
+    Raises
+    ------
+    InputError
+        If the objects differ.
+    """
+    first = np.asarray(runs[0].table["object_id"])
+    found = []
+    for run in runs:
+        ids = np.asarray(run.table["object_id"])
+        if len(ids) != len(first) or not np.array_equal(np.sort(ids), np.sort(first)):
+            raise InputError(
+                "intervals over objects need the same objects in every run of an experiment (no folds); "
+                "choose interval='seeds', or labkit.evaluate.fold_table for folds"
+            )
+        position = np.argsort(ids)[np.argsort(np.argsort(first))]
+        found.append(Predictions(run.table[position], run.classes, run.positive))
+    return found
 
 
 def _object_intervals(
@@ -107,19 +152,14 @@ def _object_intervals(
     rng: np.random.Generator,
 ) -> dict[str, Interval]:
     """Bootstrap intervals of the mean over runs, all measured on the same resampled objects."""
-    first = np.asarray(runs[0].table["object_id"])
-    rows = []
-    for run in runs:
-        ids = np.asarray(run.table["object_id"])
-        if len(ids) != len(first) or not np.array_equal(np.sort(ids), np.sort(first)):
-            raise InputError(
-                "interval='objects' needs the same objects in every run of an experiment (no folds); "
-                "choose interval='seeds'"
-            )
-        position = np.argsort(ids)[np.argsort(np.argsort(first))]
-        rows.append([values[position] for values in _binary(run, positive, threshold)])
-    truths, p, decided = (np.array(values) for values in zip(*rows, strict=True))
-    draws = bootstrap_scores(truths[0], p, decided=decided, resamples=resamples, rng=rng)
+    runs = aligned_runs(runs)
+    if _whole(runs[0], positive):
+        p = np.array([run.probabilities for run in runs])
+        draws = overall(bootstrap_classes(runs[0].true_codes, p, resamples=resamples, rng=rng))
+    else:
+        rows = [_binary(run, positive, threshold) for run in runs]
+        truths, p, decided = (np.array(values) for values in zip(*rows, strict=True))
+        draws = bootstrap_scores(truths[0], p, decided=decided, resamples=resamples, rng=rng)
     return {name: percentile_interval(draws[name], confidence=confidence) for name in METRICS}
 
 
@@ -168,58 +208,33 @@ def summary_table(
     if interval not in ("seeds", "objects"):
         raise InputError(f"interval must be 'seeds' or 'objects', got {interval!r}")
     rng = np.random.default_rng(rng)
-    experiments: dict[str, list[tuple[Predictions, Scores]]] = {}
+    experiments: dict[str, list[tuple[Predictions, dict[str, float]]]] = {}
     for run, part, scores in _measured(predictions, positive, threshold, split):
         experiments.setdefault(run.experiment, []).append((part, scores))
     rows = []
     for name, runs in experiments.items():
         parts = [part for part, _ in runs]
-        spread = {m: over_seeds([getattr(one, m) for _, one in runs], confidence=confidence) for m in METRICS}
+        spread = {m: over_seeds([one[m] for _, one in runs], confidence=confidence) for m in METRICS}
         bounds = {m: spread[m].interval for m in METRICS}
         if interval == "objects":
             bounds = _object_intervals(parts, positive, threshold, confidence, resamples, rng)
-        head = {"experiment": name, "runs": len(runs), "objects": max(map(len, parts))}
-        rows.append(head | {k: v for m in METRICS for k, v in _columns(m, spread[m], bounds[m]).items()})
+        row = {"experiment": name, "runs": len(runs), "objects": max(map(len, parts))}
+        for metric in METRICS:
+            row |= measure_columns(metric, spread[metric], bounds[metric])
+        rows.append(row)
     table = QTable(rows=rows)
     table.meta.update(split=split, interval=interval, confidence=confidence)
     return table
 
 
-def _columns(metric: str, spread: OverSeeds, bounds: Interval) -> dict[str, float]:
+def measure_columns(metric: str, spread: OverSeeds, bounds: Interval) -> dict[str, float]:
+    """The four columns of a measure in a summary: mean, ``_std``, ``_low``, ``_high``."""
     return {
         metric: spread.mean,
         f"{metric}_std": spread.std,
         f"{metric}_low": bounds.low,
         f"{metric}_high": bounds.high,
     }
-
-
-def class_table(predictions: Predictions, *, split: str | None = "test") -> QTable:
-    """Each class against the rest, for each run (Kosiba et al. 2020, Table 6).
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Any number of runs and classes.
-    split : str or None
-        Part of the Sample to measure; None measures all rows.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        ``experiment``, ``seed``, ``fold``, then the columns of
-        `labkit.evaluate.metrics.one_versus_rest`, a row a run and class.
-
-    Raises
-    ------
-    InputError
-        If no object of known class is left.
-    """
-    rows = []
-    for run, part in _known(predictions, split).runs():
-        table = one_versus_rest(part.true_codes, part.probabilities, classes=predictions.classes)
-        rows += [{**run._asdict(), **dict(zip(table.colnames, row, strict=True))} for row in table]
-    return QTable(rows=rows)
 
 
 def as_text(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from labkit.learn.fit import Fitted, model_folder, train, train_seeds
+from labkit.learn.fit import Fitted, model_folder, train, train_runs
+from labkit.learn.folds import fold_counts, fold_numbers
 from labkit.learn.model import Model
-from labkit.learn.predict import predict
+from labkit.learn.predict import out_of_fold, predict
 from labkit.learn.previews import augmented_views, layer_rows
+from labkit.learn.shared import release
 
 __all__ = [
     "Fitted",
     "Model",
     "augmented_views",
+    "fold_counts",
+    "fold_numbers",
     "layer_rows",
     "model_folder",
+    "out_of_fold",
     "predict",
+    "release",
     "train",
-    "train_seeds",
+    "train_runs",
 ]

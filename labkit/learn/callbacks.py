@@ -60,8 +60,8 @@ class KeepBestAndLast(Checkpoint):
 class Progress(ProgressBar):
     """One bar for a person who watches, one log line an epoch for everyone else.
 
-    A notebook that runs headlessly (its kernel has `HEADLESS` in its environment) writes a line every tenth
-    of the training instead, which the batch's log shows.
+    A notebook that runs headlessly (its kernel has `HEADLESS` in its environment) writes `lines` lines over
+    the training instead, which the batch's log shows.
 
     Parameters
     ----------
@@ -69,11 +69,13 @@ class Progress(ProgressBar):
         Show a bar where standard error is a terminal or a notebook.
     title : str
         What is trained.
+    lines : int
+        Lines that a headless notebook writes, at least 1.
     """
 
-    def __init__(self, *, bar: bool, title: str) -> None:
+    def __init__(self, *, bar: bool, title: str, lines: int = 10) -> None:
         super().__init__()
-        self.title = title
+        self.title, self.lines = title, lines
         self._headless = bar and HEADLESS in os.environ
         self._wanted = bar and not self._headless and (sys.stderr.isatty() or "ipykernel" in sys.modules)
         self._bar: Any = None
@@ -101,7 +103,7 @@ class Progress(ProgressBar):
             values = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
             line = f"{self.title}: epoch {epoch} of {epochs}: {values}"
             logger.info(line)
-            if self._headless and (10 * epoch) // epochs > (10 * (epoch - 1)) // epochs:
+            if self._headless and (self.lines * epoch) // epochs > (self.lines * (epoch - 1)) // epochs:
                 sys.stderr.write(f"{line}\n")
         else:
             shown = ("train_loss", "validation_loss", "validation_accuracy")

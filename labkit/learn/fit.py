@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
@@ -18,14 +19,15 @@ from labkit.learn.callbacks import KeepBestAndLast, Progress
 from labkit.learn.checkpoint import SafeCheckpointIO, read_about
 from labkit.learn.device import choose_device, sky_level
 from labkit.learn.model import Model
-from labkit.learn.resident import BalancedBatches, OrderedBatches, hold
+from labkit.learn.resident import BalancedBatches, OrderedBatches, Resident, hold, seed_of
 from labkit.learn.session import StopError, quiet, stoppable
-from labkit.learn.splits import Part, split_for_training
+from labkit.learn.shared import shared_images
+from labkit.learn.splits import Part, parts_digest, split_for_training
 from labkit.learn.task import ClassificationTask
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 
-__all__ = ["Fitted", "model_folder", "train", "train_seeds"]
+__all__ = ["Fitted", "model_folder", "train", "train_runs"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +57,11 @@ class Fitted:
     interrupted: bool = False
 
 
-def model_folder(run: str | Path | RunFolder, experiment: Experiment, seed: int) -> Path:
-    """Folder of one trained model in a run folder."""
+def model_folder(run: str | Path | RunFolder, experiment: Experiment, seed: int, fold: int = -1) -> Path:
+    """Folder of one trained model in a run folder, ``checkpoints/<name>-seed<seed>[-fold<fold>]``."""
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     name = re.sub(r"[^A-Za-z0-9.]+", "-", experiment.name).strip("-.") or "experiment"
-    return folder.checkpoints / f"{name}-seed{seed}"
+    return folder.checkpoints / (f"{name}-seed{seed}" + (f"-fold{fold}" if fold >= 0 else ""))
 
 
 def train(
@@ -68,6 +70,7 @@ def train(
     *,
     run: str | Path | RunFolder,
     seed: int | None = None,
+    fold: int | None = None,
     device: str | torch.device = "auto",
     resume: bool = True,
     other: Literal["refuse", "replace"] = "refuse",
@@ -78,24 +81,27 @@ def train(
 
     An epoch is as many class-balanced batches as fill the training set once, then validation
     (Kosiba et al. 2020, section 5.2). On the CPU, a training that was killed and is resumed gives the same
-    weights, bit for bit, as one that was not.
+    weights, bit for bit, as one that was not. The images stay on the device for the next run on the same
+    objects (`labkit.learn.shared`).
 
     Parameters
     ----------
     experiment : Experiment
         What to train.
     sample : Sample
-        Normalised images (uint8) with labels and the column ``split``.
+        Normalised images (uint8) with labels and, without folds, parts.
     run : path or RunFolder
-        Run folder; the model is kept in its ``checkpoints/<name>-seed<seed>``.
+        Run folder; the model is kept in its ``checkpoints``, see `model_folder`.
     seed : int, optional
         Of this run; default the experiment's first.
+    fold : int, optional
+        Fold of this run, of an experiment with folds; default the first.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``.
     resume : bool
         Go on with, or return, what an equal call left; False starts again.
     other : {"refuse", "replace"}
-        What to do where the folder holds another training of that name and seed.
+        What to do where the folder holds another training of that name, seed and fold.
     progress : bool
         A bar where someone watches; otherwise a log line an epoch.
     callbacks : tuple of Lightning callbacks
@@ -116,22 +122,28 @@ def train(
         If training is stopped before its first epoch ends.
     """
     seed = experiment.seeds[0] if seed is None else seed
+    fold = (0 if experiment.folds else -1) if fold is None else fold
     where = choose_device(device)
-    parts = split_for_training(experiment, sample)
-    folder = model_folder(run, experiment, seed)
+    parts = split_for_training(experiment, sample, fold=fold)
+    folder = model_folder(run, experiment, seed, fold)
     folder.mkdir(parents=True, exist_ok=True)
-    identity = {"experiment": experiment.digest, "seed": seed, "sample": sample.content_hash}
+    labels = parts_digest(sample, parts)
+    identity = {"experiment": experiment.digest, "seed": seed, "fold": fold}
+    identity |= {"sample": sample.content_hash, "labels": labels}
     last = _state_to_resume(folder, identity, resume=resume, replace=other == "replace")
     if last is not None and read_about(last)["finished"]:
         logger.info("%s is trained already: %s", experiment.name, folder)
         return _fitted(folder)
     sky = sky_level(sample.provenance.get("normalisation"))
-    task = ClassificationTask(experiment, seed=seed, sky=sky, identity=identity)
-    Model.of(experiment, task.network, sample, seed=seed).describe(folder)
-    shown = Progress(bar=progress, title=f"{experiment.name}, seed {seed}")
+    drawn_from = seed if fold < 0 else seed_of(seed, fold, 4)  # folds differ in their first weights, too
+    task = ClassificationTask(experiment, seed=drawn_from, sky=sky, identity=identity)
+    model = Model.of(experiment, task.network, sample, seed=seed, fold=fold, trained_on=labels)
+    model.describe(folder)
+    title = f"{experiment.name}, seed {seed}" + (f", fold {fold}" if fold >= 0 else "")
+    shown = Progress(bar=progress, title=title, lines=max(1, 10 // len(experiment.runs)))
     trainer = _trainer(experiment, where, folder, (shown, *callbacks))
     try:
-        _run(trainer, task, parts, where, last)
+        _run(trainer, task, sample, parts, where, last)
     except (StopError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
             raise
@@ -145,10 +157,12 @@ def train(
     return _fitted(folder)
 
 
-def train_seeds(
+def train_runs(
     experiment: Experiment, sample: Sample, *, run: str | Path | RunFolder, **options: Any
 ) -> list[Fitted]:
-    """Train one network for each of the experiment's seeds (Kosiba et al. 2020, section 5.3: ten).
+    """Train one network for each of the experiment's seeds and folds.
+
+    Kosiba et al. (2020) train ten seeds (section 5.3), or ten folds (section 5.6).
 
     Parameters
     ----------
@@ -160,11 +174,11 @@ def train_seeds(
     Returns
     -------
     list of Fitted
-        One a seed; fewer after an interrupt.
+        One a run, in the order of `Experiment.runs`; fewer after an interrupt.
     """
     done = []
-    for seed in experiment.seeds:
-        done.append(train(experiment, sample, run=run, seed=seed, **options))
+    for each in experiment.runs:
+        done.append(train(experiment, sample, run=run, seed=each.seed, fold=each.fold, **options))
         if done[-1].interrupted:
             break
     return done
@@ -173,6 +187,8 @@ def train_seeds(
 def _state_to_resume(folder: Path, identity: dict[str, Any], *, resume: bool, replace: bool) -> Path | None:
     last = folder / "last.safetensors"
     found = read_about(last).get("identity", {}) if last.is_file() else {}
+    if found:  # labkit 0.1 had no folds, and only the labels that the Sample's hash covers
+        found = {"fold": -1, "labels": identity["labels"]} | found
     if not resume or (replace and found != identity):
         for name in ("last.safetensors", "weights.safetensors"):
             (folder / name).unlink(missing_ok=True)
@@ -219,19 +235,34 @@ def _trainer(
 def _run(
     trainer: pl.Trainer,
     task: ClassificationTask,
+    sample: Sample,
     parts: dict[str, Part],
     device: torch.device,
     last: Path | None,
 ) -> None:
-    experiment = task.experiment
-    held = {
-        name: hold(part.sample, part.codes, image_size=experiment.image_size, device=device)
-        for name, part in parts.items()
-    }
-    batches = BalancedBatches(held["train"], batch_size=experiment.batch_size, seed=task.seed)
+    held, rows = _hold(task.experiment, sample, parts, device)
+    size = task.experiment.batch_size
+    batches = BalancedBatches(held, batch_size=size, seed=task.seed, rows=rows["train"])
     devices = [device] if device.type == "cuda" else []
     with quiet(), stoppable(), torch.random.fork_rng(devices=devices):
-        trainer.fit(task, batches, OrderedBatches(held["validation"]), ckpt_path=last)
+        trainer.fit(task, batches, OrderedBatches(held, rows=rows["validation"]), ckpt_path=last)
+
+
+def _hold(
+    experiment: Experiment, sample: Sample, parts: dict[str, Part], device: torch.device
+) -> tuple[Resident, dict[str, torch.Tensor]]:
+    """Every object of any part, held once, and the rows of each part among them."""
+    objects = np.concatenate([part.rows for part in parts.values()])
+    order = np.argsort(objects)  # the same objects in the same order for every fold
+    images = shared_images(experiment, sample, objects[order], device=device)
+    codes = np.concatenate([part.codes for part in parts.values()])[order]
+    soft = None
+    if experiment.soft_labels:
+        soft = np.concatenate([part.soft for part in parts.values() if part.soft is not None])[order]
+    rows = {
+        name: torch.from_numpy(np.searchsorted(objects[order], part.rows)) for name, part in parts.items()
+    }
+    return hold(images, codes, soft=soft), rows
 
 
 def _fitted(folder: Path, *, interrupted: bool = False) -> Fitted:

@@ -56,6 +56,10 @@ class Model:
         How the Sample's pixels became grey levels.
     versions : dict
         Versions of the libraries.
+    fold : int
+        Fold of the run; -1 without folds.
+    trained_on : str
+        Hash of the objects and labels of each part (`labkit.learn.splits.parts_digest`); empty if unknown.
     """
 
     experiment: Experiment
@@ -65,9 +69,20 @@ class Model:
     image_shape: tuple[int, int]
     normalisation: Any
     versions: dict[str, str]
+    fold: int = -1
+    trained_on: str = ""
 
     @classmethod
-    def of(cls, experiment: Experiment, network: nn.Module, sample: Sample, *, seed: int) -> Model:
+    def of(
+        cls,
+        experiment: Experiment,
+        network: nn.Module,
+        sample: Sample,
+        *,
+        seed: int,
+        fold: int = -1,
+        trained_on: str = "",
+    ) -> Model:
         """A model of a network and the Sample it is trained on."""
         return cls(
             experiment=experiment,
@@ -77,6 +92,8 @@ class Model:
             image_shape=sample.shape[2:],
             normalisation=sample.provenance.get("normalisation"),
             versions=versions(),
+            fold=fold,
+            trained_on=trained_on,
         )
 
     @property
@@ -135,6 +152,8 @@ class Model:
             "format": FORMAT,
             "experiment": self.experiment.model_dump(mode="json"),
             "seed": self.seed,
+            "fold": self.fold,
+            "trained_on": self.trained_on,
             "classes": list(self.classes),
             "bands": list(self.experiment.named_bands),
             "pixel_scale_arcsec": self.pixel_scale_arcsec,
@@ -201,4 +220,6 @@ class Model:
             image_shape=tuple(facts["image_shape"]),
             normalisation=facts["normalisation"],
             versions=facts["versions"],
+            fold=facts.get("fold", -1),
+            trained_on=facts.get("trained_on", ""),
         )

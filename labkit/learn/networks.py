@@ -143,7 +143,7 @@ def build_network(experiment: Experiment) -> nn.Module:
     Raises
     ------
     InputError
-        If the network is unknown or cannot have pretrained weights.
+        If the network is unknown, takes no images of that size or cannot have pretrained weights.
     MissingDataError
         If pretrained weights cannot be had.
     """
@@ -156,6 +156,7 @@ def build_network(experiment: Experiment) -> nn.Module:
             channels=experiment.bands,
             dropout=experiment.dropout,
             pretrained=experiment.pretrained,
+            image_size=experiment.image_size,
         )
     elif experiment.pretrained:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from labkit.errors import InputError
 from labkit.experiment import Augmentation
 from labkit.learn.augment import augment
 from labkit.learn.device import as_input, choose_device
+from labkit.learn.labels import text_column
 from labkit.learn.model import Model
 from labkit.learn.resident import resize_by_area
+from labkit.learn.splits import parts_digest, split_for_training
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 
-__all__ = ["logits", "predict", "probabilities"]
+__all__ = ["logits", "out_of_fold", "predict", "probabilities"]
 
 
 def logits(model: Model, images: Tensor, *, batch_size: int = 32, precision: str = "fp32") -> Tensor:
@@ -100,7 +103,7 @@ def predict(
     seed: int = 0,
     batch_size: int = 32,
     precision: str | None = None,
-    fold: int = -1,
+    split: str | None = None,
     accept_normalisation: bool = False,
 ) -> Predictions:
     """Score every object of a Sample.
@@ -123,8 +126,9 @@ def predict(
         Images at a time.
     precision : str, optional
         ``"fp32"`` or ``"bf16"``; default the experiment's.
-    fold : int
-        Number of the fold, for the table; -1 for none.
+    split : str, optional
+        Part of the Sample that all objects are, for the table. Default: the experiment's split column, where
+        the Sample has it; empty for a model of a fold (see `out_of_fold`).
     accept_normalisation : bool
         See `Model.check`.
 
@@ -161,7 +165,6 @@ def predict(
             batch_size=batch_size,
             precision=precision,
         )
-    has_split = "split" in sample.catalogue.colnames
     return Predictions.from_arrays(
         sample.object_ids,
         scores,
@@ -169,7 +172,53 @@ def predict(
         true=scheme.decode(scheme.encode(sample.labels)),
         experiment=model.experiment.name,
         seed=model.seed,
-        fold=fold,
-        split=np.asarray(sample.catalogue["split"], dtype=str) if has_split else "",
+        fold=model.fold,
+        split=_split_of(model, sample) if split is None else split,
         positive=scheme.positive,
     )
+
+
+def _split_of(model: Model, sample: Sample) -> str | np.ndarray:
+    """Part of each object in the model's training, empty where there is none."""
+    name = model.experiment.split_column
+    if model.fold >= 0 or name not in sample.catalogue.colnames:
+        return ""
+    return text_column(sample, name, use="parts")
+
+
+def out_of_fold(models: Iterable[Model], sample: Sample, **options: Any) -> Predictions:
+    """Score each object by the model that had it in its test fold.
+
+    Parameters
+    ----------
+    models : iterable of Model
+        Trained with folds on this Sample: all folds of one seed or more.
+    sample : Sample
+        What they were trained on.
+    **options
+        Further options of `predict`.
+
+    Returns
+    -------
+    Predictions
+        For each experiment and seed one row an object, with its ``fold``; ``split`` is "test".
+
+    Raises
+    ------
+    InputError
+        If there is no model, one has no fold, or the Sample's objects, labels or folds are not those
+        it was trained on, so that its test objects may be among the ones it learned from.
+    """
+    parts = []
+    for model in models:
+        name = f"{model.experiment.name!r}, seed {model.seed}, fold {model.fold},"
+        if model.fold < 0:
+            raise InputError(f"models must be trained with folds, got {name} use predict instead")
+        found = split_for_training(model.experiment, sample, fold=model.fold)
+        if parts_digest(sample, found) != model.trained_on:
+            raise InputError(
+                f"sample must have the objects, labels and folds that {name} was trained on, got others; "
+                "pass that Sample or train again"
+            )
+        parts.append(predict(model, sample.select(found["test"].rows), split="test", **options))
+    return Predictions.concatenate(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def timm_network(
     channels: Sequence[str],
     dropout: float = 0.0,
     pretrained: bool | str | Path = False,
+    image_size: int | None = None,
 ) -> nn.Module:
     """A network of timm for any channels and classes.
 
@@ -65,11 +67,13 @@ def timm_network(
         Dropout before the output layer.
     pretrained : bool or path
         True: timm's weights from its hub; a path: a file of weights, see `load_pretrained`.
+    image_size : int, optional
+        Side of the images in pixels, to be checked.
 
     Raises
     ------
     InputError
-        If timm knows no such model.
+        If timm knows no such model, or the images are too small for its layers.
     MissingDataError
         If the weights cannot be had.
     """
@@ -78,6 +82,8 @@ def timm_network(
             f"network must be a model that timm {timm.__version__} knows, got {model!r}; "
             "see timm.list_models()"
         )
+    if image_size is not None:
+        _check_size(model, image_size)
     options: dict[str, Any] = {"num_classes": classes, "in_chans": len(channels), "drop_rate": dropout}
     try:
         network = timm.create_model(model, pretrained=pretrained is True, **options)
@@ -88,9 +94,50 @@ def timm_network(
             f"pretrained weights of {model!r} could not be had from timm's hub ({type(error).__name__}); "
             "connect to the network, or download them elsewhere and give pretrained='<file>.safetensors'"
         ) from error
+    _initialise_output(network)
     if isinstance(pretrained, str | Path):
         load_pretrained(network, pretrained)
     return nn.Sequential(FillEmpty(channels), network)
+
+
+def _check_size(model: str, image_size: int) -> None:
+    """Refuse images that a model's layers cannot take; only shapes are computed, no pixels or weights."""
+    with torch.device("meta"):
+        network = timm.create_model(model.split(".")[0]).eval()
+    if _takes(network, image_size):
+        return
+    published: Any = network.pretrained_cfg
+    usual = int(published["input_size"][-1])
+    sizes = range(image_size + 1, usual + 1)
+    if not sizes or not _takes(network, usual):
+        raise InputError(f"image_size must be one that {model!r} takes, such as {usual}, got {image_size} px")
+    smallest = sizes[bisect.bisect_left(sizes, True, key=lambda size: _takes(network, size))]
+    raise InputError(
+        f"image_size must be at least {smallest} px for {model!r} ({usual} px as published), got {image_size}"
+    )
+
+
+def _takes(network: nn.Module, size: int) -> bool:
+    try:
+        with torch.inference_mode():
+            network(torch.empty((1, 3, size, size), device="meta"))
+    except (RuntimeError, AssertionError, ValueError):  # a kernel larger than its map, or a fixed size
+        return False
+    return True
+
+
+def _initialise_output(network: nn.Module) -> None:
+    """Let the output layer start as in Keras, which the paper used: Glorot uniform, zero bias.
+
+    timm draws MobileNet's from +-1 / sqrt(classes): for two classes logits then differ by several units
+    before anything is learned, and a network that starts from nothing stays at chance.
+    """
+    output: Any = network.get_classifier()  # type: ignore[operator]
+    for parameter in output.parameters():
+        if parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter)
+        else:
+            nn.init.zeros_(parameter)
 
 
 def load_pretrained(network: nn.Module, path: str | Path) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "Resident",
     "area_weights",
     "hold",
+    "read_images",
     "resize_by_area",
     "seed_of",
 ]
@@ -37,17 +38,21 @@ class Resident:
         Grey levels.
     labels : Tensor of int64, shape (n,)
         Class numbers.
+    soft : Tensor of float32, shape (n, classes), optional
+        Fraction of each class, where labels are soft.
     """
 
     images: Tensor
     labels: Tensor
+    soft: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def batch(self, rows: Tensor) -> dict[str, Tensor]:
-        """Images and labels of some rows, as a dictionary ``{"image", "label"}``."""
-        return {"image": self.images.index_select(0, rows), "label": self.labels.index_select(0, rows)}
+        """Images and labels of some rows: a dictionary of ``image``, ``label`` and, if there, ``soft``."""
+        found = {"image": self.images.index_select(0, rows), "label": self.labels.index_select(0, rows)}
+        return found if self.soft is None else found | {"soft": self.soft.index_select(0, rows)}
 
 
 def area_weights(size_in: int, size_out: int) -> Tensor:
@@ -85,26 +90,22 @@ def resize_by_area(images: Tensor, image_size: int) -> Tensor:
     return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def hold(
-    sample: Sample, codes: np.ndarray, *, image_size: int, device: torch.device | str = "cpu"
-) -> Resident:
-    """Bring a normalised Sample to the network's size and onto the device.
+def read_images(sample: Sample, *, image_size: int, device: torch.device | str = "cpu") -> Tensor:
+    """A normalised Sample's images at the network's size, on the device.
 
     Parameters
     ----------
     sample : Sample
         Images of type uint8, with the bands in the network's order.
-    codes : ndarray of int, shape (n,)
-        Class number of each object.
     image_size : int
-        Side of the held images in pixels.
-    device : torch.device or str
+        Side of the images in pixels.
+    device : str
         Where to.
 
     Returns
     -------
-    Resident
-        The images.
+    Tensor of uint8, shape (n, band, image_size, image_size)
+        Grey levels.
 
     Raises
     ------
@@ -120,7 +121,30 @@ def hold(
     images = torch.empty((n, bands, image_size, image_size), dtype=torch.uint8, device=device)
     for rows, pixels in sample.batches(64):
         images[rows] = resize_by_area(torch.from_numpy(np.array(pixels)), image_size).to(device)
-    return Resident(images, torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(device))
+    return images
+
+
+def hold(images: Tensor, codes: np.ndarray, *, soft: np.ndarray | None = None) -> Resident:
+    """Put class numbers, and fractions where labels are soft, beside images on a device.
+
+    Parameters
+    ----------
+    images : Tensor of uint8, shape (n, band, y, x)
+        From `read_images`.
+    codes : ndarray of int, shape (n,)
+        Class number of each.
+    soft : ndarray of float, shape (n, classes), optional
+        Fraction of each class.
+
+    Returns
+    -------
+    Resident
+        All on the images' device.
+    """
+    labels = torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(images.device)
+    if soft is None:
+        return Resident(images, labels)
+    return Resident(images, labels, torch.from_numpy(np.asarray(soft, dtype=np.float32)).to(images.device))
 
 
 def seed_of(seed: int, epoch: int, use: int) -> int:
@@ -138,17 +162,20 @@ class BalancedBatches:
     Parameters
     ----------
     resident : Resident
-        Training images.
+        Images.
     batch_size : int
         Images a batch.
     seed : int
         Of the run.
+    rows : Tensor of int64, shape (n,), optional
+        The training images among them; default all.
     """
 
-    def __init__(self, resident: Resident, *, batch_size: int, seed: int) -> None:
+    def __init__(self, resident: Resident, *, batch_size: int, seed: int, rows: Tensor | None = None) -> None:
         self.resident, self.batch_size, self.seed, self.epoch = resident, batch_size, seed, 0
-        labels = resident.labels.cpu()
-        self._order = torch.argsort(labels, stable=True)  # rows, class after class
+        rows = torch.arange(len(resident)) if rows is None else rows.cpu()
+        labels = resident.labels.cpu()[rows]
+        self._order = rows[torch.argsort(labels, stable=True)]  # rows, class after class
         self._counts = torch.bincount(labels)
         self._counts = self._counts[self._counts > 0]
         self._starts = torch.cumsum(self._counts, 0) - self._counts
@@ -159,7 +186,7 @@ class BalancedBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return max(1, len(self.resident) // self.batch_size)
+        return max(1, len(self._order) // self.batch_size)
 
     def rows(self) -> Tensor:
         """Rows of every batch of the epoch, shape (batch, batch_size), on the CPU."""
@@ -186,15 +213,17 @@ class OrderedBatches:
         Images.
     batch_size : int
         Images a batch.
+    rows : Tensor of int64, shape (n,), optional
+        The images to give; default all.
     """
 
-    def __init__(self, resident: Resident, *, batch_size: int = 32) -> None:
+    def __init__(self, resident: Resident, *, batch_size: int = 32, rows: Tensor | None = None) -> None:
         self.resident, self.batch_size = resident, batch_size
+        self._rows = torch.arange(len(resident)) if rows is None else rows.cpu()
 
     def __len__(self) -> int:
-        return -(-len(self.resident) // self.batch_size)
+        return -(-len(self._rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        rows = torch.arange(len(self.resident), device=self.resident.images.device)
-        for part in rows.split(self.batch_size):
+        for part in self._rows.to(self.resident.images.device).split(self.batch_size):
             yield self.resident.batch(part)

@@ -24,9 +24,11 @@ __all__ = ["ClassificationTask"]
 class ClassificationTask(pl.LightningModule):
     """Train a network of an experiment with cross entropy.
 
-    Batches are dictionaries with ``image`` (uint8, shape (n, band, y, x)) and ``label`` (int64,
-    shape (n,)). Everything random in an epoch (dropout, augmentation) follows from the run's seed
-    and the epoch's number, so a resumed run goes on exactly as an unbroken one.
+    Batches are dictionaries with ``image`` (uint8, shape (n, band, y, x)), ``label`` (int64, shape
+    (n,)) and, where labels are soft, ``soft`` (fractions, shape (n, classes)): the loss is then the
+    cross entropy with the fractions, while accuracy counts the hard labels. Everything random in an
+    epoch (dropout, augmentation) follows from the run's seed and the epoch's number, so a resumed run
+    goes on exactly as an unbroken one.
 
     Parameters
     ----------
@@ -71,23 +73,23 @@ class ClassificationTask(pl.LightningModule):
         images = batch["image"]
         if self.experiment.augmentation is not None:
             images = augment(images.float(), self.experiment.augmentation, generator=self._draws)
-        return self._shared_step("train", images, batch["label"])
+        return self._shared_step("train", batch | {"image": images})
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Add one batch to the validation totals."""
-        self._shared_step("validation", batch["image"], batch["label"])
+        self._shared_step("validation", batch)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Add one batch to the test totals."""
-        self._shared_step("test", batch["image"], batch["label"])
+        self._shared_step("test", batch)
 
-    def _shared_step(self, stage: str, images: Tensor, labels: Tensor) -> Tensor:
-        logits = self(images).float()
-        loss = functional.cross_entropy(logits, labels)
+    def _shared_step(self, stage: str, batch: dict[str, Tensor]) -> Tensor:
+        logits, labels = self(batch["image"]).float(), batch["label"]
+        loss = functional.cross_entropy(logits, batch.get("soft", labels))
         right = (logits.detach().argmax(1) == labels).sum()
-        batch = torch.stack([loss.detach() * len(labels), right]).double()
+        summed = torch.stack([loss.detach() * len(labels), right]).double()
         n, total = self._totals.get(stage, (0, 0))
-        self._totals[stage] = (n + len(labels), total + batch)
+        self._totals[stage] = (n + len(labels), total + summed)
         return loss
 
     def _means(self, stage: str) -> dict[str, float]:

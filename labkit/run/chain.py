@@ -1,99 +1,26 @@
-"""The chain as verbs: train a set of experiments into a run folder, and score any Sample with its models."""
+"""Trained networks at work: find those of a run folder, and score any Sample with them."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from labkit.errors import InputError, MissingDataError
-from labkit.experiment import Experiment
 from labkit.images import normalise
-from labkit.learn import Fitted, Model, predict, train
+from labkit.learn import Model, predict
 from labkit.learn.splits import named_bands_of
 from labkit.predictions import Predictions
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 
-__all__ = ["find_models", "score", "train_all"]
+__all__ = ["find_models", "score"]
 
 log = logging.getLogger(__name__)
 
 _PIECE = 4096  # objects; a raw Sample is normalised that many at a time
-
-
-def train_all(
-    experiments: Sequence[Experiment],
-    sample: Sample,
-    *,
-    run: str | Path | RunFolder,
-    device: str = "auto",
-    progress: bool = True,
-) -> list[Fitted]:
-    """Train every experiment with each of its seeds and predict the whole Sample with each.
-
-    What a killed call has finished is kept; the same call goes on where it was. A training of the same name
-    and seed with other settings or another Sample is replaced. Where one fails or is stopped, the
-    predictions of those before it are written all the same.
-
-    Parameters
-    ----------
-    experiments : sequence of Experiment
-        What to train; names must differ.
-    sample : Sample
-        Normalised images with labels and splits.
-    run : path or RunFolder
-        Gets ``experiments/``, ``checkpoints/`` and ``predictions.parquet``.
-    device : str
-        See `labkit.learn.train`.
-    progress : bool
-        A bar where someone watches; otherwise log lines.
-
-    Returns
-    -------
-    list of Fitted
-        One a run, in the order of experiments and seeds; fewer after an interrupt.
-
-    Raises
-    ------
-    InputError
-        If names repeat, or Sample and experiments do not fit; nothing is trained then if a band is missing.
-    TrainingError
-        If a training fails.
-    KeyboardInterrupt
-        If one is stopped before its first epoch ends.
-    """
-    names = [experiment.name for experiment in experiments]
-    if not names or len(set(names)) != len(names):
-        raise InputError(f"experiments must be one or more with different names, got {names}")
-    for experiment in experiments:
-        named_bands_of(sample, experiment)
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
-    done: list[Fitted] = []
-    try:
-        for experiment, seed in [(each, seed) for each in experiments for seed in each.seeds]:
-            experiment.save(folder.experiments / f"{experiment.name}.json")
-            options: dict[str, Any] = {"seed": seed, "device": device, "other": "replace"}
-            done.append(train(experiment, sample, run=folder, progress=progress, **options))
-            if done[-1].interrupted:
-                log.info("stopped by hand; the same call goes on")
-                break
-    finally:
-        if done:
-            _keep(done, sample, folder, device=device)
-    return done
-
-
-def _keep(done: Sequence[Fitted], sample: Sample, folder: RunFolder, *, device: str) -> None:
-    """Write the predictions of trained networks, and what they were made from."""
-    parts = [predict(fitted.model, sample, device=device) for fitted in done]
-    Predictions.concatenate(parts).save(folder.predictions)
-    seeds: dict[str, list[int]] = {}
-    for fitted in done:
-        seeds.setdefault(fitted.model.experiment.name, []).append(fitted.model.seed)
-    folder.record(seeds=seeds, inputs={"sample": sample.content_hash})
 
 
 def find_models(run: str | Path | RunFolder, *, experiment: str | None = None) -> list[Model]:

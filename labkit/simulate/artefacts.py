@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from labkit.instruments.epic import CAMERAS, PN, Camera
 from labkit.simulate.events import Component, Spurious
 from labkit.simulate.pointing import Pointing
-from labkit.simulate.xmm import CAMERAS, PN, Camera
 
 __all__ = ["spurious_counts", "streak_source"]
 

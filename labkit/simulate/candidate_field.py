@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.instruments.epic import PN
 from labkit.simulate.artefacts import spurious_counts
 from labkit.simulate.candidates import Candidate, cluster_scene, draw_candidate
 from labkit.simulate.clusters import cluster_components, draw_cluster
 from labkit.simulate.pointing import Pointing, draw_pointing
 from labkit.simulate.positions import draw_position
-from labkit.simulate.xmm import PN
 from labkit.simulate.xray_sources import field_agn
 
 __all__ = ["CandidateField", "draw_field"]

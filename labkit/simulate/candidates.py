@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from labkit.errors import InputError
+from labkit.instruments.epic import CAMERAS
 from labkit.simulate.artefacts import spurious_counts, streak_source
 from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
 from labkit.simulate.events import Component, Spurious
 from labkit.simulate.plates import OpticalScene
 from labkit.simulate.pointing import Pointing
-from labkit.simulate.xmm import CAMERAS
 from labkit.simulate.xray_sources import draw_agn_fluxes, galaxy_emission
 
 __all__ = ["CLASSES", "SURVEY_LIMIT", "Candidate", "cluster_scene", "draw_candidate", "flux_limit"]

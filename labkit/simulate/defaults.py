@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 from astropy.table import QTable
 
 from labkit.errors import InputError
 from labkit.sample import Sample
+from labkit.simulate.hunt_plan import HuntCounts
 from labkit.simulate.observation import simulate_observation
 from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts
 from labkit.simulate.survey import SOURCE, simulate_survey
@@ -27,6 +29,7 @@ def survey_at(
     seed: int,
     *,
     counts: SurveyCounts = KOSIBA_TABLE_2,
+    hunt: HuntCounts | None = None,
     size_px: int = 178,
     n_jobs: int = 1,
 ) -> Sample:
@@ -39,7 +42,7 @@ def survey_at(
     ----------
     path : path
         Folder of the Sample.
-    seed, counts, size_px, n_jobs
+    seed, counts, hunt, size_px, n_jobs
         As for `simulate_survey`.
 
     Returns
@@ -52,16 +55,18 @@ def survey_at(
     InputError
         If a number is out of range, or `path` is something else than a Sample.
     """
+    options: dict[str, Any] = {"counts": counts, "hunt": hunt, "size_px": size_px, "n_jobs": n_jobs}
     if not Path(path).exists():
-        return simulate_survey(seed, counts=counts, size_px=size_px, n_jobs=n_jobs, path=path)
+        return simulate_survey(seed, path=path, **options)
     found = Sample.load(path)
     about = found.provenance
-    asked = json.loads(json.dumps(counts.describe()))
-    same = about.get("seed") == seed and about.get("counts") == asked and found.shape[-1] == size_px
+    asked = {"seed": seed, "counts": counts.describe(), "hunt": hunt and hunt.describe()}
+    same = json.loads(json.dumps(asked)) == {name: about.get(name) for name in asked}
+    same &= found.shape[-1] == size_px
     if about.get("source") != SOURCE or same:
         return found
     log.info("%s holds a survey simulated with other numbers; simulating it again", path)
-    return simulate_survey(seed, counts=counts, size_px=size_px, n_jobs=n_jobs, path=path, overwrite=True)
+    return simulate_survey(seed, path=path, overwrite=True, **options)
 
 
 def field_files(

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
+from labkit.instruments.mirrors import point_spread
 from labkit.simulate.pointing import Pointing
-from labkit.simulate.xmm import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, point_spread, vignetting
 
 __all__ = ["Component", "Grid", "Spurious", "count_images", "draw_photons"]
 

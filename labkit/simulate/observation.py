@@ -13,11 +13,11 @@ from astropy.wcs import WCS
 
 from labkit.errors import InputError
 from labkit.folders import atomic_folder
+from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
 from labkit.simulate.candidates import SURVEY_LIMIT
 from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
 from labkit.simulate.events import Component, Grid, count_images
 from labkit.simulate.pointing import Pointing, draw_pointing
-from labkit.simulate.xmm import CAMERAS, MOS1, PN, Camera
 from labkit.simulate.xray_sources import field_agn, galaxy_emission
 
 __all__ = ["SimulatedObservation", "simulate_observation"]

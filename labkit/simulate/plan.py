@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from labkit.errors import InputError
 
-__all__ = ["KOSIBA_TABLE_2", "SurveyCounts", "plan_survey"]
+__all__ = ["KOSIBA_TABLE_2", "SurveyCounts", "list_classes", "plan_survey"]
 
 _Key = TypeVar("_Key")
 
@@ -148,11 +148,8 @@ def plan_survey(rng: np.random.Generator, counts: SurveyCounts) -> Table:
     for split in ("train", "validation", "test"):
         clusters, others = getattr(counts, split)
         low = counts.test_low_z if split == "test" else counts.low_z
-        classes = _apportion(clusters, {"low-z cluster": low, "high-z cluster": 1 - low})
-        classes |= _apportion(others, counts.mix)
-        for name, number in classes.items():
-            labels += [name] * number
-            splits += [split] * number
+        labels += (classes := list_classes(clusters, others, low_z=low, mix=counts.mix))
+        splits += [split] * len(classes)
     order = rng.permutation(len(labels))
     label, split_of_row = np.array(labels)[order], np.array(splits)[order]
     wrong = (rng.random(len(label)) < counts.wrong_labels) & (split_of_row != "test")
@@ -161,6 +158,28 @@ def plan_survey(rng: np.random.Generator, counts: SurveyCounts) -> Table:
         names, chances = zip(*_CONFUSED[str(label[row])].items(), strict=True)
         true_class[row] = rng.choice(names, p=chances)
     return Table({"label": label, "split": split_of_row, "true_class": true_class, "label_is_wrong": wrong})
+
+
+def list_classes(clusters: int, others: int, *, low_z: float, mix: Mapping[str, float]) -> list[str]:
+    """Class of each of so many clusters and others, as close to the shares as whole numbers get.
+
+    Parameters
+    ----------
+    clusters, others : int
+        Numbers of clusters and non-clusters.
+    low_z : float
+        Share of the clusters below redshift 0.3.
+    mix : mapping of str to float
+        Share of each class among the others.
+
+    Returns
+    -------
+    list of str
+        Classes, sorted by kind.
+    """
+    classes = _apportion(clusters, {"low-z cluster": low_z, "high-z cluster": 1 - low_z})
+    classes |= _apportion(others, mix)
+    return [name for name, number in classes.items() for _ in range(number)]
 
 
 def _apportion(total: int, shares: Mapping[_Key, float]) -> dict[_Key, int]:

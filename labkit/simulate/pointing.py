@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.simulate.xmm import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
+from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
 
 __all__ = ["NUISANCES", "Pointing", "draw_pointing"]
 
@@ -40,7 +40,7 @@ class Pointing:
     exposure_s : dict of str to float
         Exposure time of each camera, seconds.
     background : float
-        Quiet background relative to that of `labkit.simulate.xmm`.
+        Quiet background relative to that of `labkit.instruments.epic`.
     flare : float
         Residual flare background of PN, counts/s/arcmin2.
     out_of_time : float

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from labkit.instruments.epic import CAMERAS, PN
 from labkit.simulate.pointing import Pointing
-from labkit.simulate.xmm import CAMERAS, PN
 
 __all__ = ["covered", "draw_position"]
 

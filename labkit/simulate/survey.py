@@ -10,7 +10,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable, vstack
+from astropy.table import QTable, Table, vstack
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -19,6 +19,7 @@ from labkit.images import regrid
 from labkit.sample import Sample, SampleWriter
 from labkit.simulate.candidate_field import draw_field
 from labkit.simulate.events import Grid, count_images
+from labkit.simulate.hunt_plan import HuntCounts, expected_counts, plan_further, seen_by_volunteers
 from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
 from labkit.simulate.plates import plate_cutout
 
@@ -54,6 +55,7 @@ def simulate_survey(
     *,
     counts: SurveyCounts = KOSIBA_TABLE_2,
     n_objects: int | None = None,
+    hunt: HuntCounts | None = None,
     size_px: int = 178,
     n_jobs: int = 1,
     progress: bool = False,
@@ -62,8 +64,9 @@ def simulate_survey(
 ) -> Sample:
     """Simulate a survey of cluster candidates in two bands.
 
-    Every object has its own random stream, so the result depends on `seed`, `counts` and `size_px` only. With
-    more than one process, a script must call this under ``if __name__ == "__main__":``.
+    Every object has its own random stream, so the result depends on `seed`, `counts`, `hunt` and `size_px`
+    only, and the experts' objects do not depend on `hunt`. With more than one process, a script must call
+    this under ``if __name__ == "__main__":``.
 
     Parameters
     ----------
@@ -72,7 +75,10 @@ def simulate_survey(
     counts : SurveyCounts
         Sizes and composition; by default those of Kosiba et al. (2020), Table 2.
     n_objects : int, optional
-        Scale `counts` to this many objects.
+        Scale `counts` to this many objects, and `hunt` with them.
+    hunt : HuntCounts, optional
+        Add the candidates that only the volunteers of the Hunt saw, after the experts' and without label and
+        split, and a bool column ``in_hunt``; `labkit.simulate.KOSIBA_HUNT` has the paper's numbers.
     size_px : int
         Pixels along the side of the 7 arcmin cut-outs.
     n_jobs : int
@@ -97,7 +103,9 @@ def simulate_survey(
     for name, value, least in (("seed", seed, 0), ("size_px", size_px, 8), ("n_jobs", n_jobs, 1)):
         if not isinstance(value, int | np.integer) or value < least:
             raise InputError(f"{name} must be a whole number from {least} up, got {value!r}")
-    counts = counts if n_objects is None else counts.scaled(n_objects)
+    if n_objects is not None:
+        hunt = hunt and hunt.scaled(n_objects / len(counts))
+        counts = counts.scaled(n_objects)
     about = {
         "bands": BANDS,
         "pixel_scale": FIELD_OF_VIEW.to(u.arcsec) / size_px,
@@ -105,10 +113,12 @@ def simulate_survey(
             "source": SOURCE,
             "seed": int(seed),
             "counts": counts.describe(),
-        },
+        }
+        | ({"hunt": hunt.describe()} if hunt else {}),
     }
-    pieces = _pieces(int(seed), counts, size_px, n_jobs)
-    shown = tqdm(pieces, total=-(-len(counts) // CHUNK), unit="chunk", disable=not progress, desc="simulate")
+    pieces = _pieces(int(seed), counts, hunt, size_px, n_jobs)
+    chunks = -(-(len(counts) + (hunt.further if hunt else 0)) // CHUNK)
+    shown = tqdm(pieces, total=chunks, unit="chunk", disable=not progress, desc="simulate")
     if path is None:
         images, tables = zip(*shown, strict=True)
         return Sample(np.concatenate(images), vstack(list(tables)), **about)
@@ -118,26 +128,52 @@ def simulate_survey(
     return Sample.load(path)
 
 
-def _pieces(
-    seed: int, counts: SurveyCounts, size_px: int, n_jobs: int
-) -> Iterator[tuple[np.ndarray, QTable]]:
-    """Images and catalogue rows in order, a chunk at a time."""
+def _plan(
+    seed: int, counts: SurveyCounts, hunt: HuntCounts | None
+) -> tuple[Table, list[np.random.SeedSequence]]:
+    """What every row is, and its random stream; those of the Hunt come last and change none before them."""
     root = np.random.SeedSequence(seed)
     order, *streams = root.spawn(len(counts) + 1)
     plan = plan_survey(np.random.default_rng(order), counts)
+    if hunt is None:
+        return plan, streams
+    order, *further = root.spawn(hunt.further + 1)
+    rng = np.random.default_rng(order)
+    plan["in_hunt"] = seen_by_volunteers(rng, plan, _signal(plan, streams), hunt)
+    added = plan_further(rng, hunt, counts)
+    added["in_hunt"] = np.ones(len(added), dtype=bool)
+    return vstack([plan, added]), [*streams, *further]
+
+
+def _signal(plan: Table, streams: list[np.random.SeedSequence]) -> np.ndarray:
+    """Counts of the labelled clusters that may be in the overlap, drawn as they will be; 1 for the others."""
+    labelled = np.isin(plan["label"], ("low-z cluster", "high-z cluster")) & (plan["split"] != "test")
+    signal = np.ones(len(plan))
+    for row in np.flatnonzero(labelled):
+        drawn = draw_field(np.random.default_rng(streams[row]), str(plan["true_class"][row])).row()
+        seen = expected_counts(drawn["flux"], exposure_s=1e3 * drawn["exposure"], off_axis=drawn["off_axis"])
+        signal[row] = max(float(np.nan_to_num(seen)), 1.0)
+    return signal
+
+
+def _pieces(
+    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, size_px: int, n_jobs: int
+) -> Iterator[tuple[np.ndarray, QTable]]:
+    """Images and catalogue rows in order, a chunk at a time."""
+    plan, streams = _plan(seed, counts, hunt)
     width = len(str(len(counts)))
     tasks = [
         (streams[start : start + CHUNK], plan["true_class"][start : start + CHUNK].tolist(), size_px)
-        for start in range(0, len(counts), CHUNK)
+        for start in range(0, len(plan), CHUNK)
     ]
-    logger.info("simulating %d candidates in %d process(es)", len(counts), n_jobs)
+    logger.info("simulating %d candidates in %d process(es)", len(plan), n_jobs)
     for number, (images, table) in enumerate(_mapped(tasks, n_jobs)):
         rows = slice(CHUNK * number, CHUNK * number + len(table))
         names = [f"SIM-{seed}-{row:0{width}d}" for row in range(rows.start, rows.stop)]
         table.add_column(names, name="object_id", index=0)
         for index, name in enumerate(plan.colnames):
             table.add_column(plan[name][rows].data, name=name, index=3 + index)
-        logger.info("simulated %d of %d candidates", rows.stop, len(counts))
+        logger.info("simulated %d of %d candidates", rows.stop, len(plan))
         yield images, table
 
 

@@ -1,4 +1,4 @@
-"""Candidates from DS9 region files."""
+"""Candidates from and to DS9 region files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
+from astropy.table import QTable, Row, Table
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
-from regions import PixelRegion, Region, Regions
+from regions import CircleSkyRegion, PixelRegion, Region, RegionMeta, Regions, RegionVisual
 
 from labkit.errors import InputError, MissingDataError
+from labkit.folders import atomic_file
 
-__all__ = ["read_regions"]
+__all__ = ["read_regions", "write_regions"]
 
 SHAPES = ("ellipse", "circle", "point")
+#: Colours by the class of a found source, and least radius of a circle.
+COLOURS = {"extended": "green", "point + extended": "cyan", "double": "magenta", "point": "red"}
+LEAST_RADIUS = 12 * u.arcsec
 
 
 def read_regions(path: str | Path, wcs: WCS) -> QTable:
@@ -77,6 +81,56 @@ def read_regions(path: str | Path, wcs: WCS) -> QTable:
             "region_colour": [str(r.visual.get("edgecolor", r.visual.get("color", ""))) for r in found],
             "region_radius": u.Quantity([_radius(region) for region in sky]),
         }
+    )
+
+
+def write_regions(candidates: Table, path: str | Path) -> Path:
+    """Write candidates as circles of a DS9 region file, in ICRS.
+
+    Parameters
+    ----------
+    candidates : Table
+        Columns ``object_id``, ``ra``, ``dec``; where it has ``class`` and ``extent`` (as from
+        `labkit.finder.find_candidates`), extended sources are green, with twice their core radius, doubles
+        magenta, points red.
+    path : path
+        File to write, ending in .reg; replaced if it is there.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    MissingDataError
+        If a column is missing.
+    InputError
+        If the name has another ending.
+    """
+    path = Path(path)
+    if path.suffix != ".reg":
+        raise InputError(f"path must end in .reg, got {str(path)!r}")
+    if missing := [name for name in ("object_id", "ra", "dec") if name not in candidates.colnames]:
+        raise MissingDataError(
+            f"candidates must have object_id, ra and dec, got a table without {missing}; add these columns"
+        )
+    with atomic_file(path) as partial:
+        partial.write_text(Regions([_circle(row) for row in QTable(candidates)]).serialize(format="ds9"))
+    return path
+
+
+def _circle(row: Row) -> CircleSkyRegion:
+    kind = str(row["class"]) if "class" in row.colnames else "point"
+    radius = LEAST_RADIUS
+    if "extended" in kind and "extent" in row.colnames:
+        radius = max(radius, 2 * u.Quantity(np.nan_to_num(row["extent"]), u.arcsec))
+    centre = SkyCoord(u.Quantity(row["ra"], u.deg), u.Quantity(row["dec"], u.deg), frame="icrs")
+    return CircleSkyRegion(
+        centre,
+        radius,
+        meta=RegionMeta({"text": str(row["object_id"])}),
+        visual=RegionVisual({"color": COLOURS.get(kind, "red")}),
     )
 
 

@@ -13,12 +13,14 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
+from labkit.instruments.epic import MOS1, MOS2, PN
 from labkit.sources.fitsfile import FitsImage, read_image
 
 __all__ = ["Observation", "read_observation"]
 
 Paths = str | Path | Sequence[str | Path]
 GRID_TOLERANCE_PX = 0.1
+_SHARES = {"EPN": PN.share, "EMOS1": MOS1.share, "EMOS2": MOS2.share}
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,15 @@ class Observation:
     wcs : astropy.wcs.WCS
         World coordinates.
     exposure : numpy.ndarray or None
-        Sum of the exposure maps in the units of their files: seconds for single detectors, while the map of
-        an image already summed is often scaled between detectors. It says which pixels were exposed, and how
-        they compare with one another, but is no divisor for count rates.
+        Sum of the exposure maps in the units of their files. Where PN and MOS are summed here, those of PN
+        are multiplied by its counts per second over those of one MOS (`labkit.instruments.epic`), so that
+        gaps weigh as much in the map as in the image. The map of a summed image often has its own scale.
     pointing : astropy.coordinates.SkyCoord or None
         Direction of the telescope.
     about : dict
         File names, observation id and target.
+    cameras : tuple of numpy.ndarray or None
+        Counts and exposure of each detector, shapes (camera, y, x); None where there is only a sum.
     """
 
     image: NDArray[np.float32]
@@ -46,6 +50,7 @@ class Observation:
     exposure: NDArray[np.float32] | None
     pointing: SkyCoord | None
     about: dict[str, Any]
+    cameras: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     @property
     def exposed(self) -> NDArray[np.bool_]:
@@ -100,17 +105,34 @@ def read_observation(
         "target": str(found[0].header.get("OBJECT", "")),
     }
     counts = _total(found)
-    exposure = np.nan_to_num(_total(maps)).astype(np.float32) if maps else None
-    return Observation(counts.astype(np.float32), found[0].wcs, exposure, pointing, about)
+    weights = _weights(found) if len(maps) == len(found) else np.ones(len(maps))
+    exposure = np.nan_to_num(_total(maps, weights)).astype(np.float32) if maps else None
+    apart = len(maps) == len(found) > 1
+    cameras = (_stack(found), np.nan_to_num(_stack(maps))) if apart else None
+    return Observation(counts.astype(np.float32), found[0].wcs, exposure, pointing, about, cameras)
+
+
+def _stack(images: list[FitsImage]) -> NDArray[np.float32]:
+    return np.stack([image.data for image in images]).astype(np.float32)
 
 
 def _as_list(paths: Paths) -> list[str | Path]:
     return [paths] if isinstance(paths, str | Path) else list(paths)
 
 
-def _total(images: list[FitsImage]) -> NDArray[np.float64]:
-    """Sum, NaN only where all images are."""
+def _weights(images: list[FitsImage]) -> NDArray[np.float64]:
+    """Counts that a second of each camera gives relative to one MOS; 1 where a camera is not known."""
+    names = [str(image.header.get("INSTRUME", "")).strip().upper() for image in images]
+    if not all(name in _SHARES for name in names):
+        return np.ones(len(images))
+    return np.array([_SHARES[name] for name in names]) / min(_SHARES[name] for name in names)
+
+
+def _total(images: list[FitsImage], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Weighted sum, NaN only where all images are."""
     stack = np.stack([image.data for image in images])
+    if weights is not None:
+        stack = stack * weights[:, None, None]
     return np.where(np.isnan(stack).all(axis=0), np.nan, np.nansum(stack, axis=0))
 
 

@@ -80,6 +80,7 @@ def histogram(
     bins: int = 30,
     log: bool = False,
     normalised: bool = False,
+    of: str = "objects",
     title: str = "",
     width: int = 460,
     height: int = 340,
@@ -100,6 +101,8 @@ def histogram(
         Bins of equal ratio on a logarithmic axis.
     normalised : bool
         Show the share of each group instead of numbers.
+    of : str
+        What is counted, for the axis label.
     title : str
         Title of the figure.
     width, height : int
@@ -126,7 +129,7 @@ def histogram(
         )
     edges = np.histogram_bin_edges(np.log10(x[good]) if log else x[good], bins=bins)
     edges = 10**edges if log else edges
-    count_label = "share of objects" if normalised else "number of objects"
+    count_label = f"share of {of}" if normalised else f"number of {of}"
     plot = axes(title=title, x=label, y=count_label, width=width,
                 height=height, x_axis_type="log" if log else "linear")  # fmt: skip
     plot.y_range.start = 0

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from labkit.errors import InputError
+from labkit.evaluate.compare import delong, holm, mcnemar
 from labkit.evaluate.differences import difference_table
 from labkit.predictions import Predictions
 
@@ -32,6 +33,29 @@ def test_a_better_experiment_is_told_from_a_worse_one():
     assert (table["low"][:2] > 0).all()
     assert (table["high"][2:] < 0).all()
     np.testing.assert_allclose(table["difference"][:2], -table["difference"][2:])
+    assert table["test"].tolist() == ["McNemar", "DeLong"] * 2
+    np.testing.assert_allclose(table["p_value"][:2], table["p_value"][2:])
+    assert (table["p_value"] < 1e-4).all()
+
+
+def test_the_tests_are_those_of_the_same_objects_and_corrected_for_the_number_of_pairs():
+    parts = [run("a", 0.4, seed=0), run("a", 0.4, seed=1), run("b", 0.3, seed=2), run("c", 0.2, seed=3)]
+    table = difference_table(
+        Predictions.concatenate(parts),
+        [("a", "b"), ("b", "c"), ("a", "c")],
+        metrics=("accuracy", "auc", "f1"),
+        resamples=200,
+    )
+    truth = parts[0].true_codes == 1
+    scores = np.stack([part.score for part in parts])
+    right = (scores > 0.5) == truth
+    assert table["p_value"][0] == pytest.approx(mcnemar(right[:2], right[2]).p_value)
+    assert table["p_value"][4] == pytest.approx(delong(truth, scores[2], scores[3]).p_value)
+    assert table["test"].tolist()[:3] == ["McNemar", "DeLong", "bootstrap"]
+    for metric in ("accuracy", "auc", "f1"):
+        rows = table[table["metric"] == metric]
+        np.testing.assert_allclose(rows["p_holm"], holm(rows["p_value"]))
+        assert (rows["p_holm"] >= rows["p_value"]).all()
 
 
 def test_an_experiment_does_not_differ_from_itself_whatever_the_order_of_rows():

@@ -102,7 +102,7 @@ def test_same_seed_same_draws_and_blocks_do_not_matter(monkeypatch):
     true, p = _objects(np.random.default_rng(0), 20)
     whole = bootstrap_scores(true, p, rng=1, resamples=50)
     np.testing.assert_array_equal(whole["auc"], bootstrap_scores(true, p, rng=1, resamples=50)["auc"])
-    monkeypatch.setattr("labkit.evaluate.intervals._BLOCK", 7 * 40)
+    monkeypatch.setattr("labkit.evaluate.intervals.BLOCK", 7 * 40)
     parts = bootstrap_scores(true, p, rng=1, resamples=50)
     assert len(parts["auc"]) == 50
     assert parts["auc"].mean() == pytest.approx(whole["auc"].mean(), abs=0.02)

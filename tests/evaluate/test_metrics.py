@@ -18,8 +18,8 @@ from labkit.evaluate.metrics import (
     checked,
     confusion_matrix,
     log_loss,
-    one_versus_rest,
 )
+from labkit.evaluate.multiclass import one_versus_rest
 
 probability = st.integers(0, 20).map(lambda k: k / 20)  # with ties
 objects = st.lists(st.tuples(st.booleans(), probability), min_size=1, max_size=60)
@@ -166,5 +166,7 @@ def test_other_bad_input():
         log_loss([0, 1], [0.5, 0.5])
     with pytest.raises(InputError, match="true must lie in 0 to 1, got 0 to 2"):
         log_loss([0, 2], [[0.5, 0.5], [0.5, 0.5]])
-    with pytest.raises(InputError, match=r"probabilities must have the shape \(2, 3\), got \(2, 2\)"):
+    with pytest.raises(
+        InputError, match=r"probabilities must have the shape \(2, 3\) with an object or more, got \(2, 2\)"
+    ):
         one_versus_rest([0, 1], [[0.5, 0.5], [0.5, 0.5]], classes=("a", "b", "c"))

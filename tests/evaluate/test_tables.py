@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from labkit.errors import InputError
+from labkit.evaluate.class_tables import class_table
 from labkit.evaluate.intervals import over_seeds
 from labkit.evaluate.metrics import binary_scores
-from labkit.evaluate.tables import METRICS, as_text, class_table, run_table, summary_table
+from labkit.evaluate.tables import METRICS, as_text, run_table, summary_table
 from labkit.predictions import Predictions
 
 CLASSES = ("non-cluster", "cluster")
@@ -121,8 +122,18 @@ def test_several_classes_one_at_a_time():
     row = summary_table(predictions, positive="b")[0]
     for metric in METRICS:
         assert row[metric] == pytest.approx(table[metric][1])
-    with pytest.raises(InputError, match=r"positive must be one of \('a', 'b', 'c'\), got None"):
-        summary_table(predictions)
+    with pytest.raises(InputError, match=r"positive must be one of \('a', 'b', 'c'\), got 'd'"):
+        summary_table(predictions, positive="d")
+
+
+def test_all_classes_together_where_none_is_the_positive_one():
+    predictions = _three_classes()
+    table, row = class_table(predictions), summary_table(predictions, interval="objects", rng=1)[0]
+    assert row["accuracy"] == np.mean(predictions.decided == predictions.table["true"])
+    for metric in ("precision", "recall", "f1", "auc"):
+        assert row[metric] == pytest.approx(table[metric].mean())
+        assert row[f"{metric}_low"] < row[metric] < row[f"{metric}_high"]
+    assert run_table(predictions)["accuracy"][0] == row["accuracy"]
 
 
 def test_text_for_people(predictions):

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import SGD, AdamW
-from labkit.learn import model_folder, predict, train, train_seeds
+from labkit.learn import model_folder, predict, train, train_runs
 from labkit.learn.checkpoint import read_state
 from labkit.learn.model import Model
 from labkit.learn.predict import logits
@@ -103,7 +103,7 @@ def test_killed_at_the_first_and_again_at_the_last_epoch(sample, quick, tmp_path
 
 
 def test_seeds_differ_and_equal_seeds_agree(sample, quick, tmp_path):
-    one, two = train_seeds(quick.changed(seeds=(3, 4)), sample, run=tmp_path / "a", device="cpu")
+    one, two = train_runs(quick.changed(seeds=(3, 4)), sample, run=tmp_path / "a", device="cpu")
     again = train(quick, sample, run=tmp_path / "b", device="cpu", seed=3)
     assert equal(weights(one), weights(again))
     assert not equal(weights(one), weights(two))
@@ -131,7 +131,7 @@ def test_stop_returns_the_best_so_far_and_the_session_goes_on(sample, quick, tmp
 
 
 def test_stop_ends_the_loop_over_seeds(sample, quick, tmp_path):
-    done = train_seeds(
+    done = train_runs(
         quick.changed(seeds=(0, 1)), sample, run=tmp_path, device="cpu", callbacks=(At(1, press_stop),)
     )
     assert [f.interrupted for f in done] == [True]

@@ -163,3 +163,31 @@ def test_unknown_model_and_custom_weights_are_refused():
         build_network(Experiment(name="x", network="timm:nonsense"))
     with pytest.raises(InputError, match="pretrained must be False for the custom network"):
         build_network(Experiment(name="x", pretrained=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "message"),
+    [
+        ("inception_v3", 74, r"at least 75 px for 'inception_v3' \(299 px as published\), got 74"),
+        ("vit_tiny_patch16_224", 56, r"at least 224 px for 'vit_tiny_patch16_224'"),
+        (
+            "vit_tiny_patch16_224",
+            300,
+            r"must be one that 'vit_tiny_patch16_224' takes, such as 224, got 300 px",
+        ),
+    ],
+)
+def test_images_that_a_network_cannot_take_are_refused(model, size, message):
+    with pytest.raises(InputError, match=f"image_size must be .*{message}|image_size {message}"):
+        build_network(Experiment(name="x", network=f"timm:{model}", image_size=size))
+
+
+def test_an_untrained_output_is_unsure():
+    """As in Keras: before training no class is preferred by much, so that the loss starts near log 2."""
+    torch.manual_seed(5)
+    network = timm_network("mobilenetv1_100", 2, channels=THREE).eval()
+    logits = network(torch.rand(8, 2, 64, 64))
+    assert (logits[:, 1] - logits[:, 0]).abs().max() < 2
+    output = network[1].get_classifier()
+    assert not output.bias.any()
+    assert output.weight.abs().max() <= (6 / (1024 + 2)) ** 0.5

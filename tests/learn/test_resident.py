@@ -15,6 +15,7 @@ from labkit.learn.resident import (
     Resident,
     area_weights,
     hold,
+    read_images,
     resize_by_area,
     seed_of,
 )
@@ -41,7 +42,7 @@ def test_halving_averages_and_doubling_repeats():
 
 
 def test_hold_resizes_once_and_keeps_order(sample):
-    held = hold(sample, np.arange(36), image_size=16)
+    held = hold(read_images(sample, image_size=16), np.arange(36))
     assert held.images.shape == (36, 2, 16, 16)
     assert held.images.dtype == torch.uint8
     mean = sample.images.reshape(36, 2, 16, 2, 16, 2).mean((3, 5))
@@ -53,7 +54,7 @@ def test_raw_images_are_refused(small_sample):
     with pytest.raises(
         InputError, match=r"sample must hold grey levels of type uint8, got float32; normalise"
     ):
-        hold(small_sample, np.zeros(12), image_size=16)
+        read_images(small_sample, image_size=16)
 
 
 @settings(max_examples=30, deadline=None)

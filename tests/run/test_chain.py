@@ -1,22 +1,20 @@
-"""The chain as verbs: a set of trainings, kept and replaced, and any Sample scored with them."""
+"""Trained networks at work: found in a run folder, and any Sample scored with them."""
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning.callbacks import Callback
 
-from labkit.errors import InputError, MissingDataError, TrainingError
+from labkit.errors import InputError, MissingDataError
 from labkit.experiment import AdamW, Experiment
 from labkit.images import normalise
 from labkit.predictions import Predictions
 from labkit.run import chain
-from labkit.run.chain import find_models, score, train_all
+from labkit.run.chain import find_models, score
+from labkit.run.sweep import sweep
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 from labkit.simulate import simulate_survey
@@ -55,107 +53,8 @@ def one_thread():
 def trained(grey, tmp_path_factory) -> RunFolder:
     """A run folder with two seeds of a two-band network and one of an X-ray network."""
     folder = RunFolder(tmp_path_factory.mktemp("chain") / "run")
-    done = train_all([BOTH, XRAY], grey, run=folder, device="cpu", progress=False)
-    assert [fitted.interrupted for fitted in done] == [False] * 3
+    assert len(sweep([BOTH, XRAY], grey, run=folder, device="cpu", progress=False)) == 3 * len(grey)
     return folder
-
-
-def changes(folder: RunFolder) -> dict[str, int]:
-    """When each network's weights were written."""
-    return {
-        file.parent.name: file.stat().st_mtime_ns for file in folder.checkpoints.glob("*/weights.safetensors")
-    }
-
-
-def runs_of(folder: RunFolder) -> list[tuple[str, int]]:
-    return [(run.experiment, run.seed) for run, _ in Predictions.load(folder.predictions).runs()]
-
-
-def stop_in(name: str, monkeypatch) -> None:
-    """Press the stop button when the training of an experiment begins."""
-    train = chain.train
-
-    def stopped(experiment, sample, **options):
-        if experiment.name == name:
-            raise TrainingError("training was stopped before its first epoch ended")
-        return train(experiment, sample, **options)
-
-    monkeypatch.setattr(chain, "train", stopped)
-
-
-class Press(Callback):
-    """Press the stop button when the first epoch has ended."""
-
-    def on_train_epoch_start(self, trainer, pl_module):
-        if trainer.current_epoch == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_predictions_hold_every_object_of_every_run(trained, grey):
-    predictions = Predictions.load(trained.predictions)
-    parts = dict(predictions.runs())
-    assert [(run.experiment, run.seed) for run in parts] == [("both", 0), ("both", 1), ("x-ray alone", 0)]
-    for part in parts.values():
-        assert part.table["object_id"].tolist() == grey.object_ids.tolist()
-        assert part.table["split"].tolist() == grey.catalogue["split"].tolist()
-
-
-def test_the_manifest_says_what_was_made_from_what(trained, grey):
-    manifest = trained.manifest
-    assert manifest["inputs"] == {"sample": grey.content_hash}
-    assert manifest["seeds"] == {"both": [0, 1], "x-ray alone": [0]}
-    assert "torch" in manifest["versions"]
-    kept = {file.name: Experiment.load(file) for file in trained.experiments.iterdir()}
-    assert kept == {"both.json": BOTH, "x-ray alone.json": XRAY}
-
-
-def test_the_same_call_trains_nothing_again(trained, grey):
-    before, table = changes(trained), Predictions.load(trained.predictions).table
-    assert len(before) == 3
-    train_all([BOTH, XRAY], grey, run=trained, device="cpu", progress=False)
-    assert changes(trained) == before
-    np.testing.assert_array_equal(
-        Predictions.load(trained.predictions).table["p_cluster"], table["p_cluster"]
-    )
-
-
-def test_changed_settings_replace_a_training_and_leave_the_others(grey, tmp_path):
-    folder = RunFolder(tmp_path / "run")
-    one = BOTH.changed(seeds=(0,), epochs=1)
-    train_all([one, XRAY.changed(epochs=1)], grey, run=folder, device="cpu", progress=False)
-    before = changes(folder)
-    slower = one.changed(optimiser=AdamW(learning_rate=1e-5))
-    train_all([slower, XRAY.changed(epochs=1)], grey, run=folder, device="cpu", progress=False)
-    after = changes(folder)
-    assert [name for name in before if before[name] != after[name]] == ["both-seed0"]
-    assert find_models(folder, experiment="both")[0].experiment == slower
-    assert runs_of(folder) == [("both", 0), ("x-ray alone", 0)]
-
-
-def test_a_stop_leaves_the_predictions_of_what_is_done(grey, tmp_path, monkeypatch):
-    stop_in("x-ray alone", monkeypatch)
-    folder = RunFolder(tmp_path / "run")
-    one = BOTH.changed(seeds=(0,), epochs=1)
-    with pytest.raises(TrainingError, match="stopped before its first epoch ended"):
-        train_all([one, XRAY], grey, run=folder, device="cpu", progress=False)
-    assert runs_of(folder) == [("both", 0)]
-    monkeypatch.undo()
-    train_all([one, XRAY.changed(epochs=1)], grey, run=folder, device="cpu", progress=False)
-    assert runs_of(folder) == [("both", 0), ("x-ray alone", 0)]
-
-
-def test_the_stop_button_ends_the_set_with_the_best_model_so_far(grey, tmp_path, monkeypatch):
-    train = chain.train
-
-    def pressed(experiment, sample, **options):
-        return train(experiment, sample, callbacks=(Press(),), **options)
-
-    monkeypatch.setattr(chain, "train", pressed)
-    folder = RunFolder(tmp_path / "run")
-    done = train_all([BOTH, XRAY], grey, run=folder, device="cpu", progress=False)
-    assert [fitted.interrupted for fitted in done] == [True]
-    assert runs_of(folder) == [("both", 0)]
-    assert folder.manifest["seeds"] == {"both": [0]}
 
 
 def test_a_raw_and_a_normalised_sample_score_alike(trained, raw, grey, monkeypatch):
@@ -193,19 +92,6 @@ def test_a_normalisation_that_labkit_cannot_repeat_is_said(trained, raw, monkeyp
     monkeypatch.setitem(models[0].normalisation, "method", "xamin, as published")
     with pytest.raises(InputError, match="cannot be normalised as the model's was"):
         score(models, raw, device="cpu")
-
-
-def test_a_band_that_is_missing_is_told_before_anything_is_trained(grey, tmp_path):
-    infrared = XRAY.changed(name="infrared", bands=("infrared",))
-    with pytest.raises(InputError, match="bands must include 'infrared'"):
-        train_all([BOTH, infrared], grey, run=tmp_path / "run", device="cpu")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("experiments", [[], [BOTH, BOTH]])
-def test_names_of_experiments_must_differ(experiments, grey, tmp_path):
-    with pytest.raises(InputError, match="experiments must be one or more with different names"):
-        train_all(experiments, grey, run=tmp_path / "run")
 
 
 def test_no_models_is_missing_data_and_makes_no_folder(trained, tmp_path):

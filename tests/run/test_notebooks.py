@@ -151,18 +151,33 @@ SMALL = {
     "processes": 1,
     "image_size": 32,
     "epochs": 16,
-    "batch_size": 16,
-    "learning_rate": 2e-3,
+    "n_measured": 12,
+    "n_volunteers": 60,
+    "validation": [6, 6],
     "resamples": 200,
 }
+EXPERIMENTS = """
+[defaults]
+batch_size = 16
+dropout = 0.5
+optimiser = { kind = "adamw", learning_rate = 2e-3 }
+[[experiments]]
+preset = "CN-E"
+[[experiments]]
+preset = "CN-E solo x-ray"
+[[experiments]]
+preset = "CN-E solo optical"
+"""
 
 
 def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "code_hash", lambda: "as it is")
     run, sequence = tmp_path / "run", read_sequence(DEMO)
-    first = run_sequence(sequence, run, parameters=SMALL)
+    (declared := tmp_path / "small.toml").write_text(EXPERIMENTS)
+    small = SMALL | {"experiments": str(declared)}
+    first = run_sequence(sequence, run, parameters=small)
     assert [step.reason for step in first] == ["not run yet"] * len(sequence.steps)
-    assert all(step.skipped for step in run_sequence(sequence, run, parameters=SMALL))
+    assert all(step.skipped for step in run_sequence(sequence, run, parameters=small))
 
     predictions = Predictions.load(run / "predictions.parquet")
     assert [key.experiment for key, _ in predictions.runs()] == sequence.steps[2].parameters["networks"]

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import InputError
+from labkit.instruments.epic import PN
 from labkit.simulate.artefacts import spurious_counts, streak_source
 from labkit.simulate.candidates import CLASSES, SURVEY_LIMIT, draw_candidate, flux_limit
 from labkit.simulate.pointing import draw_pointing
 from labkit.simulate.positions import covered, draw_position
-from labkit.simulate.xmm import PN
 from labkit.simulate.xray_sources import agn_counts, draw_agn_fluxes, field_agn, galaxy_emission
 
 

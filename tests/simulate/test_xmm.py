@@ -10,9 +10,10 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.instruments.epic import CAMERAS, MOS1, PN, vignetting
+from labkit.instruments.mirrors import point_spread
 from labkit.simulate.events import Component, Grid, Spurious, count_images, draw_photons
 from labkit.simulate.pointing import Pointing, draw_pointing
-from labkit.simulate.xmm import CAMERAS, MOS1, PN, point_spread, vignetting
 
 #: Measured on archival images of Abell 907: 0.5-2 keV, 4.35 arcsec pixels.
 OFF_AXIS = (0.0, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 14.5)

@@ -1,0 +1,20 @@
+"""What is trained: the Experiment, the paper's networks by name, and files of declared experiments."""
+
+from __future__ import annotations
+
+from labkit.experiment.experiment import EMPTY, Experiment
+from labkit.experiment.files import read_experiments
+from labkit.experiment.presets import PRESETS, preset
+from labkit.experiment.settings import SGD, Adadelta, AdamW, Augmentation
+
+__all__ = [
+    "EMPTY",
+    "PRESETS",
+    "SGD",
+    "Adadelta",
+    "AdamW",
+    "Augmentation",
+    "Experiment",
+    "preset",
+    "read_experiments",
+]

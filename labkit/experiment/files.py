@@ -1,0 +1,137 @@
+"""Experiments declared in a TOML file that anyone can edit.
+
+A file holds fields of every experiment in ``[defaults]`` and one ``[[experiments]]`` an experiment::
+
+    [defaults]
+    seeds = [0, 1, 2]
+
+    [[experiments]]
+    preset = "CN-E"
+    image_size = 89
+    optimiser = { kind = "adamw", learning_rate = 1e-3 }
+
+An entry starts from its preset, if it names one; the defaults change that, its own fields change both.
+An `optimiser` or `augmentation` of the same kind changes the fields it names and leaves the others. TOML has
+no word for nothing: the text "none" stands for it (``augmentation = "none"``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import InputError, MissingDataError
+from labkit.experiment.experiment import Experiment
+from labkit.experiment.presets import PRESETS
+
+__all__ = ["read_experiments"]
+
+_TOP = {"title", "defaults", "experiments"}
+
+
+def read_experiments(path: str | Path, *, only: Sequence[str] = (), **changes: Any) -> tuple[Experiment, ...]:
+    """Read declared experiments from a TOML file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    only : sequence of str
+        Names of the experiments to take, in this order; empty takes all, in the file's order.
+    **changes
+        Fields that are changed in all of them, such as ``epochs=3``.
+
+    Returns
+    -------
+    tuple of Experiment
+        The experiments; their names differ.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    InputError
+        If it is not TOML, an entry breaks a rule (each is named, with what is wrong and what to do), two
+        entries have one name, or `only` asks for a name that is not there.
+    """
+    file = f"experiments file {str(path)!r}"
+    declared = _read(Path(path), file)
+    made: list[Experiment] = []
+    problems: list[str] = []
+    for number, entry in enumerate(declared["experiments"], start=1):
+        try:
+            made.append(_experiment(declared.get("defaults", {}), entry, changes))
+        except InputError as error:
+            problems.append(f"entry {number} ({_called(entry)}): {error}")
+    if problems:
+        raise InputError(f"{file}: " + "\n  ".join(["", *problems] if len(problems) > 1 else problems))
+    names = [experiment.name for experiment in made]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{file}: names must differ, got {twice} twice; give one of them its own name")
+    return _chosen(made, only, file)
+
+
+def _read(path: Path, file: str) -> dict[str, Any]:
+    try:
+        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingDataError(f"{file} does not exist; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} must be TOML ({error})") from error
+    if unknown := sorted(set(declared) - _TOP):
+        raise InputError(f"{file} must hold only {sorted(_TOP)}, got {unknown}; put fields into [defaults]")
+    entries = declared.get("experiments")
+    if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) for e in entries):
+        raise InputError(f"{file} must have entries [[experiments]], got {entries!r}; see read_experiments")
+    defaults = declared.get("defaults", {})
+    if not isinstance(defaults, dict) or {"name", "preset"} & set(defaults):
+        raise InputError(f"{file}: [defaults] must be fields but name and preset, which belong to an entry")
+    return declared
+
+
+def _called(entry: Mapping[str, Any]) -> str:
+    return repr(entry.get("name", entry.get("preset", "without a name")))
+
+
+def _experiment(
+    defaults: Mapping[str, Any], entry: Mapping[str, Any], changes: Mapping[str, Any]
+) -> Experiment:
+    known = Experiment.model_fields
+    for name in {**defaults, **entry, **changes}:
+        if name not in known and name != "preset":
+            raise InputError(f"{name!r} is not a field of an experiment; {_hint(name, known)}")
+    fields: dict[str, Any] = {}
+    if (start := entry.get("preset")) is not None:
+        if start not in PRESETS:
+            raise InputError(
+                f"preset must be one of the networks by name, got {start!r}; {_hint(start, PRESETS)}"
+            )
+        fields = PRESETS[start].model_dump()
+    own = {name: value for name, value in entry.items() if name != "preset"}
+    for layer in (defaults, own, changes):
+        for name, value in layer.items():
+            fields[name] = _merged(fields.get(name), None if value == "none" else value)
+    return Experiment(**fields)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """A table changes the fields that it names, unless it is of another kind."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    return new if new.get("kind", old.get("kind")) != old.get("kind") else {**old, **new}
+
+
+def _hint(name: object, known: Iterable[str]) -> str:
+    spelled = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(str(name).lower(), spelled, n=1, cutoff=0.5)
+    return f"did you mean {spelled[near[0]]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def _chosen(made: Sequence[Experiment], only: Sequence[str], file: str) -> tuple[Experiment, ...]:
+    found = {experiment.name: experiment for experiment in made}
+    if unknown := [name for name in only if name not in found]:
+        raise InputError(f"{file} has no experiment {unknown[0]!r}; {_hint(unknown[0], found)}")
+    return tuple(found[name] for name in only) if only else tuple(made)

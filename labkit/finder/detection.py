@@ -1,0 +1,213 @@
+"""The first half of the candidate finder: filter an X-ray observation and extract what stands out.
+
+After XAmin (Pacaud et al. 2006, MNRAS 372, 578, section 2; Kosiba et al. 2020, section 2.2): the image is
+filtered with wavelets and Poisson statistics, which Valtchanov et al. (2001, A&A 370, 689) found best for
+extended sources, and SExtractor (here `sep`) finds the sources in the filtered image. The list is meant to be
+complete and holds some chance fluctuations; the likelihood fits that follow tell them apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sep
+from astropy.table import QTable
+from astropy.units import deg
+from astropy.wcs import WCS
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import binary_dilation, distance_transform_edt, maximum, minimum_filter
+
+from labkit.errors import InputError
+from labkit.finder.background import Background, background_map
+from labkit.images.poisson_filter import Filtered, poisson_filter
+from labkit.images.starlet import largest_scale
+
+__all__ = ["Detection", "detect"]
+
+#: Structures of the finest and the coarsest plane, arcsec: a point source, a nearby cluster.
+FINEST, COARSEST = 17.4, 280.0
+#: Surface brightness at which a source ends, in standard deviations of the background in one pixel.
+_THRESHOLD = 0.3
+_LEAST_AREA, _DEBLEND_LEVELS, _DEBLEND_CONTRAST = 3, 64, 3e-4
+#: Nearer than this to a brighter one, arcsec, a candidate is the same.
+_SAME = 8.0
+#: What lies within this radius, arcsec, is near.
+_NEAR = 20.0
+_GAP_BELOW = 0.7  # relative exposure
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Candidates of an observation, and the images in which they were found.
+
+    Attributes
+    ----------
+    candidates : astropy.table.QTable
+        One row a candidate, most counts first: ``x``, ``y`` (pixels from 0), ``ra``, ``dec`` (with a WCS),
+        ``counts`` (rough, above the background, for a full exposure), ``peak`` (counts per pixel), ``a``,
+        ``b`` (standard deviations along the axes of the filtered source, pixels), ``theta`` (direction of `a`
+        from x to y, radians), ``size`` (pixels, the geometric mean of `a` and `b`), ``contrast`` (largest
+        wavelet coefficient over its limit), ``blended`` (separated from a neighbour), ``near_gap``,
+        ``near_edge`` (within 20 arcsec).
+    background : Background
+        Expected counts without sources, and relative exposure.
+    filtered : Filtered
+        Filtered image and its multi-resolution support.
+    """
+
+    candidates: QTable
+    background: Background
+    filtered: Filtered
+
+
+def detect(
+    counts: ArrayLike,
+    exposure: ArrayLike,
+    *,
+    pixel_arcsec: float,
+    wcs: WCS | None = None,
+    false_alarm: float = 1e-4,
+    rounds: int = 2,
+) -> Detection:
+    """Find candidate sources in an X-ray observation.
+
+    Parameters
+    ----------
+    counts : array_like
+        Counts per pixel, shape (y, x) or (camera, y, x). Negative and fractional values are allowed (see
+        `labkit.images.poisson_filter`); NaN pixels count as not exposed. Given camera by camera, the
+        background is known better at the gaps between their chips.
+    exposure : array_like
+        Vignetted exposure in any unit, same shape; 0 or NaN where nothing was exposed.
+    pixel_arcsec : float
+        Pixel size.
+    wcs : astropy.wcs.WCS, optional
+        World coordinates of the image.
+    false_alarm : float
+        Probability for a wavelet coefficient of pure background to be significant; 1e-4 gives a few false
+        candidates in a field.
+    rounds : int
+        How often background and sources are found, each time with the sources of the time before left out of
+        the background.
+
+    Returns
+    -------
+    Detection
+        Candidates (an empty table where nothing stands out, as in an image without counts) and images.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, nothing was exposed, an exposure is negative, or an option is out of its range.
+    """
+    counts, exposure = _checked(counts, exposure)
+    if not pixel_arcsec > 0 or rounds < 1:
+        raise InputError(f"pixel_arcsec and rounds must be positive, got {pixel_arcsec} and {rounds}")
+    finest, scales = _planes(counts.shape[1:], pixel_arcsec)
+    total, sources = counts.sum(axis=0), None
+    for _ in range(rounds):
+        background = background_map(counts, exposure, sources=sources)
+        filtered = poisson_filter(
+            total,
+            background.image,
+            relative_exposure=background.relative_exposure,
+            scales=scales,
+            finest=finest,
+            false_alarm=false_alarm,
+        )
+        sources = _source_pixels(filtered, background)
+    candidates = _extract(filtered, background, pixel_arcsec=pixel_arcsec)
+    if wcs is not None:
+        ra, dec = wcs.celestial.wcs_pix2world(candidates["x"], candidates["y"], 0)
+        candidates.add_columns([ra * deg, dec * deg], names=["ra", "dec"], indexes=[2, 2])
+    return Detection(candidates, background, filtered)
+
+
+def _planes(shape: tuple[int, ...], pixel_arcsec: float) -> tuple[int, int]:
+    """First wavelet plane, from 0, and number of planes."""
+    finest = max(0, round(np.log2(FINEST / pixel_arcsec)) - 1)
+    scales = max(finest + 1, round(np.log2(COARSEST / pixel_arcsec)))
+    if largest_scale(shape) <= finest:
+        raise InputError(
+            f"counts must be at least {2 ** (finest + 2)} pixels of {pixel_arcsec} arcsec along each side, "
+            f"got {shape}; use a larger image or coarser pixels"
+        )
+    return finest, scales
+
+
+def _checked(counts: ArrayLike, exposure: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    counts, exposure = (np.asarray(image, dtype=np.float32) for image in (counts, exposure))
+    if counts.shape != exposure.shape or counts.ndim not in (2, 3) or min(counts.shape) < 1:
+        raise InputError(
+            f"counts and exposure must have one shape, (y, x) or (camera, y, x), got {counts.shape} and "
+            f"{exposure.shape}"
+        )
+    if counts.ndim == 2:
+        counts, exposure = counts[None], exposure[None]
+    exposure = np.where(np.isfinite(exposure) & np.isfinite(counts), exposure, 0)
+    if (exposure < 0).any():
+        raise InputError(f"exposure must never be negative, got {exposure.min()}; set such pixels to 0")
+    if not (exposure > 0).any():
+        raise InputError("exposure must be positive somewhere, got no exposed pixel; check the exposure map")
+    return np.where(exposure > 0, counts, 0), exposure
+
+
+def _source_pixels(filtered: Filtered, background: Background) -> NDArray[np.bool_]:
+    """Pixels that sources make brighter than the background's own uncertainty."""
+    bright = filtered.image > 0.05 * background.image
+    return binary_dilation(bright | filtered.support.any(axis=0), iterations=2)
+
+
+def _extract(filtered: Filtered, background: Background, *, pixel_arcsec: float) -> QTable:
+    """Sources of the filtered image."""
+    full = background.image / np.maximum(background.relative_exposure, 0.05)
+    noise = np.sqrt(np.maximum(full, 1e-3))
+    inside = _inside(background)
+    found, segments = sep.extract(
+        np.where(inside, filtered.image, 0), _THRESHOLD, err=noise, minarea=_LEAST_AREA, filter_kernel=None,
+        deblend_nthresh=_DEBLEND_LEVELS, deblend_cont=_DEBLEND_CONTRAST, clean=False, segmentation_map=True,
+    )  # fmt: skip
+    contrast = np.atleast_1d(maximum(filtered.contrast, segments, np.arange(1, len(found) + 1)))
+    order = _distinct(found, _SAME / pixel_arcsec)
+    found, contrast = found[order], contrast[order]
+    gap, edge = _neighbourhood(background, found["x"], found["y"], _NEAR / pixel_arcsec)
+    columns = {name: np.asarray(found[name], dtype=float) for name in ("x", "y")}
+    columns |= {"counts": np.asarray(found["flux"], dtype=float)}
+    columns |= {name: np.asarray(found[name], dtype=float) for name in ("peak", "a", "b", "theta")}
+    columns |= {"size": np.sqrt(columns["a"] * columns["b"]), "contrast": np.asarray(contrast, dtype=float)}
+    blended = (found["flag"] & sep.OBJ_MERGED) > 0
+    return QTable(columns | {"blended": blended, "near_gap": gap, "near_edge": edge})
+
+
+def _distinct(found: NDArray, distance: float) -> NDArray[np.int64]:
+    """Rows by brightness, without those too near to a brighter one."""
+    kept: list[int] = []
+    for row in np.argsort(-found["flux"], kind="stable"):
+        apart = np.hypot(found["x"][kept] - found["x"][row], found["y"][kept] - found["y"][row])
+        if not (apart < distance).any():
+            kept.append(int(row))
+    return np.array(kept, dtype=np.int64)
+
+
+def _neighbourhood(
+    background: Background, x: NDArray, y: NDArray, radius: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether a gap, and whether the border of the field of view, is near."""
+    inside = _inside(background)
+    to_edge = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+    exposed = np.where(inside, background.relative_exposure, 1)
+    least = minimum_filter(exposed, footprint=_disc(radius))
+    column = np.clip(np.rint(x).astype(int), 0, inside.shape[1] - 1)
+    row = np.clip(np.rint(y).astype(int), 0, inside.shape[0] - 1)
+    return least[row, column] < _GAP_BELOW, to_edge[row, column] < radius
+
+
+def _inside(background: Background) -> NDArray[np.bool_]:
+    """The field of view with its gaps."""
+    return (background.image > 0) | (background.relative_exposure < 1)
+
+
+def _disc(radius: float) -> NDArray[np.bool_]:
+    reach = np.arange(-int(radius), int(radius) + 1)
+    return np.hypot(reach, reach[:, None]) <= radius

@@ -1,0 +1,147 @@
+"""From an EPIC observation to candidates: the catalogue that the fits give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import QTable
+from astropy.wcs.utils import proj_plane_pixel_scales
+from numpy.typing import NDArray
+
+from labkit.errors import MissingDataError
+from labkit.finder.catalogue import catalogue
+from labkit.finder.characterise import characterise
+from labkit.finder.detection import Detection, detect
+from labkit.finder.models import Selection
+from labkit.finder.scene import Scene
+from labkit.sources.xmm import Observation
+
+__all__ = ["Search", "find_candidates", "search"]
+
+#: Exposure over that of the deepest pixel below which a pixel does not count; least expected background.
+LEAST_EXPOSURE, LEAST_BACKGROUND = 0.01, 1e-4
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search for candidates found, and how.
+
+    Parameters
+    ----------
+    candidates : QTable
+        The catalogue, see `find_candidates`.
+    detection : Detection
+        Where the search began: filtered image, background, list of candidates.
+    expected : ndarray, shape (y, x)
+        Counts that background and listed sources together make one expect.
+    residual : ndarray, shape (y, x)
+        Image minus those.
+    """
+
+    candidates: QTable
+    detection: Detection
+    expected: NDArray[np.float64]
+    residual: NDArray[np.float64]
+
+
+def find_candidates(
+    observation: Observation,
+    *,
+    selection: Selection | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> QTable:
+    """Find sources in an EPIC observation, after XAmin (Pacaud et al. 2006; Kosiba et al. 2020, section 2.2).
+
+    The summed image is filtered with wavelets, sources are extracted from it, and each is fitted in the
+    counts, with exposure map, local background and neighbours: by a point, a beta-model with beta = 2/3, two
+    points, and a beta-model with a point. Cash's statistic decides between them. Cameras are fitted in sum.
+
+    Parameters
+    ----------
+    observation : Observation
+        Image and exposure map.
+    selection : Selection, optional
+        Thresholds; by default those of the C1 sample.
+    progress : callable, optional
+        Called with the number of fits done and of all.
+
+    Returns
+    -------
+    QTable
+        One row a source, C1 first, then by detection likelihood: ``object_id``, ``ra``, ``dec``, ``x``, ``y``
+        (pixels from 0), ``class`` ("extended", "point + extended", "double", "point"), ``c1``, ``counts`` (on
+        exposed pixels), ``rate`` (counts over the unit of the exposure map), ``extent`` (core radius),
+        ``extension_likelihood``, ``detection_likelihood``, ``double_likelihood`` (two points against one),
+        ``mixed_likelihood`` (point and beta-model against beta-model), ``second_share`` and ``separation`` of
+        the fainter component, ``background`` (counts per pixel), ``level`` (of it, fitted), ``off_axis``,
+        ``exposure``, ``near_gap``, ``near_edge``, ``converged``. NaN: not measured, or the fits did not
+        converge. ``meta["search"]`` counts detections, sources, and fits that did not converge.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no exposure map.
+    InputError
+        If nothing was exposed.
+    """
+    return search(observation, selection=selection, progress=progress).candidates
+
+
+def search(
+    observation: Observation,
+    *,
+    selection: Selection | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Search:
+    """Find sources as `find_candidates` does, and keep the images on the way.
+
+    Parameters
+    ----------
+    observation, selection, progress
+        As for `find_candidates`.
+
+    Returns
+    -------
+    Search
+        Catalogue and images.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no exposure map.
+    InputError
+        If nothing was exposed.
+    """
+    selection = selection or Selection()
+    if observation.exposure is None:
+        raise MissingDataError(
+            "observation must have an exposure map, got none, and without it gaps and the edge of the field "
+            "look like sources; give read_observation(images, exposures)"
+        )
+    pixel = float(np.mean(proj_plane_pixel_scales(observation.wcs.celestial)) * 3600)
+    exposure = np.where(observation.exposed, observation.exposure, 0)
+    exposure = np.where(exposure > LEAST_EXPOSURE * exposure.max(), exposure, 0)
+    counts = np.where(exposure > 0, observation.image, 0)
+    apart = observation.cameras or (counts, exposure)  # detectors apart: their backgrounds differ at gaps
+    detection = detect(*apart, pixel_arcsec=pixel, wcs=observation.wcs)
+    scene = Scene(
+        counts.astype(float),
+        exposure.astype(float),
+        np.maximum(detection.background.image, LEAST_BACKGROUND).astype(float) * (exposure > 0),
+        pixel,
+        _axis(observation, exposure),
+    )
+    found = characterise(scene, detection.candidates, selection=selection, progress=progress)
+    table = catalogue(scene, detection.candidates, found, wcs=observation.wcs, selection=selection)
+    return Search(table, detection, scene.expected, scene.counts - scene.expected)
+
+
+def _axis(observation: Observation, exposure: NDArray) -> tuple[float, float]:
+    """Pixel (x, y) of the pointing; without it, of the middle of the deepest exposure."""
+    if observation.pointing is not None:
+        x, y = observation.pointing.to_pixel(observation.wcs)
+        return float(x), float(y)
+    rows, columns = np.nonzero(exposure >= 0.95 * np.percentile(exposure[exposure > 0], 99.5))
+    return float(columns.mean()), float(rows.mean())

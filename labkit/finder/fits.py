@@ -1,0 +1,198 @@
+"""Maximum-likelihood fits of points and beta-models to a stamp of an EPIC image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labkit.finder.likelihood import cash
+from labkit.instruments import Templates
+
+__all__ = ["Fit", "Source", "Stamp", "fit_sources"]
+
+#: Bounds of the level of the background and of an extent (arcsec), and how far a source may move (arcsec).
+LEVELS, EXTENTS, REACH = (0.5, 2.0), (0.3, 200.0), 20.0
+#: Steps at most, and those with the expected curvature; drop of Cash's statistic, in a step damped no more
+#: than this, at which a fit has converged.
+STEPS, PATIENCE, TOLERANCE, AT_REST = 200, 60, 2e-3, 1.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """One component of a model.
+
+    Parameters
+    ----------
+    x, y : float
+        Position in pixels, 0 in the middle of the first.
+    rate : float
+        Counts per unit of the exposure map.
+    extent : float
+        Core radius of its beta-model, arcsec; 0 for a point.
+    """
+
+    x: float
+    y: float
+    rate: float
+    extent: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a fit sees: pixels, and what is known of them.
+
+    Parameters
+    ----------
+    counts, exposure, background, neighbours : ndarray, shape (y, x)
+        Counts; exposure; expected counts of the background, whose level is fitted; those of other sources,
+        which are kept. Pixels without exposure do not count.
+    templates : Templates
+        Sources as seen at this place, of the shape of the stamp.
+    """
+
+    counts: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+    background: NDArray[np.float64]
+    neighbours: NDArray[np.float64]
+    templates: Templates
+
+    def expected(self, sources: Sequence[Source], level: float = 1.0) -> NDArray[np.float64]:
+        """Expected counts of all that is in the stamp, shape (y, x)."""
+        shares = [s.rate * self.templates.image(s.x, s.y, s.extent) for s in sources]
+        return level * self.background + self.neighbours + self.exposure * np.sum(shares, axis=0)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Outcome of a fit.
+
+    Parameters
+    ----------
+    sources : tuple of Source
+        The fitted components, in the order of the start.
+    level : float
+        Level of the background relative to the map.
+    statistic : float
+        Cash's statistic of the exposed pixels.
+    converged : bool
+        Whether the statistic came to rest within the allowed steps.
+    """
+
+    sources: tuple[Source, ...]
+    level: float
+    statistic: float
+    converged: bool
+
+    @property
+    def parameters(self) -> int:
+        """Free parameters besides the level of the background."""
+        return sum(3 + (source.extent > 0) for source in self.sources)
+
+
+class _Problem:
+    """Parameters as one vector: level, then for each source counts, x, y and, if extended, ln extent."""
+
+    def __init__(self, stamp: Stamp, start: Sequence[Source], level: float) -> None:
+        self.stamp, self.seen = stamp, stamp.exposure > 0
+        self.unit = float(stamp.exposure.max())
+        self.counts = stamp.counts[self.seen]
+        self.extended = [source.extent > 0 for source in start]
+        reach = REACH / stamp.templates.pixel_arcsec
+        first, low, high = [level], [LEVELS[0]], [LEVELS[1]]
+        for s in start:
+            first += [max(s.rate, 0.0) * self.unit, s.x, s.y]
+            low += [0.0, s.x - reach, s.y - reach]
+            high += [np.inf, s.x + reach, s.y + reach]
+            if s.extent > 0:
+                first, low, high = (
+                    [*a, np.log(b)] for a, b in ((first, s.extent), (low, EXTENTS[0]), (high, EXTENTS[1]))
+                )
+        self.low, self.high = np.array(low), np.array(high)
+        self.first = np.clip(first, self.low, self.high)
+
+    def sources(self, vector: NDArray[np.float64]) -> tuple[Source, ...]:
+        found, place = [], 1
+        for extended in self.extended:
+            counts, x, y = vector[place : place + 3].tolist()
+            extent = float(np.exp(vector[place + 3])) if extended else 0.0
+            found.append(Source(x, y, counts / self.unit, extent))
+            place += 3 + extended
+        return tuple(found)
+
+    def model(self, vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Expected counts of the exposed pixels, and their derivatives by the parameters."""
+        stamp, share = self.stamp, self.stamp.exposure[self.seen] / self.unit
+        rows = [stamp.background[self.seen]]
+        expected = vector[0] * rows[0] + stamp.neighbours[self.seen]
+        for source in self.sources(vector):
+            counts = source.rate * self.unit
+            images = stamp.templates.derivatives(source.x, source.y, source.extent)[:, self.seen] * share
+            expected = expected + counts * images[0]
+            rows += [images[0], *(counts * images[1:])]
+        return np.maximum(expected, 1e-9), np.array(rows)
+
+
+def fit_sources(stamp: Stamp, start: Sequence[Source], *, level: float = 1.0) -> Fit:
+    """Fit sources to a stamp, with the level of its background, by the method of scoring.
+
+    Each step solves F s = -g with the gradient g of Cash's statistic and its expected curvature F, the sum of
+    dm dm / m over the pixels, damped after Levenberg and Marquardt and kept within the bounds. Where the
+    model is far below the counts, as a point on a bright cluster is, that creeps; then n / m^2 replaces
+    1 / m.
+
+    Parameters
+    ----------
+    stamp : Stamp
+        The pixels.
+    start : sequence of Source
+        Where to start; those with an extent stay extended. None fits the background alone.
+    level : float
+        Level of the background to start from.
+
+    Returns
+    -------
+    Fit
+        The best model; `converged` is false where it did not come to rest.
+    """
+    problem = _Problem(stamp, start, level)
+    vector, damping = problem.first, 1e-3
+    expected, rows = problem.model(vector)
+    best, converged = cash(problem.counts, expected), False
+    for step in range(STEPS):
+        gradient = rows @ (1 - problem.counts / expected)
+        seen = expected if step < PATIENCE else np.maximum(problem.counts, 0)
+        curvature = (rows * (seen / expected**2)) @ rows.T
+        trial = _step(problem, vector, gradient, curvature, damping)
+        trial_expected, trial_rows = problem.model(trial)
+        statistic = cash(problem.counts, trial_expected)
+        drop = best - statistic
+        if np.isfinite(statistic) and drop >= 0:
+            vector, expected, rows, best = trial, trial_expected, trial_rows, statistic
+            converged = drop < TOLERANCE and damping <= AT_REST
+            damping = max(damping / 8, 1e-7)
+        else:
+            damping *= 6
+            converged = damping > 1e9  # no step along the gradient lowers it any more
+        if converged:
+            break
+    return Fit(problem.sources(vector), float(vector[0]), best, converged and bool(np.isfinite(best)))
+
+
+def _step(
+    problem: _Problem,
+    vector: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+    curvature: NDArray[np.float64],
+    damping: float,
+) -> NDArray[np.float64]:
+    """The next vector; parameters that press against their bounds stay there."""
+    pressed = ((vector <= problem.low) & (gradient > 0)) | ((vector >= problem.high) & (gradient < 0))
+    free = np.flatnonzero(~pressed)
+    matrix = curvature[np.ix_(free, free)]
+    matrix = matrix + damping * np.diag(np.diag(matrix)) + 1e-9 * np.eye(len(free))
+    step = np.zeros_like(vector)
+    step[free] = -np.linalg.solve(matrix, gradient[free])
+    return np.clip(vector + step, problem.low, problem.high)

@@ -1,0 +1,8 @@
+"""Instruments as simulation and analysis both need them: XMM-Newton's cameras and mirrors."""
+
+from __future__ import annotations
+
+from labkit.instruments.mirrors import PointSpread
+from labkit.instruments.templates import Templates, point_spread_image
+
+__all__ = ["PointSpread", "Templates", "point_spread_image"]

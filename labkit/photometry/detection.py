@@ -1,0 +1,145 @@
+"""Sources on a stack of bands: threshold, deblending, segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+
+from labkit.errors import InputError
+from labkit.photometry.frames import Frame
+
+__all__ = ["Detected", "detect", "numbered", "stacked"]
+
+_DEBLEND_LEVELS = 32
+#: A Gaussian of about 2 px FWHM: near the PSF of HST mosaics at 0.065 arcsec/px.
+_KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
+#: `sep` keeps its lists of pixels and sub-objects below these; crowded mosaics need more than its defaults.
+_LEAST_PIXELS, _SUB_OBJECTS = 300_000, 16_384
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Sources and where they are.
+
+    Attributes
+    ----------
+    objects : structured ndarray
+        As from `sep.extract`, x and y from 0.
+    segments : ndarray of int32, shape (y, x)
+        Number of the source (from 1) of each pixel, 0 for none.
+    bare : ndarray of int32, shape (y, x)
+        The same without halos, for images that halos were taken out of.
+    wide, fine : ndarray, shape (y, x)
+        The stack above the wide and the fine background, in standard deviations.
+    lost : ndarray of bool, shape (y, x)
+        Pixels that no band covers.
+    """
+
+    objects: NDArray
+    segments: NDArray[np.int32]
+    bare: NDArray[np.int32]
+    wide: NDArray[np.float32]
+    fine: NDArray[np.float32]
+    lost: NDArray[np.bool_]
+
+
+def stacked(
+    frames: Sequence[Frame], zeropoints: Sequence[float]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Mean of bands, as flux densities weighted by 1 / noise^2, in units of its own noise.
+
+    A pixel that some bands do not cover is the mean of the others.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The bands.
+    zeropoints : sequence of float
+        AB magnitude of one unit of each.
+
+    Returns
+    -------
+    wide, fine : ndarray of float32, shape (y, x)
+        Stack above either background.
+    lost : ndarray of bool, shape (y, x)
+        Pixels that no band covers.
+    """
+    total = np.zeros((2, *frames[0].wide.shape), dtype=np.float32)
+    weight = np.zeros_like(frames[0].wide)
+    for one, zeropoint in zip(frames, zeropoints, strict=True):
+        unit = np.float32(10 ** (-0.4 * (zeropoint - zeropoints[0])))  # of this band in that of the first
+        inverse = np.where(one.lost, np.float32(0), 1 / (unit * one.noise) ** 2)
+        total[0] += unit * one.wide * inverse
+        total[1] += unit * one.fine * inverse
+        weight += inverse
+    covered = weight > 0
+    significance = total / np.sqrt(np.where(covered, weight, 1))
+    return significance[0], significance[1], ~covered
+
+
+def detect(
+    frames: Sequence[Frame],
+    *,
+    zeropoints: Sequence[float],
+    threshold: float,
+    min_area_px: int,
+    contrast: float,
+) -> Detected:
+    """Extract and deblend sources.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Bands to find sources on.
+    zeropoints : sequence of float
+        AB magnitude of one unit of each.
+    threshold : float
+        In standard deviations of a pixel of the smoothed stack.
+    min_area_px : int
+        Least number of connected pixels.
+    contrast : float
+        Least share of the light of a deblended source.
+
+    Raises
+    ------
+    InputError
+        If no band covers anything, or an option is out of range.
+    """
+    if not threshold > 0 or min_area_px < 1 or not 0 <= contrast <= 1:
+        raise InputError(
+            "threshold and min_area_px must be positive and deblend_contrast in 0 to 1, "
+            f"got {threshold}, {min_area_px} and {contrast}"
+        )
+    wide, fine, lost = stacked(frames, zeropoints)
+    if lost.all():
+        names = [one.band for one in frames]
+        raise InputError(f"detect_on must name a band with pixels, got only NaN in {names}")
+    sep.set_extract_pixstack(max(_LEAST_PIXELS, fine.size))
+    sep.set_sub_object_limit(_SUB_OBJECTS)
+    objects, segments = sep.extract(
+        fine, threshold, err=np.ones_like(fine), mask=lost, minarea=min_area_px, filter_kernel=_KERNEL,
+        deblend_nthresh=_DEBLEND_LEVELS, deblend_cont=contrast, clean=True, segmentation_map=True,
+    )  # fmt: skip
+    numbers = np.asarray(segments, dtype=np.int32)
+    return Detected(objects, numbers, numbers, wide, fine, lost)
+
+
+def numbered(segments: NDArray[np.int32], keep: NDArray[np.bool_], *, start: int) -> NDArray[np.int32]:
+    """Segments of the sources kept, numbered anew from `start`; 0 elsewhere.
+
+    Parameters
+    ----------
+    segments : ndarray of int32, shape (y, x)
+        Number of the source of each pixel, from 1.
+    keep : ndarray of bool, shape (n,)
+        Which sources.
+    start : int
+        Number of the first that is kept.
+    """
+    new = np.zeros(len(keep) + 1, dtype=np.int32)
+    new[1:][keep] = np.arange(start, start + int(keep.sum()))
+    return new[segments]

@@ -1,0 +1,248 @@
+"""A sweep: every run of a set of experiments, on any number of workers, that goes on where it was killed.
+
+Each run (an experiment, a seed, maybe a fold) leaves its network and its predictions in its own folder.
+The tables are put together from these, in the order of the experiments, so they are the same whoever did
+the runs, in whatever order, and however often the sweep was stopped. On a CPU the last bits depend on the
+number of threads of a run: the same `threads` gives the same table, bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from labkit.errors import FailedError, InputError
+from labkit.experiment import Experiment
+from labkit.learn import release
+from labkit.learn.device import choose_device
+from labkit.learn.networks import build_network
+from labkit.learn.splits import named_bands_of, split_for_training
+from labkit.predictions import Predictions
+from labkit.run.sweep_board import Board
+from labkit.run.sweep_runs import SweepRun, read_note, run_predictions
+from labkit.run.sweep_workers import Ended, connected, cores, here, on_workers
+from labkit.runfolder import RunFolder
+from labkit.sample import Sample, with_label_files
+
+__all__ = ["SweepError", "sweep"]
+
+log = logging.getLogger(__name__)
+
+Source = Sample | str | Path
+
+
+class SweepError(FailedError):
+    """Some runs of a sweep failed; the others are done and saved."""
+
+
+def sweep(
+    experiments: Sequence[Experiment],
+    sample: Source | Sequence[Source],
+    *,
+    run: str | Path | RunFolder,
+    workers: int | str = 0,
+    threads: int = 0,
+    device: str = "auto",
+    labels: Sequence[str | Path] = (),
+    progress: bool = True,
+) -> Predictions:
+    """Train every run of some experiments and predict the Sample with each.
+
+    What a killed call has finished is kept; the same call goes on where it was, with a half-trained network
+    from its last epoch. A training of the same name, seed and fold with other settings, labels or Sample
+    is replaced. A run that fails does not stop the others. The page ``progress.html`` in the run folder shows
+    what each run does.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        What to train; names must differ.
+    sample : Sample or path, or a sequence of them
+        Normalised images with labels and splits. Of several, an experiment takes the first that has its bands
+        (grey levels and six colour channels are two Samples of the same objects).
+    run : path or RunFolder
+        Gets ``experiments/``, ``checkpoints/``, ``progress.html`` and a table of predictions for each kind
+        of experiment, see `RunFolder.predictions_of`.
+    workers : int or str
+        0: one run after another in this process. n: as many processes on this machine. Address of a Dask
+        scheduler: its workers, which must see the folders of the Samples and of the run under the same names.
+        A script that asks for processes must do so under ``if __name__ == "__main__":``.
+    threads : int
+        CPU threads of each run; 0: this machine's cores shared among the processes, and 1 on a scheduler's
+        workers.
+    device : str
+        See `labkit.learn.train`.
+    labels : sequence of str or path
+        Label tables to join first, see `labkit.sample.with_label_files`: volunteers' votes, verdicts.
+    progress : bool
+        A bar where someone watches; otherwise log lines.
+
+    Returns
+    -------
+    Predictions
+        Of all runs, in the order of experiments, seeds and folds; of those of the first experiment's kind
+        where several class schemes, or experiments with and without folds, are mixed.
+
+    Raises
+    ------
+    InputError
+        If names repeat, or Sample, labels and experiments do not fit; nothing is trained then.
+    SweepError
+        At the end, if runs failed; each is named.
+    KeyboardInterrupt
+        If it is stopped by hand. Tables hold what is done, and the best epoch so far of a run that was
+        stopped in this process; the same call goes on.
+    """
+    _check(experiments, workers, threads, device)
+    samples = [_opened(one, labels) for one in _listed(sample)]
+    chosen = {experiment.name: _sample_for(experiment, samples) for experiment in experiments}
+    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    for experiment in experiments:
+        experiment.save(folder.experiments / f"{experiment.name.replace('/', '-')}.json")
+    call: dict[str, Any] = {"sweep": uuid.uuid4().hex, "device": device}
+    call["threads"] = threads or _threads(workers)
+    runs = [
+        SweepRun(each, one.seed, one.fold, chosen[each.name], folder.path.resolve(), **call)
+        for each in experiments
+        for one in each.runs
+    ]
+    _check_folders(runs)
+    failed: list[tuple[SweepRun, BaseException]] = []
+    try:
+        for one, error in _performed(runs, samples, workers, folder, progress):
+            if error is not None:
+                failed.append((one, error))
+    finally:
+        release()
+        kept = [one for one in runs if read_note(one).get("made_from")]
+        tables = _save_tables(kept, folder)
+        _record(kept, folder, samples, labels)
+    if failed:
+        told = "; ".join(f"{one.title}: {type(error).__name__}: {error}" for one, error in failed)
+        raise SweepError(
+            f"{len(failed)} of {len(runs)} runs failed: {told}; the others are saved, "
+            "and the same call tries these again"
+        ) from failed[0][1]
+    return tables[0]
+
+
+def _performed(
+    runs: Sequence[SweepRun],
+    samples: Sequence[Sample],
+    workers: int | str,
+    folder: RunFolder,
+    progress: bool,
+) -> Iterator[Ended]:
+    """Do the runs, and show it."""
+    page, title = folder.path / "progress.html", f"Sweep {folder.name}"
+    if workers == 0:
+        yield from _shown(
+            Board(runs, page, title=title, bar=progress), lambda tell: here(runs, samples, tell)
+        )
+        return
+    with connected(workers) as client:
+        at_once = len(client.scheduler_info(n_workers=-1)["workers"])
+        link = client.dashboard_link
+        board = Board(runs, page, title=title, bar=progress, workers=at_once, dashboard=link)
+        yield from _shown(board, lambda tell: on_workers(runs, samples, tell, client=client))
+
+
+def _shown(board: Board, perform: Callable[[Callable[[], None]], Iterator[Ended]]) -> Iterator[Ended]:
+    log.info("progress: %s", board.page)
+    try:
+        for one, error in perform(board.update):
+            board.end_of(one, error)
+            yield one, error
+    finally:
+        board.close()
+
+
+def _check(experiments: Sequence[Experiment], workers: int | str, threads: int, device: str) -> None:
+    names = [experiment.name for experiment in experiments]
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"experiments must be one or more with different names, got {names}")
+    if isinstance(workers, int) and workers < 0:
+        raise InputError(f"workers must be 0, a number of processes or a scheduler's address, got {workers}")
+    if threads < 0:
+        raise InputError(f"threads must be 0 or more, got {threads}")
+    if isinstance(workers, int):
+        choose_device(device)
+    for experiment in experiments:
+        weights = experiment.pretrained if experiment.network == "custom" else False
+        with torch.device("meta"):  # its layers and their sizes, without any numbers
+            build_network(experiment.changed(pretrained=weights))
+
+
+def _check_folders(runs: Sequence[SweepRun]) -> None:
+    owners: dict[Path, SweepRun] = {}
+    for one in runs:
+        if (other := owners.setdefault(one.folder, one)) is not one:
+            raise InputError(
+                f"names of experiments must differ in letters or digits, got {other.experiment.name!r} and "
+                f"{one.experiment.name!r}, whose models would share a folder ({one.folder.name}); rename one"
+            )
+
+
+def _threads(workers: int | str) -> int:
+    """Threads of a run where nobody said how many."""
+    if isinstance(workers, str):
+        return 1
+    return max(1, cores() // workers) if workers else torch.get_num_threads()
+
+
+def _listed(sample: Source | Sequence[Source]) -> list[Source]:
+    return [sample] if isinstance(sample, Sample | str | Path) else list(sample)
+
+
+def _opened(source: Source, labels: Sequence[str | Path]) -> Sample:
+    sample = source if isinstance(source, Sample) else Sample.load(Path(source).resolve())
+    sample = with_label_files(sample, labels)
+    _ = sample.content_hash  # computed once here, not by every worker
+    return sample
+
+
+def _sample_for(experiment: Experiment, samples: Sequence[Sample]) -> int:
+    """Number of the first Sample with the bands of an experiment, which must be able to train on it."""
+    fitting = [n for n, one in enumerate(samples) if {*experiment.named_bands} <= {*one.bands}]
+    if not fitting:
+        for one in samples:
+            named_bands_of(one, experiment)
+        raise InputError("sample must be one or more, got none")
+    for fold in range(experiment.folds) if experiment.folds else (-1,):
+        split_for_training(experiment, samples[fitting[0]], fold=fold)
+    return fitting[0]
+
+
+def _save_tables(runs: Sequence[SweepRun], folder: RunFolder) -> list[Predictions]:
+    """Write the predictions of each kind of experiment that has some."""
+    kinds: dict[tuple[str, bool], list[Predictions]] = {}
+    for one in runs:
+        kind = (one.experiment.scheme, one.fold >= 0)
+        kinds.setdefault(kind, []).append(run_predictions(one))
+    tables = []
+    for (scheme, folds), parts in kinds.items():
+        tables.append(Predictions.concatenate(parts))
+        tables[-1].save(folder.predictions_of(scheme, folds=folds))
+    return tables
+
+
+def _record(
+    runs: Sequence[SweepRun], folder: RunFolder, samples: Sequence[Sample], labels: Sequence[str | Path]
+) -> None:
+    seeds: dict[str, list[int]] = {}
+    for one in runs:
+        known = seeds.setdefault(one.experiment.name, [])
+        known.extend([one.seed] if one.seed not in known else [])
+    if not seeds:
+        return
+    inputs: dict[str, Any] = {"sample": samples[0].content_hash}
+    inputs |= {f"sample {n}": one.content_hash for n, one in enumerate(samples[1:], start=2)}
+    paths = {str(name): Path(str(name).rpartition("=")[2]) for name in labels}
+    inputs |= {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+    folder.record(seeds=seeds, inputs=inputs, threads=runs[0].threads)

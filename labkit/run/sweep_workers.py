@@ -1,0 +1,152 @@
+"""Who does the runs of a sweep: this process, processes of this machine, or workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from distributed import Client, LocalCluster, wait
+
+from labkit.errors import InputError, MissingDataError
+from labkit.run.sweep_runs import SweepRun, train_run
+from labkit.sample import Sample
+
+__all__ = ["Ended", "connected", "cores", "here", "on_workers"]
+
+#: A run that has ended, and the error that ended it.
+Ended = tuple[SweepRun, BaseException | None]
+_POLL_S = 1.0
+_CONNECT_S = 30
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def here(runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[], None]) -> Iterator[Ended]:
+    """Do the runs one after another in this process.
+
+    Parameters
+    ----------
+    runs : sequence of SweepRun
+        In order.
+    samples : sequence of Sample
+        Those that the runs name by number.
+    tell : callable
+        Called at each epoch.
+
+    Yields
+    ------
+    tuple of SweepRun and exception or None
+        Each run as it ends.
+    """
+    for run in runs:
+        try:
+            train_run(run, samples[run.sample], tell=tell)
+        except Exception as error:  # whatever it is, the other runs go on; it is told at the end
+            yield run, error
+        else:
+            yield run, None
+
+
+@contextmanager
+def connected(workers: int | str) -> Iterator[Client]:
+    """A client of workers: of processes started for the sweep, or of a scheduler that is there.
+
+    Parameters
+    ----------
+    workers : int or str
+        Processes of this machine, one thread each; or a scheduler's address, such as ``"tcp://node1:8786"``.
+
+    Yields
+    ------
+    distributed.Client
+        The client; what was started for it is closed afterwards.
+
+    Raises
+    ------
+    MissingDataError
+        If no scheduler answers.
+    InputError
+        If it has no workers.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        if isinstance(workers, int):
+            # no limit of memory: Dask would stop a training that holds its images
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=None,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,  # in the workers, too
+            )
+            yield stack.enter_context(Client(stack.enter_context(cluster)))
+            return
+        try:
+            client = stack.enter_context(Client(workers, timeout=_CONNECT_S))
+        except (OSError, TimeoutError, ValueError) as error:
+            raise MissingDataError(
+                f"workers must be a number of processes or the address of a Dask scheduler, {workers!r} does "
+                f"not answer ({error}); start one with `dask scheduler`, or use workers=2"
+            ) from error
+        if not client.scheduler_info()["workers"]:
+            raise InputError(
+                f"the scheduler {workers!r} must have workers, got none; `dask worker {workers}`"
+            )
+        yield client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Dask tells of its own doings out of the log, up to the last worker's end."""
+    dask = logging.getLogger("distributed")
+    level = dask.level
+    dask.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        dask.setLevel(level)
+
+
+def on_workers(
+    runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[], None], *, client: Client
+) -> Iterator[Ended]:
+    """Do the runs on the workers of a client, each on one worker.
+
+    A Sample that was opened from disk travels without its pixels: each worker opens the same folder and keeps
+    one copy of what its runs read. A run whose worker dies is given to another one, which goes on from the
+    last epoch.
+
+    Parameters
+    ----------
+    runs, samples, tell
+        As for `here`.
+    client : distributed.Client
+        Of workers that see the run folder and the Samples' folders under the same names.
+
+    Yields
+    ------
+    tuple of SweepRun and exception or None
+        Each run as it ends.
+    """
+    held = [client.scatter(sample, broadcast=True, hash=False) for sample in samples]
+    futures = {
+        client.submit(train_run, run, held[run.sample], pure=False, priority=-number): run
+        for number, run in enumerate(runs)
+    }
+    pending = set(futures)
+    try:
+        while pending:
+            try:
+                done, pending = wait(pending, timeout=_POLL_S, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                done = set()
+            tell()
+            for future in sorted(done, key=lambda one: runs.index(futures[one])):
+                yield futures[future], future.exception()
+    finally:
+        client.cancel(list(pending))

@@ -1,0 +1,9 @@
+"""Answers of volunteers: classification exports of Zooniverse, and flat tables."""
+
+from __future__ import annotations
+
+from labkit.sources.zooniverse.export import read_export
+from labkit.sources.zooniverse.flat import read_flat_answers
+from labkit.sources.zooniverse.report import Export, ReadReport
+
+__all__ = ["Export", "ReadReport", "read_export", "read_flat_answers"]

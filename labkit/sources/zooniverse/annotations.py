@@ -1,0 +1,178 @@
+"""The annotations of one classification, JSON, as a way through a decision tree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from labkit.votes import DecisionTree, plain_text
+
+__all__ = ["BROKEN", "NOTHING", "UNFINISHED", "Ways"]
+
+#: Reasons for leaving a row out, and remarks on rows that stay.
+BROKEN = "annotations are not JSON"
+NOTHING = "no answer in the tree"
+UNFINISHED = "tree not finished"
+UNKNOWN_TASK = "unknown task"
+OUTSIDE = "answer outside the tree"
+SEVERAL = "several answers to one question"
+UNANSWERED = "question left without an answer"
+TWICE = "question answered twice, the last counts"
+OFF_THE_WAY = "answer off the way through the tree"
+
+_REMEMBERED = 20_000
+_LISTED = 1_000
+
+
+class _Found(NamedTuple):
+    number: int
+    remarks: frozenset[str]
+    tasks: Sequence[str] = ()
+    outside: Sequence[str] = ()
+
+
+class Ways:
+    """Ways through a tree, numbered as they are met; equal annotations are parsed once.
+
+    Parameters
+    ----------
+    tree : DecisionTree
+        The tree.
+    """
+
+    def __init__(self, tree: DecisionTree) -> None:
+        self.tree = tree
+        self.numbers: dict[tuple[int, ...], int] = {}
+        self.unknown_tasks: Counter[str] = Counter()
+        self.outside: Counter[str] = Counter()
+        self._seen: dict[bytes, _Found] = {}
+        self._good: dict[tuple[int | str, ...], _Found] = {}
+        self._texts: dict[tuple[str, str], int | str] = {}
+
+    def number(self, text: bytes, count: int) -> tuple[int, frozenset[str]]:
+        """Number of the way that annotations took, and what is to be said about it.
+
+        Parameters
+        ----------
+        text : bytes
+            JSON of the annotations.
+        count : int
+            How many rows have it.
+
+        Returns
+        -------
+        int
+            Number of the way; -1 where it has no answer.
+        frozenset of str
+            Remarks; `BROKEN` or `NOTHING` where the number is -1.
+        """
+        found = self._seen.get(text) or self._plain(text)
+        if found is None:
+            found = self._parse(text)
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            self._seen[text] = found
+        for counter, names in ((self.unknown_tasks, found.tasks), (self.outside, found.outside)):
+            for name in names:
+                counter[name if name in counter or len(counter) < _LISTED else "others"] += count
+        return found.number, found.remarks
+
+    def _plain(self, text: bytes) -> _Found | None:
+        """What is known of the answers, where each was met before and there is nothing to say about them."""
+        try:
+            return self._good.get(tuple([self._texts[a["task"], a["value"]] for a in orjson.loads(text)]))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+
+    def _parse(self, text: bytes) -> _Found:
+        try:
+            annotations = list(_flat(orjson.loads(text)))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return _Found(-1, frozenset({BROKEN}))
+        remarks: set[str] = set()
+        given, tasks, outside = self._given(annotations, remarks)
+        way, ending = self.tree.walk(given)
+        if not way:
+            return _Found(-1, frozenset({NOTHING, *remarks}), tasks, outside)
+        if ending < 0:
+            remarks.add(UNFINISHED)
+        if len(way) < len(given):
+            remarks.add(OFF_THE_WAY)
+        number = self.numbers.setdefault(tuple(way), len(self.numbers))
+        found = _Found(number, frozenset(remarks), tasks, outside)
+        if not remarks:
+            self._good[tuple(given.values())] = found
+        return found
+
+    def _given(
+        self, annotations: list[tuple[str, Any]], remarks: set[str]
+    ) -> tuple[dict[str, int], list[str], list[str]]:
+        """Answer to each task, unknown tasks, answers outside the tree; what is odd is added to `remarks`."""
+        given: dict[str, int] = {}
+        tasks, outside = [], []
+        for task, value in annotations:
+            if task in self.tree.aside:
+                continue
+            if task not in self.tree.numbers:
+                remarks.add(UNKNOWN_TASK)
+                tasks.append(task[:100])
+                continue
+            answer = self._answer(task, value)
+            if isinstance(answer, str):
+                remarks.add(answer)
+                outside += [f"{task}: {_written(value)}"[:200]] if answer == OUTSIDE else []
+                continue
+            if task in given:
+                remarks.add(TWICE)
+            given[task] = answer
+        return given, tasks, outside
+
+    def _answer(self, task: str, value: Any) -> int | str:
+        """Number of the answer, or what is wrong with it."""
+        if isinstance(value, list):
+            if len(value) != 1:
+                return SEVERAL if value else UNANSWERED
+            value = value[0]
+        if not isinstance(value, str):
+            return self._find(task, value)
+        if (known := self._texts.get((task, value))) is None:
+            known = self._find(task, value)
+            if len(self._texts) < _REMEMBERED:
+                self._texts[task, value] = known
+        return known
+
+    def _find(self, task: str, value: Any) -> int | str:
+        place = self.tree.tasks.index(task)
+        if isinstance(value, (int, float)):
+            return self._at(place, value)
+        texts = self.tree.numbers[task]
+        if (number := texts.get(_written(value).casefold())) is not None:
+            return number
+        if value is None:
+            return UNANSWERED
+        if isinstance(value, str) and value.isdecimal() and not any(text.isdigit() for text in texts):
+            return self._at(place, int(value))
+        return OUTSIDE
+
+    def _at(self, place: int, number: float) -> int | str:
+        """The answer at a place of the question's list, 0 the first."""
+        if isinstance(number, bool) or number not in range(len(self.tree.questions[place].choices)):
+            return OUTSIDE
+        return int(self.tree.offsets[place]) + int(number)
+
+
+def _flat(annotations: Any) -> Iterator[tuple[str, Any]]:
+    """Task and value of each annotation; combined tasks hold a list of further ones."""
+    for annotation in annotations:
+        task, value = annotation["task"], annotation.get("value")
+        if isinstance(value, list) and value and all(isinstance(v, dict) and "task" in v for v in value):
+            yield from _flat(value)
+        else:
+            yield str(task), value
+
+
+def _written(value: Any) -> str:
+    return "null" if value is None else plain_text(value if isinstance(value, str) else str(value))

@@ -1,0 +1,265 @@
+"""Figures of what a network looks at: maps of filters, class activation, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Table
+from bokeh.layouts import gridplot
+from bokeh.models import ColumnDataSource, FactorRange, FixedTicker, GridPlot, HoverTool, Range1d, Span
+from bokeh.palettes import Inferno256
+from bokeh.plotting import figure
+from numpy.typing import ArrayLike
+
+from labkit.errors import InputError
+from labkit.views.scaling import grey_levels, limits_of, png_uri, smoothed
+from labkit.views.style import GLYPH_FONT, INK, PALETTE, axes, style_legend
+from labkit.views.thumbnails import gallery
+
+__all__ = [
+    "activation_overlay",
+    "filter_grid",
+    "index_chart",
+]
+
+_INFERNO = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in Inferno256]) / 255
+_KINDS = {"both": PALETTE[7], "dead": "#cccccc"}
+_LEVELS = (0.5, 0.75, 0.9)
+
+
+def _inferno(levels: np.ndarray) -> np.ndarray:
+    """Levels 0 to 1 as colours from black over red to yellow."""
+    return _INFERNO[np.round(255 * np.clip(levels, 0, 1)).astype(int)]
+
+
+def filter_grid(
+    pictures: Mapping[str, ArrayLike],
+    maps: Mapping[str, ArrayLike],
+    filters: Mapping[str, Sequence[int]],
+    *,
+    kinds: Mapping[str, Sequence[str]] | None = None,
+    size_px: int = 150,
+    title: str = "",
+) -> figure:
+    """Outputs of chosen filters for one object, a row a layer (Kosiba et al. 2020, Fig. 12).
+
+    Parameters
+    ----------
+    pictures : mapping of str to array, shape (y, x) or (y, x, 3)
+        What went in, as levels from 0 to 1 or colours: the first row.
+    maps : mapping of str to array, shape (filter, y, x)
+        Outputs of the chosen filters of each layer, in the layer's own pixels; black is 0, yellow the map's
+        maximum, which is written above.
+    filters : mapping of str to sequence of int
+        Numbers of these filters.
+    kinds : mapping of str to sequence of str, optional
+        What each answers to, written above.
+    size_px : int
+        Width and height of a picture on the screen.
+    title : str
+        Title of the figure.
+
+    Returns
+    -------
+    bokeh.plotting.figure
+        The figure.
+
+    Raises
+    ------
+    InputError
+        If the layers differ, or a layer has other filters than maps.
+    """
+    if list(maps) != list(filters) or any(len(np.asarray(maps[name])) != len(filters[name]) for name in maps):
+        counts = {name: len(np.asarray(values)) for name, values in maps.items()}
+        raise InputError(f"filters must name the filters of each layer of maps {counts}, got {dict(filters)}")
+    columns = max([len(pictures), *(len(numbers) for numbers in filters.values())])
+    blank = png_uri(np.ones((2, 2)))
+    uris = [png_uri(np.asarray(levels)) for levels in pictures.values()]
+    titles, rows = list(pictures), ["input"]
+    uris, titles = _padded(uris, columns, blank), _padded(titles, columns, "")
+    for name, values in maps.items():
+        stack = np.asarray(values, dtype=float)
+        tops = stack.max((1, 2)).clip(min=0)
+        shown = [_inferno(one / (top or 1)) for one, top in zip(stack, tops, strict=True)]
+        answers = [f", {kind}" for kind in (kinds or {}).get(name, [])] or [""] * len(stack)
+        each = zip(filters[name], answers, tops, strict=True)
+        words = [f"{number}{kind}, max {top:.2g}" for number, kind, top in each]
+        uris += _padded([png_uri(one, size_px=max(2 * size_px, len(one))) for one in shown], columns, blank)
+        titles += _padded(words, columns, "")
+        rows.append(f"{name}, {stack.shape[1]} px")
+    return gallery(uris, titles, columns=columns, size_px=size_px, row_titles=rows, title=title)
+
+
+def _padded(values: list[str], length: int, filler: str) -> list[str]:
+    return values + [filler] * (length - len(values))
+
+
+def activation_overlay(
+    optical: ArrayLike,
+    xray: ArrayLike,
+    activation: ArrayLike,
+    titles: Sequence[str] = (),
+    *,
+    pixel_scale: u.Quantity,
+    sigma_px: float = 1.5,
+    size_px: int = 230,
+    strength: float = 0.65,
+) -> GridPlot:
+    """Class activation on both bands, and X-ray contours on the optical image; a row an object.
+
+    Parameters
+    ----------
+    optical, xray : array_like, shape (n, y, x)
+        Cut-outs, bright where there is emission.
+    activation : array_like, shape (n, y, x)
+        Class activation from 0 to 1, from `labkit.explain.class_activation`.
+    titles : sequence of str
+        Text above each row.
+    pixel_scale : Quantity
+        Angle of a pixel.
+    sigma_px : float
+        Gaussian smoothing of the X-ray image, in pixels.
+    size_px : int
+        Side of a panel inside its axes, in screen pixels.
+    strength : float
+        Opacity of the activation where it is 1.
+
+    Returns
+    -------
+    bokeh.models.GridPlot
+        Three panels an object: X-ray with activation, optical with activation, optical with X-ray contours
+        (at half, 0.75 and 0.9 of the way from its median to its maximum) and the activation's contour at one
+        half.
+
+    Raises
+    ------
+    InputError
+        If the arrays differ in shape, or there is not one title an object.
+    """
+    plates, heat = np.asarray(optical, dtype=float), np.asarray(activation, dtype=float)
+    photons = smoothed(xray, sigma_px=sigma_px)
+    if plates.ndim != 3 or len({plates.shape, photons.shape, heat.shape}) != 1:
+        raise InputError(
+            "optical, xray and activation must have one shape (n, y, x), "
+            f"got {plates.shape}, {photons.shape} and {heat.shape}"
+        )
+    if len(titles) not in (0, len(plates)):
+        raise InputError(f"titles must be one for each of the {len(plates)} objects, got {len(titles)}")
+    half = plates.shape[-1] * float(pixel_scale.to_value(u.arcmin)) / 2
+    shared = {"x_range": Range1d(-half, half), "y_range": Range1d(-half, half)}
+    grid = []
+    for row, (plate, emission, glow) in enumerate(zip(plates, photons, heat, strict=True)):
+        light = grey_levels(plate, stretch="linear")
+        counts = grey_levels(emission, limits=limits_of(emission, lower=5, upper=99.9), stretch="sqrt")
+        words = titles[row] if len(titles) else " "
+        first = _panel(
+            _blended(counts, glow, strength), half, f"{words}\nX-ray + activation", size_px, shared
+        )
+        second = _panel(_blended(light, glow, strength), half, " \noptical + activation", size_px, shared)
+        third = _panel(light, half, " \noptical + contours", size_px, shared)
+        _contour(third, emission, half, [_between(emission, level) for level in _LEVELS], PALETTE[5])
+        _contour(third, glow, half, [0.5], PALETTE[4])
+        grid.append([first, second, third])
+    return gridplot(grid, toolbar_options={"logo": None, "autohide": True}, merge_tools=True)
+
+
+def _between(image: np.ndarray, share: float) -> float:
+    return float(np.median(image) + share * (image.max() - np.median(image)))
+
+
+def _blended(levels: np.ndarray, heat: np.ndarray, strength: float) -> np.ndarray:
+    """Grey levels under the activation's colours, as opaque as it is strong."""
+    alpha = strength * np.clip(heat, 0, 1)[..., None]
+    return (1 - alpha) * np.repeat(levels[..., None], 3, axis=-1) + alpha * _inferno(0.25 + 0.75 * heat)
+
+
+def _panel(picture: np.ndarray, half: float, title: str, size_px: int, shared: dict[str, Range1d]) -> figure:
+    plot = axes(title=title, x="arcmin", y="arcmin", grid=False, frame_width=size_px, frame_height=size_px,
+                match_aspect=True, **shared)  # fmt: skip
+    plot.image_url([png_uri(picture)], x=-half, y=-half, w=2 * half, h=2 * half, anchor="bottom_left")
+    plot.title.text_font_size = "13px"
+    plot.axis.axis_label_text_font_size = "12px"
+    plot.axis.major_label_text_font_size = "11px"
+    return plot
+
+
+def _contour(plot: figure, image: np.ndarray, half: float, levels: list[float], colour: str) -> None:
+    """Lines of equal height, if the image has any."""
+    inside = sorted({level for level in levels if image.min() < level < image.max()})
+    if inside:
+        step = 2 * half / image.shape[1]
+        x, y = (np.arange(n) * step + step / 2 - half for n in image.shape[::-1])
+        plot.contour(x, y, image, levels=inside, line_color=colour, line_width=1.6)
+
+
+def index_chart(index: Table, *, title: str = "", width: int = 640, row_px: int = 70) -> figure:
+    """Filters along the axis from one band to the other, a row a layer, with their intervals.
+
+    Parameters
+    ----------
+    index : Table
+        From `labkit.explain.filter_index`; its bands are the ends of the axis. Dead filters are not drawn;
+        their number stands at the right.
+    title : str
+        Title of the figure.
+    width : int
+        Width in screen pixels.
+    row_px : int
+        Height of a layer.
+
+    Returns
+    -------
+    bokeh.plotting.figure
+        The figure.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    needed = ["layer", "filter", "index", "index_low", "index_high", "kind"]
+    if missing := [name for name in needed if name not in index.colnames]:
+        raise InputError(f"index must have the columns {needed}, {missing} missing; see filter_index")
+    first, second = index.meta["bands"]
+    kind = np.asarray(index["kind"], dtype=str)
+    colour = {first: PALETTE[0], second: PALETTE[1]} | _KINDS
+    names = list(dict.fromkeys(str(name) for name in index["layer"]))
+    plot = axes(
+        title=title, x=f"index: {second} only (−1) to {first} only (+1)", y="layer", width=width,
+        height=90 + row_px * len(names), x_range=Range1d(-1.08, 1.28), y_range=FactorRange(*names[::-1]),
+    )  # fmt: skip
+    for at in (-0.5, 0.5):
+        plot.add_layout(Span(location=at, dimension="height", line_color=INK, line_dash="dotted"))
+    for which in (first, second, "both"):
+        rows = kind == which
+        data: dict[str, Any] = {name: np.asarray(index[name])[rows] for name in needed}
+        spread = _spread(data["layer"], data["index"])
+        data["place"] = [(str(name), offset) for name, offset in zip(data["layer"], spread, strict=True)]
+        source, style = ColumnDataSource(data), {"color": colour[which], "legend_label": which}
+        bar = {"line_width": 2, "alpha": 0.35} | style
+        plot.segment("index_low", "place", "index_high", "place", source=source, **bar)
+        dots = plot.scatter("index", "place", source=source, size=7, alpha=0.9, **style)
+        tips = [("layer", "@layer"), ("filter", "@filter"), ("index", "@index{0.00}"),
+                ("95 %", "@index_low{0.00} to @index_high{0.00}")]  # fmt: skip
+        plot.add_tools(HoverTool(renderers=[dots], tooltips=tips))
+    dead = {name: int(np.sum((kind == "dead") & (np.asarray(index["layer"]) == name))) for name in names}
+    plot.text([1.06] * len(names), names, [f"{dead[name]} dead" for name in names], text_font=GLYPH_FONT,
+              text_font_size="12px", text_color=INK, text_baseline="middle")  # fmt: skip
+    plot.xaxis.ticker = FixedTicker(ticks=[-1, -0.5, 0, 0.5, 1])
+    legend = style_legend(plot.legend[0])
+    plot.add_layout(legend, "above")
+    legend.update(orientation="horizontal", padding=0)
+    return plot
+
+
+def _spread(layers: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Offsets within a row, so that filters of like index lie above one another in order."""
+    offset = np.zeros(len(index))
+    for name in np.unique(layers):
+        rows = np.flatnonzero(layers == name)
+        rows = rows[np.argsort(index[rows], kind="stable")]
+        offset[rows] = ((np.arange(len(rows)) * 5) % 11 - 5) * 0.065
+    return offset

@@ -1,0 +1,80 @@
+"""The paper's networks by name: what they are, and that each can be built and takes a batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from labkit.evaluate.published import published_table
+from labkit.experiment import EMPTY, PRESETS, preset
+from labkit.images import normalise
+from labkit.learn.networks import build_network
+from labkit.sample import Sample
+
+#: A size that every network takes, to spare time; Inception v3 needs 75 px.
+SIZE = {"Inception v3": 75}
+LARGE = ("VGG19", "Inception v3")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_each_builds_and_takes_a_batch(name):
+    experiment = preset(name, pretrained=False, image_size=SIZE.get(name, 40))
+    device = "meta" if name in LARGE else "cpu"  # shapes without numbers
+    with torch.device(device), torch.inference_mode():
+        network = build_network(experiment).eval()
+        logits = network(torch.rand(2, len(experiment.named_bands), *2 * [experiment.image_size]))
+    assert logits.shape == (2, 2)
+    assert device == "meta" or torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("VGG19", 144), ("Inception v3", 23.8), ("MN-E", 4.2), ("CN-E", None)]
+)
+def test_networks_have_the_parameters_of_their_papers(name, millions):
+    """Simonyan & Zisserman (2014, table 2) and Howard et al. (2017, table 8), with 1,000 classes; Table 3."""
+    with torch.device("meta"):
+        network = build_network(preset(name, pretrained=False))
+    count = sum(p.numel() for p in network.parameters())
+    if millions is None:
+        assert count == 352_930
+        return
+    width = network[1].get_classifier().in_features
+    assert count + 998 * (width + 1) == pytest.approx(millions * 1e6, rel=0.01)
+
+
+def test_the_eight_of_table_5_are_there():
+    assert set(published_table("table5")["network"]) <= set(PRESETS)
+    assert [preset(name).name for name in PRESETS] == list(PRESETS)
+
+
+def test_the_volunteers_networks_differ_from_the_experts_in_their_labels_only():
+    for kind in ("CN", "MN"):
+        back = preset(f"{kind}-Z", label_column="label", split_column="split")
+        assert back.changed(name=f"{kind}-E") == preset(f"{kind}-E")
+        assert preset(f"{kind}-Z").label_column == "volunteer_label"
+        assert preset(f"{kind}-Z").digest != preset(f"{kind}-E").digest
+
+
+def test_six_channels_are_those_of_coloured_images(small_sample):
+    colours = normalise(
+        Sample(
+            small_sample.images,
+            small_sample.catalogue,
+            bands=("xray", "optical"),
+            pixel_scale=small_sample.pixel_scale,
+        ),
+        output="colour",
+    )
+    assert preset("CN-E six channels").bands == colours.bands
+
+
+def test_mobilenets_other_colours():
+    """Channels are red, green, blue; by default empty, X-ray, optical (sections 3.1 and 5.3)."""
+    assert preset("MN-E").bands == (EMPTY, "xray", "optical")
+    assert preset("MN-E x-ray green, optical red").bands == ("optical", "xray", EMPTY)
+    assert preset("MN-E x-ray red, optical green").bands == ("xray", "optical", EMPTY)
+
+
+def test_inputs_have_the_published_sizes():
+    sizes = {name: preset(name).image_size for name in ("CN-E", "MN-E", "VGG19", "Inception v3")}
+    assert sizes == {"CN-E": 356, "MN-E": 224, "VGG19": 224, "Inception v3": 299}

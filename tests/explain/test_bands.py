@@ -1,0 +1,176 @@
+"""The filter index and the sensitivity on networks whose filters are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from labkit.errors import InputError
+from labkit.explain import filter_index, index_summary, sensitivity, typical_filters
+from labkit.explain.bands import _index, _kind
+
+
+class Looks(nn.Module):
+    """Filters for X-ray, optical, both, neither and mostly X-ray; and for X-ray above three brightnesses."""
+
+    WEIGHTS = ((1, 0), (0, 1), (0.9, 0.3), (0, 0), (1, 0.1), (1, 0), (1, 0), (1, 0))
+    BIASES = (0, 0, 0, 0, 0, -0.4, -0.8, -2.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(2, len(self.BIASES), 1), nn.ReLU()
+        self.head = nn.Linear(len(self.BIASES), 2)
+        with torch.no_grad():
+            self.conv.weight[:, :, 0, 0] = torch.tensor(self.WEIGHTS)
+            self.conv.bias[:] = torch.tensor(self.BIASES)
+
+    def forward(self, images):
+        return self.head(self.act(self.conv(images)).mean((2, 3)))
+
+
+@pytest.fixture
+def known(make_model):
+    return make_model(Looks())
+
+
+@pytest.fixture
+def even(sample):
+    """Images whose X-ray band is flat at one half, the optical one as it is."""
+    pixels = sample.images.copy()
+    pixels[:, 0] = 128
+    return pixels
+
+
+def test_filters_of_one_band_are_at_the_ends(known, sample, rng):
+    table = filter_index(known, sample, layers=["act"], rng=rng)
+    assert list(table["kind"][:4]) == ["xray", "optical", "both", "dead"]
+    np.testing.assert_allclose(table["index"][:2], [1, -1])
+    np.testing.assert_allclose(table["index_low"][:2], [1, -1])
+    assert np.isnan(table["index"][3])
+    assert np.isnan(table["index_high"][3])
+    assert table["kind"][7] == "dead"  # its ReLU never opens
+
+
+def test_the_index_is_that_of_the_root_mean_square_changes(known, sample, rng):
+    table = filter_index(known, sample, layers=["act"], rng=rng, batch_size=7)
+    rms = np.sqrt(((sample.images / 255.0) ** 2).mean((0, 2, 3)))
+    np.testing.assert_allclose(table["change_xray"][:2], [rms[0], 0], atol=1e-6)
+    np.testing.assert_allclose(table["change_optical"][:2], [0, rms[1]], atol=1e-6)
+    np.testing.assert_allclose(table["index"][2], (3 * rms[0] - rms[1]) / (3 * rms[0] + rms[1]), atol=1e-5)
+    wanted = (rms[0] - 0.1 * rms[1]) / (rms[0] + 0.1 * rms[1])
+    np.testing.assert_allclose(table["index"][4], wanted, atol=1e-5)
+    ok = np.isfinite(table["index"])
+    assert np.all(table["index_low"][ok] <= table["index"][ok] + 1e-9)
+    assert np.all(table["index_high"][ok] >= table["index"][ok] - 1e-9)
+    assert table["index_high"][2] - table["index_low"][2] > 0.02
+
+
+def test_another_order_of_the_bands_turns_the_sign(known, sample):
+    one, two = (
+        filter_index(known, sample, layers=["act"], rng=np.random.default_rng(0), bands=bands)
+        for bands in (("xray", "optical"), ("optical", "xray"))
+    )
+    np.testing.assert_allclose(one["index"], -two["index"], atol=1e-6)
+    np.testing.assert_allclose(one["index_low"], -two["index_high"], atol=1e-6)
+    assert list(one["kind"]) == list(two["kind"])
+
+
+def test_shuffling_counts_only_what_differs_between_objects(known, even, rng):
+    shuffled = filter_index(known, even, layers=["act"], rng=rng, replace="shuffle")
+    assert shuffled["kind"][0] == "dead"  # the X-ray band is the same everywhere
+    assert shuffled["index"][2] == pytest.approx(-1)
+    empty = filter_index(known, even, layers=["act"], rng=rng)
+    assert empty["kind"][0] == "xray"
+
+
+def test_no_object_is_shuffled_onto_itself(known, even, rng):
+    pixels = even[:2].copy()
+    pixels[1, 0] = 0
+    found = filter_index(known, pixels, layers=["act"], rng=rng, replace="shuffle")
+    assert found["change_xray"][0] == pytest.approx(128 / 255, abs=1e-6)
+
+
+def test_a_summary_counts_each_kind_by_layer(known, sample, rng):
+    summary = index_summary(filter_index(known, sample, layers=["conv", "act"], rng=rng))
+    assert list(summary["layer"]) == ["conv", "act"]
+    assert list(summary["filters"]) == [8, 8]
+    assert (summary["xray"] + summary["optical"] + summary["both"] + summary["dead"] == 8).all()
+    assert list(summary["optical"]) == [1, 1]
+    assert list(summary["dead"]) == [1, 2]
+
+
+@given(st.floats(0, 1e3), st.floats(0, 1e3))
+@settings(deadline=None)
+def test_the_index_is_bounded_and_turns_with_the_bands(first, second):
+    value, turned = _index(np.array([first, second])), _index(np.array([second, first]))
+    assert -1 <= value <= 1
+    assert value == pytest.approx(-turned)
+    if first > 3.001 * second:
+        assert _kind(value, 0.5) == 0
+
+
+def test_intervals_shrink_with_more_objects(known, sample):
+    few, many = (
+        filter_index(known, sample.select(slice(0, n)), layers=["act"], rng=np.random.default_rng(3))
+        for n in (4, 24)
+    )
+    width = [float(t["index_high"][2] - t["index_low"][2]) for t in (few, many)]
+    assert width[1] < width[0]
+
+
+def test_sensitivity_finds_the_brightness_where_a_filter_opens(known, even, rng):
+    """On flat images the answer is ReLU(b + bias): half of it is reached half way from the opening to 1."""
+    found = sensitivity(known, even, layer="act", rng=rng, levels=20)
+    np.testing.assert_allclose(found.threshold[[0, 5, 6]], [0.5, 0.7, 0.9], atol=1e-5)
+    assert np.isnan(found.threshold[[1, 3, 7]]).all()
+    np.testing.assert_allclose(found.response[0], found.brightness, atol=1e-5)
+    np.testing.assert_allclose(found.low[[0, 5]], found.high[[0, 5]], atol=1e-5)  # all objects are alike
+    assert found.table.colnames == ["layer", "filter", "threshold", "low", "high", "response"]
+
+
+def test_sensitivity_of_the_other_band_and_without_empty_objects(known, even, rng):
+    found = sensitivity(known, even, layer="act", rng=rng, band="optical")
+    assert np.isfinite(found.threshold[1])
+    assert np.isnan(found.threshold[0])
+    pixels = even.copy()
+    pixels[3:, 0] = 0
+    assert sensitivity(known, pixels, layer="act", rng=rng).objects == 3
+    pixels[:, 0] = 0
+    with pytest.raises(InputError, match="images must have emission in the band 'xray', got none in all 24"):
+        sensitivity(known, pixels, layer="act", rng=rng)
+
+
+def test_what_cannot_be_measured_is_said(known, make_model, sample, rng):
+    with pytest.raises(InputError, match="replace must be 'sky' or 'shuffle', got 'noise'"):
+        filter_index(known, sample, layers=["act"], rng=rng, replace="noise")
+    with pytest.raises(InputError, match=r"layers must be one name or more in a list, got 'act'"):
+        filter_index(known, sample, layers="act", rng=rng)
+    with pytest.raises(InputError, match="layer must be one of the network's"):
+        filter_index(known, sample, layers=["act", "relu"], rng=rng)
+    with pytest.raises(
+        InputError, match=r"bands must be two of the model's, \('xray', 'optical'\), got \('xray', 'radio'\)"
+    ):
+        filter_index(known, sample, layers=["act"], rng=rng, bands=("xray", "radio"))
+    with pytest.raises(InputError, match=r"bands must be two of the model's, \('xray',\)"):
+        filter_index(make_model("custom", bands=("xray",)), sample, layers=["conv1"], rng=rng)
+    with pytest.raises(InputError, match="two objects or more for replace='shuffle', got 1"):
+        filter_index(known, sample.select([0]), layers=["act"], rng=rng, replace="shuffle")
+    with pytest.raises(InputError, match="images and resamples must be at least 1, got 0 and 1000"):
+        filter_index(known, sample.select([]), layers=["act"], rng=rng)
+    with pytest.raises(InputError, match="band must be one of .* got 'radio' and 10"):
+        sensitivity(known, sample, layer="act", rng=rng, band="radio")
+
+
+def test_typical_filters_run_from_one_band_to_the_other(known, sample, rng):
+    table = filter_index(known, sample, layers=["act"], rng=rng)
+    assert typical_filters(table, "act", number=2) == [4, 1]
+    assert typical_filters(table, "act", number=3) == [4, 2, 1]
+    assert typical_filters(table, "act", number=99) == [4, 2, 1]  # the stronger half of six that live
+    table["kind"] = "dead"
+    assert typical_filters(table, "act") == []
+    with pytest.raises(InputError, match=r"layer must be among \['act'\] .* got 'conv' and 3"):
+        typical_filters(table, "conv")

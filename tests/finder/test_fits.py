@@ -1,0 +1,124 @@
+"""Fits to stamps with known sources: right on average, honest about what is extended, and never silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labkit.finder.fits import Source, Stamp, fit_sources
+from labkit.finder.models import Selection, fit_models, gain
+from labkit.instruments import PointSpread, Templates
+
+SIZE, EXPOSURE, BACKGROUND = 41, 1e4, 0.15
+
+
+def stamp_of(rng: np.random.Generator, *sources: Source, gap: bool = False) -> Stamp:
+    """Counts of sources on a flat exposure, with a chip gap through the middle if wanted."""
+    exposure = np.full((SIZE, SIZE), EXPOSURE)
+    if gap:
+        exposure[:, 21:23] = 0
+    templates = Templates((SIZE, SIZE), pixel_arcsec=4.35, spread=PointSpread(5.0, 30.0))
+    empty = Stamp(exposure * 0, exposure, BACKGROUND * (exposure > 0), exposure * 0, templates)
+    expected = empty.expected(sources) if sources else empty.background
+    return replace(empty, counts=rng.poisson(np.maximum(expected, 0)).astype(float))
+
+
+def source(counts: float, extent: float = 0.0, x: float = 20.3, y: float = 19.6) -> Source:
+    return Source(x, y, counts / EXPOSURE, extent)
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_counts_position_and_extent_are_recovered(gap):
+    rng, truth = np.random.default_rng(1), source(600, 20.0)
+    found = [
+        fit_sources(stamp_of(rng, truth, gap=gap), [source(300, 8.0, 20.0, 20.0)]).sources[0]
+        for _ in range(6)
+    ]
+    assert np.mean([s.rate for s in found]) * EXPOSURE == pytest.approx(600, rel=0.1)
+    assert np.mean([s.extent for s in found]) == pytest.approx(20, rel=0.15)
+    assert np.mean([s.x for s in found]) == pytest.approx(20.3, abs=0.3)
+    assert np.mean([s.y for s in found]) == pytest.approx(19.6, abs=0.3)
+
+
+def test_a_fit_of_the_expected_counts_is_exact():
+    stamp, truth = stamp_of(np.random.default_rng(0)), source(400, 15.0)
+    exact = replace(stamp, counts=stamp.expected([truth], level=1.1))
+    fit = fit_sources(exact, [source(250, 6.0, 20.0, 20.0)])
+    assert fit.converged
+    assert fit.level == pytest.approx(1.1, rel=1e-2)
+    assert fit.sources[0].rate == pytest.approx(truth.rate, rel=1e-2)
+    assert (fit.sources[0].x, fit.sources[0].y, fit.sources[0].extent) == pytest.approx(
+        (truth.x, truth.y, truth.extent), rel=1e-2
+    )
+
+
+def test_richer_models_are_never_worse():
+    models = fit_models(stamp_of(np.random.default_rng(2), source(200, 12.0)), source(100))
+    assert models.empty.statistic > models.point.statistic > models.extended.statistic
+    assert models.mixed.statistic <= models.extended.statistic + 0.1
+
+
+def test_detection_likelihood_of_nothing_is_low_and_of_a_source_high():
+    rng = np.random.default_rng(3)
+    nothing = [fit_models(stamp_of(rng), source(0), components=False) for _ in range(8)]
+    assert np.median([models.detection_likelihood for models in nothing]) < 5
+    seen = fit_models(stamp_of(rng, source(40)), source(20), components=False)
+    assert seen.detection_likelihood > 20
+
+
+@pytest.mark.parametrize(
+    ("sources", "kind"),
+    [
+        ([source(80)], "point"),
+        ([source(4000)], "point"),
+        ([source(300, 20.0)], "extended"),
+        ([source(250, x=17.5), source(220, x=23.0)], "double"),
+        ([source(1500, 35.0), source(500)], "point + extended"),
+    ],
+)
+def test_the_verdict_names_what_is_there(sources, kind):
+    stamp = stamp_of(np.random.default_rng(4), *sources)
+    verdict, fit = fit_models(stamp, source(50, x=20.0, y=20.0)).verdict(Selection())
+    assert verdict == kind
+    assert sum(s.rate for s in fit.sources) == pytest.approx(sum(s.rate for s in sources), rel=0.3)
+
+
+def test_extension_likelihood_grows_with_counts():
+    rng = np.random.default_rng(5)
+    likelihoods = [
+        fit_models(stamp_of(rng, source(n, 15.0)), source(n / 2), components=False).extension_likelihood
+        for n in (60, 240, 960)
+    ]
+    assert likelihoods == sorted(likelihoods)
+    assert likelihoods[-1] > 100
+
+
+def test_a_neighbour_in_the_model_does_no_harm():
+    rng, near = np.random.default_rng(6), source(800, x=29.0)
+    stamp = stamp_of(rng, source(100), near)
+    alone = replace(stamp, neighbours=stamp.expected([near]) - stamp.background)
+    assert fit_sources(alone, [source(50)]).sources[0].rate * EXPOSURE == pytest.approx(100, rel=0.3)
+
+
+def test_negative_and_fractional_counts_are_taken_as_they_are():
+    stamp = stamp_of(np.random.default_rng(7), source(300))
+    late = np.random.default_rng(8).poisson(0.3, stamp.counts.shape) * 0.063
+    fit = fit_sources(replace(stamp, counts=stamp.counts - late + 0.3 * 0.063), [source(150)])
+    assert (stamp.counts - late).min() < 0
+    assert fit.converged
+    assert fit.sources[0].rate == pytest.approx(fit_sources(stamp, [source(150)]).sources[0].rate, rel=0.03)
+
+
+def test_gain_counts_the_parameters():
+    models = fit_models(stamp_of(np.random.default_rng(9), source(60)), source(30), components=False)
+    assert (models.empty.parameters, models.point.parameters, models.extended.parameters) == (0, 3, 4)
+    assert gain(models.point, models.extended) == models.extension_likelihood
+    assert np.isnan(models.double_likelihood)
+
+
+def test_pixels_that_are_not_numbers_are_a_fit_that_does_not_converge():
+    stamp = stamp_of(np.random.default_rng(10), source(60))
+    broken = replace(stamp, background=np.full_like(stamp.background, np.nan))
+    assert not fit_sources(broken, [source(30)]).converged

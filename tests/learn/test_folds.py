@@ -1,0 +1,227 @@
+"""Folds are stratified, cover every object once, and share one copy of the images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_lightning.callbacks import Callback
+
+from labkit.errors import InputError
+from labkit.learn import fold_counts, fold_numbers, out_of_fold, predict, release, train, train_runs
+from labkit.learn.folds import assign_folds, fold_parts
+from labkit.learn.model import Model
+from labkit.learn.shared import shared_images
+from labkit.learn.splits import parts_digest, split_for_training
+from labkit.sample import Sample
+
+
+@pytest.fixture(autouse=True)
+def nothing_held():
+    release()
+    yield
+    release()
+
+
+@pytest.fixture
+def folded(quick):
+    return quick.changed(folds=3, epochs=1)
+
+
+class CountingImages:
+    """An array that counts the objects read from it."""
+
+    def __init__(self, images):
+        self._images, self.read = images, 0
+        self.shape, self.dtype = images.shape, images.dtype
+
+    def __getitem__(self, rows):
+        self.read += len(self._images[rows])
+        return self._images[rows]
+
+
+def weights(fitted):
+    return fitted.model.network.state_dict()
+
+
+def equal(one, two):
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+@settings(deadline=None)
+@given(
+    objects=st.lists(st.tuples(st.integers(-1, 3), st.sampled_from("abc")), min_size=1, max_size=120),
+    folds=st.integers(2, 12),
+    seed=st.integers(0, 5),
+)
+def test_every_class_and_group_is_spread_evenly(objects, folds, seed):
+    codes, groups = (np.array(column) for column in zip(*objects, strict=True))
+    numbers = assign_folds(codes, folds=folds, rng=np.random.default_rng(seed), groups=groups)
+    assert np.array_equal(numbers < 0, codes < 0)
+    strata = [codes >= 0, *(codes == c for c in range(4))]
+    strata += [(codes == c) & (groups == g) for c in range(4) for g in "abc"]
+    for stratum in strata:
+        counts = np.bincount(numbers[stratum & (codes >= 0)], minlength=folds)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_folds_follow_from_their_seed_only(sample, folded):
+    numbers = fold_numbers(folded, sample)
+    same = folded.changed(seeds=(8, 9), network="mobilenet", name="other")
+    assert np.array_equal(numbers, fold_numbers(same, sample))
+    assert not np.array_equal(numbers, fold_numbers(folded.changed(fold_seed=1), sample))
+
+
+def test_groups_are_kept_in_proportion(sample, folded):
+    sample.catalogue["host"] = ["A"] * 12 + ["B"] * 24
+    numbers = fold_numbers(folded.changed(fold_by="host"), sample)
+    for code in (0, 1):
+        for host, expected in (("A", 2), ("B", 4)):
+            here = (sample.catalogue["host"] == host) & (np.arange(36) % 2 == code)
+            assert np.bincount(numbers[here], minlength=3).tolist() == [expected] * 3
+    with pytest.raises(InputError, match="must have a column 'hast' with what each fold keeps"):
+        fold_numbers(folded.changed(fold_by="hast"), sample)
+
+
+def test_validation_is_the_next_fold_and_every_object_is_tested_once(sample, folded):
+    numbers = fold_numbers(folded, sample)
+    tested = np.zeros(36, dtype=int)
+    for fold in range(3):
+        parts = fold_parts(numbers, fold=fold, folds=3)
+        assert set(numbers[parts == "validation"]) == {(fold + 1) % 3}
+        tested += parts == "test"
+    assert (tested == 1).all()
+    rows = fold_counts(folded, sample)
+    assert rows[0] == {"fold": 0, "class": "non-cluster", "train": 6, "validation": 6, "test": 6}
+    assert len(rows) == 6
+
+
+def test_folds_of_the_catalogue_are_respected(sample, folded):
+    sample.catalogue["fold"] = np.arange(36) // 2 % 3
+    sample.catalogue["fold"][:2] = -1
+    numbers = fold_numbers(folded, sample)
+    assert np.array_equal(numbers, sample.catalogue["fold"])
+    sample.catalogue["fold"][5] = 3
+    with pytest.raises(InputError, match=r"'fold' must lie in 0 to 2 \(or be -1\), got -1 to 3; number"):
+        fold_numbers(folded, sample)
+    sample.catalogue["fold"] = ["a"] * 36
+    with pytest.raises(InputError, match="'fold' must hold whole numbers"):
+        fold_numbers(folded, sample)
+
+
+def test_only_the_named_splits_take_part(sample, folded):
+    numbers = fold_numbers(folded.changed(fold_splits=("train",)), sample)
+    assert np.array_equal(numbers >= 0, sample.catalogue["split"] == "train")
+
+
+def test_a_fold_without_a_class_is_refused_with_the_class_and_the_remedy(sample, folded):
+    sample.catalogue["label"] = ["low-z cluster"] * 34 + ["point source"] * 2
+    message = r"each of 3 folds must .* got none of 'non-cluster' \(2 objects in all\) in fold \d; use fewer"
+    with pytest.raises(InputError, match=message):
+        split_for_training(folded, sample, fold=0)
+    with pytest.raises(InputError, match="must have folds, got folds=0 for 'quick'"):
+        fold_numbers(folded.changed(folds=0), sample)
+    with pytest.raises(InputError, match="groups must have one value an object"):
+        assign_folds(np.zeros(3, int), folds=2, rng=np.random.default_rng(0), groups=np.zeros(2))
+
+
+def test_wrong_folds_are_refused(sample, folded, tmp_path):
+    with pytest.raises(InputError, match="fold must lie in 0 to 2, got 3"):
+        train(folded, sample, run=tmp_path, fold=3)
+    with pytest.raises(InputError, match="fold must be -1 for the experiment 'quick' without folds, got 0"):
+        train(folded.changed(folds=0), sample, run=tmp_path, fold=0)
+
+
+def test_pixels_are_read_once_for_all_folds(sample, folded, tmp_path):
+    source = CountingImages(sample.images)
+    counted = Sample(
+        source,
+        sample.catalogue,
+        bands=sample.bands,
+        pixel_scale=sample.pixel_scale,
+        provenance=sample.provenance,
+    )
+    assert counted.content_hash == sample.content_hash
+    source.read = 0
+    shared = train_runs(folded, counted, run=tmp_path / "shared", device="cpu")
+    assert source.read == 36
+    assert [fitted.folder.name for fitted in shared] == [f"quick-seed3-fold{fold}" for fold in range(3)]
+    for fitted in shared:
+        release()
+        alone = train(folded, sample, run=tmp_path / "alone", fold=fitted.model.fold, device="cpu")
+        assert equal(weights(fitted), weights(alone))
+    assert not equal(weights(shared[0]), weights(shared[1]))
+
+
+class KilledError(Exception):
+    pass
+
+
+class KillIn(Callback):
+    """Die in an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch:
+            raise KilledError
+
+
+def test_a_killed_fold_goes_on_bit_for_bit(sample, folded, tmp_path):
+    p = np.where(sample.labels == "low-z cluster", 0.8, 0.1)
+    sample.catalogue["soft_cluster"], sample.catalogue["soft_non-cluster"] = p, 1 - p
+    soft = folded.changed(soft_labels=True, epochs=2)
+    whole = train(soft, sample, run=tmp_path / "whole", fold=2, device="cpu")
+    with pytest.raises(KilledError):
+        train(soft, sample, run=tmp_path / "killed", fold=2, device="cpu", callbacks=(KillIn(1),))
+    release()
+    resumed = train(soft, sample, run=tmp_path / "killed", fold=2, device="cpu")
+    assert resumed.history == whole.history
+    assert equal(weights(resumed), weights(whole))
+
+
+def test_a_shared_copy_is_of_equal_content_only(sample, folded):
+    rows = np.arange(10)
+    first = shared_images(folded, sample, rows)
+    again = shared_images(folded.changed(name="b", epochs=9), sample.select(slice(None)), rows)
+    assert again is first
+    assert shared_images(folded, sample, rows + 1) is not first
+    small = shared_images(folded.changed(image_size=16), sample, rows)
+    assert small.shape == (10, 2, 16, 16)
+    one = shared_images(folded.changed(bands=("optical",)), sample, rows)
+    assert torch.equal(one[:, 0], torch.from_numpy(sample.images[:10, 1]))
+
+
+def test_out_of_fold_predictions_hold_every_object_once(sample, folded, tmp_path):
+    fitted = train_runs(folded, sample, run=tmp_path, device="cpu")
+    predictions = out_of_fold((each.model for each in fitted), sample, device="cpu")
+    assert sorted(predictions.table["object_id"]) == sorted(sample.object_ids)
+    assert set(predictions.table["split"]) == {"test"}
+    numbers = dict(zip(sample.object_ids, fold_numbers(folded, sample), strict=True))
+    assert all(numbers[row["object_id"]] == row["fold"] for row in predictions.table)
+    last = predict(Model.load(fitted[2].folder), sample, device="cpu")
+    assert set(last.table["fold"]) == {2}
+    assert set(last.table["split"]) == {""}, "the split column took no part in this training"
+    here = np.isin(last.table["object_id"], predictions.select(fold=2).table["object_id"])
+    np.testing.assert_allclose(last.select(here).score, predictions.select(fold=2).score, rtol=1e-5)
+
+
+def test_out_of_fold_predictions_need_the_labels_of_the_training(sample, folded, quick, tmp_path):
+    fitted = train(folded, sample, run=tmp_path, device="cpu", fold=1)
+    sample.catalogue["label"][:2] = sample.catalogue["label"][[1, 0]]
+    with pytest.raises(InputError, match="objects, labels and folds that 'quick', seed 3, fold 1, was"):
+        out_of_fold([fitted.model], sample)
+    plain = train(quick.changed(epochs=1), sample, run=tmp_path, device="cpu")
+    with pytest.raises(InputError, match="models must be trained with folds, got 'quick', seed 3, fold -1"):
+        out_of_fold([plain.model], sample)
+
+
+def test_parts_are_known_by_objects_and_labels(sample, folded, quick):
+    base = parts_digest(sample, split_for_training(quick, sample))
+    assert base == parts_digest(sample, split_for_training(quick, sample))
+    assert base != parts_digest(sample, split_for_training(folded, sample, fold=0))
+    sample.catalogue["split"][0] = "validation"
+    assert base != parts_digest(sample, split_for_training(quick, sample))

@@ -1,0 +1,212 @@
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable
+from astropy.wcs import WCS
+
+from labkit.errors import InputError
+from labkit.photometry import colours, extract, magnitude_at, match, redshift_offset
+
+SIDE, NOISE = 240, 0.01
+ZEROPOINTS = {"F606": 26.5, "F814": 25.9}
+SHARE = {"F606": 10 ** (-0.4 * (1.0 + 25.9 - 26.5)), "F814": 1.0}  # a colour of 1 mag
+
+
+@pytest.fixture(scope="module")
+def wcs():
+    found = WCS(naxis=2)
+    found.wcs.ctype, found.wcs.crval, found.wcs.crpix = (
+        ["RA---TAN", "DEC--TAN"],
+        [64.0, -24.0],
+        [120.5, 120.5],
+    )
+    found.wcs.cdelt = [-0.065 / 3600, 0.065 / 3600]
+    return found
+
+
+def galaxy(x, y, flux, size, *, ratio=1.0, angle=0.0):
+    """An exponential disc of a total flux."""
+    yy, xx = np.mgrid[:SIDE, :SIDE]
+    dx, dy = xx - x, yy - y
+    a, b = dx * np.cos(angle) + dy * np.sin(angle), -dx * np.sin(angle) + dy * np.cos(angle)
+    image = np.exp(-np.hypot(a, b / ratio) / size)
+    return flux * image / (2 * np.pi * size**2 * ratio)
+
+
+def field(places, *, rng=0, share=SHARE):
+    rng = np.random.default_rng(rng)
+    light = sum(galaxy(*place) for place in places) if places else np.zeros((SIDE, SIDE))
+    return {band: s * light + rng.normal(0, NOISE, light.shape) for band, s in share.items()}
+
+
+PLACES = [
+    (60.3, 50.7, 40.0, 3.0),
+    (170.0, 60.0, 15.0, 2.0),
+    (70.0, 180.0, 80.0, 4.0),
+    (180.2, 190.9, 8.0, 2.0),
+]
+
+
+def nearest(table, x, y):
+    distance = np.hypot(table["x"] - x, table["y"] - y)
+    assert distance.min() < 1
+    return table[int(distance.argmin())]
+
+
+def test_positions_magnitudes_and_colours(wcs):
+    table = extract(field(PLACES), wcs=wcs, zeropoints=ZEROPOINTS)
+    assert len(table) == len(PLACES)
+    for x, y, flux, _ in PLACES:
+        row = nearest(table, x, y)
+        true = 25.9 - 2.5 * np.log10(flux)
+        assert row["mag_F814"].value == pytest.approx(true, abs=0.12)  # AUTO holds about 94 % of a disc
+        assert (row["aper_F606"] - row["aper_F814"]).value == pytest.approx(1.0, abs=0.06)
+        sky = wcs.pixel_to_world(row["x"], row["y"])
+        assert sky.ra.deg == pytest.approx(row["ra"].value)
+        assert sky.dec.deg == pytest.approx(row["dec"].value)
+    assert table["mag_F814"].unit == u.mag
+    assert (np.diff(table["mag_F814"].value) > 0).all()  # brightest first
+
+
+def test_errors_are_the_scatter_of_repeated_exposures(wcs):
+    pulls, errors = [], []
+    for seed in range(12):
+        table = extract(
+            field(PLACES, rng=seed), wcs=wcs, zeropoints=ZEROPOINTS, noise=dict.fromkeys(SHARE, NOISE)
+        )
+        row = nearest(table, *PLACES[3][:2])
+        pulls.append(row["aper_F814"].value)
+        errors.append(row["aper_F814_err"].value)
+    assert np.std(pulls, ddof=1) == pytest.approx(np.mean(errors), rel=0.6)
+    rich = extract(field(PLACES), wcs=wcs, zeropoints=ZEROPOINTS, gain=dict.fromkeys(SHARE, 100.0))
+    plain = extract(field(PLACES), wcs=wcs, zeropoints=ZEROPOINTS)
+    assert (rich["mag_F814_err"] > plain["mag_F814_err"]).all()
+
+
+def test_a_zero_point_moves_magnitudes_and_nothing_else(wcs):
+    images = field(PLACES)
+    first = extract(images, wcs=wcs, zeropoints=ZEROPOINTS, detect_on="F814")
+    second = extract(images, wcs=wcs, zeropoints=ZEROPOINTS | {"F606": 27.5}, detect_on="F814")
+    moved = (second["mag_F606"] - first["mag_F606"]).value[:4]
+    np.testing.assert_allclose(moved, 1, atol=1e-6)
+    np.testing.assert_array_equal(second["mag_F814"], first["mag_F814"])
+
+
+def test_a_band_that_does_not_cover_a_source_gives_nan_and_keeps_it(wcs):
+    images = field(PLACES)
+    images["F606"][:, 130:] = np.nan
+    table = extract(images, wcs=wcs, zeropoints=ZEROPOINTS)
+    assert len(table) == len(PLACES)
+    for x, y, *_ in PLACES:
+        row = nearest(table, x, y)
+        assert np.isfinite(row["mag_F814"])
+        assert np.isnan(row["mag_F606"]) == (x > 130)
+        assert np.isnan(row["aper_F606_err"]) == (x > 130)
+
+
+def test_neighbours_are_separated_and_do_not_share_light(wcs):
+    pair = [(115.0, 120.0, 40.0, 2.5), (133.0, 120.0, 40.0, 2.5)]
+    table = extract(field(pair), wcs=wcs, zeropoints=ZEROPOINTS)
+    assert len(table) == 2
+    alone = extract(field(pair[:1]), wcs=wcs, zeropoints=ZEROPOINTS)
+    difference = nearest(table, 115, 120)["mag_F814"] - alone["mag_F814"][0]
+    assert abs(difference.value) < 0.15
+
+
+def test_a_galaxy_in_the_halo_of_a_large_one_is_found_and_measured_without_its_light(wcs):
+    small = (150.0, 120.0, 12.0, 2.0)
+    halo = (100.0, 120.0, 20_000.0, 22.0)
+    table = extract(field([halo, small]), wcs=wcs, zeropoints=ZEROPOINTS, wide_mesh_arcsec=60)
+    true = 25.9 - 2.5 * np.log10(small[2])
+    assert nearest(table, *small[:2])["mag_F814"].value == pytest.approx(true, abs=0.25)
+    assert not nearest(table, *small[:2])["halo"]
+    assert nearest(table, *halo[:2])["halo"]
+    assert table["halo"].sum() == 1
+    assert len(table) <= 4  # what is left of the model is not a crowd of sources
+
+
+def test_bands_blurred_to_one_psf_have_the_colour_of_the_source(wcs):
+    def star(sigma):
+        yy, xx = np.mgrid[:SIDE, :SIDE]
+        return 50 * np.exp(-((xx - 120) ** 2 + (yy - 120) ** 2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
+
+    rng = np.random.default_rng(0)
+    images = {b: star(s) + rng.normal(0, NOISE, (SIDE, SIDE)) for b, s in {"F814": 1.2, "F160": 3.0}.items()}
+    options = {"wcs": wcs, "zeropoints": dict.fromkeys(images, 25.0), "aperture_arcsec": 0.5}
+    fwhm = {"F814": 1.2 * 2.3548 * 0.065, "F160": 3.0 * 2.3548 * 0.065}
+    raw, blurred = (extract(images, **options, psf_fwhm_arcsec=psf) for psf in (None, fwhm))
+    assert (raw["aper_F814"] - raw["aper_F160"])[0].value < -0.4
+    assert (blurred["aper_F814"] - blurred["aper_F160"])[0].value == pytest.approx(0, abs=0.03)
+
+
+def test_noise_alone_gives_no_source(wcs):
+    table = extract(field([]), wcs=wcs, zeropoints=ZEROPOINTS)
+    assert len(table) <= 1
+    assert {"ra", "mag_F606", "aper_F814_err"} <= set(table.colnames)
+
+
+def test_bad_images_are_named(wcs):
+    images = field(PLACES)
+    options = {"wcs": wcs, "zeropoints": ZEROPOINTS}
+    with pytest.raises(InputError, match=r"images must be of one shape .*regrid"):
+        extract(images | {"F606": images["F606"][1:]}, **options)
+    with pytest.raises(InputError, match=r"zeropoints must have every band .* none for \['F606'\]"):
+        extract(images, wcs=wcs, zeropoints={"F814": 25.9})
+    with pytest.raises(InputError, match=r"detect_on must name bands .* got \['F160'\]"):
+        extract(images, **options, detect_on="F160")
+    with pytest.raises(InputError, match="aperture_arcsec must be positive"):
+        extract(images, **options, aperture_arcsec=0)
+    with pytest.raises(InputError, match="threshold and min_area_px must be positive"):
+        extract(images, **options, threshold=0)
+    with pytest.raises(InputError, match=r"only NaN in \['F606'\]"):
+        extract(images | {"F606": np.full((SIDE, SIDE), np.nan)}, **options, detect_on="F606")
+    with pytest.raises(InputError, match="noise of 'F814' must be a number or of shape"):
+        extract(images, **options, noise={"F814": np.ones((3, 3))})
+    with pytest.raises(InputError, match="noise of 'F814' must never be negative, got -1"):
+        extract(images, **options, noise={"F814": -1.0})
+    with pytest.raises(InputError, match="gain of 'F606' must be positive, got 0"):
+        extract(images, **options, gain={"F606": 0.0})
+
+
+def test_matches_are_mutual_and_within_the_radius():
+    here = QTable({"ra": [10.0, 10.0002, 50.0, 359.99999] * u.deg, "dec": [0.0, 0.0, 5.0, -3.0] * u.deg})
+    there = QTable({"ra": [0.00001, 10.00005] * u.deg, "dec": [-3.0, 0.0] * u.deg})
+    found = match(here, there, 1 * u.arcsec)
+    assert found["row"].tolist() == [0, 3]
+    assert found["reference_row"].tolist() == [1, 0]
+    assert found["separation"][0].to_value(u.arcsec) == pytest.approx(0.18, rel=1e-6)
+    assert len(match(here, there[:0], 1 * u.arcsec)) == 0
+    with pytest.raises(InputError, match="radius must be a positive angle"):
+        match(here, there, 1.0)
+    with pytest.raises(InputError, match=r"reference must have the columns .* none for \['dec'\]"):
+        match(here, there["ra",], 1 * u.arcsec)
+    there["ra"][0] = np.nan * u.deg
+    with pytest.raises(InputError, match="reference must have finite positions"):
+        match(here, there, 1 * u.arcsec)
+
+
+def test_colours_between_neighbours_and_against_a_reference():
+    table = QTable(
+        {"mag_g": [20.0, 99.0] * u.mag, "mag_r": [19.2, 19.0] * u.mag, "mag_i": [18.9, np.nan] * u.mag}
+    )
+    chain = colours(table, bands=["g", "r", "i"])
+    assert chain.colnames == ["g-r", "r-i"]
+    np.testing.assert_allclose(chain["g-r"], [0.8, np.nan])  # 80 mag is no colour
+    against = colours(table, bands=["g", "r", "i"], reference="r")
+    assert against.colnames == ["g-r", "i-r"]
+    np.testing.assert_allclose(against["i-r"], [-0.3, np.nan])
+    with pytest.raises(InputError, match="bands must name two different bands"):
+        colours(table, bands=["g", "g"])
+    with pytest.raises(InputError, match=r"got none for \['z'\]"):
+        colours(table, bands=["g", "z"])
+    with pytest.raises(InputError, match="reference must be one of the bands"):
+        colours(table, bands=["g", "r"], reference="K")
+
+
+def test_magnitudes_and_redshifts_relative_to_the_cluster():
+    assert magnitude_at([20.0], 0.1)[0] == pytest.approx(20 - 38.315, abs=0.002)  # DM(0.1), H0 = 70, Om = 0.3
+    fainter = magnitude_at(np.full(3, 20.0), np.array([0.1, 0.2, 0.1]))
+    assert fainter[0] == fainter[2] > fainter[1]
+    assert redshift_offset(0.12, 0.1) == pytest.approx(0.02 / 1.1)
+    with pytest.raises(InputError, match="redshift must be positive, got 0"):
+        magnitude_at([20.0], 0.0)

@@ -1,0 +1,362 @@
+"""Sweeps: killed and taken up again, shared among workers, failing in part, stopped by hand."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+
+import astropy.units as u
+import numpy as np
+import psutil
+import pytest
+import torch
+from astropy.table import QTable
+from distributed import LocalCluster
+from pytorch_lightning.callbacks import Callback
+
+from labkit.errors import InputError, MissingDataError
+from labkit.evaluate import summary_table
+from labkit.experiment import SGD, AdamW, Experiment
+from labkit.learn.checkpoint import read_about
+from labkit.predictions import Predictions
+from labkit.run import sweep_runs
+from labkit.run.sweep import SweepError, sweep
+from labkit.run.trained import histories, training_table
+from labkit.runfolder import HEADLESS, RunFolder
+from labkit.sample import Sample
+from labkit.tables import write_catalogue
+
+TWO = Experiment(
+    name="two", image_size=16, batch_size=4, epochs=6, optimiser=AdamW(), dropout=0.3, seeds=(0, 1)
+)
+ALONE = TWO.changed(name="alone", bands=("xray",), seeds=(5,))
+FOLDS = TWO.changed(name="folds", folds=3, seeds=(0,), epochs=2)
+WILD = TWO.changed(name="wild", optimiser=SGD(learning_rate=1e30, minimal_learning_rate=0), seeds=(0,))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Folder of a Sample of 36 blobs in three parts; clusters are the wide ones."""
+    rng = np.random.default_rng(1)
+    n, (y, x) = 36, np.mgrid[:16, :16] - 7.5
+    wide = np.arange(n) % 2 == 0
+    shape = np.exp(-0.5 * (x**2 + y**2) / np.where(wide, 3.0, 1.0)[:, None, None] ** 2)
+    images = np.stack([shape * 150 + rng.uniform(0, 60, shape.shape), rng.uniform(0, 255, shape.shape)], 1)
+    catalogue = QTable(
+        {
+            "object_id": [f"B{i:03d}" for i in range(n)],
+            "ra": np.arange(n) * u.deg,
+            "dec": np.arange(n) * u.deg,
+            "label": np.where(wide, "low-z cluster", "point source"),
+            "split": np.array(["train", "train", "validation", "test"])[np.arange(n) // 2 % 4],
+        }
+    )
+    about = {"bands": ("xray", "optical"), "pixel_scale": 4 * u.arcsec}
+    sample = Sample(
+        images.astype(np.uint8), catalogue, provenance={"normalisation": {"method": "asinh"}}, **about
+    )
+    assert sample.shape == (36, 2, 16, 16)
+    return sample.save(tmp_path_factory.mktemp("sample") / "blobs")
+
+
+def run(experiments, sample, folder, **options):
+    return sweep(experiments, sample, run=folder, device="cpu", threads=1, **options)
+
+
+@pytest.fixture(scope="module")
+def unbroken(stored, tmp_path_factory):
+    """Run folder of an unbroken sweep of three runs, and its predictions."""
+    folder = RunFolder(tmp_path_factory.mktemp("unbroken") / "run")
+    predictions = run([TWO, ALONE], stored, folder, progress=False)
+    assert [(one.experiment, one.seed) for one, _ in predictions.runs()] == [
+        ("two", 0),
+        ("two", 1),
+        ("alone", 5),
+    ]
+    return folder, predictions
+
+
+def same(first: Predictions, second: Predictions) -> bool:
+    """Whether two tables are equal to the last bit."""
+    names = first.table.colnames
+    return names == second.table.colnames and all(
+        np.array_equal(first.table[name], second.table[name]) for name in names
+    )
+
+
+def epochs_of(folder) -> list[int]:
+    """Epochs that have ended, of each run that has begun."""
+    files = sorted(folder.glob("checkpoints/*/last.safetensors"))
+    return [len(read_about(file)["history"]) for file in files]
+
+
+def start(context, experiments, sample, folder, **options):
+    """A sweep in a process of its own."""
+    kwargs = {"run": folder, "device": "cpu", "threads": 1, "progress": False, **options}
+    process = context.Process(target=sweep, args=(experiments, sample), kwargs=kwargs)
+    process.start()
+    return process
+
+
+@pytest.fixture(scope="module")
+def context():
+    """Processes that begin with the libraries loaded."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["labkit.run.sweep"])
+    return context
+
+
+def test_a_sweep_killed_at_random_moments_gives_the_same_tables(unbroken, stored, context, tmp_path):
+    whole, predictions = unbroken
+    folder = tmp_path / "run"
+    rng = np.random.default_rng(20)
+    moments, left = np.sort(rng.choice(np.arange(1, 18), 3, replace=False)), []
+    for moment in moments:
+        process = start(context, [TWO, ALONE], stored, folder)
+        while process.is_alive() and sum(epochs_of(folder)) < moment:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        left.append(epochs_of(folder))
+    assert any(0 < epochs < 6 for state in left for epochs in state), "a training was cut in the middle"
+    weights = {path: path.stat().st_mtime_ns for path in folder.glob("checkpoints/*/weights.safetensors")}
+    done = [path for path in weights if read_about(path.parent / "last.safetensors")["finished"]]
+    again = run([TWO, ALONE], stored, folder, progress=False)
+    assert same(again, predictions)
+    assert (folder / "predictions.parquet").read_bytes() == whole.predictions.read_bytes()
+    assert all(path.stat().st_mtime_ns == weights[path] for path in done), "finished runs are not repeated"
+    table, expected = summary_table(again), summary_table(predictions)
+    assert all(
+        np.array_equal(table[name], expected[name], equal_nan=name != "experiment") for name in table.colnames
+    )
+
+
+def test_processes_that_are_killed_leave_nobody_behind_and_the_same_table(
+    unbroken, stored, context, tmp_path
+):
+    folder = tmp_path / "run"
+    process = start(context, [TWO, ALONE], stored, folder, workers=1)
+    while process.is_alive() and sum(epochs_of(folder)) < 8:
+        time.sleep(0.02)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.join()
+    assert workers
+    assert sum(epochs_of(folder)) < 18, "it was killed before its end"
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    assert same(run([TWO, ALONE], stored, folder, progress=False), unbroken[1])
+
+
+@pytest.fixture
+def scheduler():
+    """Address of a Dask scheduler with two workers, threads of this process."""
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_workers_of_a_scheduler_give_the_same_table_and_fail_one_by_one(
+    unbroken, stored, scheduler, tmp_path
+):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(SweepError, match=r"1 of 4 runs failed: wild, seed 0: TrainingError: .*loss must be"):
+        run([WILD, TWO, ALONE], stored, folder, workers=scheduler, progress=False)
+    assert same(Predictions.load(folder.predictions), unbroken[1])
+    page = (folder.path / "progress.html").read_text()
+    assert "3 of 4 runs done" in page
+    assert "TrainingError: " in page
+
+
+def test_a_failing_run_does_not_stop_the_others(stored, unbroken, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(SweepError, match=r"1 of 4 runs failed: wild, .*; the others are saved") as caught:
+        run([WILD, TWO, ALONE], stored, folder, progress=False)
+    assert "lower optimiser.learning_rate" in str(caught.value)
+    assert same(Predictions.load(folder.predictions), unbroken[1])
+    assert folder.manifest["seeds"] == {"two": [0, 1], "alone": [5]}
+    assert folder.manifest["inputs"] == {"sample": Sample.load(stored).content_hash}
+    assert folder.manifest["threads"] == 1
+
+
+def test_the_same_call_does_nothing_again(unbroken, stored):
+    folder, predictions = unbroken
+    files = [*folder.checkpoints.glob("*/*.safetensors"), *folder.checkpoints.glob("*/*.parquet")]
+    before = {file: file.stat().st_mtime_ns for file in files}
+    assert len(before) == 9
+    assert same(run([TWO, ALONE], stored, folder, progress=False), predictions)
+    assert {file: file.stat().st_mtime_ns for file in files} == before
+
+
+def test_predictions_of_an_earlier_training_are_not_taken_for_this_one(stored, tmp_path):
+    short = ALONE.changed(epochs=2)
+    first = run([short], stored, tmp_path / "run", progress=False)
+    slower = short.changed(optimiser=AdamW(learning_rate=1e-5))
+    assert not same(run([slower], stored, tmp_path / "run", progress=False), first)
+    assert same(run([short], stored, tmp_path / "run", progress=False), first)
+
+
+def test_labels_are_joined_and_change_the_training(stored, tmp_path):
+    ids = Sample.load(stored).object_ids
+    labels = np.where(np.arange(36) % 4 < 2, "cluster", "non-cluster")
+    parts = np.where(np.arange(36) % 3 == 0, "validation", "train")
+    votes = QTable({"object_id": ids, "label": labels, "split": parts, "n_votes": np.full(36, 30)})
+    path = write_catalogue(votes, tmp_path / "votes.ecsv")
+    fields = {
+        "label_column": "volunteer_label",
+        "split_column": "volunteer_split",
+        "epochs": 1,
+        "seeds": (0,),
+    }
+    volunteers, experts = TWO.changed(name="volunteers", **fields), TWO.changed(epochs=1, seeds=(0,))
+    with pytest.raises(InputError, match="sample must have a column 'volunteer_label'.*with_labels"):
+        run([experts, volunteers], stored, tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "nothing was trained"
+    found = run([experts, volunteers], stored, tmp_path / "run", labels=[path], progress=False)
+    one, other = (rows for _, rows in found.runs())
+    assert one.table["true"].tolist() == other.table["true"].tolist(), (
+        "both are measured by the experts' labels"
+    )
+    tested = [rows.table["object_id"][rows.table["split"] == "test"].tolist() for rows in (one, other)]
+    assert tested[0] == tested[1]
+    assert len(tested[0]) == 8
+    assert str(path) in RunFolder(tmp_path / "run").manifest["inputs"]
+
+
+def test_kinds_of_experiments_have_their_own_tables(stored, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    short = ALONE.changed(epochs=1)
+    found = run([short, FOLDS], stored, folder, progress=False)
+    assert {one.experiment for one, _ in found.runs()} == {"alone"}
+    folds = Predictions.load(folder.predictions_of(folds=True))
+    assert sorted(folds.table["object_id"]) == sorted(Sample.load(stored).object_ids)
+    assert [one.fold for one, _ in folds.runs()] == [0, 1, 2]
+
+
+def test_each_experiment_takes_the_first_sample_with_its_bands(stored, tmp_path):
+    both = Sample.load(stored)
+    renamed = Sample(
+        both.images,
+        both.catalogue,
+        bands=("a", "b"),
+        pixel_scale=both.pixel_scale,
+        provenance=both.provenance,
+    )
+    other = ALONE.changed(name="other", bands=("b", "a"), epochs=1)
+    found = run([ALONE.changed(epochs=1), other], [both, renamed], tmp_path / "run", progress=False)
+    assert len(found) == 72
+    assert set(RunFolder(tmp_path / "run").manifest["inputs"]) == {"sample", "sample 2"}
+
+
+class Press(Callback):
+    """Press the stop button in the third epoch."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_stop_button_keeps_the_best_so_far_and_the_session(stored, unbroken, tmp_path, monkeypatch):
+    train = sweep_runs.train
+
+    def pressed(experiment, sample, *, callbacks, **options):
+        more = (Press(),) if experiment.name == "alone" else ()
+        return train(experiment, sample, callbacks=(*callbacks, *more), **options)
+
+    monkeypatch.setattr(sweep_runs, "train", pressed)
+    folder = RunFolder(tmp_path / "run")
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="alone, seed 5 was stopped; the same call goes on"):
+        run([TWO, ALONE, TWO.changed(name="never")], stored, folder, progress=False)
+    assert signal.getsignal(signal.SIGINT) is before
+    kept = [(one.experiment, one.seed) for one, _ in Predictions.load(folder.predictions).runs()]
+    assert kept == [("two", 0), ("two", 1), ("alone", 5)]
+    assert "1 stopped" in (folder.path / "progress.html").read_text()
+    monkeypatch.undo()
+    assert same(run([TWO, ALONE], stored, folder, progress=False), unbroken[1])
+
+
+def test_histories_and_best_epochs_are_read_back(unbroken, tmp_path):
+    folder, _ = unbroken
+    assert {name: len(runs) for name, runs in histories(folder, [TWO, ALONE]).items()} == {
+        "two": 2,
+        "alone": 1,
+    }
+    table = training_table(folder, [TWO, ALONE])
+    assert table["epochs"].tolist() == [6, 6, 6]
+    found = histories(folder, [TWO, ALONE])
+    for row, history in zip(table, [*found["two"], *found["alone"]], strict=True):
+        losses = [one["validation_loss"] for one in history]
+        assert (row["epoch"], row["validation_loss"]) == (np.argmin(losses), min(losses))
+    with pytest.raises(MissingDataError, match="run must be a run folder, got '.*typo'"):
+        training_table(tmp_path / "typo", [TWO])
+    with pytest.raises(MissingDataError, match="run must hold trained networks"):
+        training_table(folder, [TWO.changed(name="never")])
+
+
+def test_a_headless_notebook_gets_a_line_a_run(stored, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(HEADLESS, "1")
+    run([ALONE.changed(epochs=1, seeds=(0, 1))], stored, tmp_path / "run")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["alone, seed 0", "alone, seed 1"]
+    assert lines[0].endswith("left)")
+    assert lines[1].endswith("(2 of 2 runs)")
+
+
+def test_a_person_sees_one_bar(stored, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    run([ALONE.changed(epochs=1, seeds=(0, 1))], stored, tmp_path / "run")
+    shown = capsys.readouterr().err
+    assert "2 of 2 runs" in shown
+    assert shown.count("\n") == 1
+
+
+def test_notes_of_another_call_are_not_taken_for_this_one(unbroken):
+    folder, _ = unbroken
+    note = json.loads((folder.checkpoints / "alone-seed5" / "sweep.json").read_text())
+    assert note["state"] == "done"
+    old = sweep_runs.SweepRun(ALONE, 5, -1, 0, folder.path, sweep="another")
+    assert sweep_runs.read_note(old) == {}
+
+
+@pytest.mark.parametrize(
+    ("experiments", "options", "message"),
+    [
+        ([], {}, "experiments must be one or more with different names"),
+        ([TWO, TWO], {}, r"different names, got \['two', 'two'\]"),
+        ([TWO, TWO.changed(name="two ")], {}, r"'two' and 'two ', whose models would share a folder"),
+        ([TWO], {"workers": -1}, "workers must be 0, a number of processes or .*, got -1"),
+        ([TWO], {"threads": -1}, "threads must be 0 or more, got -1"),
+        ([TWO], {"device": "tpu"}, "device must be 'auto', 'cpu'"),
+        ([TWO.changed(network="timm:nonsense")], {}, "network must be a model that timm .* knows"),
+        ([TWO.changed(network="timm:inception_v3")], {}, "image_size must be at least 75 px"),
+        ([TWO.changed(bands=("infrared",))], {}, "bands must include 'infrared'"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_trained(stored, tmp_path, experiments, options, message):
+    with pytest.raises(InputError, match=message):
+        sweep(experiments, stored, run=tmp_path / "run", **{"device": "cpu"} | options)
+    assert not list(tmp_path.glob("run/checkpoints/*/*"))
+
+
+def test_no_samples_and_no_scheduler(stored, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="sample must be one or more, got none"):
+        sweep([TWO], [], run=tmp_path / "run")
+    monkeypatch.setattr("labkit.run.sweep_workers._CONNECT_S", 0.2)
+    with pytest.raises(
+        MissingDataError, match=r"'tcp://127.0.0.1:9' does not answer .*; start one with `dask"
+    ):
+        sweep([TWO], stored, run=tmp_path / "run", workers="tcp://127.0.0.1:9")

@@ -1,0 +1,238 @@
+"""Labels, fractions and agreement of subjects; Dawid-Skene against crowd-kit."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.errors import InputError, MissingDataError
+from labkit.votes import (
+    METHODS,
+    agreement_with,
+    cleaning_steps,
+    consensus,
+    dawid_skene,
+    drop_logged_out,
+    ending_counts,
+    weights,
+)
+
+WAYS = ((1,), (2,), (0, 3, 6), (0, 4), (0, 3, 5, 8, 10), (0, 3, 5, 9, 13), (0, 3), (0,))
+ROWS = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwx"), st.sampled_from(WAYS)),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(rows=ROWS)
+def test_weighted_votes_by_hand(hunt, answers_of, rows):
+    answers = answers_of(hunt, rows)
+    weight = weights(answers)
+    sums = {s: [0.0, 0.0] for s in answers.subjects}
+    for user, subject, way in rows:
+        verdict = hunt.verdict_of[way[-1]]
+        if verdict >= 0:
+            place = list(weight.users).index(user), hunt.question_of[way[-1]]
+            sums[subject][verdict] += weight.values[place]
+    for row in consensus(answers):
+        non, cluster = sums[row["object_id"]]
+        assert row["weight_cluster"] == pytest.approx(cluster)
+        assert row["weight_non-cluster"] == pytest.approx(non)
+        if non + cluster > 0:
+            assert row["soft_cluster"] == pytest.approx(cluster / (non + cluster))
+            if abs(non - cluster) > 1e-6:
+                assert row["label"] == ("cluster" if cluster > non else "non-cluster")
+
+
+@given(rows=ROWS, method=st.sampled_from(list(METHODS)))
+def test_every_method_gives_fractions(hunt, answers_of, rows, method):
+    table = consensus(answers_of(hunt, rows), method=method)
+    voted = table["n_votes"] > 0
+    soft = np.stack([table["soft_non-cluster"], table["soft_cluster"]])
+    np.testing.assert_allclose(soft.sum(axis=0)[voted], 1)
+    assert np.isnan(soft[:, ~voted]).all()
+    assert (table["label"][~voted] == "").all()
+    assert np.isin(table["label"][voted], ["cluster", "non-cluster"]).all()
+    np.testing.assert_allclose(table["agreement"][voted], soft.max(axis=0)[voted])
+    assert ((table["entropy"][voted] >= 0) & (table["entropy"][voted] <= 1 + 1e-12)).all()
+    assert table["n_votes"].sum() == sum(hunt.verdict_of[way[-1]] >= 0 for _, _, way in rows)
+
+
+def test_weights_turn_a_vote_that_skill_decides(yes_no, answers_of):
+    """Three who mostly disagree with the rest outvote two who agree; weighted they do not."""
+    rows = [(user, f"s{i}", (0,)) for user in "abcdefg" for i in range(9)]
+    rows += [(user, f"s{i}", (1,)) for user in "xyz" for i in range(9)]
+    rows += [("a", "last", (0,)), ("b", "last", (0,)), *((user, "last", (1,)) for user in "xyz")]
+    table = consensus(answers_of(yes_no, rows))
+    last = table[table["object_id"] == "last"][0]
+    assert last["majority_label"] == "no"
+    assert last["label"] == "yes"
+    assert last["weight_no"] == pytest.approx(3 * 1 / 10)
+    assert last["weight_yes"] == pytest.approx(2 * 9 / 10)
+
+
+def test_votes_without_any_weight_count_the_same(hunt, answers_of):
+    """Each ends in another answer than most, though together they make the class: nobody has a weight."""
+    rows = [(u, s, (0, 3, 5, 8, 10)) for u in "abcd" for s in ("s", "t")]
+    rows += [
+        ("z", "s", (1,)),
+        ("z", "t", (1,)),
+        ("z", "only", (0,)),
+        ("a", "only", (0,)),
+        ("y", "only", (0,)),
+    ]
+    answers = answers_of(hunt, [*rows, ("z", "only", (1,))])
+    table = consensus(answers)
+    row = table[table["object_id"] == "only"][0]
+    assert weights(answers).values[list(answers.users).index("z"), 0] == pytest.approx(1 / 4)
+    assert not row["weightless"]
+    lonely = answers_of(hunt, [*rows[:-3], ("z", "only", (1,)), *((u, "only", (0,)) for u in "abc")])
+    row = consensus(lonely)[2]
+    assert (row["object_id"], row["n_votes"], row["weight_non-cluster"]) == ("only", 1, 0)
+    assert row["weightless"]
+    assert row["label"] == "non-cluster"
+    assert row["soft_non-cluster"] == 1
+
+
+def test_equal_sums_give_the_class_listed_first(hunt, answers_of):
+    rows = [("a", "s", (0, 3, 5, 8, 10)), ("b", "s", (0, 3, 5, 8, 11)), ("c", "t", (0, 4))]
+    table = consensus(answers_of(hunt, rows))
+    assert list(table["label"]) == ["non-cluster", "non-cluster"]
+    assert list(table["tie"]) == [True, False]
+    assert list(table["entropy"]) == [1, 0]
+    assert list(table["agreement"]) == [0.5, 1]
+
+
+def test_one_vote_is_its_own_consensus(hunt, answers_of):
+    rows = [("a", "s", (0, 3, 5, 8, 10))]
+    for method in METHODS:
+        row = consensus(answers_of(hunt, rows), method=method)[0]
+        assert (row["label"], row["n_votes"], row["majority_label"]) == ("cluster", 1, "cluster")
+        assert row["soft_cluster"] == pytest.approx(1)
+
+
+def test_no_votes_at_all(hunt, answers_of):
+    for method in METHODS:
+        none = consensus(answers_of(hunt, []), method=method)
+        assert len(none) == 0
+        assert "soft_cluster" in none.colnames
+        gone = consensus(
+            drop_logged_out(answers_of(hunt, [("a", "s", (1,))], logged_out=["a"])), method=method
+        )
+        assert list(gone["label"]) == [""]
+        assert np.isnan(gone["agreement"][0])
+    assert len(weights(answers_of(hunt, [])).table()) == 0
+
+
+def test_unknown_method(hunt, answers_of):
+    with pytest.raises(InputError, match="method must be one of .*'dawid-skene'.* got 'mean'"):
+        consensus(answers_of(hunt, []), method="mean")
+
+
+def test_ending_counts(hunt, answers_of):
+    rows = [("a", "s", (1,)), ("b", "s", (1,)), ("c", "s", (0,)), ("a", "t", (0, 4))]
+    table = ending_counts(answers_of(hunt, rows))
+    assert table["no emission"].tolist() == [2, 0]
+    assert table["point"].tolist() == [0, 1]
+    assert table["unfinished"].tolist() == [1, 0]
+    assert sum(table[name].sum() for name in table.colnames[1:]) == 4
+
+
+def simulated(rng, *, n_subjects=200, n_users=15, n_classes=3, per=8):
+    truth = rng.integers(0, n_classes, n_subjects)
+    skill = rng.uniform(0.3, 0.95, n_users)
+    subject = np.repeat(np.arange(n_subjects), per)
+    user = rng.integers(0, n_users, len(subject))
+    guess = rng.integers(0, n_classes, len(subject))
+    return user, subject, np.where(rng.random(len(subject)) < skill[user], truth[subject], guess), truth
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("per", [1, 8])
+def test_dawid_skene_equals_crowd_kit(seed, per):
+    user, subject, vote, _ = simulated(np.random.default_rng(seed), per=per)
+    ours = dawid_skene(user, subject, vote, shape=(15, 200, 3), max_iterations=7, tolerance=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it calls pandas in ways that pandas 3 is about to drop
+        import pandas as pd
+        from crowdkit.aggregation.classification.dawid_skene import DawidSkene
+
+        data = pd.DataFrame({"task": subject, "worker": user, "label": vote})
+        theirs = DawidSkene(n_iter=7, tol=-np.inf).fit(data).probas_.sort_index()
+    np.testing.assert_allclose(ours.probabilities, theirs[[0, 1, 2]].to_numpy(), atol=1e-8)
+
+
+def test_dawid_skene_understands_a_volunteer_who_says_the_opposite():
+    rng = np.random.default_rng(5)
+    truth = rng.integers(0, 2, 400)
+    subject, user = np.divmod(np.arange(400 * 5), 5)
+    right = rng.random(len(subject)) < np.array([0.8, 0.8, 0.8, 0.1, 0.1])[user]
+    vote = np.where(right, truth[subject], 1 - truth[subject])
+    result = dawid_skene(user, subject, vote, shape=(5, 400, 2))
+    majority = np.bincount(subject, weights=vote) > 2.5
+    accuracy = np.mean(result.probabilities.argmax(axis=1) == truth)
+    assert result.converged
+    assert accuracy > np.mean(majority == truth) + 0.1
+    assert (np.diagonal(result.confusion[3:], axis1=1, axis2=2) < 0.3).all()
+    np.testing.assert_allclose(result.confusion.sum(axis=2), 1)
+    np.testing.assert_allclose(result.priors.sum(), 1)
+
+
+def test_dawid_skene_without_steps():
+    with pytest.raises(InputError, match="max_iterations must be at least 1, got 0"):
+        dawid_skene(np.zeros(1, int), np.zeros(1, int), np.zeros(1, int), shape=(1, 1, 2), max_iterations=0)
+
+
+def test_agreement_with_experts_by_hand(hunt, answers_of):
+    rows = [
+        ("a", "s", (0, 4)),
+        ("b", "s", (1,)),
+        ("a", "t", (0, 4)),
+        ("b", "t", (0, 3, 5, 8, 11)),
+        ("a", "q", (0, 4)),
+    ]
+    truth = QTable({"object_id": ["s", "t", "r"], "label": ["point source", "low-z cluster", "edge"]})
+    table = agreement_with(answers_of(hunt, rows), truth)
+    found = {row["ending"]: row for row in table}
+    assert (found["point"]["answers"], found["point"]["fraction"]) == (2, 0.5)  # q has no label
+    assert (found["no emission"]["answers"], found["no emission"]["fraction"]) == (1, 0)
+    assert found["not a nearby cluster"]["answers"] == 1
+    assert np.isnan(found["not a nearby cluster"]["fraction"])  # no counterpart
+    assert np.isnan(found["edge"]["fraction"])  # no answer
+    assert list(table["class"]) == [hunt.choices[n].verdict for n in hunt.endings.values()]
+
+
+def test_agreement_needs_a_truth(hunt, answers_of):
+    answers = answers_of(hunt, [("a", "s", (0, 4))])
+    with pytest.raises(MissingDataError, match="it lacks .'verdict'."):
+        agreement_with(answers, QTable({"object_id": ["s"], "label": ["edge"]}), label="verdict")
+    with pytest.raises(MissingDataError, match="share labelled objects with the answers; compare their ids"):
+        agreement_with(answers, QTable({"object_id": ["t", "s"], "label": ["edge", ""]}))
+    with pytest.raises(InputError, match="each object once, got 1 repeats"):
+        agreement_with(answers, QTable({"object_id": ["s", "s"], "label": ["edge", "edge"]}))
+
+
+def test_steps_of_the_cleaning_subject_by_subject(yes_no, answers_of):
+    rows = [("out", "s", (0,)), ("out2", "s", (0,)), ("a", "s", (1,))]  # logged-out volunteers decide
+    rows += [
+        ("a", "t", (0,)),
+        ("b", "t", (1,)),
+        ("b", "t", (1,)),
+        ("c", "t", (0,)),
+        ("b", "t", (1,)),
+    ]  # b repeats
+    rows += [("a", "u", (1,)), ("c", "u", (1,))]
+    table = cleaning_steps(answers_of(yes_no, rows, logged_out=["out", "out2"]))
+    assert table["n_all"].tolist() == [3, 5, 2]
+    assert table["n_logged_in"].tolist() == [1, 5, 2]
+    assert table["n_first"].tolist() == table["n_weighted"].tolist() == [1, 3, 2]
+    assert table["label_all"].tolist() == ["yes", "no", "no"]
+    assert table["changed"].tolist() == ["logged_in", "first", ""]
+    assert table["soft_first"][1] == pytest.approx(2 / 3)
+    assert table["soft_weighted"][1] == 1  # b's weight is zero
