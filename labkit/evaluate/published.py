@@ -45,7 +45,7 @@ def published_table(table: str, *, paper: str = "kosiba2020", folder: str | Path
     table : str
         For example ``"table5"``.
     paper : str
-        The paper; only ``"kosiba2020"`` so far.
+        ``"kosiba2020"`` or ``"angora2020"``.
     folder : path, optional
         Where the tables are, by default `published_folder`.
 

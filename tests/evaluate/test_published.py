@@ -12,17 +12,31 @@ from labkit.evaluate.published import beside_published, published_folder, publis
 from labkit.evaluate.tables import as_text
 from labkit.experiment import PRESETS
 
+SOURCES = {
+    "kosiba2020": ("Kosiba et al. 2020, MNRAS 496, 4141", ("1", "2", "5", "6", "7", "8")),
+    "angora2020": ("Angora et al. 2020, A&A 643, A177", ("1", "2", "3", "4", "D1", "D2", "D3", "D4", "D5")),
+}
+
 
 def test_all_tables_name_their_source():
-    names = published_tables()
-    assert names == tuple(f"kosiba2020_table{n}" for n in (1, 2, 5, 6, 7, 8))
-    for name in names:
-        meta = published_table(name.removeprefix("kosiba2020_")).meta
-        assert meta["source"] == "Kosiba et al. 2020, MNRAS 496, 4141"
-        assert meta["doi"] == "10.1093/mnras/staa1723"
-        assert name.endswith(f"table{meta['table']}")
-        assert meta["caption"]
-        assert meta["data"] == "real"
+    assert set(published_tables()) == {f"{paper}_table{n}" for paper in SOURCES for n in SOURCES[paper][1]}
+    for paper, (source, numbers) in SOURCES.items():
+        for number in numbers:
+            meta = published_table(f"table{number}", paper=paper).meta
+            assert (meta["source"], meta["data"]) == (source, "real")
+            assert str(meta["table"]).replace(".", "") == number
+            assert meta["doi"].startswith("10.")
+            assert meta["caption"]
+
+
+def test_members_of_angora_table_1_add_up_to_the_printed_totals():
+    table = published_table("table1", paper="angora2020")
+    totals = {"mixed": (1629, 2161), "acs": (1603, 1899), "all": (1156, 1425)}
+    for bands, numbers in totals.items():
+        columns = [np.asarray(table[f"{bands}_{kind}"]) for kind in ("members", "non_members")]
+        assert tuple(int(column[column > 0].sum()) for column in columns) == numbers
+    pooled = table[~table["frontier_only"]]
+    assert (pooled["mixed_members"].sum(), pooled["mixed_non_members"].sum()) == (1249, 1571)
 
 
 def test_table_1_ratios_follow_from_its_counts():

@@ -1,0 +1,230 @@
+"""The fifteen clusters and their galaxies: masses, footprints, luminosity, profile, colours, velocities."""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import kstest
+
+from labkit.errors import InputError
+from labkit.simulate.hst.bodies import bodies
+from labkit.simulate.hst.clusters import COSMOLOGY, clash_clusters, pick_clusters, velocity_dispersion
+from labkit.simulate.hst.components import components
+from labkit.simulate.hst.footprints import Footprint, Zones, draw_zones
+from labkit.simulate.hst.members import (
+    CONCENTRATION,
+    V_MAX,
+    brightest_galaxy,
+    characteristic_magnitude,
+    draw_members,
+    member_redshifts,
+    projected_nfw,
+    r200_arcsec,
+)
+from labkit.simulate.hst.population import is_member
+from labkit.simulate.hst.surroundings import count_field, draw_arcs, draw_field, draw_stars
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    return pick_clusters(["M0416"])[0]
+
+
+@pytest.fixture(scope="module")
+def members(cluster):
+    found = draw_members(np.random.default_rng(5), cluster, 6000, half_arcsec=65.0, angle=30.0)
+    assert len(found) == 6000
+    return found
+
+
+def test_the_clusters_are_those_of_the_paper():
+    table = clash_clusters()
+    assert len(table) == 15
+    assert (np.diff(table["redshift"]) >= 0).all()
+    assert set(table["short"][table["frontier_only"]]) == {"A2744", "A370"}
+    assert table["acs_members"][table["acs_members"] > 0].sum() == 1603
+    for name, total in (("mixed_members", 1629), ("mixed_non_members", 2161), ("all_members", 1156)):
+        counts = table[name]
+        assert counts[counts > 0].sum() == total
+    assert set(table["short"][table["m200c_note"] != "assumed"]) == {"R2248", "M0416", "M1206", "M1149"}
+
+
+def test_r200_holds_two_hundred_times_the_critical_density():
+    table = clash_clusters()
+    density = table["m200c"] / (4 / 3 * np.pi * table["r200"] ** 3)
+    ratio = (density / COSMOLOGY.critical_density(table["redshift"])).to_value(u.one)
+    np.testing.assert_allclose(ratio, 200)
+
+
+def test_velocity_limits_are_those_printed_with_the_redshifts():
+    table = clash_clusters()
+    for row in table:
+        assert is_member(row["redshift"] + 0.0099 * (1 + row["redshift"]), row["redshift"])
+        assert not is_member(row["redshift"] + 0.0102 * (1 + row["redshift"]), row["redshift"])
+        if row["short"] == "A2744":  # printed wider than 3000 km/s
+            continue
+        width = 2 * V_MAX / 299792.458 * (1 + row["redshift"])
+        assert row["z_max"] - row["z_min"] == pytest.approx(width, abs=0.004)
+
+
+def test_unknown_clusters_are_named():
+    with pytest.raises(
+        InputError, match="clusters must be different names out of .*A383.*got \\('A1835',\\)"
+    ):
+        pick_clusters(["A1835"])
+    with pytest.raises(InputError, match="clusters must be different"):
+        pick_clusters(["A383", "A383"])
+
+
+def test_footprints_leave_what_table_1_says(cluster):
+    for row in pick_clusters(["M0416", "R2248", "A2744", "M2129"]):
+        zones = draw_zones(np.random.default_rng(2), row, size_px=1000)
+        axis = np.linspace(-500, 500, 201)
+        zone = zones.zone(*np.meshgrid(axis, axis))
+        share = np.sum(zone > 0) / np.sum(zone >= 0)
+        assert 0.6 < share < 0.97
+        if not row["frontier_only"]:
+            expected = min(row["mixed_non_members"] / row["acs_non_members"], 0.93)
+            assert share == pytest.approx(expected, abs=0.06)
+            inner = np.sum(zone == 2) / np.sum(zone > 0)
+            assert inner == pytest.approx(row["all_non_members"] / row["mixed_non_members"], abs=0.08)
+
+
+def test_zones_say_which_cut_outs_are_whole():
+    zones = Zones(1000, Footprint(600, 0.0), Footprint(400, 0.0))
+    x = np.array([0, 160, 180, 190, 210, 240, 290, 310, 460, 480])
+    assert zones.zone(x, 0 * x).tolist() == [2, 2, -1, -1, 1, 1, -1, 0, 0, -1]
+    assert zones.footprint("F814") is None
+    assert zones.footprint("F140") == zones.mixed
+    assert zones.footprint("F160") == zones.complete
+
+
+def test_a_rolled_footprint_holds_squares_by_their_corners():
+    square = Footprint(100.0, 45.0)
+    corner = np.array([30.0])
+    assert square.contains(corner, 0 * corner, margin=20).all()
+    assert not square.contains(corner, corner, margin=20).any()
+
+
+def test_luminosity_function_is_a_schechter_function(cluster, members):
+    star = characteristic_magnitude(cluster["redshift"])
+    assert 19.3 < star < 20.5
+
+    def density(m):
+        lum = 10 ** (-0.4 * (m - star))
+        return lum**-0.15 * np.exp(-lum)
+
+    total = quad(density, star - 1.6, 28.5)[0]
+
+    def grown(m):
+        return np.array([quad(density, star - 1.6, x)[0] / total for x in np.atleast_1d(m)])
+
+    assert kstest(members["magnitude"][:400], grown).pvalue > 1e-3
+
+
+def test_characteristic_magnitude_fades_with_distance():
+    found = [characteristic_magnitude(z) for z in (0.19, 0.35, 0.45, 0.59)]
+    assert (np.diff(found) > 0.3).all()
+
+
+def test_positions_follow_the_projected_profile(cluster, members):
+    x, y = members["x_arcsec"], members["y_arcsec"]
+    assert np.abs([x, y]).max() < 65
+    radius = np.hypot(x, y)
+    inside = radius < 60
+    scale = r200_arcsec(cluster) / CONCENTRATION
+    found = np.mean(radius[inside] < 30)
+    expected = projected_nfw(np.array([30.0]) / scale) / projected_nfw(np.array([60.0]) / scale)
+    assert found == pytest.approx(float(expected[0]), abs=0.04)
+
+
+def test_projected_profile_matches_its_integral():
+    # Surface density of an NFW halo, integrated: Bartelmann (1996), equation 7.
+    def surface(r):
+        if r < 1:
+            return (1 - np.arccosh(1 / r) / np.sqrt(1 - r**2)) / (r**2 - 1)
+        return (1 - np.arccos(1 / r) / np.sqrt(r**2 - 1)) / (r**2 - 1)
+
+    inside = [quad(lambda r: r * surface(r), 1e-6, x, points=[1.0])[0] for x in (0.5, 1.0, 3.0)]
+    found = projected_nfw(np.array([0.5, 1.0, 3.0]))
+    np.testing.assert_allclose(found / found[0], np.array(inside) / inside[0], rtol=1e-3)
+
+
+def test_velocities_follow_the_mass_and_stay_below_the_limit(cluster):
+    z = member_redshifts(np.random.default_rng(3), cluster, 4000)
+    velocity = 299792.458 * (z - cluster["redshift"]) / (1 + cluster["redshift"])
+    assert np.abs(velocity).max() <= V_MAX
+    sigma = velocity_dispersion(cluster["m200c"], cluster["redshift"])
+    assert 900 < sigma < 1500
+    assert velocity.std() == pytest.approx(sigma, rel=0.06)
+
+
+def test_red_sequence_has_slope_and_scatter(cluster, members):
+    early = members[members["kind"] == "early"]
+    found = components(np.random.default_rng(1), early).total(len(early))
+    colour, magnitude = found[:, 2] - found[:, 5], early["magnitude"]
+    slope, level = np.polyfit(magnitude, colour, 1)
+    scatter = np.std(colour - slope * magnitude - level)
+    assert -0.05 < slope < -0.02
+    assert 0.03 < scatter < 0.055
+    assert slope * 20.5 + level == pytest.approx(1.1, abs=0.1)
+
+
+def test_blue_fraction_rises_outwards_and_with_faintness(members):
+    late = members["kind"] == "late"
+    radius = np.hypot(members["x_arcsec"], members["y_arcsec"])
+    bright = members["magnitude"] < 24
+    assert late[bright & (radius > 45)].mean() > late[bright & (radius < 20)].mean() + 0.02
+    assert late[members["magnitude"] > 26].mean() > late[members["magnitude"] < 22].mean() + 0.2
+    assert late[bright].mean() < 0.45
+
+
+def test_the_brightest_galaxy_is_central_and_has_a_halo(cluster):
+    giants = brightest_galaxy(np.random.default_rng(4), cluster, angle=40.0)
+    assert set(giants["kind"]) == {"bcg", "icl"}
+    assert giants["magnitude"].min() < characteristic_magnitude(cluster["redshift"]) - 1.7
+    assert (giants["x_arcsec"][0], giants["y_arcsec"][0]) == (0, 0)
+    assert giants["re_arcsec"][1] > 2.5 * giants["re_arcsec"][0]
+    assert is_member(giants["redshift"], cluster["redshift"]).all()
+
+
+def test_the_field_has_the_counts_and_lies_before_and_behind():
+    field = draw_field(np.random.default_rng(6), 5000, half_arcsec=65.0)
+    found = np.mean(field["magnitude"] < 25)
+    assert found == pytest.approx(float(count_field(25.0) / count_field(28.5)), abs=0.02)
+    bright = field["redshift"][field["magnitude"] < 23]
+    assert (bright < 0.35).mean() > 0.1
+    assert (bright > 0.6).mean() > 0.2
+    assert np.median(field["redshift"][field["magnitude"] > 25]) > np.median(bright) + 0.2
+    # The paper's median angular size of faint field galaxies is a fraction of an arcsecond.
+    assert 0.1 < np.median(field["re_arcsec"][(field["magnitude"] > 23) & (field["magnitude"] < 25)]) < 0.6
+
+
+def test_stars_and_arcs(cluster):
+    rng = np.random.default_rng(7)
+    stars = draw_stars(rng, half_arcsec=65.0)
+    assert 5 < len(stars) < 45
+    assert not stars["re_arcsec"].any()
+    arcs = draw_arcs(rng, cluster, half_arcsec=65.0)
+    assert (arcs["redshift"] > cluster["redshift"]).all()
+    painted = components(rng, arcs)
+    radius = np.hypot(painted.x, painted.y)
+    for row in range(len(arcs)):
+        beads = radius[painted.body == row]
+        assert np.ptp(beads) < 1e-6 * beads.mean()
+    # Along the circle, not across it.
+    first = painted.body == 0
+    assert np.hypot(np.ptp(painted.x[first]), np.ptp(painted.y[first])) > 20
+
+
+def test_components_hold_the_light_of_their_body(members):
+    some = members[:300]
+    total = components(np.random.default_rng(1), some).total(300)
+    np.testing.assert_allclose(total[:, 5], some["magnitude"], atol=1e-6)
+
+
+def test_unknown_columns_are_refused():
+    with pytest.raises(TypeError, match="no such columns: \\['colour'\\]"):
+        bodies(2, colour=1.0)

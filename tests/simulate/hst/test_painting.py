@@ -1,0 +1,146 @@
+"""Painting: Sersic profiles, the point-spread function, light conserved, noise as stated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.modeling.models import Sersic2D
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import fftconvolve
+
+from labkit.errors import InputError
+from labkit.simulate.hst.bands import BANDS, PIXEL_SCALE_ARCSEC
+from labkit.simulate.hst.components import Components
+from labkit.simulate.hst.painting import MARGIN_PX, blur, expose, paint
+from labkit.simulate.hst.sersic import encircled, gaussians, nearest_index
+
+SKY = {name: band.sky_sigma() for name, band in BANDS.items()}
+
+
+def one(
+    *, magnitude=20.0, x=0.0, y=0.0, re_px=8.0, index=1.0, axis_ratio=1.0, position_angle=0.0
+) -> Components:
+    """A single component, equally bright in all bands."""
+    return Components(
+        body=np.array([0]),
+        x=np.array([x]),
+        y=np.array([y]),
+        magnitude=np.full((1, len(BANDS)), magnitude),
+        re_px=np.array([re_px]),
+        index=np.array([index]),
+        axis_ratio=np.array([axis_ratio]),
+        position_angle=np.array([position_angle]),
+    )
+
+
+def image(listed: Components, name: str = "F814", size_px: int = 161) -> np.ndarray:
+    return blur(paint(listed, [name], size_px=size_px, sky_sigma=SKY)[0], BANDS[name])
+
+
+@pytest.mark.parametrize("index", [0.5, 0.75, 1.0, 2.0, 2.5, 4.0, 5.0, 6.0])
+def test_gaussians_grow_like_the_profile(index):
+    weights, sigmas = gaussians(index)
+    radius = np.geomspace(0.1, 8, 60)
+    grown = (weights * (1 - np.exp(-(radius[:, None] ** 2) / (2 * sigmas**2)))).sum(axis=1)
+    np.testing.assert_allclose(grown, encircled(radius, index), atol=0.01)
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_growth_is_that_of_astropys_profile():
+    radius = np.linspace(0, 3, 3001)
+    ring = Sersic2D(amplitude=1, r_eff=1, n=2.5)(radius, 0) * radius
+    grown = np.cumsum(ring)
+    np.testing.assert_allclose(grown[1000] / grown[-1], 0.5 / encircled(np.array([3.0]), 2.5)[0], rtol=2e-3)
+
+
+def test_indices_are_in_steps():
+    assert nearest_index(np.array([0.1, 1.1, 3.9, 9.0])).tolist() == [0.5, 1.0, 4.0, 6.0]
+    with pytest.raises(InputError, match="index must be between 0.5 and 6.0 in steps"):
+        gaussians(1.1)
+    with pytest.raises(InputError, match="got 7"):
+        gaussians(7.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    re_px=st.floats(0.0, 9.0),
+    index=st.sampled_from([0.5, 1.0, 1.75, 2.5]),
+    axis_ratio=st.floats(0.1, 1),
+    position_angle=st.floats(0, 180),
+    x=st.floats(-3, 3),
+    name=st.sampled_from(["F435", "F814", "F160"]),
+    magnitude=st.floats(18, 27.5),
+)
+def test_light_is_conserved_to_a_hundredth(name, magnitude, **shape):
+    found = image(one(magnitude=magnitude, **shape), name).sum(dtype=float)
+    assert found == pytest.approx(float(BANDS[name].flux(magnitude)), rel=0.015)
+
+
+def test_light_is_conserved_for_steep_profiles_on_a_large_mosaic():
+    found = image(one(magnitude=19, re_px=6, index=4.0), size_px=1001).sum(dtype=float)
+    assert found == pytest.approx(float(BANDS["F814"].flux(19)), rel=0.01)
+
+
+@pytest.mark.parametrize(("index", "re_px"), [(1.0, 5.0), (2.5, 6.0), (4.0, 10.0)])
+def test_a_galaxy_is_the_profile_convolved_with_the_psf(index, re_px):
+    """Against astropy's Sersic profile on a grid five times finer, convolved by brute force."""
+    band, fine, half = BANDS["F814"], 5, 40
+    found = image(one(re_px=re_px, index=index, axis_ratio=0.6, position_angle=30.0), size_px=2 * half + 1)
+    axis = (np.arange((2 * half + 1) * fine) - ((2 * half + 1) * fine - 1) / 2) / fine
+    x, y = np.meshgrid(axis, axis)
+    model = Sersic2D(amplitude=1, r_eff=re_px, n=index, ellip=0.4, theta=np.radians(120.0))
+    # The centre of a steep profile needs finer steps still.
+    shift = (np.arange(5) - 2) / 5 / fine
+    profile = np.mean([[model(x + dx, y + dy) for dx in shift] for dy in shift], axis=(0, 1))
+    weights, sigmas = band.psf()
+    sigmas = sigmas / PIXEL_SCALE_ARCSEC
+    kernel_axis = np.arange(-100, 101) / fine
+    squared = kernel_axis[:, None] ** 2 + kernel_axis**2
+    kernel = (weights / sigmas**2 * np.exp(-squared[..., None] / (2 * sigmas**2))).sum(axis=-1)
+    expected = fftconvolve(profile, kernel / kernel.sum(), mode="same")[fine // 2 :: fine, fine // 2 :: fine]
+    inner = (slice(half - 15, half + 16),) * 2
+    expected = expected[inner] * found[inner].sum() / expected[inner].sum()
+    found = found[inner]
+    np.testing.assert_allclose(found, expected, atol=0.02 * expected.max())
+    bright = expected > 0.03 * expected.max()
+    np.testing.assert_allclose(found[bright], expected[bright], rtol=0.05)
+
+
+def test_north_is_up_and_east_is_left():
+    north_east = image(one(re_px=12, axis_ratio=0.2, position_angle=45.0))
+    half = len(north_east) // 2
+    assert north_east[half + 10, half - 10] > 10 * north_east[half + 10, half + 10]
+
+
+def test_infrared_images_are_less_sharp():
+    star = one(re_px=0.0, index=0.5)
+    sharp, soft = image(star, "F814"), image(star, "F160")
+    assert sharp.max() / sharp.sum() > 2 * soft.max() / soft.sum()
+
+
+def test_bands_do_not_depend_on_what_else_is_painted():
+    galaxy = one(magnitude=21, index=4.0, x=4.3)
+    alone = paint(galaxy, ["F606"], size_px=101, sky_sigma=SKY)
+    both = paint(galaxy, ["F435", "F606", "F160"], size_px=101, sky_sigma=SKY)
+    assert np.array_equal(alone[0], both[1])
+
+
+def test_bodies_beyond_the_edge_shine_in_and_those_far_away_do_not():
+    assert image(one(x=70.0, re_px=10), size_px=101)[50, -1] > 0
+    assert not paint(one(x=5000.0), ["F814"], size_px=101, sky_sigma=SKY).any()
+    assert paint(one(), ["F814"], size_px=101, sky_sigma=SKY).shape == (
+        1,
+        101 + 2 * MARGIN_PX,
+        101 + 2 * MARGIN_PX,
+    )
+
+
+def test_noise_is_that_of_sky_and_light():
+    rng = np.random.default_rng(3)
+    for level in (0.0, 5.0):
+        flat = np.full((300, 300), level, np.float32)
+        found = expose(rng, flat, sky_sigma=0.01, exposure_s=4000.0)
+        assert found.dtype == np.float32
+        assert found.mean() == pytest.approx(level, abs=5e-4)
+        assert found.std() == pytest.approx(np.sqrt(0.01**2 + level / 4000), rel=0.02)
