@@ -1,9 +1,11 @@
-"""Real input: XMM-Newton observations, candidates, plates, published training set, volunteers."""
+"""Real input: XMM-Newton observations, candidates, plates, mosaics, published training set, volunteers."""
 
 from __future__ import annotations
 
 from labkit.sources.candidates import read_candidates
 from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
+from labkit.sources.members import complete_in, counts_table, fields_sample, members_sample
+from labkit.sources.mosaics import Mosaics, read_mosaics
 from labkit.sources.plates import cut_plates, read_plates
 from labkit.sources.regions import write_regions
 from labkit.sources.xmm import Observation, read_observation
@@ -12,15 +14,21 @@ from labkit.sources.zooniverse import Export, ReadReport, read_export, read_flat
 
 __all__ = [
     "Export",
+    "Mosaics",
     "Observation",
     "ReadReport",
     "candidates_sample",
+    "complete_in",
+    "counts_table",
     "cut_plates",
     "fetch_kosiba2020",
+    "fields_sample",
+    "members_sample",
     "read_candidates",
     "read_export",
     "read_flat_answers",
     "read_kosiba2020",
+    "read_mosaics",
     "read_observation",
     "read_plates",
     "write_regions",

@@ -1,0 +1,243 @@
+"""Cut-outs of sources from mosaics: the mosaics' own pixels where they can be, else regridded.
+
+Where all mosaics share one pixel grid of the asked pixel scale, with an axis to the north within a degree,
+a cut-out holds their own pixels: the `size_px` x `size_px` pixels whose centre is nearest to the source (at
+most half a pixel off along each axis), flipped or turned by right angles where needed. Nothing is
+interpolated, so noise and colours are those of the mosaics, and the same mosaics in memory or on disk give
+the same numbers to the last bit. Otherwise every band is regridded to north up about the exact position,
+weighted by area, with the flux conserved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from numpy.typing import NDArray
+
+from labkit.errors import InputError
+from labkit.images.cutouts import cutouts
+from labkit.images.resampling import Conserve
+from labkit.sources.mosaics import Mosaic, Mosaics
+from labkit.sources.mosaics.grid import Turn, pixel_positions, turn_north_up
+
+__all__ = ["MIN_COVERAGE", "Cutter", "coverage_of", "make_cutter"]
+
+#: Sources are regridded in groups that lie in squares of this many pixels, to look at little of a mosaic.
+_TILE_PX = 256
+#: A source has a band if this fraction of its cut-out has data, and its central pixels have.
+MIN_COVERAGE = 0.95
+_SAME_SCALE = 1e-3
+_DIGITS = 6  # pixel positions are rounded to these before the nearest pixel is chosen
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """How sources are cut out of mosaics.
+
+    Parameters
+    ----------
+    mosaics : Mosaics
+        The bands.
+    size_px : int
+        Pixels along a side.
+    pixel_scale : Quantity
+        Side of a pixel.
+    turn : Turn or None
+        For the mosaics' own pixels, what brings north up; None to regrid.
+    conserve : {"flux", "surface brightness"}
+        What regridding keeps.
+    blank : float or None
+        Value of pixels without data, besides NaN.
+    """
+
+    mosaics: Mosaics
+    size_px: int
+    pixel_scale: u.Quantity
+    turn: Turn | None
+    conserve: Conserve
+    blank: float | None
+
+    def __call__(self, positions: SkyCoord) -> NDArray[np.float32]:
+        """Cut sources out.
+
+        Parameters
+        ----------
+        positions : astropy.coordinates.SkyCoord
+            Shape (n,).
+
+        Returns
+        -------
+        ndarray of float32, shape (n, band, y, x)
+            NaN without data.
+        """
+        size = self.size_px
+        images = np.full((len(positions), len(self.mosaics), size, size), np.nan, dtype=np.float32)
+        if self.turn is None:
+            for number, one in enumerate(self.mosaics.mosaics):
+                self._regrid(one, positions, images[:, number])
+            return images
+        x, y = pixel_positions(self.mosaics.mosaics[0].wcs, positions)
+        corners = [_first_pixel(values, size) for values in (x, y)]
+        shifts = cast(tuple[tuple[int, int], ...], self.mosaics.offsets)
+        for number, (one, (dx, dy)) in enumerate(zip(self.mosaics.mosaics, shifts, strict=True)):
+            _copy(one.data, corners[0] + dx, corners[1] + dy, images[:, number])
+        self._empty(images)
+        return self.turn(images)
+
+    def _empty(self, images: NDArray[np.float32]) -> None:
+        if self.blank is not None:
+            images[images == np.float32(self.blank)] = np.nan
+
+    def _regrid(self, one: Mosaic, positions: SkyCoord, out: NDArray[np.float32]) -> None:
+        x, y = pixel_positions(one.wcs, positions)
+        side = self.size_px * (self.pixel_scale / one.pixel_scale).to_value(u.one)
+        reach = int(np.ceil(side / np.sqrt(2))) + 3
+        height, width = one.shape
+        near = (x > -reach) & (x < width + reach) & (y > -reach) & (y < height + reach)
+        tiles = np.stack([np.where(near, values, 0) // _TILE_PX for values in (y, x)])
+        for tile in np.unique(tiles[:, near], axis=1).T:
+            rows = np.flatnonzero(near & (tiles == tile[:, None]).all(axis=0))
+            columns = _window(x[rows], reach, width), _window(y[rows], reach, height)
+            window = np.array(one.data[columns[1], columns[0]], dtype=np.float32)
+            self._empty(window)
+            if np.isfinite(window).any():
+                wcs = one.wcs.slice(columns[::-1])
+                options = {"size": self.size_px * self.pixel_scale, "pixels": self.size_px, "fill": np.nan}
+                out[rows] = cutouts(window, wcs, positions[rows], conserve=self.conserve, **options)
+
+
+def make_cutter(
+    mosaics: Mosaics,
+    *,
+    size_px: int = 64,
+    pixel_scale: u.Quantity | None = None,
+    resample: Literal["auto", "never", "always"] = "auto",
+    conserve: Conserve = "flux",
+    blank: float | None = 0.0,
+) -> Cutter:
+    """Decide how sources are cut out.
+
+    Parameters
+    ----------
+    mosaics : Mosaics
+        The bands.
+    size_px : int
+        Pixels along a side.
+    pixel_scale : Quantity, optional
+        Side of a pixel; by default that of the mosaics, if they have one.
+    resample : {"auto", "never", "always"}
+        Regrid where it is needed (see the module); keep the mosaics' pixels whatever their orientation, an
+        error where they do not share a grid; regrid all.
+    conserve : {"flux", "surface brightness"}
+        For mosaics in units of flux a pixel (HST's electrons/s), or of surface brightness.
+    blank : float or None
+        Value of pixels without data, besides NaN. Drizzled mosaics hold 0 there.
+
+    Returns
+    -------
+    Cutter
+        Call it with positions.
+
+    Raises
+    ------
+    InputError
+        If an option is out of its range, the mosaics have different pixel scales and none is asked for, or
+        do not share a grid though `resample` is "never".
+    """
+    if size_px < 1:
+        raise InputError(f"size_px must be at least 1, got {size_px}")
+    if resample not in ("auto", "never", "always") or conserve not in ("flux", "surface brightness"):
+        raise InputError(
+            "resample must be 'auto', 'never' or 'always' and conserve 'flux' or 'surface brightness', got "
+            f"{resample!r} and {conserve!r}"
+        )
+    scales = u.Quantity([one.pixel_scale for one in mosaics.mosaics])
+    if pixel_scale is None:
+        if np.ptp(scales) > _SAME_SCALE * scales.max():
+            listed = ", ".join(
+                f"{band} {scale:.4g}" for band, scale in zip(mosaics.bands, scales, strict=True)
+            )
+            raise InputError(
+                f"pixel_scale must be given for mosaics of different pixel scales ({listed}); pass for "
+                f"example pixel_scale={scales.max().value:.4g} * u.arcsec"
+            )
+        pixel_scale = scales[0]
+    asked = u.Quantity(pixel_scale)
+    if not (asked.isscalar and asked.unit.is_equivalent(u.arcsec) and asked > 0 * u.arcsec):
+        raise InputError(f"pixel_scale must be one positive angle, got {pixel_scale!r}")
+    turn, obstacle = (None, "") if resample == "always" else _turn(mosaics, scales, asked)
+    if resample == "never" and obstacle:
+        if turn is None:
+            raise InputError(
+                f"resample='never' needs mosaics on one grid of the asked pixel scale, but {obstacle}; pass "
+                "resample='auto'"
+            )
+    elif obstacle:
+        turn = None
+    return Cutter(mosaics, int(size_px), asked.to(u.arcsec), turn, conserve, blank)
+
+
+def _turn(mosaics: Mosaics, scales: u.Quantity, asked: u.Quantity) -> tuple[Turn | None, str]:
+    """The turn to north up of mosaics on one grid, and what speaks against taking their own pixels."""
+    if not all(one.square for one in mosaics.mosaics):
+        return None, "their pixels are not square"
+    if np.abs(scales / asked - 1).max() > _SAME_SCALE:
+        return (
+            None,
+            f"their pixel scales are {', '.join(f'{scale:.4g}' for scale in scales)}, {asked} is asked for",
+        )
+    if mosaics.offsets is None:
+        return None, "their pixel grids differ"
+    turn = turn_north_up(mosaics.mosaics[0])
+    return (turn, "") if turn is not None else (Turn(False, False, False), "north is not along an axis")
+
+
+def _first_pixel(position: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+    """First of the `size` pixels whose centre is nearest to each position; far outside for NaN."""
+    known = np.nan_to_num(position, nan=-1e9, posinf=-1e9, neginf=-1e9)
+    return np.floor(np.round(known - (size - 1) / 2, _DIGITS) + 0.5).astype(np.int64)
+
+
+def _copy(data: NDArray, x: NDArray[np.int64], y: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    """Copy the squares whose first pixels are x, y; what lies off the mosaic is left as it is."""
+    size, (height, width) = out.shape[-1], data.shape
+    inside = (x >= 0) & (y >= 0) & (x + size <= width) & (y + size <= height)
+    for row in np.flatnonzero(inside).tolist():
+        left, low = x[row], y[row]
+        out[row] = data[low : low + size, left : left + size]
+    touching = ~inside & (x > -size) & (y > -size) & (x < width) & (y < height)
+    for row in np.flatnonzero(touching).tolist():
+        left, low = int(x[row]), int(y[row])
+        a, b = max(low, 0), max(left, 0)
+        part = data[a : low + size, b : left + size]
+        out[row, a - low : a - low + part.shape[0], b - left : b - left + part.shape[1]] = part
+
+
+def _window(position: NDArray[np.float64], reach: int, length: int) -> slice:
+    low, high = int(np.floor(position.min())) - reach, int(np.ceil(position.max())) + reach + 1
+    return slice(min(max(low, 0), length - 1), max(min(high, length), 1))
+
+
+def coverage_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fraction of each cut-out's pixels with data; 0 where the central pixels (2 x 2, or one) lack any.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, band, y, x)
+        Cut-outs, NaN without data.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, band)
+        From 0 to 1.
+    """
+    known = np.isfinite(images)
+    size = images.shape[-1]
+    middle = slice((size - 1) // 2, size // 2 + 1)
+    whole = known[..., middle, middle].all(axis=(-2, -1))
+    share = np.count_nonzero(known, axis=(-2, -1)).astype(np.float32) / np.float32(size * size)
+    return np.where(whole, share, np.float32(0))

@@ -1,0 +1,8 @@
+"""Mosaics of a field in several bands: opened without reading pixels, on one grid or on several."""
+
+from __future__ import annotations
+
+from labkit.sources.mosaics.file import Mosaic, ab_zero_point, open_mosaic
+from labkit.sources.mosaics.mosaics import Mosaics, read_mosaics
+
+__all__ = ["Mosaic", "Mosaics", "ab_zero_point", "open_mosaic", "read_mosaics"]

@@ -1,0 +1,137 @@
+"""How the pixel grids of mosaics lie to each other and to the sky."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.wcs import WCS
+from astropy.wcs.utils import wcs_to_celestial_frame
+from numpy.typing import NDArray
+
+from labkit.sources.mosaics.file import Mosaic
+
+__all__ = ["Turn", "grid_offset", "overlap", "pixel_positions", "position_angle", "turn_north_up"]
+
+#: Grids are the same if their pixels differ by whole numbers to this many pixels.
+SAME_GRID_PX = 0.01
+#: North may differ from straight up by this before pixels are resampled: half a pixel at the rim of 64.
+NORTH_UP_DEG = 1.0
+_LATTICE = 9
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Flips and a transposition that bring north up and east left without touching a pixel's value.
+
+    Parameters
+    ----------
+    transpose, flip_y, flip_x : bool
+        What is done, in this order.
+    """
+
+    transpose: bool
+    flip_y: bool
+    flip_x: bool
+
+    def __call__(self, images: NDArray) -> NDArray:
+        """Turn images of shape (..., y, x); a view."""
+        images = images.swapaxes(-1, -2) if self.transpose else images
+        images = images[..., ::-1, :] if self.flip_y else images
+        return images[..., ::-1] if self.flip_x else images
+
+
+def pixel_positions(wcs: WCS, positions: SkyCoord) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixel coordinates of sky positions, counted from 0; NaN where the projection has none.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Celestial world coordinates; distortions are followed.
+    positions : astropy.coordinates.SkyCoord
+        Any shape.
+
+    Returns
+    -------
+    x, y : ndarray
+        Of that shape.
+    """
+    sky = positions.transform_to(wcs_to_celestial_frame(wcs)).spherical
+    options = {"quiet": True} if wcs.has_distortion else {}
+    x, y = wcs.all_world2pix(sky.lon.deg, sky.lat.deg, 0, **options)
+    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+
+
+def grid_offset(one: Mosaic, other: Mosaic) -> tuple[int, int] | None:
+    """By how many whole pixels (x, y) the other's grid is shifted against the first's; None for another grid.
+
+    Parameters
+    ----------
+    one, other : Mosaic
+        Mosaics of any shape. A pixel of the first at x, y lies at x + dx, y + dy in the other.
+    """
+    x, y = _lattice(one)
+    there = pixel_positions(other.wcs, one.wcs.pixel_to_world(x, y))
+    shifts = np.stack([there[0] - x, there[1] - y])  # (2, point)
+    if not np.isfinite(shifts).all():
+        return None
+    whole = np.rint(shifts.mean(axis=1))
+    if np.abs(shifts - whole[:, None]).max() > SAME_GRID_PX:
+        return None
+    return int(whole[0]), int(whole[1])
+
+
+def overlap(one: Mosaic, other: Mosaic) -> bool:
+    """Whether two mosaics cover some of the same sky, to a sixteenth of their size."""
+    return _reaches(one, other) or _reaches(other, one)
+
+
+def _reaches(one: Mosaic, other: Mosaic) -> bool:
+    x, y = pixel_positions(other.wcs, one.wcs.pixel_to_world(*_lattice(one, 2 * _LATTICE - 1)))
+    height, width = other.shape
+    return bool(((x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)).any())
+
+
+def _lattice(mosaic: Mosaic, n: int = _LATTICE) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """N x n points from edge to edge of a mosaic, in pixels."""
+    height, width = mosaic.shape
+    x, y = np.meshgrid(np.linspace(-0.499, width - 0.501, n), np.linspace(-0.499, height - 0.501, n))
+    return x.ravel(), y.ravel()
+
+
+def position_angle(mosaic: Mosaic) -> float:
+    """Angle of north against the y axis at the centre, degrees, counted from y towards negative x."""
+    north, _ = _axes(mosaic)
+    return float(np.degrees(np.arctan2(-north[0], north[1])))
+
+
+def turn_north_up(mosaic: Mosaic) -> Turn | None:
+    """The turn that brings north up and east left within `NORTH_UP_DEG`; None for a slanted mosaic.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+        Any; measured at its centre.
+    """
+    north, east = _axes(mosaic)
+    transpose = bool(abs(north[0]) > abs(north[1]))
+    if transpose:
+        north, east = north[::-1], east[::-1]
+    turn = Turn(transpose, bool(north[1] < 0), bool(east[0] > 0))
+    slant = np.degrees(max(np.arccos(min(abs(north[1]), 1)), np.arccos(min(abs(east[0]), 1))))
+    return turn if slant <= NORTH_UP_DEG else None
+
+
+def _axes(mosaic: Mosaic) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions of north and east in pixels at the centre, as unit vectors (x, y)."""
+    height, width = mosaic.shape
+    middle = mosaic.wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
+    centre = SkyCoord(middle.ra, middle.dec)
+    step = 10 * mosaic.pixel_scale
+    points = [centre, *(centre.directional_offset_by(angle * u.deg, step) for angle in (0, 90))]
+    x, y = pixel_positions(mosaic.wcs, SkyCoord(points))
+    vectors = np.stack([x[1:] - x[0], y[1:] - y[0]], axis=1)
+    north, east = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return north, east

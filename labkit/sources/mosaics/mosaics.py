@@ -1,0 +1,208 @@
+"""Mosaics of a field in several bands, as they lie on disk: registered or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from labkit.errors import InputError, MissingDataError
+from labkit.sources.mosaics.file import Mosaic, open_mosaic
+from labkit.sources.mosaics.grid import grid_offset, overlap, position_angle
+from labkit.sources.mosaics.names import chosen_files, folder_files, refuse_twice
+
+__all__ = ["Mosaics", "read_mosaics"]
+
+Source = str | Path | Mapping[str, str | Path] | Sequence[tuple[str, str | Path]]
+
+
+@dataclass(frozen=True, eq=False)
+class Mosaics:
+    """Mosaics of one field, one a band.
+
+    Parameters
+    ----------
+    mosaics : tuple of Mosaic
+        In the order of the bands; grids may differ.
+
+    Raises
+    ------
+    InputError
+        If there is none, a band or a file comes twice, or one has no sky in common with the largest.
+    """
+
+    mosaics: tuple[Mosaic, ...]
+
+    def __post_init__(self) -> None:
+        if not self.mosaics:
+            raise InputError("mosaics must hold at least one band, got none")
+        refuse_twice([(one.band, one.path) for one in self.mosaics])
+        largest = max(self.mosaics, key=lambda one: one.data.size * one.pixel_scale.value**2)
+        for one in self.mosaics:
+            if one is not largest and not overlap(one, largest):
+                raise InputError(
+                    f"mosaics must cover some of the same sky, got {one.name!r} and {largest.name!r} that do "
+                    "not; give the mosaics of one field, or mend their world coordinates"
+                )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Mapping[str, NDArray],
+        wcs: WCS | Mapping[str, WCS],
+        *,
+        zero_points: Mapping[str, float] | None = None,
+        origin: str = "",
+    ) -> Mosaics:
+        """Mosaics that are in memory, for example straight from a simulation.
+
+        Parameters
+        ----------
+        images : mapping of str to ndarray, shape (y, x)
+            Pixels of each band.
+        wcs : WCS or mapping of str to WCS
+            World coordinates of all bands, or of each.
+        zero_points : mapping of str to float, optional
+            AB magnitude of one unit.
+        origin : str
+            Who made them; "simulated ..." is passed on to the Sample's source.
+
+        Raises
+        ------
+        InputError
+            If an array does not have two axes.
+        """
+        found = []
+        for band, data in images.items():
+            if np.ndim(data) != 2:
+                raise InputError(f"the mosaic {band!r} must have the axes (y, x), got {np.shape(data)}")
+            one = wcs[band] if isinstance(wcs, Mapping) else wcs
+            zero_point = (zero_points or {}).get(band)
+            found.append(Mosaic(band, np.asarray(data), one.celestial, zero_point=zero_point, origin=origin))
+        return cls(tuple(found))
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands, in order."""
+        return tuple(one.band for one in self.mosaics)
+
+    def __getitem__(self, band: str) -> Mosaic:
+        return self.select((band,)).mosaics[0]
+
+    def __len__(self) -> int:
+        return len(self.mosaics)
+
+    def select(self, bands: Iterable[str]) -> Mosaics:
+        """The mosaics of some bands, in the order given.
+
+        Raises
+        ------
+        MissingDataError
+            If a band is not there.
+        """
+        names = (bands,) if isinstance(bands, str) else tuple(bands)
+        if missing := [name for name in names if name not in self.bands]:
+            raise MissingDataError(
+                f"bands must be among those of the mosaics {self.bands}, got {missing}; add their files or "
+                "choose other bands"
+            )
+        return Mosaics(tuple(self.mosaics[self.bands.index(name)] for name in names))
+
+    @cached_property
+    def offsets(self) -> tuple[tuple[int, int], ...] | None:
+        """Shift (x, y) of each mosaic's pixels against the first's if all share one grid, else None."""
+        found = [grid_offset(self.mosaics[0], one) for one in self.mosaics]
+        return None if None in found else tuple(one for one in found if one is not None)
+
+    def table(self) -> QTable:
+        """One row a mosaic, for people.
+
+        Returns
+        -------
+        `~astropy.table.QTable`
+            ``band``, ``file``, ``width``, ``height`` (px), ``pixel_scale`` (arcsec), ``north`` (deg from the
+            y axis), ``zero_point`` (AB mag, NaN where unknown), ``unit``, ``mapped`` (not in memory).
+        """
+        rows = [
+            {
+                "band": one.band,
+                "file": one.path.name if one.path is not None else "",
+                "width": one.shape[1],
+                "height": one.shape[0],
+                "pixel_scale": one.pixel_scale,
+                "north": round(position_angle(one), 3) * u.deg,
+                "zero_point": np.nan if one.zero_point is None else one.zero_point,
+                "unit": one.unit,
+                "mapped": isinstance(one.data, np.memmap),
+            }
+            for one in self.mosaics
+        ]
+        return QTable(rows=rows)
+
+    def record(self) -> dict[str, Any]:
+        """What a Sample's provenance keeps of each band, as plain values."""
+        return {
+            one.band: {
+                "file": one.path.name if one.path is not None else None,
+                "zero_point": one.zero_point,
+                "unit": one.unit,
+                "pixel_scale_arcsec": round(one.pixel_scale.value, 9),
+            }
+            for one in self.mosaics
+        }
+
+
+def read_mosaics(
+    source: Source,
+    *,
+    pattern: str = "*_{band}.fits*",
+    bands: Iterable[str] | None = None,
+    hdu: int | str | None = None,
+    zero_points: Mapping[str, float] | None = None,
+) -> Mosaics:
+    """Open the mosaics of a field, one FITS file a band; pixels stay on disk until they are cut out.
+
+    Parameters
+    ----------
+    source : path, mapping or sequence of pairs
+        A folder, or the file of each band.
+    pattern : str
+        For a folder: names of its files, with ``*`` for anything and ``{band}`` (letters and digits) where
+        the band stands.
+    bands : iterable of str, optional
+        Open these only, in this order. By default all: those of a folder from blue to red where they are
+        named like HST's filters (F814 is 0.81 um, F105 is 1.05 um), else by name.
+    hdu : int or str, optional
+        Extension in all files; by default SCI or the first with an image.
+    zero_points : mapping of str to float, optional
+        AB magnitude of one unit, instead of the headers'.
+
+    Returns
+    -------
+    Mosaics
+        The bands.
+
+    Raises
+    ------
+    MissingDataError
+        If a folder, file or band is not there.
+    InputError
+        If a band comes twice, mosaics do not overlap, or a file cannot be used.
+    """
+    files = folder_files(Path(source), pattern) if isinstance(source, str | Path) else _pairs(source)
+    opened = [open_mosaic(path, band=band, hdu=hdu) for band, path in chosen_files(files, bands)]
+    given = zero_points or {}
+    return Mosaics(tuple(replace(one, zero_point=given.get(one.band, one.zero_point)) for one in opened))
+
+
+def _pairs(source: Any) -> list[tuple[str, Path]]:
+    pairs = source.items() if isinstance(source, Mapping) else source
+    return [(str(band), Path(path)) for band, path in pairs]

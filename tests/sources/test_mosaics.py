@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.errors import InputError, MissingDataError
+from labkit.sources.mosaics import Mosaics, ab_zero_point, read_mosaics
+from labkit.sources.mosaics.grid import grid_offset, pixel_positions, position_angle, turn_north_up
+
+
+def tangent(shape=(90, 100), *, scale=0.065, roll_deg=0.0, flip=False, centre=(64.0, -24.0)):
+    """A tangent plane about the middle of an image, north turned from y to -x by the roll."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix = list(centre), [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    c, s = np.cos(np.radians(roll_deg)), np.sin(np.radians(roll_deg))
+    east = 1 if flip else -1
+    wcs.wcs.cd = np.array([[east * c, east * s], [-s, c]]) * scale / 3600
+    return wcs
+
+
+def noise(shape=(90, 100), seed=0):
+    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
+
+
+def write(path, data, wcs, **cards):
+    header = wcs.to_header()
+    header.update(cards)
+    fits.PrimaryHDU(data, header).writeto(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, band in enumerate(("F105", "F814", "F435", "Ks")):
+        write(tmp_path / f"A1_{band}.fits", noise(seed=number), tangent(), PHOTZP=25.0 + number)
+    (tmp_path / "catalogue.fits").write_bytes(b"not a mosaic")
+    return tmp_path
+
+
+def test_a_folder_gives_its_bands_from_blue_to_red(folder):
+    mosaics = read_mosaics(folder)
+    assert mosaics.bands == ("F435", "F814", "F105", "Ks")
+    assert mosaics["F814"].zero_point == 26.0
+    assert mosaics.offsets == ((0, 0),) * 4
+    assert read_mosaics(folder, bands=["F105", "F435"]).bands == ("F105", "F435")
+    assert read_mosaics(folder, zero_points={"Ks": 27.5})["Ks"].zero_point == 27.5
+    table = mosaics.table()
+    assert table["file"].tolist() == ["A1_F435.fits", "A1_F814.fits", "A1_F105.fits", "A1_Ks.fits"]
+    np.testing.assert_allclose(table["pixel_scale"].to_value(u.arcsec), 0.065)
+    assert mosaics.record()["F105"]["file"] == "A1_F105.fits"
+
+
+def test_plain_files_stay_on_disk_and_others_are_read_once(tmp_path):
+    data = noise()
+    write(tmp_path / "a_R.fits", data, tangent())
+    write(tmp_path / "a_G.fits.gz", data, tangent())
+    other = fits.ImageHDU(data + 1, tangent().to_header(), name="WHT")
+    packed = fits.CompImageHDU(
+        data, tangent().to_header(), name="SCI", quantize_level=0, compression_type="GZIP_1"
+    )
+    fits.HDUList([fits.PrimaryHDU(), other, packed]).writeto(tmp_path / "a_B.fits")
+    scaled = fits.PrimaryHDU((data * 100).astype(np.int16), tangent().to_header())
+    scaled.header["BSCALE"], scaled.header["BLANK"] = 0.01, -32768
+    scaled.writeto(tmp_path / "a_I.fits")
+    mosaics = read_mosaics(tmp_path)
+    mapped = {one.band: isinstance(one.data, np.memmap) for one in mosaics.mosaics}
+    assert mapped == {"R": True, "G": False, "B": False, "I": False}
+    for band in "RGB":
+        np.testing.assert_array_equal(mosaics[band].data, data)
+    np.testing.assert_allclose(mosaics["I"].data, data, atol=0.011)
+    np.testing.assert_array_equal(read_mosaics({"B": tmp_path / "a_B.fits"}, hdu="WHT")["B"].data, data + 1)
+    assert not mosaics["R"].data.flags.writeable
+
+
+def test_zero_points_of_headers():
+    header = fits.Header()
+    assert ab_zero_point(header) is None
+    # ACS data handbook: F814W with PHOTFLAM 7.03e-20 and PHOTPLAM 8045 has 25.95 (AB)
+    header["PHOTFLAM"], header["PHOTPLAM"] = 7.03e-20, 8045.0
+    assert ab_zero_point(header) == pytest.approx(25.95, abs=0.02)
+    header["MZP_AB"] = 30
+    assert ab_zero_point(header) == 30
+
+
+def test_a_band_twice_is_refused(folder):
+    write(folder / "A1_F814.fits.gz", noise(), tangent())
+    with pytest.raises(InputError, match=r"each band must be given once, got 'F814' twice .*fits\.gz"):
+        read_mosaics(folder)
+    one, other = folder / "A1_F105.fits", folder / "A1_F435.fits"
+    with pytest.raises(InputError, match="each band must be given once, got 'J' twice"):
+        read_mosaics([("J", one), ("J", other)])
+    with pytest.raises(
+        InputError, match=r"each file must belong to one band, got 'A1_F105\.fits' for 'J' and 'H'"
+    ):
+        read_mosaics({"J": one, "H": one})
+
+
+def test_mosaics_without_common_sky_are_refused(folder):
+    write(folder / "B2_z.fits", noise(), tangent(centre=(64.01, -24.0)))
+    with pytest.raises(
+        InputError, match=r"must cover some of the same sky, got 'B2_z\.fits' and 'A1_F435\.fits'"
+    ):
+        read_mosaics(folder)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "message"),
+    [
+        ("nowhere", {}, MissingDataError, "there is no folder"),
+        ("", {"pattern": "*.fits"}, InputError, r"pattern must hold \{band\} where"),
+        (
+            "",
+            {"pattern": "drz_{band}.fits"},
+            MissingDataError,
+            r"files named like 'drz_\{band\}\.fits', got none",
+        ),
+        ("", {"bands": ["F606"]}, MissingDataError, r"bands must be among .*'F435', .*got \['F606'\]"),
+        ("", {"hdu": 4}, InputError, r"hdu must be an extension of 'A1_F435\.fits' \(0 to 0\), got 4"),
+    ],
+)
+def test_what_is_not_there_is_named(folder, source, options, error, message):
+    with pytest.raises(error, match=message):
+        read_mosaics(folder / source, **options)
+
+
+def test_files_that_are_no_mosaics_are_named(folder, tmp_path):
+    with pytest.raises(MissingDataError, match=r"there is no mosaic .*no\.fits' for 'R'"):
+        read_mosaics({"R": folder / "no.fits"})
+    with pytest.raises(InputError, match=r"'catalogue\.fits' must be a whole FITS file"):
+        read_mosaics({"R": folder / "catalogue.fits"})
+    whole = (folder / "A1_Ks.fits").read_bytes()
+    (tmp_path / "part.fits").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"'part\.fits' must be a whole FITS file, but opening it failed"):
+        read_mosaics({"R": tmp_path / "part.fits"})
+    fits.PrimaryHDU(noise()).writeto(tmp_path / "bare.fits")
+    with pytest.raises(InputError, match=r"'bare\.fits' must have celestial world coordinates"):
+        read_mosaics({"R": tmp_path / "bare.fits"})
+    fits.PrimaryHDU(np.zeros((3, 20, 20), np.float32), tangent().to_header()).writeto(tmp_path / "cube.fits")
+    with pytest.raises(InputError, match=r"'cube\.fits' must hold a two-dimensional image, got none"):
+        read_mosaics({"R": tmp_path / "cube.fits"})
+    with pytest.raises(InputError, match=r"mosaic 'R' must have the axes \(y, x\), got \(3, 20, 20\)"):
+        Mosaics.from_arrays({"R": np.zeros((3, 20, 20))}, tangent())
+    with pytest.raises(InputError, match="mosaics must hold at least one band"):
+        Mosaics.from_arrays({}, tangent())
+
+
+def test_trimmed_mosaics_share_a_grid_and_shifted_ones_do_not():
+    data, wcs = noise(), tangent()
+    trimmed = wcs.slice((slice(20, 80), slice(7, 60)))
+    mosaics = Mosaics.from_arrays({"a": data, "b": data[20:80, 7:60]}, {"a": wcs, "b": trimmed})
+    assert mosaics.offsets == ((0, 0), (-7, -20))
+    for other in (tangent(roll_deg=0.5), tangent(scale=0.0651), tangent(centre=(64.00001, -24.0))):
+        pair = Mosaics.from_arrays({"a": data, "b": data}, {"a": wcs, "b": other})
+        assert pair.offsets is None
+        assert grid_offset(pair["b"], pair["a"]) is None
+
+
+def test_the_other_side_of_the_sky_has_no_pixel():
+    x, y = pixel_positions(tangent(), SkyCoord([64.0, 244.0] * u.deg, [-24.0, 24.0] * u.deg))
+    np.testing.assert_allclose([x[0], y[0]], [49.5, 44.5], atol=1e-9)
+    assert np.isnan([x[1], y[1]]).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from([0, 90, 180, 270]), st.booleans(), st.floats(-0.9, 0.9))
+def test_a_turn_brings_north_up_and_east_left(right, flip, slant):
+    wcs = tangent((80, 80), roll_deg=right + slant, flip=flip)
+    image = np.zeros((80, 80), np.float32)
+    centre = SkyCoord(64.0 * u.deg, -24.0 * u.deg)
+    for angle, value in ((0, 1.0), (90, 2.0)):
+        x, y = pixel_positions(wcs, centre.directional_offset_by(angle * u.deg, 2 * u.arcsec))
+        image[round(float(y)), round(float(x))] = value
+    mosaic = Mosaics.from_arrays({"a": image}, wcs)["a"]
+    turn = turn_north_up(mosaic)
+    assert turn is not None
+    turned = turn(image)
+    (north_y, north_x), (east_y, east_x) = np.argwhere(turned == 1)[0], np.argwhere(turned == 2)[0]
+    assert (north_y > 65, abs(north_x - 39.5) < 2) == (True, True)
+    assert (east_x < 15, abs(east_y - 39.5) < 2) == (True, True)
+    assert np.sort(turned, axis=None).tolist() == np.sort(image, axis=None).tolist()
+
+
+def test_a_slanted_mosaic_is_not_turned_by_right_angles():
+    slanted = Mosaics.from_arrays({"a": noise()}, tangent(roll_deg=20))["a"]
+    assert turn_north_up(slanted) is None
+    assert abs(position_angle(slanted)) == pytest.approx(20, abs=0.01)
+
+
+def test_real_hst_bands_of_different_pixel_scale(real):
+    files = {
+        band: real / "hst" / f"egs_13004304_{name}_cutout.fits"
+        for band, name in {"F606": "acs_f606w", "F814": "acs_f814w", "F160": "wfc3_f160w"}.items()
+    }
+    mosaics = read_mosaics(files)
+    np.testing.assert_allclose(
+        mosaics.table()["pixel_scale"].to_value(u.arcsec), [0.03, 0.03, 0.06], rtol=1e-5
+    )
+    assert mosaics.offsets is None
+    assert mosaics.select(["F606", "F814"]).offsets == ((0, 0), (0, 0))
+    folder = read_mosaics(real / "hst", pattern="egs_13004304_*_{band}_cutout.fits")
+    assert set(folder.bands) == {"f606w", "f814w", "f160w"}
+
+
+def test_real_cfhtls_bands_are_registered(real):
+    mosaics = read_mosaics(real / "cfhtls", pattern="lens_field_{band}.fits.gz")
+    assert mosaics.offsets == ((0, 0),) * 3
+    assert [one.zero_point for one in mosaics.mosaics] == [30.0] * 3
