@@ -54,6 +54,9 @@ def test_runs_go_by_seed_then_fold():
     ("fields", "message"),
     [
         ({"folds": 2}, r"folds: .*at least 3 \(test, validation, train\), got 2"),
+        ({"validation_share": 0.1}, "folds: .*at least 2 with a validation_share.*got 0"),
+        ({"augmentation": {"kind": "turns"}}, "augmentation.*'right angles', got 'turns'"),
+        ({"augmentation": {"kind": "right angles", "share": 0}}, "share: .*greater than 0"),
         ({"folds": -1}, "folds: .*greater than or equal to 0"),
         ({"fold_by": "host"}, "fold_by: .*only with folds of at least 3, got 'host'"),
         ({"label_column": ""}, "label_column: "),
@@ -63,7 +66,7 @@ def test_runs_go_by_seed_then_fold():
         ({"bands": ("xray", "xray")}, "bands: .*each band once"),
         ({"bands": ("empty",)}, "bands: .*at least one"),
         ({"scheme": "ternary"}, "scheme: .*must be one of"),
-        ({"network": "vgg"}, "network: .*'timm:<model name>'"),
+        ({"network": "resnet"}, "network: .*'timm:<model name>'"),
         ({"seeds": (1, 1)}, "seeds: .*different numbers"),
         ({"dropout": 1.0}, "dropout: .*less than 1, got 1.0"),
         ({"augmentation": {"scale": 0.5}}, "augmentation.*got 0.5"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.experiment.experiment import EMPTY, Experiment
 from labkit.experiment.files import read_experiments
 from labkit.experiment.presets import PRESETS, preset
-from labkit.experiment.settings import SGD, Adadelta, AdamW, Augmentation
+from labkit.experiment.settings import SGD, Adadelta, AdamW, Augmentation, RightAngles
 
 __all__ = [
     "EMPTY",
@@ -15,6 +15,7 @@ __all__ = [
     "AdamW",
     "Augmentation",
     "Experiment",
+    "RightAngles",
     "preset",
     "read_experiments",
 ]

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from labkit.errors import InputError, MissingDataError
 from labkit.experiment.declared import Declared
-from labkit.experiment.settings import SGD, Adadelta, AdamW, Augmentation
+from labkit.experiment.settings import SGD, Adadelta, AdamW, AnyAugmentation, Augmentation
 from labkit.predictions import Run
 from labkit.taxonomy import SCHEMES, Scheme, get_scheme
 
@@ -25,7 +25,11 @@ __all__ = ["EMPTY", "Experiment"]
 EMPTY = "empty"
 
 # Fields that came after the first models.
-_LATER = {"label_column", "split_column", "soft_labels", "folds", "fold_seed", "fold_by", "fold_splits"}
+_LATER = {
+    *("label_column", "split_column", "soft_labels", "folds", "fold_seed", "fold_by", "fold_splits"),
+    *("validation_share", "batches", "plateau_monitor"),
+}
+_NETWORKS = ("custom", "mobilenet", "vgg", "vgg-small")
 
 
 class Experiment(Declared):
@@ -41,23 +45,29 @@ class Experiment(Declared):
         The network's input channels in order, by the Sample's band names; ``"empty"`` is a
         zero-filled channel. The paper's are red = empty, green = X-ray, blue = optical.
     network : str
-        ``"custom"`` (Table 3), ``"mobilenet"``, or ``"timm:<model>"``.
+        ``"custom"`` (Kosiba et al., Table 3), ``"mobilenet"``, ``"vgg"`` (Angora et al. 2020, Table B.1),
+        ``"vgg-small"``, or ``"timm:<model>"``.
     pretrained : bool or str
         False, True (weights from timm's hub) or the path of a file of weights.
     image_size : int
         Side of the network's input in pixels; a Sample's images are brought to it once, by area.
-    augmentation : Augmentation or None
-        Random resampling of training images.
+    augmentation : Augmentation, RightAngles or None
+        Random resampling of training images, or turns by right angles and flips.
     optimiser : SGD, Adadelta or AdamW
         Optimiser and its schedule.
     batch_size, epochs : int
-        Images a batch; passes, each of as many balanced batches as the training set holds.
+        Images a batch; passes, each of as many batches as the training set holds.
+    batches : {"balanced", "shuffled"}
+        As many objects of each class in every batch (Kosiba et al. 2020, section 5.2), or every training
+        image once an epoch, in random order.
     dropout : float
-        Dropout before the last layer.
+        Dropout before the last layer; in a VGG-like network after both dense layers.
     early_stopping_patience : int or None
         Epochs without improvement of `monitor` before training stops.
     monitor : str
         What chooses the best epoch.
+    plateau_monitor : str
+        What must stand still for the optimiser's plateau rule to reduce the learning rate.
     precision : str
         ``"fp32"`` or ``"bf16"`` (bfloat16 autocast).
     seeds : tuple of int
@@ -68,14 +78,19 @@ class Experiment(Declared):
     soft_labels : bool
         Train on fractions, the columns ``soft_<class>`` of the catalogue, instead of on hard labels.
     folds : int
-        0: train on the split column. k of at least 3 (test, validation and training parts): stratified
-        k-fold cross-validation, one run a seed and fold (`labkit.learn.folds`).
+        0: train on the split column. k of at least 3 (test, validation and training parts; 2 with a
+        `validation_share`): stratified k-fold cross-validation, one run a seed and fold
+        (`labkit.learn.folds`).
     fold_seed : int
         The folds are drawn from it, so every seed and network sees the same ones.
     fold_by : str, optional
         Catalogue column of which every fold holds each value in proportion, as it does each class.
     fold_splits : tuple of str
         Parts of the split column that the folds are drawn from; empty: every labelled object.
+    validation_share : float
+        0: the fold after the test fold is the validation set. Otherwise this share of the objects is drawn
+        before the folds, stratified as they are, and is the validation set of every fold; it is never tested
+        (Angora et al. 2020, appendix A.2).
 
     Raises
     ------
@@ -89,18 +104,21 @@ class Experiment(Declared):
     network: str = "custom"
     pretrained: bool | str = False
     image_size: int = Field(356, ge=8)
-    augmentation: Augmentation | None = Augmentation()
+    augmentation: AnyAugmentation | None = Augmentation()
     optimiser: Annotated[SGD | Adadelta | AdamW, Field(discriminator="kind")] = SGD()
     batch_size: int = Field(10, ge=1)
+    batches: Literal["balanced", "shuffled"] = "balanced"
     epochs: int = Field(100, ge=1)
     dropout: float = Field(0.65, ge=0, lt=1)
     early_stopping_patience: int | None = Field(None, ge=1)
     monitor: Literal["validation_loss", "validation_accuracy"] = "validation_loss"
+    plateau_monitor: Literal["validation_loss", "validation_accuracy"] = "validation_accuracy"
     precision: Literal["fp32", "bf16"] = "fp32"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     label_column: str = Field("label", min_length=1)
     split_column: str = Field("split", min_length=1)
     soft_labels: bool = False
+    validation_share: float = Field(0.0, ge=0, le=0.5)
     folds: int = Field(0, ge=0)
     fold_seed: int = Field(0, ge=0)
     fold_by: str | None = Field(None, min_length=1)
@@ -116,8 +134,8 @@ class Experiment(Declared):
     @field_validator("network")
     @classmethod
     def _known_network(cls, value: str) -> str:
-        if value not in ("custom", "mobilenet") and not value.startswith("timm:"):
-            raise ValueError("must be 'custom', 'mobilenet' or 'timm:<model name>'")
+        if value not in _NETWORKS and not value.startswith("timm:"):
+            raise ValueError(f"must be one of {_NETWORKS} or 'timm:<model name>'")
         return value
 
     @field_validator("bands")
@@ -137,8 +155,13 @@ class Experiment(Declared):
 
     @field_validator("folds")
     @classmethod
-    def _enough_folds(cls, value: int) -> int:
-        if value in (1, 2):
+    def _enough_folds(cls, value: int, info: ValidationInfo) -> int:
+        share = info.data.get("validation_share", 0)
+        if share and not value:
+            raise ValueError(
+                "must be at least 2 with a validation_share; without folds the split column rules"
+            )
+        if value == 1 or (value == 2 and not share):
             raise ValueError("must be 0 (train on the split column) or at least 3 (test, validation, train)")
         return value
 

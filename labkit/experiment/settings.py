@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from labkit.experiment.declared import Declared
 
-__all__ = ["SGD", "Adadelta", "AdamW", "Augmentation"]
+__all__ = ["SGD", "Adadelta", "AdamW", "AnyAugmentation", "Augmentation", "RightAngles"]
 
 
 class Augmentation(Declared):
@@ -28,6 +28,37 @@ class Augmentation(Declared):
     scale: float = Field(1.3, ge=1.0)
     rotation_deg: float = Field(360.0, ge=0.0, le=360.0)
     shift_px: float = Field(4.0, ge=0.0)
+
+
+class RightAngles(Declared):
+    """Turns by right angles and flips of training images (Angora et al. 2020, appendix A.1).
+
+    Parameters
+    ----------
+    drawn : {"once", "every epoch"}
+        ``"once"``, as in the paper: a share of the training images is there in five further positions, the
+        three turns and the two flips, so 15 % make the training set 1.75 times as large. With folds, the
+        share is drawn in each fold, the same for every run. ``"every epoch"``: each image is turned into one
+        of its eight positions at random whenever it is used.
+    share : float
+        Fraction of the images that get further positions; for ``"once"`` only.
+    """
+
+    kind: Literal["right angles"] = "right angles"
+    drawn: Literal["once", "every epoch"] = "once"
+    share: float = Field(0.15, gt=0, le=1)
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind", "") if isinstance(value, dict) else getattr(value, "kind", "")
+    return "right angles" if kind else "affine"
+
+
+#: What an Experiment takes; a table without ``kind`` is an `Augmentation`.
+AnyAugmentation = Annotated[
+    Annotated[Augmentation, Tag("affine")] | Annotated[RightAngles, Tag("right angles")],
+    Discriminator(_kind),
+]
 
 
 class SGD(Declared):

@@ -1,4 +1,4 @@
-"""Augmentation: every image scaled, turned and shifted at random, in one resampling of the batch.
+"""Augmentation: images scaled, turned and shifted at random in one resampling, or turned by right angles.
 
 The paper does not say what fills the corners that turn or shrink into view, and how the authors'
 code filled them is not known. Here they mirror the image (``"reflection"``), which keeps background
@@ -16,7 +16,8 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.experiment import Augmentation
+from labkit.experiment import Augmentation, RightAngles
+from labkit.learn.turns import draw_turns, turned
 
 __all__ = ["Affine", "augment", "draw_affine", "resample"]
 
@@ -118,16 +119,20 @@ def resample(images: Tensor, affine: Affine, *, border: str = "reflection") -> T
 
 
 def augment(
-    images: Tensor, augmentation: Augmentation, *, generator: Generator, border: str = "reflection"
+    images: Tensor,
+    augmentation: Augmentation | RightAngles,
+    *,
+    generator: Generator,
+    border: str = "reflection",
 ) -> Tensor:
     """Images with a random transformation each.
 
     Parameters
     ----------
-    images : Tensor of float, shape (n, band, y, x)
+    images : Tensor, shape (n, band, y, x)
         Images on any device.
-    augmentation : Augmentation
-        Ranges of the transformations.
+    augmentation : Augmentation or RightAngles
+        Ranges of the resampling, or one of the eight positions for each image.
     generator : torch.Generator
         Source of the draws, on the CPU.
     border : str
@@ -136,7 +141,10 @@ def augment(
     Returns
     -------
     Tensor, shape (n, band, y, x)
-        Transformed images.
+        Transformed images, float; in right-angle positions of the type they had.
     """
+    if isinstance(augmentation, RightAngles):
+        return turned(images, draw_turns(len(images), generator=generator))
+    images = images.float()
     affine = draw_affine(len(images), augmentation, generator=generator, image_size=images.shape[-1])
     return resample(images, affine, border=border)

@@ -52,15 +52,17 @@ def as_input(images: Tensor, *, sky: int = 0) -> Tensor:
     images : Tensor, shape (n, band, y, x)
         Grey levels 0 to 255.
     sky : int
-        Grey level of empty sky: 0 or 255.
+        Grey level of empty sky. Sources are brighter than it, but darker than a sky of 255.
 
     Returns
     -------
     Tensor of float32, shape (n, band, y, x)
-        Distance from the sky's level, 0 to 1.
+        Distance from the sky's level in units of the whole range, positive for sources.
     """
     result = torch.empty(
         images.shape, dtype=torch.float32, device=images.device, memory_format=torch.channels_last
     )
     torch.div(images, 255.0, out=result)
-    return result.neg_().add_(1.0) if sky else result
+    if sky == 255:
+        return result.neg_().add_(1.0)
+    return result.sub_(sky / 255.0) if sky else result

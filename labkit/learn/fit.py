@@ -19,11 +19,19 @@ from labkit.learn.callbacks import KeepBestAndLast, Progress
 from labkit.learn.checkpoint import SafeCheckpointIO, read_about
 from labkit.learn.device import choose_device, sky_level
 from labkit.learn.model import Model
-from labkit.learn.resident import BalancedBatches, OrderedBatches, Resident, hold, seed_of
+from labkit.learn.resident import (
+    BalancedBatches,
+    OrderedBatches,
+    Resident,
+    ShuffledBatches,
+    hold,
+    seed_of,
+)
 from labkit.learn.session import StopError, quiet, stoppable
 from labkit.learn.shared import shared_images
 from labkit.learn.splits import Part, parts_digest, split_for_training
 from labkit.learn.task import ClassificationTask
+from labkit.learn.turns import further_positions
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 
@@ -79,10 +87,10 @@ def train(
 ) -> Fitted:
     """Train one network and keep its best epoch.
 
-    An epoch is as many class-balanced batches as fill the training set once, then validation
-    (Kosiba et al. 2020, section 5.2). On the CPU, a training that was killed and is resumed gives the same
-    weights, bit for bit, as one that was not. The images stay on the device for the next run on the same
-    objects (`labkit.learn.shared`).
+    An epoch is as many batches as fill the training set once, class-balanced (Kosiba et al. 2020,
+    section 5.2) or shuffled, then validation. On the CPU, a training that was killed and is resumed gives
+    the same weights, bit for bit, as one that was not. The images stay on the device for the next run on the
+    same objects (`labkit.learn.shared`).
 
     Parameters
     ----------
@@ -241,8 +249,15 @@ def _run(
     last: Path | None,
 ) -> None:
     held, rows = _hold(task.experiment, sample, parts, device)
-    size = task.experiment.batch_size
-    batches = BalancedBatches(held, batch_size=size, seed=task.seed, rows=rows["train"])
+    experiment = task.experiment
+    places, positions = further_positions(experiment, sample, parts["train"].rows)
+    batches = {"balanced": BalancedBatches, "shuffled": ShuffledBatches}[experiment.batches](
+        held,
+        batch_size=experiment.batch_size,
+        seed=task.seed,
+        rows=rows["train"][torch.from_numpy(places)],
+        positions=torch.from_numpy(positions),
+    )
     devices = [device] if device.type == "cuda" else []
     with quiet(), stoppable(), torch.random.fork_rng(devices=devices):
         trainer.fit(task, batches, OrderedBatches(held, rows=rows["validation"]), ckpt_path=last)

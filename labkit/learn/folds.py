@@ -1,6 +1,7 @@
 """Stratified folds of a Sample: every object is tested once, by a network that never saw it.
 
-Fold f is the test set of run f, the next one its validation set, the rest its training set. Kosiba
+Fold f is the test set of run f, the next one its validation set, the rest its training set; or the validation
+set is drawn before the folds and the same for all (Angora et al. 2020, appendix A.2). Kosiba
 et al. (2020, Table 7) do the same for the clusters, a tenth each for validation and test. Of the
 non-clusters they test a fifth (114 of 570), to have as many of both classes in a test set, so that
 their test sets must overlap. Ours hold a tenth of every class: each object has one out-of-fold
@@ -18,13 +19,21 @@ from labkit.experiment import Experiment
 from labkit.learn.labels import label_codes, text_column
 from labkit.sample import Sample
 
-__all__ = ["assign_folds", "fold_counts", "fold_numbers", "fold_parts"]
+__all__ = ["VALIDATION", "assign_folds", "fold_counts", "fold_numbers", "fold_parts"]
 
 _PARTS = ("train", "validation", "test")
 
+#: Number of the objects drawn for validation before the folds.
+VALIDATION = -2
+
 
 def assign_folds(
-    codes: np.ndarray, *, folds: int, rng: np.random.Generator, groups: np.ndarray | None = None
+    codes: np.ndarray,
+    *,
+    folds: int,
+    rng: np.random.Generator,
+    groups: np.ndarray | None = None,
+    validation_share: float = 0.0,
 ) -> np.ndarray:
     """Deal objects into folds, so that each fold has its share of every class and group.
 
@@ -42,11 +51,13 @@ def assign_folds(
         Shuffles.
     groups : ndarray, shape (n,), optional
         A further property to keep in proportion, such as the host cluster.
+    validation_share : float
+        Share of the objects that is set apart before the folds, every 1 / share-th in the same order.
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        Fold of each object, -1 for those that take no part.
+        Fold of each object, -1 for those that take no part, -2 for those set apart for validation.
 
     Raises
     ------
@@ -62,6 +73,10 @@ def assign_folds(
     order = shuffled[np.lexsort((members[shuffled], codes[shuffled]))]
     order = order[codes[order] >= 0]
     result = np.full(len(codes), -1, dtype=np.int64)
+    if validation_share:
+        steps = np.floor(np.arange(len(order) + 1) * validation_share + rng.random())
+        apart = np.diff(steps) > 0
+        result[order[apart]], order = VALIDATION, order[~apart]
     result[order] = np.arange(len(order)) % folds
     return result
 
@@ -69,8 +84,8 @@ def assign_folds(
 def fold_numbers(experiment: Experiment, sample: Sample) -> np.ndarray:
     """Fold of each object of a Sample, the same for every seed and run of an experiment.
 
-    A catalogue column ``fold`` (0 to k - 1; -1: takes no part) is taken as it is. Otherwise folds are dealt
-    by `assign_folds` among all labelled objects, or those of the parts named by `fold_splits`.
+    A catalogue column ``fold`` (0 to k - 1; -1: takes no part; -2: validation) is taken as it is. Otherwise
+    folds are dealt by `assign_folds` among all labelled objects, or those of the parts in `fold_splits`.
 
     Parameters
     ----------
@@ -82,7 +97,7 @@ def fold_numbers(experiment: Experiment, sample: Sample) -> np.ndarray:
     Returns
     -------
     ndarray of int64, shape (object,)
-        0 to k - 1, or -1 for objects that take no part.
+        0 to k - 1; -1 for objects that take no part, -2 for those set apart for validation.
 
     Raises
     ------
@@ -101,7 +116,13 @@ def fold_numbers(experiment: Experiment, sample: Sample) -> np.ndarray:
         by = experiment.fold_by
         groups = None if by is None else text_column(sample, by, use="what each fold keeps in proportion")
         rng = np.random.default_rng([experiment.fold_seed, experiment.folds])
-        numbers = assign_folds(codes, folds=experiment.folds, rng=rng, groups=groups)
+        numbers = assign_folds(
+            codes,
+            folds=experiment.folds,
+            rng=rng,
+            groups=groups,
+            validation_share=experiment.validation_share,
+        )
     _check_classes(experiment, numbers, codes)
     return numbers
 
@@ -112,9 +133,9 @@ def _given(experiment: Experiment, sample: Sample) -> np.ndarray:
     if column.dtype.kind not in "iu":
         raise InputError(f"catalogue column 'fold' must hold whole numbers, got {column.dtype}")
     numbers = column.filled(-1).astype(np.int64)
-    if numbers.size and (numbers.min() < -1 or numbers.max() >= experiment.folds):
+    if numbers.size and (numbers.min() < VALIDATION or numbers.max() >= experiment.folds):
         raise InputError(
-            f"catalogue column 'fold' must lie in 0 to {experiment.folds - 1} (or be -1), "
+            f"catalogue column 'fold' must lie in 0 to {experiment.folds - 1} (or be -1, -2), "
             f"got {numbers.min()} to {numbers.max()}; number the folds from 0, or set folds to their number"
         )
     return numbers
@@ -140,6 +161,8 @@ def _check_classes(experiment: Experiment, numbers: np.ndarray, codes: np.ndarra
 def fold_parts(numbers: np.ndarray, *, fold: int, folds: int) -> np.ndarray:
     """What each object is in one run: "test" in its fold, "validation" in the next, else "train".
 
+    Where objects are set apart for validation, they are the validation set and the next fold trains.
+
     Parameters
     ----------
     numbers : ndarray of int, shape (n,)
@@ -155,9 +178,10 @@ def fold_parts(numbers: np.ndarray, *, fold: int, folds: int) -> np.ndarray:
         Empty where the object takes no part.
     """
     parts = np.full(len(numbers), "train", dtype="U10")
-    parts[numbers == (fold + 1) % folds] = "validation"
+    apart = numbers == VALIDATION
+    parts[apart if apart.any() else numbers == (fold + 1) % folds] = "validation"
     parts[numbers == fold] = "test"
-    parts[numbers < 0] = ""
+    parts[(numbers < 0) & ~apart] = ""
     return parts
 
 

@@ -134,8 +134,8 @@ class Model:
                 f"images must have the model's size {tuple(self.image_shape)} px, "
                 f"got {tuple(sample.shape[2:])}; make the cut-outs as wide as the model's"
             )
-        normalisation = json.loads(json.dumps(sample.provenance.get("normalisation")))
-        differs = normalisation != json.loads(json.dumps(self.normalisation))
+        normalisation = self._of_bands(sample.provenance.get("normalisation"))
+        differs = normalisation != self._of_bands(self.normalisation)
         if differs and accept_normalisation and sky_level(normalisation) == self.sky:
             logger.warning("scores images normalised by %s, trained on %s", normalisation, self.normalisation)
         elif differs:
@@ -145,6 +145,14 @@ class Model:
                 "if both have sky of one level and you accept the difference"
             )
         return chosen
+
+    def _of_bands(self, normalisation: Any) -> Any:
+        """A normalisation's record as read back from JSON, with the scales of the network's bands only."""
+        record = json.loads(json.dumps(normalisation))
+        if isinstance(record, dict) and isinstance(record.get("scales"), dict):
+            bands = self.experiment.named_bands
+            record["scales"] = {band: value for band, value in record["scales"].items() if band in bands}
+        return record
 
     def describe(self, folder: str | Path) -> Path:
         """Write ``model.json``: everything but the weights."""

@@ -1,4 +1,4 @@
-"""The networks: the custom one of Kosiba et al. 2020, layer by layer, and any other through timm.
+"""The networks: the custom one of Kosiba et al. 2020, VGG-like ones, and any other through timm.
 
 Every network takes images of the *named* bands only, shape (n, band, y, x) with grey levels from 0
 to 1. A zero-filled channel, which the paper's three-channel images have, adds nothing to a
@@ -7,8 +7,9 @@ convolution, so the custom network keeps its weights but leaves out its arithmet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.nn import functional
 from labkit.errors import InputError
 from labkit.experiment import EMPTY, Experiment
 from labkit.learn.pretrained import timm_network
+from labkit.learn.vgg import BLOCKS, DENSE, SMALL_BLOCKS, SMALL_DENSE, VggNetwork
 
 __all__ = ["CustomNetwork", "build_network", "convolve_and_pool"]
 
@@ -137,6 +139,14 @@ def convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     return functional.relu_(parts[0] if len(parts) == 1 else torch.cat(parts))
 
 
+#: Networks that are written out here or in `labkit.learn.vgg`.
+_OURS: dict[str, Callable[..., nn.Module]] = {
+    "custom": CustomNetwork,
+    "vgg": partial(VggNetwork, blocks=BLOCKS, dense=DENSE),
+    "vgg-small": partial(VggNetwork, blocks=SMALL_BLOCKS, dense=SMALL_DENSE),
+}
+
+
 def build_network(experiment: Experiment) -> nn.Module:
     """The network of an experiment, with its first weights drawn from torch's global generator.
 
@@ -148,23 +158,20 @@ def build_network(experiment: Experiment) -> nn.Module:
         If pretrained weights cannot be had.
     """
     classes = len(experiment.class_scheme.classes)
-    if experiment.network != "custom":
-        model = MOBILENET if experiment.network == "mobilenet" else experiment.network.removeprefix("timm:")
-        network = timm_network(
-            model,
-            classes,
-            channels=experiment.bands,
-            dropout=experiment.dropout,
-            pretrained=experiment.pretrained,
-            image_size=experiment.image_size,
-        )
-    elif experiment.pretrained:
+    options: dict[str, Any] = {
+        "channels": experiment.bands,
+        "image_size": experiment.image_size,
+        "dropout": experiment.dropout,
+    }
+    network: nn.Module
+    if experiment.pretrained and experiment.network in _OURS:
         raise InputError(
-            f"pretrained must be False for the custom network, got {experiment.pretrained!r}; "
-            "it has no published weights"
+            f"pretrained must be False for the network {experiment.network!r}, got "
+            f"{experiment.pretrained!r}; it has no published weights"
         )
+    if experiment.network in _OURS:
+        network = _OURS[experiment.network](classes, **options)
     else:
-        network = CustomNetwork(
-            classes, channels=experiment.bands, image_size=experiment.image_size, dropout=experiment.dropout
-        )
+        model = MOBILENET if experiment.network == "mobilenet" else experiment.network.removeprefix("timm:")
+        network = timm_network(model, classes, pretrained=experiment.pretrained, **options)
     return network.to(memory_format=torch.channels_last)

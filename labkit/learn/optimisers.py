@@ -1,4 +1,4 @@
-"""Optimisers and the learning-rate schedule of Kosiba et al. 2020, Table 4."""
+"""Optimisers and the learning-rate schedule of Kosiba et al. 2020 (Table 4) and Angora et al. 2020."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def build_optimiser(
 class KerasSchedule:
     r"""Keras' time decay of every step, with Keras' reduction on a plateau.
 
-    Step k (from 0) uses :math:`\eta_k = \eta / (1 + d\,k)` with the decay d. When the validation
-    accuracy has not improved for `plateau_patience` epochs, :math:`\eta` becomes
-    :math:`\max(f\,\eta, \eta_{min})`.
+    Step k (from 0) uses :math:`\eta_k = \eta / (1 + d\,k)` with the decay d. When the monitored
+    quantity (Kosiba et al.: validation accuracy; Angora et al., appendix A.2: validation loss) has not
+    improved for `plateau_patience` epochs, :math:`\eta` becomes :math:`\max(f\,\eta, \eta_{min})`.
 
     Table 4 gives the custom network a minimal rate equal to the initial one, 1e-4, so its plateau
     rule never acts; the authors' released script has 1e-5 there. The paper is followed.
@@ -72,10 +72,10 @@ class KerasSchedule:
         """Learning rate of a step, counted from 0."""
         return self.base_rate / (1 + self.settings.decay * step)
 
-    def end_epoch(self, accuracy: float) -> None:
-        """Take note of an epoch's validation accuracy and reduce the base rate on a plateau."""
-        if accuracy > self.best + MIN_DELTA:
-            self.best, self.waited = accuracy, 0
+    def end_epoch(self, gain: float) -> None:
+        """Take note of an epoch's score, higher is better, and reduce the base rate on a plateau."""
+        if gain > self.best + MIN_DELTA:
+            self.best, self.waited = gain, 0
             return
         self.waited += 1
         if self.waited >= self.settings.plateau_patience:

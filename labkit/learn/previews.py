@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from labkit.experiment import Augmentation, Experiment
 from labkit.learn.augment import augment
 from labkit.learn.networks import CustomNetwork, build_network
 from labkit.learn.resident import resize_by_area
 from labkit.learn.splits import named_bands_of
+from labkit.learn.vgg import VggNetwork
 from labkit.sample import Sample
 
 __all__ = ["augmented_views", "layer_rows"]
@@ -29,13 +31,15 @@ def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
     -------
     list of dict
         ``layer`` (number), ``type``, ``filters``, ``input`` (y x x x channels, for the custom network as in
-        Kosiba et al. 2020, Table 3) and ``parameters``.
+        Kosiba et al. 2020, Table 3, for VGG-like ones as in Angora et al. 2020, Table B.1), ``parameters``.
     """
     with torch.random.fork_rng(devices=[]):
         network = build_network(experiment.changed(pretrained=False))
     rows: list[dict[str, Any]]
     if isinstance(network, CustomNetwork):
         rows = _custom_rows(network, experiment.image_size)
+    elif isinstance(network, VggNetwork):
+        rows = _vgg_rows(network, experiment.image_size)
     else:
         rows = [
             {
@@ -53,16 +57,36 @@ def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
 def _custom_rows(network: CustomNetwork, side: int) -> list[dict[str, Any]]:
     rows = []
     for layer in network.convolutions:
-        out, channels = next(layer.parameters()).shape[:2]
-        parameters = sum(p.numel() for p in layer.parameters())
-        rows.append(_row("conv", f"3x3x{out}", f"{side}x{side}x{channels}", parameters))
-        rows.append(_row("max pool", "2x2/2", f"{side}x{side}x{out}", 0))
+        rows += [_conv_row(layer, side), _pool_row(layer, side)]
         side = -(-side // 2)
-    rows.append(_row("flatten", "", f"{side}x{side}x{out}", 0))
-    for dense in (network.dense, network.output):
-        parameters = sum(p.numel() for p in dense.parameters())
-        rows.append(_row("dense", str(dense.out_features), str(dense.in_features), parameters))
-    return rows
+    return [*rows, *_dense_rows(network.dense, network.output, side=side)]
+
+
+def _vgg_rows(network: VggNetwork, side: int) -> list[dict[str, Any]]:
+    rows = []
+    for block in cast(list[nn.ModuleList], list(network.blocks)):
+        rows += [*(_conv_row(layer, side) for layer in block), _pool_row(block[-1], side)]
+        side //= 2
+    return [*rows, *_dense_rows(*network.dense, network.output, side=side)]
+
+
+def _conv_row(layer: Any, side: int) -> dict[str, Any]:
+    shape = f"{side}x{side}x{layer.in_channels}"
+    return _row("conv", f"3x3x{layer.out_channels}", shape, _parameters(layer))
+
+
+def _pool_row(after: Any, side: int) -> dict[str, Any]:
+    return _row("max pool", "2x2/2", f"{side}x{side}x{after.out_channels}", 0)
+
+
+def _dense_rows(*layers: Any, side: int) -> list[dict[str, Any]]:
+    flat = _row("flatten", "", f"{side}x{side}x{layers[0].in_features // side**2}", 0)
+    dense = (_row("dense", str(one.out_features), str(one.in_features), _parameters(one)) for one in layers)
+    return [flat, *dense]
+
+
+def _parameters(layer: Any) -> int:
+    return sum(p.numel() for p in layer.parameters())
 
 
 def _row(kind: str, filters: str, shape: str, parameters: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Images that stay on the device, and class-balanced batches of them.
+"""Images that stay on the device, and batches of them: balanced, shuffled, or in order.
 
 Images are held once as bytes; a batch is a gather on the device. There are no worker processes and
 nothing is copied per epoch.
@@ -6,20 +6,23 @@ nothing is copied per epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from labkit.errors import InputError
+from labkit.learn.turns import turned
 from labkit.sample import Sample
 
 __all__ = [
     "BalancedBatches",
     "OrderedBatches",
     "Resident",
+    "ShuffledBatches",
     "area_weights",
     "hold",
     "read_images",
@@ -49,9 +52,14 @@ class Resident:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, rows: Tensor) -> dict[str, Tensor]:
-        """Images and labels of some rows: a dictionary of ``image``, ``label`` and, if there, ``soft``."""
-        found = {"image": self.images.index_select(0, rows), "label": self.labels.index_select(0, rows)}
+    def batch(self, rows: Tensor, positions: Tensor | None = None) -> dict[str, Tensor]:
+        """Images and labels of some rows: a dictionary of ``image``, ``label`` and, if there, ``soft``.
+
+        The images come in their `positions` (`labkit.learn.turns.turned`), where these are given.
+        """
+        images = self.images.index_select(0, rows)
+        found = {"image": images if positions is None else turned(images, positions)}
+        found["label"] = self.labels.index_select(0, rows)
         return found if self.soft is None else found | {"soft": self.soft.index_select(0, rows)}
 
 
@@ -152,7 +160,69 @@ def seed_of(seed: int, epoch: int, use: int) -> int:
     return int(np.random.SeedSequence([seed, epoch, use]).generate_state(1, np.uint64)[0] >> 1)
 
 
-class BalancedBatches:
+class _EpochBatches:
+    """Batches of an epoch that Lightning numbers; `rows` says which images, by their place in the order."""
+
+    def __init__(
+        self,
+        resident: Resident,
+        *,
+        batch_size: int,
+        seed: int,
+        rows: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> None:
+        self.resident, self.batch_size, self.seed, self.epoch = resident, batch_size, seed, 0
+        self._order = torch.arange(len(resident)) if rows is None else rows.cpu()
+        self._positions = None if positions is None or not positions.any() else positions.cpu()
+        self.sampler = self  # Lightning tells the epoch to `sampler`
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches come next."""
+        self.epoch = epoch
+
+    def _places(self) -> Sequence[Tensor]:
+        raise NotImplementedError
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(seed_of(self.seed, self.epoch, 0))
+
+    def rows(self) -> list[Tensor]:
+        """Rows of every batch of the epoch, on the CPU."""
+        return [self._order[places] for places in self._places()]
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        device = self.resident.images.device
+        for places in self._places():
+            positions = None if self._positions is None else self._positions[places]
+            yield self.resident.batch(self._order[places].to(device, non_blocking=True), positions)
+
+
+class ShuffledBatches(_EpochBatches):
+    """Every training image once an epoch, in random order; the last batch may be smaller.
+
+    Parameters
+    ----------
+    resident : Resident
+        Images.
+    batch_size : int
+        Images a batch.
+    seed : int
+        Of the run.
+    rows : Tensor of int64, shape (n,), optional
+        The training images among them; default all. A row may come more than once, in several positions.
+    positions : Tensor of int64, shape (n,), optional
+        Position of each, see `labkit.learn.turns.turned`.
+    """
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // self.batch_size)
+
+    def _places(self) -> Sequence[Tensor]:
+        return torch.randperm(len(self._order), generator=self._generator()).split(self.batch_size)
+
+
+class BalancedBatches(_EpochBatches):
     """Batches with equal numbers of each class, drawn anew from the whole set for every batch.
 
     An epoch has as many batches as fill the set once, ``n // batch_size`` (Kosiba et al. 2020,
@@ -167,41 +237,32 @@ class BalancedBatches:
         Images a batch.
     seed : int
         Of the run.
-    rows : Tensor of int64, shape (n,), optional
-        The training images among them; default all.
+    rows, positions : Tensor of int64, shape (n,), optional
+        As for `ShuffledBatches`.
     """
 
-    def __init__(self, resident: Resident, *, batch_size: int, seed: int, rows: Tensor | None = None) -> None:
-        self.resident, self.batch_size, self.seed, self.epoch = resident, batch_size, seed, 0
-        rows = torch.arange(len(resident)) if rows is None else rows.cpu()
-        labels = resident.labels.cpu()[rows]
-        self._order = rows[torch.argsort(labels, stable=True)]  # rows, class after class
+    def __init__(self, resident: Resident, **options: Any) -> None:
+        super().__init__(resident, **options)
+        labels = resident.labels.cpu()[self._order]
+        by_class = torch.argsort(labels, stable=True)
+        self._order = self._order[by_class]  # rows, class after class
+        self._positions = None if self._positions is None else self._positions[by_class]
         self._counts = torch.bincount(labels)
         self._counts = self._counts[self._counts > 0]
         self._starts = torch.cumsum(self._counts, 0) - self._counts
-        self.sampler = self  # Lightning tells the epoch to `sampler`
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose batches come next."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return max(1, len(self._order) // self.batch_size)
 
-    def rows(self) -> Tensor:
-        """Rows of every batch of the epoch, shape (batch, batch_size), on the CPU."""
-        generator = torch.Generator().manual_seed(seed_of(self.seed, self.epoch, 0))
+    def _places(self) -> Sequence[Tensor]:
+        generator = self._generator()
         n_classes = len(self._counts)
         each, rest = divmod(self.batch_size, n_classes)
         fixed = torch.arange(n_classes).repeat(each).expand(len(self), -1)
         extra = torch.rand((len(self), n_classes), generator=generator).argsort(1)[:, :rest]
         classes = torch.cat([fixed, extra], 1)  # (batch, batch_size)
         draws = torch.rand(classes.shape, generator=generator, dtype=torch.float64)
-        return self._order[self._starts[classes] + (draws * self._counts[classes]).long()]
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for rows in self.rows().to(self.resident.images.device):
-            yield self.resident.batch(rows)
+        return (self._starts[classes] + (draws * self._counts[classes]).long()).unbind()
 
 
 class OrderedBatches:

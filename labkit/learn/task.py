@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labkit.errors import TrainingError
-from labkit.experiment import Experiment
+from labkit.experiment import Experiment, RightAngles
 from labkit.learn.augment import augment
 from labkit.learn.device import as_input
 from labkit.learn.networks import build_network
@@ -37,7 +37,7 @@ class ClassificationTask(pl.LightningModule):
     seed : int
         Of the run: first weights, dropout and augmentation follow from it.
     sky : int
-        Grey level of empty sky, 0 or 255.
+        Grey level of empty sky; 255 means that sources are darker.
     identity : dict, optional
         JSON-able facts that must be equal for a checkpoint to be resumed.
     """
@@ -70,9 +70,9 @@ class ClassificationTask(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of one augmented batch."""
-        images = batch["image"]
-        if self.experiment.augmentation is not None:
-            images = augment(images.float(), self.experiment.augmentation, generator=self._draws)
+        images, settings = batch["image"], self.experiment.augmentation
+        if settings is not None and not (isinstance(settings, RightAngles) and settings.drawn == "once"):
+            images = augment(images, settings, generator=self._draws)
         return self._shared_step("train", batch | {"image": images})
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -129,7 +129,8 @@ class ClassificationTask(pl.LightningModule):
                 "or use precision='fp32'"
             )
         self.log_dict({name: value for name, value in row.items() if name != "epoch"})
-        self.schedule.end_epoch(row["validation_accuracy"])
+        watched = self.experiment.plateau_monitor
+        self.schedule.end_epoch(-row[watched] if watched.endswith("loss") else row[watched])
         self.history.append(row)
 
     def on_test_epoch_end(self) -> None:

@@ -6,14 +6,15 @@ import pytest
 import torch
 
 from labkit.evaluate.published import published_table
-from labkit.experiment import EMPTY, PRESETS, preset
+from labkit.experiment import EMPTY, PRESETS, RightAngles, preset
 from labkit.images import normalise
 from labkit.learn.networks import build_network
 from labkit.sample import Sample
 
 #: A size that every network takes, to spare time; Inception v3 needs 75 px.
-SIZE = {"Inception v3": 75}
-LARGE = ("VGG19", "Inception v3")
+SIZE = {"Inception v3": 75, "Inception": 75}
+LARGE = ("VGG19", "Inception v3", "VGG", "Inception")
+MEMBERS = ("VGG", "VGG small", "ResNet-18", "Inception")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -40,6 +41,18 @@ def test_networks_have_the_parameters_of_their_papers(name, millions):
         return
     width = network[1].get_classifier().in_features
     assert count + 998 * (width + 1) == pytest.approx(millions * 1e6, rel=0.01)
+
+
+def test_networks_for_members_follow_the_paper():
+    """Angora et al. (2020), appendices A.1, A.2 and B."""
+    for name in MEMBERS:
+        one = preset(name)
+        assert (one.scheme, one.batches, one.batch_size) == ("member", "shuffled", 64)
+        assert (one.folds, one.fold_by, one.validation_share) == (10, "cluster", 0.1)
+        assert one.plateau_monitor == one.monitor == "validation_loss"
+    assert preset("VGG").optimiser.kind == "adadelta"
+    assert preset("VGG").augmentation == RightAngles(drawn="once", share=0.15)
+    assert preset("VGG").image_size == 64
 
 
 def test_the_eight_of_table_5_are_there():

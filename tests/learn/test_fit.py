@@ -15,6 +15,7 @@ from labkit.errors import InputError, TrainingError
 from labkit.experiment import SGD, AdamW
 from labkit.learn import model_folder, predict, train, train_runs
 from labkit.learn.checkpoint import read_state
+from labkit.learn.device import as_input
 from labkit.learn.model import Model
 from labkit.learn.predict import logits
 from labkit.sample import Sample
@@ -271,3 +272,45 @@ def test_samples_that_do_not_fit_are_refused(sample, quick, tmp_path):
 def test_devices_that_are_not_there_are_refused(sample, quick, tmp_path, device):
     with pytest.raises(InputError, match="device"):
         train(quick, sample, run=tmp_path, device=device)
+
+
+def test_further_positions_and_a_share_for_validation_train_and_resume(sample, quick, tmp_path):
+    changes = {"folds": 3, "validation_share": 0.25, "batches": "shuffled", "epochs": 2, "batch_size": 8}
+    experiment = quick.changed(
+        augmentation={"kind": "right angles"}, plateau_monitor="validation_loss", **changes
+    )
+    whole = train(experiment, sample, run=tmp_path / "whole", fold=1, progress=False)
+    with pytest.raises(KilledError):
+        train(
+            experiment,
+            sample,
+            run=tmp_path / "cut",
+            fold=1,
+            progress=False,
+            callbacks=(At(1, kill, batch=1),),
+        )
+    resumed = train(experiment, sample, run=tmp_path / "cut", fold=1, progress=False)
+    assert whole.history == resumed.history
+    assert equal(weights(whole), weights(resumed))
+
+
+def test_a_grey_sky_is_zero_for_the_network():
+    levels = torch.tensor([[[[0, 40, 255]]]], dtype=torch.uint8)
+    assert as_input(levels, sky=40).flatten().tolist() == pytest.approx([-40 / 255, 0, 215 / 255])
+    assert as_input(levels, sky=255).flatten().tolist() == pytest.approx([1, 215 / 255, 0])
+
+
+def test_models_compare_the_scales_of_their_own_bands_only(sample, quick, tmp_path):
+    def scaled(**scales):
+        about = {"method": "fixed-asinh", "no_emission": 40, "scales": scales}
+        return Sample(
+            sample.images, sample.catalogue, bands=sample.bands, pixel_scale=sample.pixel_scale,
+            provenance={"normalisation": about},
+        )  # fmt: skip
+
+    experiment = quick.changed(bands=("optical",), epochs=1)
+    model = train(experiment, scaled(xray=1.0, optical=2.0), run=tmp_path, progress=False).model
+    assert model.sky == 40
+    model.check(scaled(optical=2.0, infrared=3.0))
+    with pytest.raises(InputError, match="normalisation must be the model's"):
+        model.check(scaled(optical=2.5, xray=1.0))

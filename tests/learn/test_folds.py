@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from labkit.errors import InputError
 from labkit.learn import fold_counts, fold_numbers, out_of_fold, predict, release, train, train_runs
-from labkit.learn.folds import assign_folds, fold_parts
+from labkit.learn.folds import VALIDATION, assign_folds, fold_parts
 from labkit.learn.model import Model
 from labkit.learn.shared import shared_images
 from labkit.learn.splits import parts_digest, split_for_training
@@ -98,13 +98,44 @@ def test_validation_is_the_next_fold_and_every_object_is_tested_once(sample, fol
     assert len(rows) == 6
 
 
+@settings(deadline=None)
+@given(share=st.sampled_from([0.1, 0.25, 0.5]), n=st.integers(40, 200), seed=st.integers(0, 5))
+def test_the_validation_share_is_drawn_before_the_folds_and_stratified(share, n, seed):
+    rng = np.random.default_rng(seed)
+    codes, groups = rng.integers(0, 2, n), rng.choice(list("abc"), n)
+    options = {"folds": 4, "groups": groups, "validation_share": share}
+    numbers = assign_folds(codes, rng=np.random.default_rng(seed), **options)
+    for stratum in [np.full(n, True), *((codes == c) & (groups == g) for c in (0, 1) for g in "abc")]:
+        assert abs((numbers[stratum] == VALIDATION).sum() - share * stratum.sum()) <= 1
+    dealt = np.bincount(numbers[numbers >= 0], minlength=4)
+    assert dealt.max() - dealt.min() <= 1
+
+
+def test_the_validation_set_is_the_same_in_every_fold_and_never_tested(sample, folded):
+    experiment = folded.changed(validation_share=0.25)
+    parts = [split_for_training(experiment, sample, fold=fold) for fold in range(3)]
+    for part in parts[1:]:
+        assert np.array_equal(part["validation"].rows, parts[0]["validation"].rows)
+    tested = np.concatenate([part["test"].rows for part in parts])
+    assert len(np.unique(tested)) == len(tested) == 27
+    assert not np.intersect1d(tested, parts[0]["validation"].rows).size
+    for part in parts:
+        together = np.concatenate([one.rows for one in part.values()])
+        assert np.array_equal(np.sort(together), np.arange(36))
+
+
+def test_two_folds_are_enough_with_a_validation_share(sample, folded):
+    numbers = fold_numbers(folded.changed(folds=2, validation_share=0.2), sample)
+    assert set(numbers) == {VALIDATION, 0, 1}
+
+
 def test_folds_of_the_catalogue_are_respected(sample, folded):
     sample.catalogue["fold"] = np.arange(36) // 2 % 3
     sample.catalogue["fold"][:2] = -1
     numbers = fold_numbers(folded, sample)
     assert np.array_equal(numbers, sample.catalogue["fold"])
     sample.catalogue["fold"][5] = 3
-    with pytest.raises(InputError, match=r"'fold' must lie in 0 to 2 \(or be -1\), got -1 to 3; number"):
+    with pytest.raises(InputError, match=r"'fold' must lie in 0 to 2 \(or be -1, -2\), got -1 to 3; number"):
         fold_numbers(folded, sample)
     sample.catalogue["fold"] = ["a"] * 36
     with pytest.raises(InputError, match="'fold' must hold whole numbers"):

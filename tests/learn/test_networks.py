@@ -161,7 +161,9 @@ def test_offline_hub_says_what_to_do(monkeypatch):
 def test_unknown_model_and_custom_weights_are_refused():
     with pytest.raises(InputError, match="network must be a model that timm .* knows, got 'nonsense'"):
         build_network(Experiment(name="x", network="timm:nonsense"))
-    with pytest.raises(InputError, match="pretrained must be False for the custom network"):
+    with pytest.raises(
+        InputError, match="pretrained must be False for the network 'custom', got True; it has no"
+    ):
         build_network(Experiment(name="x", pretrained=True))
 
 
