@@ -1,4 +1,4 @@
-"""The house rules: one-way imports, light import, equal dependency lists, tidy notebooks."""
+"""The house rules: one-way imports, two sides that never meet, light import, equal lists, tidy notebooks."""
 
 from __future__ import annotations
 
@@ -32,6 +32,62 @@ ARROW = (
     ("__main__",),
 )
 RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
+#: The same inside `simulate`, folder by folder.
+SIMULATE = (("sky", "hst"), ("xmm", "schmidt"), ("candidates",), ("hunt",))
+#: The two sides: what serves the candidates seen by XMM-Newton, and what serves the members seen by Hubble.
+CANDIDATES = (
+    "instruments",
+    "votes",
+    "finder",
+    "images.poisson_filter",
+    "images.significance",
+    "images.xamin",
+    "simulate.sky",
+    "simulate.xmm",
+    "simulate.schmidt",
+    "simulate.candidates",
+    "simulate.hunt",
+    "sources.candidates",
+    "sources.channel_order",
+    "sources.image_lists",
+    "sources.kosiba2020",
+    "sources.plates",
+    "sources.regions",
+    "sources.xmm",
+    "sources.xmm_sample",
+    "sources.zooniverse",
+    "evaluate.vote_scores",
+    "views.extent",
+    "views.votes",
+    "cli.data",
+    "cli.volunteers",
+)
+MEMBERS = (
+    "photometry",
+    "simulate.hst",
+    "sources.members",
+    "sources.mosaics",
+    "evaluate.members",
+    "views.members",
+    "cli.members",
+)
+#: Rooms in which every module is of one side or named here; elsewhere what is on neither list is common.
+SORTED_ROOMS = ("simulate", "sources", "cli")
+COMMON = (
+    "sources.archives",
+    "sources.checksums",
+    "sources.download",
+    "sources.fitsfile",
+    "cli.models",
+    "cli.notebooks",
+    "cli.options",
+    "cli.verbs",
+)
+#: What may import from a side without being on it, and why; besides, the rooms' __init__ list public names.
+GATHERERS = {
+    "images.methods": "the ways to grey levels, of which a user names one: XAmin's is among them",
+    "__main__": "starts the command line, whose __init__ gathers the verbs of both sides",
+}
 BARE_NODE = {"torch", "pytorch_lightning", "timm", "numpy", "safetensors", "pydantic", "torchvision"}
 
 
@@ -61,6 +117,84 @@ def test_imports_follow_the_arrow(path):
         assert there == here or RANK[there] < RANK[here], f"{here} must not import from {there}"
 
 
+def modules() -> dict[str, Path]:
+    """Every module by its dotted name below labkit; a folder's name is that of its __init__."""
+    found = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in sorted(PACKAGE.rglob("*.py"))}
+    return {".".join(p for p in parts if p != "__init__"): path for parts, path in found.items()}
+
+
+MODULES = modules()
+
+
+def origin(name: str) -> str:
+    """The module below labkit that a dotted name comes from, also where an __init__ passes it on."""
+    parts = name.split(".")[1:]
+    home = next(".".join(parts[:n]) for n in range(len(parts), -1, -1) if ".".join(parts[:n]) in MODULES)
+    wanted = parts[len(home.split(".")) if home else 0 :]
+    if wanted and MODULES[home].name == "__init__.py":
+        for node in ast.parse(MODULES[home].read_text()).body:
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("labkit"):
+                for alias in node.names:
+                    if wanted[0] == (alias.asname or alias.name):
+                        return origin(f"{node.module}.{alias.name}")
+    return home
+
+
+def origins(path: Path) -> set[str]:
+    """The modules below labkit that a file imports from, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {origin(name) for name in names if name.split(".")[0] == "labkit"}
+
+
+def side(module: str) -> str:
+    for name, parts in (("candidates", CANDIDATES), ("members", MEMBERS)):
+        if any(f"{module}.".startswith(f"{part}.") for part in parts):
+            return name
+    return "common"
+
+
+def test_the_sides_never_meet():
+    mixed = {part.split(".")[0] for part in (*CANDIDATES, *MEMBERS) if "." in part}
+    wrong = []
+    for module, path in MODULES.items():
+        here = side(module)
+        if module in GATHERERS or module in mixed:
+            continue
+        for other in sorted(origins(path)):
+            if other in mixed:
+                wrong.append(f"{module} imports {other} as a whole: name what it needs")
+            elif side(other) not in (here, "common"):
+                wrong.append(f"{module} ({here}) imports from {other} ({side(other)})")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_lists_of_the_sides_are_complete_and_hold_only_what_is_there():
+    for part in (*CANDIDATES, *MEMBERS, *COMMON, *GATHERERS):
+        assert part in MODULES, f"{part} is no module or folder of labkit"
+    for module in MODULES:
+        if module.split(".")[0] in SORTED_ROOMS and "." in module:
+            assert side(module) != "common" or module in COMMON, f"{module} must be named in one of the lists"
+
+
+def test_simulation_goes_from_the_sky_to_the_volunteers():
+    rank = {folder: row for row, folders in enumerate(SIMULATE) for folder in folders}
+    for module, path in MODULES.items():
+        room, _, folder = module.partition(".")
+        if room != "simulate" or not folder:
+            continue
+        here = folder.split(".")[0]
+        assert here in rank, f"{module} must lie in one of the folders of simulate"
+        for other in origins(path):
+            if other.startswith("simulate."):
+                there = other.split(".")[1]
+                assert there == here or rank[there] < rank[here], f"{module} must not import from {other}"
+
+
 def test_every_room_stands_in_the_arrow():
     rooms = {room(path) for path in PACKAGE.rglob("*.py")}
     assert rooms <= set(RANK), f"not in the arrow: {sorted(rooms - set(RANK))}"
@@ -74,6 +208,16 @@ def test_learning_needs_only_what_a_bare_node_has():
 
 def test_importing_labkit_is_light():
     code = "import sys, labkit; print([m for m in ('torch', 'astropy', 'bokeh', 'zarr') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+def test_simulating_candidates_loads_nothing_of_the_members():
+    heavy = ("labkit.simulate.hst", "kcorrect", "torch", "sklearn", "bokeh")
+    code = (
+        "import sys; from labkit.simulate import simulate_survey; "
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
 

@@ -42,7 +42,7 @@ def members(
     ] = None,
     catalogue: Annotated[
         Path | None,
-        typer.Option(help="sources (FITS, ECSV, CSV, VOTable, Parquet) with positions in degrees"),
+        typer.Option(help="sources (FITS, ECSV, CSV, VOTable, Parquet) with positions in degrees; spectra"),
     ] = None,
     cluster: Annotated[str | None, typer.Option(help="short name of the cluster")] = None,
     redshift: Annotated[float | None, typer.Option(min=0, help="redshift of the cluster")] = None,
@@ -69,14 +69,27 @@ def members(
     accepted: Annotated[str | None, typer.Option(help="qualities that count, as in 2,3,9")] = None,
     member: Annotated[str | None, typer.Option(help="column that flags members, instead of z")] = None,
     source_id: Annotated[str, typer.Option(help="column of names")] = "source_id",
+    labelled: Annotated[
+        bool, typer.Option("--labelled", help="leave out sources of unknown membership")
+    ] = False,
+    extract: Annotated[
+        bool,
+        typer.Option("--extract", help="find the sources on the mosaics; a catalogue gives redshifts only"),
+    ] = False,
+    detect_on: Annotated[
+        str | None, typer.Option(help="with --extract: bands to find them on  [default: all]")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Cut the sources of a catalogue out of mosaics and label cluster members, as a raw Sample."""
     free(out, overwrite)
     single = {"--mosaics": mosaics, "--catalogue": catalogue, "--cluster": cluster, "--redshift": redshift}
     missing = [name for name, value in single.items() if value is None or value == []]
-    if fields is None and missing:
-        raise typer.BadParameter(f"give {', '.join(missing)}, or --fields for several clusters")
+    lacking = [name for name in missing if not (extract and name == "--catalogue")]
+    if fields is None and lacking:
+        raise typer.BadParameter(f"give {', '.join(lacking)}, or --fields for several clusters")
+    if (detect_on is not None and not extract) or (member is not None and extract):
+        raise typer.BadParameter("--detect-on belongs to --extract, and --member does not")
     if fields is not None and len(missing) < (3 if catalogue is not None else 4):
         raise typer.BadParameter(
             "give --fields, or one field by --mosaics, --cluster and --redshift, not both"
@@ -91,15 +104,19 @@ def members(
         "size_px": size_px,
         "pixel_scale": None if pixel_scale is None else pixel_scale * u.arcsec,
         "v_max": v_max * u.km / u.s,
-        **{"ra": ra, "dec": dec, "z": None if z == "none" else z, "member": member, "source_id": source_id},
+        **{"ra": ra, "dec": dec, "z": None if z == "none" else z, "labelled": labelled},
         **{"quality": quality, "accepted": _values(accepted), "path": out, "overwrite": overwrite},
     }
+    if extract:
+        options["extract"] = {} if detect_on is None else {"detect_on": _split(detect_on)}
+    else:
+        options |= {"member": member, "source_id": source_id}
     if fields is not None:
         file = "catalogue.fits" if catalogue is None else str(catalogue)
         sample = fields_sample(fields, pattern=pattern, catalogue=file, **options)
     else:
         opened = read_mosaics(_mosaic_source(mosaics or []), pattern=pattern)
         options |= {"cluster": str(cluster), "redshift": float(redshift or 0)}
-        sample = members_sample(opened, Path(str(catalogue)), **options)
+        sample = members_sample(opened, catalogue, **options)
     typer.echo("\n".join(counts_table(sample).pformat(max_lines=-1, max_width=-1)))
     typer.echo(f"{out}: {sample!r}")

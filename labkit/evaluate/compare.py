@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +24,7 @@ from labkit.evaluate.metrics import binary_scores, checked
 
 __all__ = ["DeLong", "Difference", "McNemar", "delong", "holm", "mcnemar", "paired_difference"]
 
+_METRICS = ("accuracy", "precision", "recall", "f1", "auc")
 _EXACT_STEPS = 200_000_000  # of the exact distribution; above, the normal one is as good
 
 
@@ -227,13 +229,11 @@ def paired_difference(
     InputError
         If shapes do not fit or the metric is unknown.
     """
-    seed = np.random.default_rng(rng).integers(2**63)
-    draws = [
-        bootstrap_scores(true, scores, rng=int(seed), threshold=threshold, resamples=resamples)
-        for scores in (first, second)
-    ]
-    if metric not in draws[0]:
-        raise InputError(f"metric must be one of {tuple(draws[0])}, got {metric!r}")
+    if metric not in _METRICS:
+        raise InputError(f"metric must be one of {_METRICS}, got {metric!r}")
+    options: dict[str, Any] = {"threshold": threshold, "resamples": resamples, "ranked": metric == "auc"}
+    seed = int(np.random.default_rng(rng).integers(2**63))
+    draws = [bootstrap_scores(true, scores, rng=seed, **options) for scores in (first, second)]
     gap = draws[0][metric] - draws[1][metric]
     gap = gap[np.isfinite(gap)]
     fewer = min((gap <= 0).sum(), (gap >= 0).sum())

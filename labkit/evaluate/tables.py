@@ -259,7 +259,8 @@ def as_text(
         The other columns unchanged, and one text column a measure; undefined parts are left out.
     """
     shown = [name for name in measures if name in table.colnames]
-    hidden = {f"{name}{ending}" for name in METRICS for ending in ("", "_std", "_low", "_high")}
+    endings = ("", "_std", "_error", "_low", "_high")
+    hidden = {f"{name}{ending}" for name in (*METRICS, *shown) for ending in endings}
     text = QTable({name: table[name] for name in table.colnames if name not in hidden})
     for name in shown:
         text[name] = [_text(row, name, digits, bounds) for row in table]

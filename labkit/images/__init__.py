@@ -6,7 +6,8 @@ from labkit.images.channels import grey, stack, xamin_colour
 from labkit.images.cutouts import coverage, cutout, cutouts
 from labkit.images.normalise import normalise
 from labkit.images.resampling import regrid
-from labkit.images.stretches import asinh, percentile
+from labkit.images.sky import sky_scales
+from labkit.images.stretches import asinh, fixed_asinh, percentile
 from labkit.images.xamin import xamin_optical, xamin_xray
 
 __all__ = [
@@ -14,10 +15,12 @@ __all__ = [
     "coverage",
     "cutout",
     "cutouts",
+    "fixed_asinh",
     "grey",
     "normalise",
     "percentile",
     "regrid",
+    "sky_scales",
     "stack",
     "xamin_colour",
     "xamin_optical",

@@ -102,7 +102,7 @@ def cutouts(
             out[...] = fill
             continue
         steps = max(oversample, int(np.ceil(np.sqrt(area))))
-        weights = _linear_weights(pixels * steps)  # (pixels * steps, NODES)
+        weights = linear_weights(pixels * steps)  # (pixels * steps, NODES)
         boxes: dict[str, Any] = {"width": np.sqrt(area) / steps, "steps": steps, "fill": fill}
         cut = average_boxes(image, weights @ x @ weights.T, weights @ y @ weights.T, **boxes)
         out[...] = cut * np.float32(area if conserve == "flux" else 1.0)
@@ -136,8 +136,19 @@ def coverage(
     return cutouts(mask, wcs, positions, size=size, pixels=pixels, oversample=1).mean(axis=(1, 2))
 
 
-def _linear_weights(samples: int) -> NDArray[np.float64]:
-    """Weights of linear interpolation from NODES edge-to-edge nodes to sample centres, (samples, NODES)."""
+def linear_weights(samples: int) -> NDArray[np.float64]:
+    """Weights of linear interpolation from `NODES` edge-to-edge nodes to the centres of samples.
+
+    Parameters
+    ----------
+    samples : int
+        Number of them.
+
+    Returns
+    -------
+    ndarray, shape (samples, NODES)
+        Rows sum to one.
+    """
     position = (np.arange(samples) + 0.5) / samples * (NODES - 1)
     return np.clip(1 - np.abs(position[:, None] - np.arange(NODES)), 0, None)
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.images import stretches, xamin
-from labkit.images.channels import GREY_WEIGHTS
+from labkit.images.methods import METHODS, GreyLevels, fixed, own_percentiles, xamin_tables
+from labkit.images.sky import sky_scales
+from labkit.images.stretches import fixed_sky
 from labkit.sample import Sample, SampleWriter
 
-__all__ = ["KINDS", "normalise"]
+__all__ = ["normalise"]
 
 logger = logging.getLogger(__name__)
 
-Method = Literal["xamin", "asinh", "percentile"]
-KINDS = {"xray": "xray", "optical": "optical"}
-COLOURS = ("red", "green", "blue")
+Method = Literal["xamin", "asinh", "percentile", "fixed-asinh"]
 
 
 def normalise(
@@ -32,24 +30,30 @@ def normalise(
     kinds: Mapping[str, str] | None = None,
     lower: float = 0.5,
     upper: float = 99.5,
-    softening: float = 0.1,
+    softening: float | None = None,
+    scales: Mapping[str, float] | None = None,
+    low: float = -3.0,
+    high: float = 1000.0,
     path: str | Path | None = None,
     overwrite: bool = False,
     batch_size: int = 64,
 ) -> Sample:
-    """Turn the raw pixels of a Sample into grey levels, each image by its own statistics.
+    """Turn the raw pixels of a Sample into grey levels, each image for itself.
 
     ``"xamin"`` follows Kosiba et al. (2020), Appendix A, Tables A1 and A2: empty sky is 255 and a bright
     source 0. ``"asinh"`` and ``"percentile"`` are those of astropy.visualization: empty sky is 0, a bright
-    source 255. What was done is recorded, with all its numbers, in ``provenance["normalisation"]``;
-    ``"no_emission"`` there is the grey level of empty sky. The record does not depend on which of the bands
-    a Sample has.
+    source 255; like XAmin's they look at each image's own pixels. ``"fixed-asinh"`` has the same limits for
+    all images of a band, in units of the sky's scatter, so that the colours of objects survive (see
+    `~labkit.images.stretches.fixed_asinh`); pixels without data get the sky's level.
+
+    What was done is recorded, with all its numbers, in ``provenance["normalisation"]``; ``"no_emission"``
+    there is the grey level of empty sky. Of given options the record holds all, whichever bands a Sample has.
 
     Parameters
     ----------
     sample : Sample
-        Raw: counts per pixel, plate densities, intensities.
-    method : {"xamin", "asinh", "percentile"}
+        Raw: counts per pixel, plate densities, intensities, electrons per second.
+    method : {"xamin", "asinh", "percentile", "fixed-asinh"}
         Scale of the grey levels.
     output : {"grey", "colour"}
         For ``"xamin"``: one grey band for each band, or its red, green and blue channels as three bands named
@@ -58,8 +62,15 @@ def normalise(
         For ``"xamin"``: band name to ``"xray"`` or ``"optical"``, for bands with other names than these.
     lower, upper : float
         For ``"asinh"`` and ``"percentile"``: percentiles that become 0 and 255.
-    softening : float
-        For ``"asinh"``: where the scale turns from linear to logarithmic, as a fraction of the range.
+    softening : float, optional
+        Where the scale turns from linear to logarithmic: for ``"asinh"`` as a fraction of the range, 0.1 if
+        not given; for ``"fixed-asinh"`` in units of the sky's scatter, 2.
+    scales : mapping, optional
+        For ``"fixed-asinh"``: band name to scatter of the sky in a pixel; measured by
+        `~labkit.images.sky.sky_scales` if not given. Objects that a trained network is to score need the
+        scales of its training: those in ``model.normalisation["scales"]``.
+    low, high : float
+        For ``"fixed-asinh"``: pixel values that become 0 and 255, in units of the sky's scatter.
     path : path, optional
         Folder to write the Sample to as it is made, for one that does not fit in memory.
     overwrite : bool
@@ -75,83 +86,71 @@ def normalise(
     Raises
     ------
     InputError
-        If the Sample is normalised already, or an option or a band is not known.
+        If the Sample is normalised already, or an option or a band is not known or out of its range.
+    MissingDataError
+        If `scales` lacks a band, or a band has no sky to measure.
     """
+    _check(sample, method, output)
+    levels = _levels(
+        sample,
+        method,
+        xamin={"output": output, "kinds": kinds or {}},
+        percentiles={"lower": lower, "upper": upper},
+        limits={"low": low, "high": high},
+        softening=softening,
+        scales=scales,
+    )
+    about: dict[str, Any] = {
+        "bands": levels.bands,
+        "pixel_scale": sample.pixel_scale,
+        "provenance": {**sample.provenance, "normalisation": levels.record},
+    }
+    logger.info("normalising %d objects by %s", len(sample), method)
+    if path is None:
+        images = np.empty((len(sample), len(levels.bands), *sample.shape[2:]), dtype=np.uint8)
+        for rows, raw in sample.batches(batch_size):
+            images[rows] = levels(raw)
+        return Sample(images, sample.catalogue, **about)
+    with SampleWriter(path, overwrite=overwrite, **about) as writer:
+        for rows, raw in sample.batches(batch_size):
+            writer.append(levels(raw), sample.catalogue[rows])
+    return Sample.load(path)
+
+
+def _check(sample: Sample, method: str, output: str) -> None:
     if "normalisation" in sample.provenance:
         done = sample.provenance["normalisation"]
         name = done.get("method") if isinstance(done, Mapping) else done
         raise InputError(
             f"sample must hold raw pixels, got one normalised by {name!r}; start from the raw Sample"
         )
-    functions, record = _plan(sample.bands, method, output, dict(kinds or {}), lower, upper, softening)
-    names = (
-        tuple(f"{band}_{c}" for band in sample.bands for c in COLOURS) if output == "colour" else sample.bands
-    )
-    about: dict[str, Any] = {
-        "bands": names,
-        "pixel_scale": sample.pixel_scale,
-        "provenance": {**sample.provenance, "normalisation": record},
-    }
-    logger.info("normalising %d objects by %s", len(sample), method)
-    if path is None:
-        images = np.empty((len(sample), len(names), *sample.shape[2:]), dtype=np.uint8)
-        for rows, raw in sample.batches(batch_size):
-            images[rows] = _levels(raw, functions)
-        return Sample(images, sample.catalogue, **about)
-    with SampleWriter(path, overwrite=overwrite, **about) as writer:
-        for rows, raw in sample.batches(batch_size):
-            writer.append(_levels(raw, functions), sample.catalogue[rows])
-    return Sample.load(path)
-
-
-def _levels(raw: NDArray, functions: list[Callable]) -> NDArray[np.uint8]:
-    """Grey levels of a batch (object, band, y, x); a band may become several."""
-    bands = [function(raw[:, i]) for i, function in enumerate(functions)]
-    return np.concatenate([band[:, None] if band.ndim == 3 else band for band in bands], axis=1)
-
-
-def _plan(
-    bands: tuple[str, ...],
-    method: str,
-    output: Literal["grey", "colour"],
-    kinds: dict,
-    lower: float,
-    upper: float,
-    softening: float,
-) -> tuple[list[Callable], dict[str, Any]]:
-    """Choose the function of each band, and make the record for the provenance."""
     if output not in ("grey", "colour") or (output == "colour" and method != "xamin"):
         raise InputError(
             f"output must be 'grey', or 'colour' with method 'xamin', got {output!r} with {method!r}"
         )
-    if method in ("asinh", "percentile"):
-        options = {"lower": lower, "upper": upper} | ({"softening": softening} if method == "asinh" else {})
-        function = getattr(stretches, method)
-        function(np.zeros((1, 1)), **options)
-        record = {"method": method, "output": output, "no_emission": 0, **options}
-        return [lambda raw: function(raw, **options)] * len(bands), record
-    if method != "xamin":
-        raise InputError(f"method must be 'xamin', 'asinh' or 'percentile', got {method!r}")
-    kinds = KINDS | kinds
-    if unknown := [band for band in bands if kinds.get(band) not in ("xray", "optical")]:
-        raise InputError(
-            f"method 'xamin' knows 'xray' and 'optical' images, got the bands {unknown}; say what they are, "
-            f"as in kinds={{{unknown[0]!r}: 'optical'}}, or take method='asinh'"
+    if method not in METHODS:
+        raise InputError(f"method must be one of {METHODS}, got {method!r}")
+
+
+def _levels(
+    sample: Sample,
+    method: str,
+    *,
+    xamin: dict[str, Any],
+    percentiles: dict[str, float],
+    limits: dict[str, float],
+    softening: float | None,
+    scales: Mapping[str, float] | None,
+) -> GreyLevels:
+    """The method's functions and record, with those options that it has."""
+    if method == "xamin":
+        return xamin_tables(sample.bands, **xamin)
+    if method == "percentile":
+        return own_percentiles(sample.bands, method, **percentiles)
+    if method == "asinh":
+        return own_percentiles(
+            sample.bands, method, **percentiles, softening=0.1 if softening is None else softening
         )
-    table = {"xray": xamin.xamin_xray, "optical": xamin.xamin_optical}
-    functions = [lambda raw, kind=kinds[band]: table[kind](raw, output=output) for band in bands]
-    return functions, {
-        "method": method,
-        "output": output,
-        "no_emission": xamin.NO_EMISSION,
-        "kinds": kinds,
-    } | {
-        "xray": {
-            "min": 0.0,
-            "max_over_median": xamin.XRAY_MAX_OVER_LEVEL,
-            "blocks": xamin.LEVEL_BLOCKS,
-            "tolerance": xamin.LEVEL_TOLERANCE,
-        },
-        "optical": {"min_std_below": xamin.OPTICAL_STD_BELOW, "max_std_above": xamin.OPTICAL_STD_ABOVE},
-        "grey_weights": list(GREY_WEIGHTS),
-    }
+    limits = limits | {"softening": 2.0 if softening is None else softening}
+    fixed_sky(**limits)  # refuses wrong limits before anything is measured
+    return fixed(sample.bands, sky_scales(sample) if scales is None else scales, **limits)

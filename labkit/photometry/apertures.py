@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from labkit.photometry.detection import Detected
 from labkit.photometry.frames import Frame
 
-__all__ = ["Shapes", "magnitudes", "shapes_of", "shapes_with"]
+__all__ = ["Shapes", "half_light", "magnitudes", "shapes_of", "shapes_with"]
 
 #: Bertin & Arnouts (1996): Kron radius within 6 isophotal radii, AUTO ellipse of 2.5 Kron radii, never below
 #: 3.5 standard deviations of the source.
@@ -108,6 +108,33 @@ def _places(found: Detected) -> tuple[NDArray, ...]:
     columns = [np.asarray(found.objects[name], dtype=np.float64) for name in ("x", "y", "a", "b", "theta")]
     columns[4] = np.clip(columns[4], -np.pi / 2, np.pi / 2)
     return tuple(columns)
+
+
+def half_light(found: Detected, shapes: Shapes) -> NDArray[np.float64]:
+    """Radius of the circle with half of the light of the AUTO ellipse, on the detection stack, pixels.
+
+    Parameters
+    ----------
+    found : Detected
+        Sources.
+    shapes : Shapes
+        Their ellipses.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN where there is no light.
+    """
+    x, y, a, _, _ = _places(found)
+    radius = np.full(len(x), np.nan)
+    halos, others = (found.wide, found.segments, shapes.halo), (found.fine, found.bare, ~shapes.halo)
+    for image, segments, chosen in (halos, others):
+        rows = np.flatnonzero(chosen & (shapes.flux > 0))
+        radius[rows], _ = sep.flux_radius(
+            image, x[rows], y[rows], (a * shapes.scale)[rows], 0.5, normflux=shapes.flux[rows],
+            mask=found.lost, segmap=segments, seg_id=_numbers(found)[rows],
+        )  # fmt: skip
+    return radius
 
 
 def magnitudes(

@@ -13,7 +13,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.photometry.apertures import Shapes, magnitudes, shapes_of, shapes_with
+from labkit.photometry.apertures import Shapes, half_light, magnitudes, shapes_of, shapes_with
 from labkit.photometry.detection import Detected, detect
 from labkit.photometry.frames import Frame, frame, matched_to
 from labkit.photometry.halos import centred, joined, without_halos
@@ -86,8 +86,9 @@ def extract(
     `~astropy.table.QTable`
         One row a source, brightest first: ``x``, ``y`` (pixels from 0), ``ra``, ``dec``; ``a``, ``b``
         (standard deviations along the axes, arcsec), ``theta`` (of a from x to y, radians), ``kron_radius``
-        (arcsec along a), ``flags`` (bits of `sep.extract`: 1 deblended, 2 cut by the border),
-        ``halo`` (large galaxy, measured above the wide background); and for each
+        (arcsec along a), ``half_light`` (radius of the circle with half of the AUTO flux on the detection
+        image, arcsec), ``flags`` (bits of `sep.extract`: 1 deblended, 2 cut by the border), ``halo`` (large
+        galaxy, measured above the wide background); and for each
         band ``mag_<band>``, ``mag_<band>_err`` (Kron-like AUTO ellipse of 2.5 Kron radii from the detection
         image, as in Bertin & Arnouts 1996, A&AS 117, 393), ``aper_<band>`` and ``aper_<band>_err`` (fixed
         aperture). NaN where the band does not cover the source or its flux is not positive.
@@ -184,6 +185,7 @@ def _positions(found: Detected, shapes: Shapes, wcs: WCS, scale: float) -> QTabl
             "b": np.asarray(objects["b"], dtype=float) * scale * u.arcsec,
             "theta": np.asarray(objects["theta"], dtype=float) * u.rad,
             "kron_radius": shapes.kron * a * scale * u.arcsec,
+            "half_light": half_light(found, shapes) * scale * u.arcsec,
             "flags": shapes.flags,
             "halo": shapes.halo,
         }

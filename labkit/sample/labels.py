@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,14 +11,13 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError
+from labkit.sample.columns import with_columns
 from labkit.sample.label_tables import checked_labels, last_verdicts, read_labels, text_values
 from labkit.sample.sample import Sample
 
 __all__ = ["with_label_files", "with_labels"]
 
 log = logging.getLogger(__name__)
-
-_HASHED = ("label", "split")  # columns that a Sample's content_hash covers
 
 
 def with_labels(
@@ -83,14 +80,14 @@ def with_labels(
     further = _split_name(into)
     columns = checked_labels(given, into=into, split=further)
     rows, found = _rows(sample, given, unknown=unknown)
-    catalogue = QTable(sample.catalogue, copy=False)
-    for name, values in columns.items():
-        old = _old(catalogue, name, values, empty=others == "empty")
-        catalogue[name] = _put(old, rows, values[found])
-    if further in columns and further != "split" and "split" in catalogue.colnames:
-        tested = text_values(catalogue["split"]) == "test"
-        catalogue[further] = np.where(tested, "test", catalogue[further])
-    return _with_catalogue(sample, catalogue)
+    joined = {
+        name: _put(_old(sample.catalogue, name, values, empty=others == "empty"), rows, values[found])
+        for name, values in columns.items()
+    }
+    if further in columns and further != "split" and "split" in sample.catalogue.colnames:
+        tested = text_values(sample.catalogue["split"]) == "test"
+        joined[further] = np.where(tested, "test", joined[further])
+    return with_columns(sample, joined)
 
 
 def with_label_files(sample: Sample, files: Iterable[str | Path], **options: str) -> Sample:
@@ -164,20 +161,3 @@ def _put(old: np.ndarray, rows: np.ndarray, new: np.ndarray) -> np.ndarray:
     result = old.astype(np.result_type(old, new))
     result[rows] = new
     return result
-
-
-def _with_catalogue(sample: Sample, catalogue: QTable) -> Sample:
-    joined = copy.copy(sample)
-    joined.catalogue, joined.provenance = catalogue, dict(sample.provenance)
-    before = joined.__dict__.pop("content_hash", None)
-    if before is not None:
-        digest = hashlib.sha256(before.encode())
-        changed = False
-        for name in _HASHED:
-            if name in catalogue.colnames:
-                values = text_values(catalogue[name])
-                old = text_values(sample.catalogue[name]) if name in sample.catalogue.colnames else None
-                changed |= old is None or not np.array_equal(values, old)
-                digest.update("\n".join([name, *values.tolist()]).encode())
-        joined.__dict__["content_hash"] = digest.hexdigest() if changed else before
-    return joined

@@ -1,22 +1,21 @@
 """Simulated skies: the physics, the instruments and the surveys that labkit shows first.
 
-What there is: `clusters`, `cluster_galaxies`, `nearby_galaxies`, `xray_sources`, `number_counts`.
-How it is seen: `pointing`, `events`, `artefacts`; on plates `profiles`, `bodies`, `schmidt`, `plates`.
-Put together: `positions`, `candidates`, `candidate_field`, `plan`, `hunt_plan`, `survey`, `observation`,
-`defaults`. Who looks at it: `volunteers`, `hunt_answers`, `hunt_export`, `hunt`.
+Candidates: `sky` is what there is; `xmm` and `schmidt` are how it is seen, by XMM-Newton and on plates;
+`candidates` makes a survey of it, and `hunt` lets volunteers look at that. Members: `hst`, imported by its
+own name. Imports go one way, sky -> xmm, schmidt -> candidates -> hunt; hst stands apart.
 """
 
 from __future__ import annotations
 
-from labkit.simulate.defaults import field_files, survey_at
-from labkit.simulate.hunt import Disorder, SimulatedHunt, simulate_hunt
-from labkit.simulate.hunt_answers import HuntBiases
-from labkit.simulate.hunt_plan import KOSIBA_HUNT, HuntCounts
-from labkit.simulate.observation import simulate_observation
-from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts
-from labkit.simulate.pointing import NUISANCES
-from labkit.simulate.survey import simulate_survey
-from labkit.simulate.volunteers import Crowd
+from labkit.simulate.candidates.defaults import field_files, survey_at
+from labkit.simulate.candidates.hunt_plan import KOSIBA_HUNT, HuntCounts
+from labkit.simulate.candidates.plan import KOSIBA_TABLE_2, SurveyCounts
+from labkit.simulate.candidates.survey import simulate_survey
+from labkit.simulate.hunt.answers import HuntBiases
+from labkit.simulate.hunt.hunt import Disorder, SimulatedHunt, simulate_hunt
+from labkit.simulate.hunt.volunteers import Crowd
+from labkit.simulate.xmm.observation import simulate_observation
+from labkit.simulate.xmm.pointing import NUISANCES
 
 __all__ = [
     "KOSIBA_HUNT",

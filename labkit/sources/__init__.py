@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from labkit.sources.candidates import read_candidates
 from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
-from labkit.sources.members import complete_in, counts_table, fields_sample, members_sample
+from labkit.sources.members import (
+    complete_in,
+    counts_table,
+    field_catalogue,
+    fields_sample,
+    measure_fields,
+    members_sample,
+)
 from labkit.sources.mosaics import Mosaics, read_mosaics
 from labkit.sources.plates import cut_plates, read_plates
 from labkit.sources.regions import write_regions
@@ -22,7 +29,9 @@ __all__ = [
     "counts_table",
     "cut_plates",
     "fetch_kosiba2020",
+    "field_catalogue",
     "fields_sample",
+    "measure_fields",
     "members_sample",
     "read_candidates",
     "read_export",

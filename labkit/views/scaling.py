@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from labkit.errors import InputError
 
-__all__ = ["composite", "grey_levels", "limits_of", "overlay", "png_uri", "smoothed"]
+__all__ = ["composite", "grey_levels", "hatched", "limits_of", "overlay", "png_uri", "smoothed"]
 
 STRETCHES = {
     "linear": LinearStretch,
@@ -142,6 +142,29 @@ def overlay(
     grey = 0.85 * np.asarray(optical, dtype=float)[..., None]
     glow = np.asarray(xray, dtype=float)[..., None] * np.asarray(colour)
     return 1 - (1 - grey) * (1 - np.clip(glow, 0, 1))
+
+
+def hatched(levels: ArrayLike, *, stripe_px: int = 3) -> NDArray[np.float64]:
+    """Pictures whose pixels without data carry grey stripes, which no sky looks like.
+
+    Parameters
+    ----------
+    levels : array_like, shape (y, x) or (y, x, 3)
+        Levels from 0 to 1, NaN where there are no data.
+    stripe_px : int
+        Width of a stripe.
+
+    Returns
+    -------
+    ndarray, shape (y, x) or (y, x, 3)
+        Levels from 0 to 1.
+    """
+    levels = np.array(levels, dtype=float)
+    y, x = np.indices(levels.shape[:2])
+    stripes = np.where((x + y) // stripe_px % 2, 0.42, 0.28)
+    lost = ~np.isfinite(levels)
+    levels[lost] = np.broadcast_to(stripes[..., None] if levels.ndim == 3 else stripes, levels.shape)[lost]
+    return levels
 
 
 def png_uri(levels: ArrayLike, *, size_px: int | None = None) -> str:

@@ -31,6 +31,8 @@ CLASS_COLOURS = {
     "artefact": PALETTE[6],
     "edge": PALETTE[7],
     "other": PALETTE[7],
+    "member": PALETTE[2],
+    "non-member": PALETTE[0],
 }
 
 

@@ -14,7 +14,11 @@ from labkit.errors import InputError
 from labkit.views.scaling import composite, grey_levels, limits_of, overlay, png_uri, smoothed
 from labkit.views.style import FONT, GLYPH_FONT, INK, axes
 
-__all__ = ["band_gallery", "gallery", "thumbnails"]
+__all__ = ["EMPTY_PICTURE", "band_gallery", "gallery", "thumbnails"]
+
+
+#: A transparent picture, for a place of a contact sheet where nothing is.
+EMPTY_PICTURE = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
 def thumbnails(
@@ -66,6 +70,7 @@ def gallery(
     size_px: int = 130,
     column_titles: Sequence[str] = (),
     row_titles: Sequence[str] = (),
+    frames: Sequence[str] = (),
     title: str = "",
 ) -> figure:
     """A contact sheet in one figure; the pointer enlarges a picture and shows its details.
@@ -84,6 +89,8 @@ def gallery(
         Width and height of a picture on the screen.
     column_titles, row_titles : sequence of str
         Text above each column and beside each row.
+    frames : sequence of str, optional
+        Colour of each picture's frame, empty for none; thin and grey by default.
     title : str
         Title of the sheet.
 
@@ -95,14 +102,17 @@ def gallery(
     Raises
     ------
     InputError
-        If there is no picture, or titles or details differ in number from the pictures.
+        If there is no picture, or titles, details or frames differ in number from the pictures.
     """
     number = len(pictures)
     details = dict(details or {})
-    lengths = {"titles": len(titles) or number} | {name: len(values) for name, values in details.items()}
+    lengths = {"titles": len(titles) or number, "frames": len(frames) or number} | {
+        name: len(values) for name, values in details.items()
+    }
     if number == 0 or set(lengths.values()) != {number}:
         raise InputError(
-            f"pictures must be one or more, with as many titles and details, got {number} and {lengths}"
+            f"pictures must be one or more, with as many titles and details, and frames if any, got "
+            f"{number} and {lengths}"
         )
     columns = min(columns, number)
     rows = -(-number // columns)
@@ -126,9 +136,11 @@ def gallery(
     plot.outline_line_color = None
     plot.min_border = 5
     plot.image_url("uri", x="x", y="y", w=1, h=1, anchor="bottom_left", source=source)
+    source.data["frame"] = [colour or None for colour in frames] or ["#bbbbbb"] * number
     frame = plot.rect(
         "cx", "cy", 1, 1, source=source,
-        fill_alpha=0, line_color="#bbbbbb", hover_line_color=INK, hover_fill_alpha=0,
+        fill_alpha=0, line_color="frame", line_width=2 if len(frames) else 1,
+        hover_line_color=INK, hover_fill_alpha=0,
     )  # fmt: skip
     text = {"text_font": GLYPH_FONT, "text_font_size": "13px", "text_color": INK}
     plot.text("x", "ty", "title", source=source, text_baseline="bottom", **text)

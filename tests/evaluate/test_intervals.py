@@ -108,6 +108,15 @@ def test_same_seed_same_draws_and_blocks_do_not_matter(monkeypatch):
     assert parts["auc"].mean() == pytest.approx(whole["auc"].mean(), abs=0.02)
 
 
+def test_draws_without_the_auc_are_the_same():
+    rng = np.random.default_rng(3)
+    true, score = _objects(rng)
+    whole, quick = (bootstrap_scores(true, score, rng=1, resamples=30, ranked=r) for r in (True, False))
+    assert set(whole) - set(quick) == {"auc"}
+    for name, draws in quick.items():
+        np.testing.assert_array_equal(draws, whole[name])
+
+
 def test_several_trainings_are_averaged_on_the_same_objects():
     rng = np.random.default_rng(4)
     true, first = _objects(rng, 30)

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from labkit.errors import InputError, MissingDataError
-from labkit.images import asinh, normalise, percentile, stack, xamin_optical, xamin_xray
+from labkit.images import (
+    asinh,
+    fixed_asinh,
+    normalise,
+    percentile,
+    sky_scales,
+    stack,
+    xamin_optical,
+    xamin_xray,
+)
+from labkit.images.stretches import fixed_sky
 from labkit.sample import Sample
 
 
@@ -72,10 +82,12 @@ def test_a_normalised_sample_is_refused(small_sample):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "log"}, "method must be 'xamin', 'asinh' or 'percentile', got 'log'"),
+        ({"method": "log"}, "method must be one of .*'fixed-asinh'.*, got 'log'"),
         ({"output": "rgb"}, "output must be 'grey'"),
         ({"method": "asinh", "output": "colour"}, "output must be 'grey', or 'colour' with method 'xamin'"),
         ({"method": "asinh", "softening": 0}, "softening must be above 0"),
+        ({"method": "fixed-asinh", "low": 1000}, "low must be below high.*, got 1000"),
+        ({"method": "fixed-asinh", "softening": 0.0}, "softening must be positive"),
         ({"method": "percentile", "lower": 60, "upper": 40}, "lower and upper must be percentiles"),
     ],
 )
@@ -104,6 +116,49 @@ def test_stretches_of_empty_and_unknown_images(function):
     single = np.zeros((20, 20))
     single[3, 3] = 1
     assert function(single).max() == 255
+
+
+def test_fixed_asinh_measures_its_scales_or_takes_them(member_sample):
+    measured = normalise(member_sample, method="fixed-asinh")
+    record = measured.provenance["normalisation"]
+    assert json.loads(json.dumps(record)) == record
+    assert record["scales"] == sky_scales(member_sample)
+    limits = {name: record[name] for name in ("low", "softening", "high")}
+    assert limits == {"low": -3, "softening": 2, "high": 1000}
+    assert record["no_emission"] == fixed_sky(**limits) == 38
+    again = normalise(member_sample, method="fixed-asinh", scales=record["scales"])
+    np.testing.assert_array_equal(again.images, measured.images)
+    for i, band in enumerate(member_sample.bands):
+        levels = fixed_asinh(member_sample.band(band), scale=record["scales"][band], **limits)
+        np.testing.assert_array_equal(measured.images[:, i], levels)
+
+
+def test_fixed_asinh_of_one_object_does_not_depend_on_others_or_other_bands(member_sample, member_scales):
+    options = {"method": "fixed-asinh", "scales": member_scales}
+    whole = normalise(member_sample, **options)
+    one = normalise(member_sample.select([3], bands=["F814", "F435"]), **options)
+    np.testing.assert_array_equal(one.images[0], whole.images[3][[2, 0]])
+    assert one.provenance["normalisation"] == whole.provenance["normalisation"]
+
+
+def test_fixed_asinh_fills_what_has_no_data_with_sky(member_sample, member_scales):
+    levels = normalise(member_sample, method="fixed-asinh", scales=member_scales).band("F160")
+    lost = ~np.isfinite(member_sample.band("F160"))
+    assert lost.any()
+    assert (levels[lost] == 38).all()
+    assert np.isin(levels[~lost], [38]).mean() < 0.1
+
+
+def test_fixed_asinh_needs_all_scales(member_sample, member_scales):
+    del member_scales["F606"]
+    with pytest.raises(MissingDataError, match=r"scales must give .* got none for \['F606'\]; measure"):
+        normalise(member_sample, method="fixed-asinh", scales=member_scales)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
+def test_fixed_asinh_refuses_scales_that_are_none(member_sample, member_scales, scale):
+    with pytest.raises(InputError, match=r"scales must be positive, got \{'F606'"):
+        normalise(member_sample, method="fixed-asinh", scales=member_scales | {"F606": scale})
 
 
 def test_default_stack_is_empty_xray_optical(small_sample):

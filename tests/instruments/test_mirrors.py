@@ -1,4 +1,4 @@
-"""The point spread as an image: normalised, as wide as measured, stretched, that of the simulated photons."""
+"""The point spread, as photons and as an image: as wide as measured, stretched, centred, one the other."""
 
 from __future__ import annotations
 
@@ -106,3 +106,36 @@ def test_impossible_sizes_are_refused(wrong):
     options = {"pixel_arcsec": 4.35, "off_axis_arcmin": 1.0} | wrong
     with pytest.raises(InputError, match="size and pixel_arcsec must be positive"):
         point_spread_image(11, **options)
+
+
+def test_encircled_energy_at_5_arcmin_is_that_of_a_real_point_source():
+    rng = np.random.default_rng(1)
+    du, dv = np.full(200_000, 5.4), np.zeros(200_000)
+    x, y = 60 * np.array(point_spread(rng, du, dv)) + 4.35 * (rng.random((2, 200_000)) - 0.5)
+    radius = np.hypot(x, y)
+    within = np.array([(radius < r).mean() for r in RADII]) / (radius < 60).mean()
+    assert within == pytest.approx(ENCIRCLED, abs=0.02)
+
+
+def test_point_spread_widens_and_stretches_tangentially_off_axis():
+    rng = np.random.default_rng(2)
+    on, off = (point_spread(rng, np.full(50_000, angle), np.zeros(50_000)) for angle in (0.0, 12.0))
+    assert np.median(np.hypot(*off)) > 1.3 * np.median(np.hypot(*on))
+    radial, tangential = (np.median(np.abs(shift)) for shift in off)
+    assert 1.3 < tangential / radial < 2.2
+
+
+def test_half_energy_width_is_that_of_the_mirrors_and_grows_off_axis():
+    rng, n = np.random.default_rng(14), 50_000
+    widths = [
+        120 * np.median(np.hypot(*point_spread(rng, np.full(n, a), np.zeros(n)))) for a in (0, 5, 9, 13)
+    ]
+    assert 12 < widths[0] < 17  # arcsec; 14 to 15 before launch
+    assert (np.diff(widths) > 0.5).all()
+    shift = 60 * np.hypot(*point_spread(rng, np.zeros(n), np.zeros(n)))
+    assert (shift > 60).mean() == pytest.approx((1 + (60 / 4.3) ** 2) ** -0.55, abs=0.005)
+
+
+def test_point_spread_is_centred():
+    shift = point_spread(np.random.default_rng(3), np.full(100_000, 3.0), np.full(100_000, -4.0))
+    assert np.median(shift, axis=1) == pytest.approx([0, 0], abs=0.002)

@@ -253,7 +253,8 @@ def test_sources_that_lack_a_band_are_dropped_and_counted():
     mosaics = arrays(R=noise(), H=infrared)
     optical = members_sample(mosaics, at(), **CLUSTER, size_px=16, bands=("R",))
     assert counts(optical) == {
-        **{"listed": 4, "without_position": 0, "merged": 0, "outside": 1, "incomplete": 1, "kept": 2},
+        **{"listed": 4, "without_position": 0, "merged": 0, "unlabelled": 0, "outside": 1, "incomplete": 1},
+        **{"kept": 2},
         **{"member": 1, "non-member": 1, "unknown": 0, "redshift_not_accepted": 0, "contradicting": 0},
     }
     assert optical.object_ids.tolist() == ["A1-s0", "A1-s1"]
@@ -509,6 +510,64 @@ def test_a_table_of_fields_becomes_one_sample(two_fields, tmp_path):
         fields_sample(Table({"name": ["A1"]}))
 
 
+def test_bands_that_are_not_needed_may_be_absent_from_some_fields(two_fields, tmp_path):
+    sample = fields_sample(two_fields, size_px=8, bands=("R", "I", "J"), needed=("R",), path=tmp_path / "s")
+    assert sample.bands == ("R", "I", "J")
+    blank = np.isnan(sample.band("I")).all(axis=(1, 2))
+    assert blank.tolist() == [False] * 6 + [True] * 6
+    assert sample.catalogue["coverage_I"].tolist() == [1.0] * 6 + [0.0] * 6
+    first, second = sample.provenance["fields"]
+    assert (first["absent"], second["absent"]) == ([], ["I"])
+    assert (first["lacking"]["I"], second["lacking"]["I"]) == (0, 6)
+    assert (second["lacking"]["J"], set(second["mosaics"])) == (0, {"R", "J"})
+    with_i = complete_in(sample, ("R", "I"))
+    assert set(with_i.catalogue["cluster"]) == {"A1"}
+    whole = members_sample(
+        read_mosaics(tmp_path / "A1"), tmp_path / "A1" / "catalogue.fits", **CLUSTER, size_px=8
+    )
+    np.testing.assert_array_equal(with_i.images, whole.select(bands=("R", "I")).images)
+    np.testing.assert_array_equal(
+        complete_in(sample, ("R", "J")).images, fields_sample(two_fields, size_px=8, bands=("R", "J")).images
+    )
+    one = members_sample(arrays(), at(), **CLUSTER, size_px=8, bands=("R", "K"), needed=("R",))
+    assert np.isnan(one.band("K")).all()
+    with pytest.raises(MissingDataError, match=r"bands must be there in one field at least, got \['K'\]"):
+        fields_sample(two_fields, bands=("R", "K"), needed=("R",))
+    with pytest.raises(InputError, match=r"needed must be among the bands \('R',\), got \['J'\]"):
+        fields_sample(two_fields, bands=("R",), needed=("J",))
+    with pytest.raises(InputError, match=r"bands must name different bands, one at least, got \('R', 'R'\)"):
+        fields_sample(two_fields, bands=("R", "R"))
+    with pytest.raises(InputError, match=r"bands must name different bands, one at least, got \(\)"):
+        members_sample(arrays(), at(), **CLUSTER, needed=())
+
+
+def test_absent_bands_are_blank_where_pixels_are_regridded_too():
+    slanted = Mosaics.from_arrays({"R": noise()}, tangent(roll_deg=20))
+    cutter = make_cutter(slanted, bands=("I", "R"), size_px=9)
+    images = cutter(tangent().pixel_to_world([80.0], [70.0]))
+    assert cutter.turn is None
+    assert np.isnan(images[0, 0]).all()
+    assert np.isfinite(images[0, 1]).all()
+
+
+def test_only_labelled_sources_are_cut_out_where_asked():
+    table = inside(z_spec=[0.4, np.nan, 0.5, 0.4, 0.9, np.nan], q=[3, 0, 3, 1, 9, 0])
+    options = {**CLUSTER, "size_px": 8, "quality": "q", "accepted": (3, 9)}
+    every = members_sample(arrays(), table, **options)
+    known = members_sample(arrays(), table, **options, labelled=True)
+    np.testing.assert_array_equal(known.images, every.images[every.labels != ""])
+    assert known.object_ids.tolist() == ["A1-s0", "A1-s2", "A1-s4"]
+    assert {name: counts(known)[name] for name in ("listed", "unlabelled", "kept", "unknown")} == {
+        **{"listed": 6, "unlabelled": 3, "kept": 3, "unknown": 0}
+    }
+    assert (counts(every)["unlabelled"], counts(every)["unknown"]) == (0, 3)
+    assert counts(known)["redshift_not_accepted"] == 1
+    with pytest.raises(
+        InputError, match="labelled=True needs sources of known membership, got none of 6 in A1"
+    ):
+        members_sample(arrays(), inside(z_spec=np.full(6, np.nan)), **CLUSTER, labelled=True)
+
+
 def run(capsys, *words):
     with pytest.raises(SystemExit) as ended:
         main(["--quiet", *map(str, words)])
@@ -526,6 +585,9 @@ def test_the_verb_makes_one_field_or_several(two_fields, tmp_path, capsys):
     assert Sample.load(out).bands == ("z",)
     assert run(capsys, "members", out, "--fields", two_fields, "--size-px", 8, "--overwrite")[0] == 0
     assert len(Sample.load(out)) == 12
+    needed = ("--bands", "R,I,J", "--needed", "R", "--size-px", 8, "--labelled", "--overwrite")
+    code, text, _ = run(capsys, "members", out, "--fields", two_fields, *needed)
+    assert (code, "unlabelled" in text, Sample.load(out).bands) == (0, True, ("R", "I", "J"))
     code, _, error = run(capsys, "members", tmp_path / "new", "--mosaics", folder)
     assert (code, "give --catalogue, --cluster, --redshift, or --fields" in " ".join(error.split())) == (
         2,

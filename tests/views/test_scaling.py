@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from labkit.errors import InputError
-from labkit.views.scaling import STRETCHES, composite, grey_levels, limits_of, overlay, png_uri, smoothed
+from labkit.views.scaling import (
+    STRETCHES,
+    composite,
+    grey_levels,
+    hatched,
+    limits_of,
+    overlay,
+    png_uri,
+    smoothed,
+)
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -82,3 +91,13 @@ def test_the_first_row_is_drawn_at_the_bottom():
     picture = decoded(png_uri(np.array([[0.0, 0.0], [1.0, 1.0]])))
     assert picture.tolist() == [[255, 255], [0, 0]]
     assert decoded(png_uri(np.zeros((8, 8, 3)), size_px=4)).shape == (4, 4, 3)
+
+
+def test_pixels_without_data_are_striped():
+    levels = np.full((12, 12), 0.5)
+    levels[:6] = np.nan
+    shown = hatched(levels)
+    assert (shown[6:] == 0.5).all()
+    assert sorted(np.unique(shown[:6])) == [0.28, 0.42]
+    assert np.isnan(levels[:6]).all(), "the input is left alone"
+    assert hatched(np.full((5, 5, 3), np.nan)).shape == (5, 5, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -10,29 +11,36 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.evaluate.curves import purity_completeness_curve
-from labkit.evaluate.members.common import common_scores
-from labkit.evaluate.members.outcomes import rows_of
-from labkit.evaluate.metrics import Scores, binary_scores
+from labkit.evaluate.members.measures import MEASURES
+from labkit.evaluate.members.scores import cluster_scores
 from labkit.predictions import Predictions
 
 __all__ = ["crossing", "method_table"]
 
-_MEASURES = ("purity", "completeness", "f1")
-
 
 def method_table(
-    methods: Mapping[str, Predictions], catalogue: Table, *, by: str = "cluster", threshold: float = 0.5
+    methods: Mapping[str, Predictions],
+    catalogue: Table,
+    *,
+    by: str = "cluster",
+    split: str | None = "test",
+    threshold: float = 0.5,
 ) -> QTable:
-    """Quality of each method in each cluster and in all (Table D.5).
+    """Quality of each method in each cluster and in all, with differences, as Table D.5 prints it.
+
+    `cluster_scores` with ``key="method"``, ``common=True`` has the same values as one row a cluster and
+    method, with intervals.
 
     Parameters
     ----------
     methods : mapping of str to Predictions
-        The method to compare with the others first, as the CNN.
+        The method to compare with the others first, as the CNN. Values are means over its trainings.
     catalogue : Table
         ``object_id`` and the column `by`.
     by : str
         Column that names the cluster.
+    split : str or None
+        Part of the Sample; None takes all rows.
     threshold : float
         A higher probability counts as a member.
 
@@ -49,47 +57,30 @@ def method_table(
     InputError
         As for `common_scores`, or if the catalogue lacks an object or the column.
     """
-    scores = common_scores(methods)
-    if by not in catalogue.colnames:
-        raise InputError(f"catalogue must have the column {by!r}, got {catalogue.colnames}")
-    row = rows_of(np.asarray(catalogue["object_id"], dtype=str), scores["object_id"], name="catalogue")
-    hosts = np.asarray(catalogue[by], dtype=str)[row]
+    options: dict[str, Any] = {"split": split, "threshold": threshold, "resamples": 0}
+    scores = cluster_scores(methods, catalogue, key="method", cluster=by, common=True, **options)
     rows: list[dict] = []
-    for cluster in [*dict.fromkeys(hosts.tolist()), "all"]:
-        here = scores if cluster == "all" else scores[hosts == cluster]
-        measured = {name: _measures(here["member"], here[name], threshold) for name in methods}
-        rows += _with_deltas(cluster, len(here), measured)
+    for cluster in dict.fromkeys(scores["cluster"].tolist()):
+        here = {str(row["method"]): row for row in scores if row["cluster"] == cluster}
+        rows += _with_deltas(cluster, here)
     return QTable(rows=rows)
 
 
-def _measures(member: ArrayLike, score: ArrayLike, threshold: float) -> dict[tuple[str, str], float]:
-    """The seven measures of a method, members first."""
-    truth, p = np.asarray(member, dtype=bool), np.asarray(score, dtype=np.float64)
-    chosen = p > threshold
-    as_member = binary_scores(truth, p, decided=chosen)
-    as_field = binary_scores(~truth, 1 - p, decided=~chosen)
-    found = {("both", "average efficiency"): as_member.accuracy}
-    for name, scores in {"member": as_member, "non-member": as_field}.items():
-        found |= {(name, measure): value for measure, value in zip(_MEASURES, _three(scores), strict=True)}
-    return found
-
-
-def _three(scores: Scores) -> tuple[float, float, float]:
-    return scores.precision, scores.recall, scores.f1
-
-
-def _with_deltas(cluster: str, objects: int, measured: Mapping[str, Mapping]) -> list[dict]:
-    first, *others = measured
+def _with_deltas(cluster: str, methods: Mapping[str, QTable.Row]) -> list[dict]:
+    first, *others = methods
+    objects = int(methods[first]["objects"])
     rows, deltas = [], []
-    for kind, measure in measured[first]:
-        values = {name: measured[name][kind, measure] for name in measured}
-        deltas.append(values[first] - max(values[name] for name in others))
-        head = {"cluster": cluster, "class": kind, "measure": measure, "objects": objects}
+    for name in MEASURES:
+        values = {method: float(row[name]) for method, row in methods.items()}
+        deltas.append(values[first] - max(values[method] for method in others))
+        kind, _, measure = name.rpartition("_")
+        head: dict[str, Any] = {"cluster": cluster, "class": kind.replace("_", "-") or "both"}
+        head |= {"measure": measure if kind else "average efficiency", "objects": objects}
         rows.append(head | values | {"delta": deltas[-1], "delta_error": np.nan})
     error = float(np.std(deltas, ddof=1) / np.sqrt(len(deltas)))
     head = {"cluster": cluster, "class": "both", "measure": "mean delta", "objects": objects}
     rows.append(
-        head | dict.fromkeys(measured, np.nan) | {"delta": float(np.mean(deltas)), "delta_error": error}
+        head | dict.fromkeys(methods, np.nan) | {"delta": float(np.mean(deltas)), "delta_error": error}
     )
     return rows
 

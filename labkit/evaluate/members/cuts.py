@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.intervals import over_seeds, wilson
+from labkit.evaluate.intervals import wilson
+from labkit.evaluate.members.measures import class_columns, judged, outcome_counts, quality
 from labkit.evaluate.members.outcomes import by_set, outcomes, rows_of
+from labkit.evaluate.tables import known_objects
 from labkit.predictions import Predictions
 
 __all__ = ["cut_table", "error_table"]
@@ -23,8 +26,11 @@ def cut_table(
     catalogue: Table,
     cuts: Cuts,
     *,
+    split: str | None = "test",
     threshold: float = 0.5,
     confidence: float = 0.95,
+    resamples: int = 2000,
+    rng: np.random.Generator | int = 0,
 ) -> QTable:
     """Purity, completeness and F1 of the members in parts of the sample (Tables 2 and 4).
 
@@ -37,35 +43,46 @@ def cut_table(
         ``object_id`` of the objects that `cuts` is about.
     cuts : mapping of str to array_like of bool, shape (n,)
         Parts of the catalogue.
+    split : str or None
+        Part of the Sample; None takes all rows.
     threshold : float
         A higher probability counts as a member.
     confidence : float
         Of the intervals.
+    resamples : int
+        Of the bootstrap; 0: no intervals of F1.
+    rng : Generator or int
+        Draws the objects.
 
     Returns
     -------
     `~astropy.table.QTable`
         A row a part: ``part``, ``trainings``, ``members``, ``predicted``, ``tp``, ``fp``, ``fn`` (means over
-        the trainings), ``purity``, ``completeness`` (each with ``_std`` over trainings and, for the objects
-        of the first training, Wilson bounds ``_low``, ``_high``), ``f1`` and ``f1_std``.
+        the trainings), ``purity``, ``completeness`` and ``f1``, each with ``_std`` and ``_error`` over
+        trainings and ``_low``, ``_high`` over objects, as in `configuration_table`.
 
     Raises
     ------
     InputError
-        If a part is not of the catalogue's length, or the catalogue lacks an object.
+        If a part is not of the catalogue's length, the catalogue lacks an object, or trainings judge
+        different objects.
     """
-    sets, masks = by_set(predictions), _masks(cuts, catalogue)
-    ids = np.asarray(catalogue["object_id"], dtype=str)
-    found = [
-        (rows_of(ids, one.table["object_id"], name="catalogue"), outcomes(one, threshold=threshold))
-        for one in sets
-    ]
+    masks, objects = _masks(cuts, catalogue), judged(predictions, split=split)
+    options: dict[str, Any] = {
+        "threshold": threshold,
+        "confidence": confidence,
+        "resamples": resamples,
+        "rng": np.random.default_rng(rng),
+    }
+    row = rows_of(np.asarray(catalogue["object_id"], dtype=str), objects.object_id, name="catalogue")
     rows = []
     for name, mask in masks.items():
-        counts = np.array(
-            [[(kinds[mask[row]] == k).sum() for k in ("TP", "FP", "FN")] for row, kinds in found]
-        )
-        rows.append({"part": name, "trainings": len(sets)} | _quality(counts, confidence))
+        part = objects.part(mask[row])
+        n = {key: float(values.mean()) for key, values in outcome_counts(part, threshold).items()}
+        head = {"part": name, "trainings": len(part.scores)}
+        head |= {"members": n["tp"] + n["fn"], "predicted": n["tp"] + n["fp"]}
+        head |= {key: n[key] for key in ("tp", "fp", "fn")}
+        rows.append(head | class_columns(quality(part, **options), "member"))
     return QTable(rows=rows)
 
 
@@ -76,33 +93,12 @@ def _masks(cuts: Cuts, catalogue: Table) -> dict[str, NDArray[np.bool_]]:
     return masks
 
 
-def _quality(counts: NDArray, confidence: float) -> dict[str, float]:
-    """Means and intervals from TP, FP, FN of each training, shape (training, 3)."""
-    tp, fp, fn = counts.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        measures = {
-            "purity": tp / (tp + fp),
-            "completeness": tp / (tp + fn),
-            "f1": 2 * tp / (2 * tp + fp + fn),
-        }
-    mean = counts.mean(axis=0)
-    row = {"members": mean[0] + mean[2], "predicted": mean[0] + mean[1]}
-    row |= dict(zip(("tp", "fp", "fn"), mean.tolist(), strict=True))
-    trials = {"purity": tp[0] + fp[0], "completeness": tp[0] + fn[0]}
-    for name, values in measures.items():
-        spread = over_seeds(values)
-        row |= {name: spread.mean, f"{name}_std": spread.std}
-        if name in trials:
-            bounds = wilson(int(tp[0]), int(trials[name]), confidence=confidence)
-            row |= {f"{name}_low": bounds.low, f"{name}_high": bounds.high}
-    return row
-
-
 def error_table(
     predictions: Predictions,
     catalogue: Table,
     cuts: Cuts,
     *,
+    split: str | None = "test",
     threshold: float = 0.5,
     confidence: float = 0.95,
 ) -> QTable:
@@ -116,6 +112,8 @@ def error_table(
         ``object_id`` of the objects that `cuts` is about.
     cuts : mapping of str to array_like of bool, shape (n,)
         Parts of the catalogue.
+    split : str or None
+        Part of the Sample; None takes all rows.
     threshold : float
         A higher probability counts as a member.
     confidence : float
@@ -133,7 +131,7 @@ def error_table(
     InputError
         As for `cut_table`, or if an object comes in several trainings.
     """
-    sets = by_set(predictions)
+    sets = by_set(known_objects(predictions, split))
     if len(sets) != 1:
         raise InputError(
             f"predictions must hold each object once, got {len(sets)} trainings; select(seed=...) one"

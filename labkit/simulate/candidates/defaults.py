@@ -12,10 +12,10 @@ from astropy.table import QTable
 
 from labkit.errors import InputError
 from labkit.sample import Sample
-from labkit.simulate.hunt_plan import HuntCounts
-from labkit.simulate.observation import simulate_observation
-from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts
-from labkit.simulate.survey import SOURCE, simulate_survey
+from labkit.simulate.candidates.hunt_plan import HuntCounts
+from labkit.simulate.candidates.plan import KOSIBA_TABLE_2, SurveyCounts
+from labkit.simulate.candidates.survey import SOURCE, simulate_survey
+from labkit.simulate.xmm.observation import simulate_observation
 
 __all__ = ["field_files", "survey_at"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from labkit.instruments.epic import PN
-from labkit.simulate.artefacts import spurious_counts
-from labkit.simulate.candidates import Candidate, cluster_scene, draw_candidate
-from labkit.simulate.clusters import cluster_components, draw_cluster
-from labkit.simulate.pointing import Pointing, draw_pointing
-from labkit.simulate.positions import draw_position
-from labkit.simulate.xray_sources import field_agn
+from labkit.simulate.candidates.candidate import Candidate, cluster_scene, draw_candidate
+from labkit.simulate.candidates.positions import draw_position
+from labkit.simulate.sky.clusters import cluster_components, draw_cluster
+from labkit.simulate.sky.xray_sources import field_agn
+from labkit.simulate.xmm.artefacts import spurious_counts
+from labkit.simulate.xmm.pointing import Pointing, draw_pointing
 
 __all__ = ["CandidateField", "draw_field"]
 
@@ -74,7 +74,7 @@ def draw_field(rng: np.random.Generator, true_class: str) -> CandidateField:
     rng : numpy.random.Generator
         Source of randomness.
     true_class : str
-        One of `labkit.simulate.candidates.CLASSES`.
+        One of `labkit.simulate.candidates.candidate.CLASSES`.
 
     Returns
     -------

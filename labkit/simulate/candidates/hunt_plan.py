@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.instruments.epic import COUNT_RATE_TO_FLUX, vignetting
-from labkit.simulate.plan import SurveyCounts, list_classes
+from labkit.simulate.candidates.plan import SurveyCounts, list_classes
 
 __all__ = ["KOSIBA_HUNT", "HuntCounts", "expected_counts", "plan_further", "seen_by_volunteers"]
 
@@ -119,7 +119,7 @@ def plan_further(rng: np.random.Generator, hunt: HuntCounts, counts: SurveyCount
     Returns
     -------
     Table
-        The columns of `labkit.simulate.plan.plan_survey`; label and split are empty.
+        The columns of `labkit.simulate.candidates.plan.plan_survey`; label and split are empty.
     """
     clusters = round(hunt.cluster_share * hunt.further)
     classes = list_classes(clusters, hunt.further - clusters, low_z=counts.low_z, mix=counts.mix)
@@ -149,7 +149,7 @@ def seen_by_volunteers(
     rng : numpy.random.Generator
         Source of randomness.
     plan : Table
-        Rows of `labkit.simulate.plan.plan_survey`.
+        Rows of `labkit.simulate.candidates.plan.plan_survey`.
     signal : ndarray, shape (n,)
         Brightness of each in any unit, above zero; read for labelled clusters outside the test split.
     hunt : HuntCounts

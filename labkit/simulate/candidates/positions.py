@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from labkit.instruments.epic import CAMERAS, PN
-from labkit.simulate.pointing import Pointing
+from labkit.simulate.xmm.pointing import Pointing
 
 __all__ = ["covered", "draw_position"]
 

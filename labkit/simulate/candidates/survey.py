@@ -17,11 +17,11 @@ from tqdm.auto import tqdm
 from labkit.errors import InputError
 from labkit.images import regrid
 from labkit.sample import Sample, SampleWriter
-from labkit.simulate.candidate_field import draw_field
-from labkit.simulate.events import Grid, count_images
-from labkit.simulate.hunt_plan import HuntCounts, expected_counts, plan_further, seen_by_volunteers
-from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
-from labkit.simulate.plates import plate_cutout
+from labkit.simulate.candidates.field import draw_field
+from labkit.simulate.candidates.hunt_plan import HuntCounts, expected_counts, plan_further, seen_by_volunteers
+from labkit.simulate.candidates.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
+from labkit.simulate.schmidt.plates import plate_cutout
+from labkit.simulate.xmm.events import Grid, count_images
 
 __all__ = ["FIELD_OF_VIEW", "simulate_candidate", "simulate_survey"]
 
@@ -210,7 +210,7 @@ def simulate_candidate(
     rng : numpy.random.Generator
         Source of randomness.
     true_class : str
-        One of `labkit.simulate.candidates.CLASSES`.
+        One of `labkit.simulate.candidates.candidate.CLASSES`.
     size_px : int
         Pixels along the side of the 7 arcmin cut-outs.
 

@@ -13,8 +13,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.simulate.clusters import LOW_Z
-from labkit.simulate.hunt_plan import expected_counts
+from labkit.simulate.candidates.hunt_plan import expected_counts
+from labkit.simulate.sky.clusters import LOW_Z
 from labkit.votes import DecisionTree
 
 __all__ = ["Evidence", "HuntBiases", "hunt_evidence"]
@@ -32,9 +32,9 @@ class HuntBiases:
 
     All are log odds of a wrong answer against the right one for a volunteer of average skill who reads the
     help; a slope is per factor e. The paper names the biases but gives no sizes: these were tuned, together
-    with `Crowd` and the overlap of `labkit.simulate.hunt_plan`, until Table 1 came out like the published.
-    Over eight simulated Hunts on four surveys the true positives of the 404 are 68 +- 7 unweighted and
-    110 +- 7 weighted (published 69 and 102), those of the 170 are 48 +- 5 (published 55), false positives
+    with `Crowd` and the overlap of `labkit.simulate.candidates.hunt_plan`, until Table 1 came out like the
+    published. Over eight simulated Hunts on four surveys the true positives of the 404 are 68 +- 7 unweighted
+    and 110 +- 7 weighted (published 69 and 102), those of the 170 are 48 +- 5 (published 55), false positives
     2 +- 2 (published 1), and volunteers find 500 +- 25 clusters among the 1,600 (published 506).
 
     Parameters

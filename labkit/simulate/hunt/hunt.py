@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.sample import Sample
-from labkit.simulate.hunt_answers import Evidence, HuntBiases, hunt_evidence
-from labkit.simulate.hunt_export import DAYS, write_export
-from labkit.simulate.volunteers import KINDS, Crowd, Volunteers, assign, draw_volunteers
+from labkit.simulate.hunt.answers import Evidence, HuntBiases, hunt_evidence
+from labkit.simulate.hunt.export import DAYS, write_export
+from labkit.simulate.hunt.volunteers import KINDS, Crowd, Volunteers, assign, draw_volunteers
 from labkit.votes import DecisionTree, Weights, read_tree
 
 __all__ = ["Disorder", "SimulatedHunt", "simulate_hunt"]
@@ -113,7 +113,7 @@ def simulate_hunt(
 
     Each object is classified to the end by `answers_per_object` different volunteers who are logged in; the
     other classifications come on top. Answers follow from what an object physically is
-    (`labkit.simulate.hunt_answers`), never from its label.
+    (`labkit.simulate.hunt.answers`), never from its label.
 
     Parameters
     ----------

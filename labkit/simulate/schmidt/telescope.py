@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import POINT, Bodies, patch, render
+from labkit.simulate.sky.bodies import POINT, Bodies, patch, render
 
 __all__ = ["NATIVE_SCALE_ARCSEC", "Plate", "develop", "draw_plate", "expose"]
 

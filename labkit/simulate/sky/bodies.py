@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.simulate.profiles import point_mixture, sersic_mixture
+from labkit.simulate.sky.profiles import point_mixture, sersic_mixture
 
 __all__ = ["FWHM_PER_SIGMA", "POINT", "Bodies", "patch", "render"]
 

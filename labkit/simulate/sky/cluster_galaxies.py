@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gamma, gammaincc
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import Bodies
-from labkit.simulate.clusters import COSMOLOGY
+from labkit.simulate.sky.bodies import Bodies
+from labkit.simulate.sky.clusters import COSMOLOGY
 
 __all__ = [
     "apparent_magnitude",

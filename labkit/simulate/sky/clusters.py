@@ -14,7 +14,7 @@ from astropy.cosmology import FlatLambdaCDM
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.simulate.events import Component
+from labkit.simulate.sky.components import Component
 
 __all__ = [
     "COSMOLOGY",

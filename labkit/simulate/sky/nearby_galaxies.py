@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import i0e
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import FWHM_PER_SIGMA, Bodies, patch, render
+from labkit.simulate.sky.bodies import FWHM_PER_SIGMA, Bodies, patch, render
 
 __all__ = ["NearbyGalaxy", "draw_nearby_galaxy", "render_nearby_galaxy"]
 

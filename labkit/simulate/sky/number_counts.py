@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import Bodies
-from labkit.simulate.cluster_galaxies import FAINTEST
+from labkit.simulate.sky.bodies import Bodies
+from labkit.simulate.sky.cluster_galaxies import FAINTEST
 
 __all__ = ["field_galaxies", "galaxy_counts", "star_counts", "stars"]
 

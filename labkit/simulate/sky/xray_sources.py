@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.simulate.events import Component
+from labkit.simulate.sky.components import Component
 
 __all__ = ["FAINTEST", "agn_counts", "draw_agn_fluxes", "field_agn", "galaxy_emission"]
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labkit.instruments.epic import CAMERAS, PN, Camera
-from labkit.simulate.events import Component, Spurious
-from labkit.simulate.pointing import Pointing
+from labkit.simulate.sky.components import Component
+from labkit.simulate.xmm.events import Spurious
+from labkit.simulate.xmm.pointing import Pointing
 
 __all__ = ["spurious_counts", "streak_source"]
 

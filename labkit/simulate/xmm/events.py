@@ -1,6 +1,6 @@
 """From a sky of X-ray sources to counts: photons are drawn one by one and followed to the detectors.
 
-A source is one or more components, each a round or flattened King profile; a core of zero makes it a point.
+A source is one or more components (`labkit.simulate.sky.components`).
 Vignetting, gaps and pile-up thin the photons, the mirrors scatter them, and a share of those that PN records
 is smeared along its column by the read-out.
 """
@@ -14,41 +14,10 @@ import numpy as np
 
 from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
 from labkit.instruments.mirrors import point_spread
-from labkit.simulate.pointing import Pointing
+from labkit.simulate.sky.components import Component
+from labkit.simulate.xmm.pointing import Pointing
 
-__all__ = ["Component", "Grid", "Spurious", "count_images", "draw_photons"]
-
-
-@dataclass(frozen=True)
-class Component:
-    """A King profile on the sky, S ~ (1 + (r / core)^2)^(-slope); slope 1.5 is a beta-model with beta = 2/3.
-
-    Parameters
-    ----------
-    x, y : float
-        Centre, arcmin from the nominal pointing towards west and north.
-    flux : float
-        erg/s/cm2 in 0.5-2 keV, of all photons within `limit`.
-    core : float
-        Core radius in arcmin; 0 for a point source.
-    slope : float
-        Exponent of the surface brightness, above 1.
-    axis_ratio : float
-        Minor over major axis.
-    angle_deg : float
-        Direction of the major axis, from x to y.
-    limit : float
-        Outer radius in units of the core.
-    """
-
-    x: float
-    y: float
-    flux: float
-    core: float = 0.0
-    slope: float = 1.5
-    axis_ratio: float = 1.0
-    angle_deg: float = 0.0
-    limit: float = 20.0
+__all__ = ["Grid", "Spurious", "count_images", "draw_photons"]
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,17 @@ from astropy.wcs import WCS
 from labkit.errors import InputError
 from labkit.folders import atomic_folder
 from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
-from labkit.simulate.candidates import SURVEY_LIMIT
-from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
-from labkit.simulate.events import Component, Grid, count_images
-from labkit.simulate.pointing import Pointing, draw_pointing
-from labkit.simulate.xray_sources import field_agn, galaxy_emission
+from labkit.simulate.sky.clusters import Cluster, cluster_components, draw_cluster
+from labkit.simulate.sky.components import Component
+from labkit.simulate.sky.xray_sources import field_agn, galaxy_emission
+from labkit.simulate.xmm.depth import SURVEY_LIMIT
+from labkit.simulate.xmm.events import Grid, count_images
+from labkit.simulate.xmm.pointing import Pointing, draw_pointing
 
 __all__ = ["SimulatedObservation", "simulate_observation"]
 
 #: Clusters per square degree above the survey limit, and the share of them below redshift 0.3. A choice: deep
-#: surveys count about ten, the population of `labkit.simulate.clusters` has thirty.
+#: surveys count about ten, the population of `labkit.simulate.sky.clusters` has thirty.
 CLUSTER_DENSITY, LOW_Z_SHARE = 15.0, 0.25
 #: Half the side of the square of sky in which sources are drawn, arcmin; it holds the field of view.
 HALF_FIELD = 18.0

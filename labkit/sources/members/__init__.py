@@ -3,7 +3,34 @@
 from __future__ import annotations
 
 from labkit.sources.members.complete import complete_in, counts_table
+from labkit.sources.members.detected import field_catalogue
+from labkit.sources.members.measured import measure_fields
 from labkit.sources.members.membership import V_MAX, velocity
 from labkit.sources.members.sample import fields_sample, members_sample
+from labkit.sources.members.setups import (
+    bin_names,
+    setup_counts,
+    split_counts,
+    with_configurations,
+    with_growing_sets,
+    with_redshift_bins,
+    with_training_ranges,
+)
 
-__all__ = ["V_MAX", "complete_in", "counts_table", "fields_sample", "members_sample", "velocity"]
+__all__ = [
+    "V_MAX",
+    "bin_names",
+    "complete_in",
+    "counts_table",
+    "field_catalogue",
+    "fields_sample",
+    "measure_fields",
+    "members_sample",
+    "setup_counts",
+    "split_counts",
+    "velocity",
+    "with_configurations",
+    "with_growing_sets",
+    "with_redshift_bins",
+    "with_training_ranges",
+]

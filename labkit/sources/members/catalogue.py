@@ -37,7 +37,8 @@ class SourceList:
     table : QTable
         The columns `OURS` and all others of the catalogue.
     counts : dict of str to int
-        ``listed``, ``without_position``, ``merged``, ``contradicting``, ``redshift_not_accepted``.
+        ``listed``, ``without_position``, ``merged``, ``contradicting``, ``redshift_not_accepted``,
+        ``unlabelled`` (left out for it).
     warnings : list of str
         What a reader should know.
     """
@@ -64,6 +65,7 @@ def read_sources(
     quality: str | None = None,
     accepted: Collection[Any] | None = None,
     member: str | None = None,
+    labelled: bool = False,
     source_id: str | None = "source_id",
     merge_radius: u.Quantity = 0.1 * u.arcsec,
     repeats: Literal["merge", "refuse"] = "merge",
@@ -90,6 +92,8 @@ def read_sources(
         Values of `quality` that count; the other redshifts are as if they were not there.
     member : str, optional
         Column that says who is a member; it gives the labels instead of the velocities.
+    labelled : bool
+        Leave out sources of unknown membership.
     source_id : str or None
         Column with names; where it is not there, the number of the row names a source.
     merge_radius : Quantity
@@ -108,7 +112,8 @@ def read_sources(
     MissingDataError
         If the file or a column is not there.
     InputError
-        If the catalogue is empty, two different sources have one name, or an option is out of its range.
+        If the catalogue is empty or nothing is left of it, two different sources have one name, or an option
+        is out of its range.
     """
     _check(cluster, redshift, quality, accepted, z, repeats)
     table = (
@@ -155,9 +160,11 @@ def read_sources(
         "merged": len(placed) - len(kept),
         "contradicting": int(disputed.sum()),
         "redshift_not_accepted": int(refused[rows].sum()),
+        "unlabelled": 0,
     }
     _refuse_same_names(ours["object_id"], source_id)
-    return SourceList(QTable(ours | _rest(table, rows)), counts, _notes(counts, cluster))
+    everything = SourceList(QTable(ours | _rest(table, rows)), counts, _notes(counts, cluster))
+    return _known(everything, cluster) if labelled else everything
 
 
 def _check(cluster: str, redshift: float, quality: Any, accepted: Any, z: Any, repeats: str) -> None:
@@ -195,6 +202,18 @@ def _rest(table: QTable, rows: NDArray[np.int64]) -> dict[str, Any]:
     if wide:
         logger.info("left out the columns %s: more than one value a row", wide)
     return {name: table[name][rows] for name in table.colnames if name not in {*OURS, *wide}}
+
+
+def _known(sources: SourceList, cluster: str) -> SourceList:
+    """The sources whose membership is known."""
+    known = np.asarray(sources.table["label"]) != ""
+    if not known.any():
+        raise InputError(
+            f"labelled=True needs sources of known membership, got none of {len(known)} in {cluster}; name "
+            "the right column by z= or member=, accept more qualities, or pass labelled=False"
+        )
+    counts = sources.counts | {"unlabelled": int((~known).sum())}
+    return SourceList(sources.table[known], counts, sources.warnings)
 
 
 def _notes(counts: dict[str, int], cluster: str) -> list[str]:

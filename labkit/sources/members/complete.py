@@ -77,9 +77,10 @@ def counts_table(sample: Sample) -> Table:
     Returns
     -------
     `~astropy.table.Table`
-        ``cluster``; ``listed`` sources; ``without_position``, ``merged``, ``outside``, ``incomplete`` (lack a
-        needed band), ``kept``; of these ``member``, ``non-member``, ``unknown``; ``redshift_not_accepted``
-        and ``contradicting`` (labels emptied), of all.
+        ``cluster``; ``listed`` sources; ``without_position``, ``merged``, ``unlabelled`` (left out where only
+        labelled ones were wanted), ``outside``, ``incomplete`` (lack a needed band), ``kept``; of these
+        ``member``, ``non-member``, ``unknown``; ``redshift_not_accepted`` and ``contradicting`` (labels
+        emptied), of all.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def counts_table(sample: Sample) -> Table:
     if not fields:
         raise InputError("sample must be one of cluster members, with a record of its fields; got none")
     names = [
-        *("listed", "without_position", "merged", "outside", "incomplete", "kept"),
+        *("listed", "without_position", "merged", "unlabelled", "outside", "incomplete", "kept"),
         *("member", "non-member", "unknown", "redshift_not_accepted", "contradicting"),
     ]
     rows = [[field["cluster"], *(field["counts"][name] for name in names)] for field in fields]

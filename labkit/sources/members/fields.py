@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.sources.members.catalogue import OURS, SourceList, read_sources
+from labkit.sources.members.detected import COUNTED, field_catalogue
 from labkit.sources.members.membership import LABELS, V_MAX
 from labkit.sources.members.stamps import MIN_COVERAGE, Cutter, coverage_of, make_cutter
 from labkit.sources.mosaics import Mosaics
 
-__all__ = ["Field", "cut_fields", "prepare_field"]
+__all__ = ["Field", "cut_fields", "named", "prepare_field"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,9 @@ class Field:
 
 def prepare_field(
     mosaics: Mosaics,
-    catalogue: str | Path | Table,
+    catalogue: str | Path | Table | None,
     *,
+    extract: Mapping[str, Any] | None = None,
     cluster: str,
     redshift: float,
     bands: Iterable[str] | None = None,
@@ -64,7 +66,7 @@ def prepare_field(
 
     Parameters
     ----------
-    mosaics, catalogue, cluster, redshift, bands, needed, min_coverage, v_max, **options
+    mosaics, catalogue, extract, cluster, redshift, bands, needed, min_coverage, v_max, **options
         As for `~labkit.sources.members_sample`.
 
     Returns
@@ -74,11 +76,23 @@ def prepare_field(
     """
     if not 0 < min_coverage <= 1:
         raise InputError(f"min_coverage must be above 0 and at most 1, got {min_coverage}")
-    chosen = mosaics.select(mosaics.bands if bands is None else bands)
-    wanted = chosen.bands if needed is None else chosen.select(needed).bands
+    names = mosaics.bands if bands is None else named(bands)
+    wanted = names if needed is None else named(needed)
+    if strange := [band for band in wanted if band not in names]:
+        raise InputError(f"needed must be among the bands {names}, got {strange}; add them to bands")
+    mosaics.select(wanted)
+    chosen = mosaics.select([band for band in names if band in mosaics.bands])
+    absent = [band for band in names if band not in mosaics.bands]
     cutting: dict[str, Any] = {name: options.pop(name) for name in _CUTTING if name in options}
-    cutter = make_cutter(chosen, **cutting)
-    sources = read_sources(catalogue, cluster=cluster, redshift=redshift, v_max=v_max, **options)
+    cutter = make_cutter(chosen, bands=names, **cutting)
+    listed: Any = catalogue
+    if extract is not None:
+        listed, options = _extracted(mosaics, catalogue, extract, options)
+    elif listed is None:
+        raise InputError(
+            "catalogue must be given, got none; or find the sources on the mosaics by extract={}"
+        )
+    sources = read_sources(listed, cluster=cluster, redshift=redshift, v_max=v_max, **options)
     record = {
         "cluster": cluster,
         "redshift": float(redshift),
@@ -89,12 +103,48 @@ def prepare_field(
         if cutter.turn is not None
         else f"regridded, {cutter.conserve} conserved",
         "mosaics": chosen.record(),
+        "absent": absent,
         "origin": next((one.origin for one in chosen.mosaics if "simulated" in one.origin), ""),
         "counts": dict(sources.counts),
-        "lacking": dict.fromkeys(chosen.bands, 0),
+        "lacking": dict.fromkeys(names, 0),
         "warnings": list(sources.warnings),
     }
-    return Field(sources, cutter, np.isin(chosen.bands, wanted), record)
+    if extract is not None:
+        record["extracted"] = {name: listed.meta[name] for name in COUNTED}
+    return Field(sources, cutter, np.isin(names, wanted), record)
+
+
+def _extracted(
+    mosaics: Mosaics, spectroscopy: Any, extract: Mapping[str, Any], options: dict[str, Any]
+) -> tuple[Table, dict[str, Any]]:
+    """The sources found on mosaics, and the options that are left for reading them as a catalogue."""
+    if strange := sorted({"member", "source_id"} & set(options)):
+        raise InputError(
+            f"extract finds sources that the catalogue does not name, got also {strange}; leave them out"
+        )
+    columns = {name: options.pop(name) for name in ("ra", "dec", "z", "quality") if name in options}
+    found = field_catalogue(mosaics, spectroscopy, **columns, **extract)
+    given = "z_quality" in found.colnames
+    return found, options | ({"quality": "z_quality"} if given else {})
+
+
+def named(bands: Iterable[str]) -> tuple[str, ...]:
+    """Names of bands, each once.
+
+    Parameters
+    ----------
+    bands : iterable of str
+        Or one name.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one comes twice.
+    """
+    names = (bands,) if isinstance(bands, str) else tuple(bands)
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"bands must name different bands, one at least, got {names}")
+    return names
 
 
 def cut_fields(fields: Sequence[Field], *, batch_size: int) -> Iterator[tuple[NDArray[np.float32], QTable]]:
@@ -133,7 +183,7 @@ def cut_fields(fields: Sequence[Field], *, batch_size: int) -> Iterator[tuple[ND
             if keep.any():
                 table = field.sources.table[common][rows][keep]
                 _count_labels(np.asarray(table["label"]), tally)
-                yield images[keep], _with_coverage(table, covered[keep], field.cutter.mosaics.bands)
+                yield images[keep], _with_coverage(table, covered[keep], field.cutter.bands)
         field.record["counts"] |= tally
         _judge(field.record)
 
@@ -142,7 +192,7 @@ def _choose(
     field: Field, images: NDArray[np.float32], covered: NDArray[np.float32], tally: dict[str, int]
 ) -> NDArray[np.bool_]:
     has = covered >= np.float32(field.record["min_coverage"])
-    for number, band in enumerate(field.cutter.mosaics.bands):
+    for number, band in enumerate(field.cutter.bands):
         field.record["lacking"][band] += int((~has[:, number]).sum())
     keep = np.asarray(has[:, field.needed].all(axis=1))
     touched = np.isfinite(images[~keep]).any(axis=(1, 2, 3))

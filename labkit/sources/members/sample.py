@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,18 @@ from astropy.table import Table, vstack
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
-from labkit.sources.members.fields import Field, cut_fields, prepare_field
+from labkit.sources.members.fields import Field, cut_fields, named, prepare_field
+from labkit.sources.members.listed import read_fields
 from labkit.sources.members.membership import V_MAX
 from labkit.sources.members.stamps import MIN_COVERAGE
 from labkit.sources.mosaics import Mosaics, read_mosaics
-from labkit.tables import read_catalogue
 
 __all__ = ["fields_sample", "members_sample"]
 
 
 def members_sample(
     mosaics: Mosaics,
-    catalogue: str | Path | Table,
+    catalogue: str | Path | Table | None = None,
     *,
     cluster: str,
     redshift: float,
@@ -32,6 +32,8 @@ def members_sample(
     size_px: int = 64,
     pixel_scale: u.Quantity | None = None,
     v_max: u.Quantity = V_MAX,
+    labelled: bool = False,
+    extract: Mapping[str, Any] | None = None,
     min_coverage: float = MIN_COVERAGE,
     path: str | Path | None = None,
     overwrite: bool = False,
@@ -48,7 +50,8 @@ def members_sample(
     mosaics : Mosaics
         As `~labkit.sources.read_mosaics` opens them.
     catalogue : path or Table
-        Sources: FITS, ECSV, CSV, VOTable, Parquet.
+        Sources: FITS, ECSV, CSV, VOTable, Parquet. With `extract` only their redshifts count, and there may
+        be none.
     cluster : str
         Short name of the cluster.
     redshift : float
@@ -56,14 +59,19 @@ def members_sample(
     bands : iterable of str, optional
         Bands of the Sample, in order; by default all.
     needed : iterable of str, optional
-        Bands that a source must have; by default all of the Sample's. Others hold NaN where they lack data;
-        `complete_in` chooses from such a Sample.
+        Bands that a source must have; by default all of the Sample's. Others hold NaN where they lack data
+        or have no mosaic; `complete_in` chooses from such a Sample.
     size_px : int
         Pixels along a side of a cut-out; 64 are 4 arcsec at 0.065 arcsec.
     pixel_scale : Quantity, optional
         Side of a pixel; by default that of the mosaics, if they have one.
     v_max : Quantity
         Members have velocities up to this (Angora et al. 2020, section 2).
+    labelled : bool
+        Leave out, and count, sources of unknown membership before their pixels are read.
+    extract : mapping, optional
+        Find the sources on the mosaics, all bands, instead of taking the catalogue's: options of
+        `~labkit.sources.field_catalogue`, maybe none (``{}``). Their magnitudes become columns.
     min_coverage : float
         A source has a band if this fraction of its cut-out has data, and its central pixels have.
     path : path, optional
@@ -101,6 +109,8 @@ def members_sample(
         size_px=size_px,
         pixel_scale=pixel_scale,
         v_max=v_max,
+        labelled=labelled,
+        extract=extract,
         min_coverage=min_coverage,
         **options,
     )
@@ -130,7 +140,8 @@ def fields_sample(
     pattern : str
         Names of the mosaics, see `~labkit.sources.read_mosaics`.
     bands : iterable of str, optional
-        Bands of the Sample; by default those that all fields have.
+        Bands of the Sample; by default those that all fields have. Those that are not ``needed`` may be
+        absent from some fields.
     path, overwrite, batch_size
         As for `members_sample`.
     **options
@@ -148,24 +159,17 @@ def fields_sample(
     InputError
         As for `members_sample`, or if pixel scales differ and none is asked for.
     """
-    table = read_catalogue(fields) if isinstance(fields, str | Path) else fields
-    root = Path(fields).parent if isinstance(fields, str | Path) else Path()
-    name = "cluster" if "cluster" in table.colnames else "short"
-    if missing := [one for one in (name, "redshift", "folder") if one not in table.colnames]:
+    listed = read_fields(fields, catalogue=catalogue)
+    opened = [read_mosaics(one.folder, pattern=pattern) for one in listed]
+    names = named(bands) if bands is not None else _common(opened)
+    if nowhere := [band for band in names if not any(band in one.bands for one in opened)]:
         raise MissingDataError(
-            f"fields must have the columns cluster (or short), redshift and folder, got {table.colnames} "
-            f"without {missing}"
+            f"bands must be there in one field at least, got {nowhere}; add their mosaics or choose others"
         )
-    if not len(table):
-        raise InputError("fields must hold at least one row, got none")
-    opened = [read_mosaics(root / str(row["folder"]), pattern=pattern) for row in table]
-    names = tuple(bands) if bands is not None else _common(opened)
     prepared = []
-    for row, mosaics in zip(table, opened, strict=True):
-        file = str(row["catalogue"]) if "catalogue" in table.colnames else catalogue
-        listed = root / str(row["folder"]) / file
-        about = {"cluster": str(row[name]), "redshift": float(row["redshift"]), "bands": names, **options}
-        prepared.append(prepare_field(mosaics, listed, **about))
+    for one, mosaics in zip(listed, opened, strict=True):
+        about = {"cluster": one.cluster, "redshift": one.redshift, "bands": names, **options}
+        prepared.append(prepare_field(mosaics, one.catalogue, **about))
     return _cut(prepared, path=path, overwrite=overwrite, batch_size=batch_size)
 
 
@@ -188,7 +192,7 @@ def _cut(fields: Sequence[Field], *, path: str | Path | None, overwrite: bool, b
     origins = sorted({str(record["origin"]) for record in records} - {""})
     clusters = ", ".join(str(record["cluster"]) for record in records)
     about: dict[str, Any] = {
-        "bands": fields[0].cutter.mosaics.bands,
+        "bands": fields[0].cutter.bands,
         "pixel_scale": scales[0],
         # The records are filled in while sources are cut out, before a writer puts them on disk.
         "provenance": {"source": f"{' and '.join(origins) or 'mosaics'} of {clusters}", "fields": records},
@@ -200,7 +204,7 @@ def _cut(fields: Sequence[Field], *, path: str | Path | None, overwrite: bool, b
                 writer.append(images, table)
         return Sample.load(path)
     size, cutter = sum(len(field.sources.table) for field in fields), fields[0].cutter
-    held = np.empty((size, len(cutter.mosaics), cutter.size_px, cutter.size_px), dtype=np.float32)
+    held = np.empty((size, len(cutter.bands), cutter.size_px, cutter.size_px), dtype=np.float32)
     tables, filled = [], 0
     for images, table in pieces:
         held[filled : filled + len(images)] = images

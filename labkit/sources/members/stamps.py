@@ -10,6 +10,7 @@ weighted by area, with the flux conserved.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -22,7 +23,7 @@ from labkit.errors import InputError
 from labkit.images.cutouts import cutouts
 from labkit.images.resampling import Conserve
 from labkit.sources.mosaics import Mosaic, Mosaics
-from labkit.sources.mosaics.grid import Turn, pixel_positions, turn_north_up
+from labkit.sources.mosaics.grid import SAME_SCALE, Turn, common_scale, pixel_positions, turn_north_up
 
 __all__ = ["MIN_COVERAGE", "Cutter", "coverage_of", "make_cutter"]
 
@@ -30,7 +31,6 @@ __all__ = ["MIN_COVERAGE", "Cutter", "coverage_of", "make_cutter"]
 _TILE_PX = 256
 #: A source has a band if this fraction of its cut-out has data, and its central pixels have.
 MIN_COVERAGE = 0.95
-_SAME_SCALE = 1e-3
 _DIGITS = 6  # pixel positions are rounded to these before the nearest pixel is chosen
 
 
@@ -41,7 +41,9 @@ class Cutter:
     Parameters
     ----------
     mosaics : Mosaics
-        The bands.
+        What there is.
+    bands : tuple of str
+        Bands of a cut-out, in order; those without a mosaic are NaN.
     size_px : int
         Pixels along a side.
     pixel_scale : Quantity
@@ -55,6 +57,7 @@ class Cutter:
     """
 
     mosaics: Mosaics
+    bands: tuple[str, ...]
     size_px: int
     pixel_scale: u.Quantity
     turn: Turn | None
@@ -75,16 +78,17 @@ class Cutter:
             NaN without data.
         """
         size = self.size_px
-        images = np.full((len(positions), len(self.mosaics), size, size), np.nan, dtype=np.float32)
+        images = np.full((len(positions), len(self.bands), size, size), np.nan, dtype=np.float32)
+        slots = [images[:, self.bands.index(band)] for band in self.mosaics.bands]
         if self.turn is None:
-            for number, one in enumerate(self.mosaics.mosaics):
-                self._regrid(one, positions, images[:, number])
+            for one, slot in zip(self.mosaics.mosaics, slots, strict=True):
+                self._regrid(one, positions, slot)
             return images
         x, y = pixel_positions(self.mosaics.mosaics[0].wcs, positions)
         corners = [_first_pixel(values, size) for values in (x, y)]
         shifts = cast(tuple[tuple[int, int], ...], self.mosaics.offsets)
-        for number, (one, (dx, dy)) in enumerate(zip(self.mosaics.mosaics, shifts, strict=True)):
-            _copy(one.data, corners[0] + dx, corners[1] + dy, images[:, number])
+        for one, slot, (dx, dy) in zip(self.mosaics.mosaics, slots, shifts, strict=True):
+            _copy(one.data, corners[0] + dx, corners[1] + dy, slot)
         self._empty(images)
         return self.turn(images)
 
@@ -113,6 +117,7 @@ class Cutter:
 def make_cutter(
     mosaics: Mosaics,
     *,
+    bands: Iterable[str] | None = None,
     size_px: int = 64,
     pixel_scale: u.Quantity | None = None,
     resample: Literal["auto", "never", "always"] = "auto",
@@ -124,7 +129,9 @@ def make_cutter(
     Parameters
     ----------
     mosaics : Mosaics
-        The bands.
+        What there is.
+    bands : iterable of str, optional
+        Bands of a cut-out, by default those of the mosaics; others are NaN.
     size_px : int
         Pixels along a side.
     pixel_scale : Quantity, optional
@@ -155,21 +162,8 @@ def make_cutter(
             "resample must be 'auto', 'never' or 'always' and conserve 'flux' or 'surface brightness', got "
             f"{resample!r} and {conserve!r}"
         )
-    scales = u.Quantity([one.pixel_scale for one in mosaics.mosaics])
-    if pixel_scale is None:
-        if np.ptp(scales) > _SAME_SCALE * scales.max():
-            listed = ", ".join(
-                f"{band} {scale:.4g}" for band, scale in zip(mosaics.bands, scales, strict=True)
-            )
-            raise InputError(
-                f"pixel_scale must be given for mosaics of different pixel scales ({listed}); pass for "
-                f"example pixel_scale={scales.max().value:.4g} * u.arcsec"
-            )
-        pixel_scale = scales[0]
-    asked = u.Quantity(pixel_scale)
-    if not (asked.isscalar and asked.unit.is_equivalent(u.arcsec) and asked > 0 * u.arcsec):
-        raise InputError(f"pixel_scale must be one positive angle, got {pixel_scale!r}")
-    turn, obstacle = (None, "") if resample == "always" else _turn(mosaics, scales, asked)
+    asked = common_scale(mosaics.mosaics, pixel_scale)
+    turn, obstacle = (None, "") if resample == "always" else _turn(mosaics, asked)
     if resample == "never" and obstacle:
         if turn is None:
             raise InputError(
@@ -178,14 +172,16 @@ def make_cutter(
             )
     elif obstacle:
         turn = None
-    return Cutter(mosaics, int(size_px), asked.to(u.arcsec), turn, conserve, blank)
+    names = mosaics.bands if bands is None else tuple(bands)
+    return Cutter(mosaics, names, int(size_px), asked, turn, conserve, blank)
 
 
-def _turn(mosaics: Mosaics, scales: u.Quantity, asked: u.Quantity) -> tuple[Turn | None, str]:
+def _turn(mosaics: Mosaics, asked: u.Quantity) -> tuple[Turn | None, str]:
     """The turn to north up of mosaics on one grid, and what speaks against taking their own pixels."""
+    scales = u.Quantity([one.pixel_scale for one in mosaics.mosaics])
     if not all(one.square for one in mosaics.mosaics):
         return None, "their pixels are not square"
-    if np.abs(scales / asked - 1).max() > _SAME_SCALE:
+    if np.abs(scales / asked - 1).max() > SAME_SCALE:
         return (
             None,
             f"their pixel scales are {', '.join(f'{scale:.4g}' for scale in scales)}, {asked} is asked for",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from labkit.sources.mosaics.extraction import extract_mosaics
 from labkit.sources.mosaics.file import Mosaic, ab_zero_point, open_mosaic
 from labkit.sources.mosaics.mosaics import Mosaics, read_mosaics
+from labkit.sources.mosaics.registration import registered
 
-__all__ = ["Mosaic", "Mosaics", "ab_zero_point", "open_mosaic", "read_mosaics"]
+__all__ = [
+    "Mosaic",
+    "Mosaics",
+    "ab_zero_point",
+    "extract_mosaics",
+    "open_mosaic",
+    "read_mosaics",
+    "registered",
+]

@@ -48,6 +48,10 @@ class Mosaic:
         AB magnitude of one unit of flux in a pixel, where the header says it.
     unit : str
         Unit of the pixels as the header names it, or "".
+    exposure_s : float or None
+        Exposure time, where the header says it (EXPTIME).
+    psf_fwhm_arcsec : float or None
+        Width of the point-spread function, where the header says it (PSFFWHM).
     origin : str
         Who made it, as the header says, or "".
     path : pathlib.Path or None
@@ -59,6 +63,8 @@ class Mosaic:
     wcs: WCS
     zero_point: float | None = None
     unit: str = ""
+    exposure_s: float | None = None
+    psf_fwhm_arcsec: float | None = None
     origin: str = ""
     path: Path | None = None
 
@@ -77,6 +83,14 @@ class Mosaic:
         """Whether pixels are square."""
         x, y = proj_plane_pixel_scales(self.wcs)
         return abs(x / y - 1) < _SQUARE
+
+    @property
+    def gain(self) -> float | None:
+        """Electrons in one unit of a pixel, as far as unit and exposure tell; None otherwise."""
+        unit = self.unit.lower().replace(" ", "")
+        if unit in ("electrons/s", "electron/s", "e-/s", "e/s"):
+            return self.exposure_s
+        return 1.0 if unit in ("electrons", "electron", "e-") else None
 
     @property
     def name(self) -> str:
@@ -134,6 +148,8 @@ def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) ->
         image_wcs(header, path.name),
         zero_point=ab_zero_point(header),
         unit=str(header.get("BUNIT", "")),
+        exposure_s=_positive(header.get("EXPTIME")),
+        psf_fwhm_arcsec=_positive(header.get("PSFFWHM")),
         origin=str(header.get("ORIGIN", "")),
         path=path,
     )
@@ -166,6 +182,10 @@ def ab_zero_point(header: fits.Header) -> float | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _positive(value: Any) -> float | None:
+    return float(value) if _is_number(value) and value > 0 else None
 
 
 def _image_number(hdus: fits.HDUList, path: Path, hdu: int | str | None) -> int:

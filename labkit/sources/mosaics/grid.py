@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import astropy.units as u
@@ -11,14 +12,25 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 from numpy.typing import NDArray
 
+from labkit.errors import InputError
 from labkit.sources.mosaics.file import Mosaic
 
-__all__ = ["Turn", "grid_offset", "overlap", "pixel_positions", "position_angle", "turn_north_up"]
+__all__ = [
+    "Turn",
+    "common_scale",
+    "grid_offset",
+    "overlap",
+    "pixel_positions",
+    "position_angle",
+    "turn_north_up",
+]
 
 #: Grids are the same if their pixels differ by whole numbers to this many pixels.
 SAME_GRID_PX = 0.01
 #: North may differ from straight up by this before pixels are resampled: half a pixel at the rim of 64.
 NORTH_UP_DEG = 1.0
+#: Pixel scales are the same if they differ by this fraction at most.
+SAME_SCALE = 1e-3
 _LATTICE = 9
 
 
@@ -62,6 +74,36 @@ def pixel_positions(wcs: WCS, positions: SkyCoord) -> tuple[NDArray[np.float64],
     options = {"quiet": True} if wcs.has_distortion else {}
     x, y = wcs.all_world2pix(sky.lon.deg, sky.lat.deg, 0, **options)
     return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+
+
+def common_scale(mosaics: Sequence[Mosaic], asked: u.Quantity | None = None) -> u.Quantity:
+    """Pixel scale of an image that is made of mosaics, arcsec.
+
+    Parameters
+    ----------
+    mosaics : sequence of Mosaic
+        One at least.
+    asked : Quantity, optional
+        The scale wanted; by default that of the mosaics.
+
+    Raises
+    ------
+    InputError
+        If it is no positive angle, or the mosaics have different scales and none is asked for.
+    """
+    scales = u.Quantity([one.pixel_scale for one in mosaics])
+    if asked is None:
+        if np.ptp(scales) > SAME_SCALE * scales.max():
+            listed = ", ".join(f"{one.band} {scale:.4g}" for one, scale in zip(mosaics, scales, strict=True))
+            raise InputError(
+                f"pixel_scale must be given for mosaics of different pixel scales ({listed}); pass for "
+                f"example pixel_scale={scales.max().value:.4g} * u.arcsec"
+            )
+        return scales[0]
+    scale = u.Quantity(asked)
+    if not (scale.isscalar and scale.unit.is_equivalent(u.arcsec) and scale > 0 * u.arcsec):
+        raise InputError(f"pixel_scale must be one positive angle, got {asked!r}")
+    return scale.to(u.arcsec)
 
 
 def grid_offset(one: Mosaic, other: Mosaic) -> tuple[int, int] | None:

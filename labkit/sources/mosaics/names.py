@@ -10,7 +10,7 @@ import numpy as np
 
 from labkit.errors import InputError, MissingDataError
 
-__all__ = ["chosen_files", "folder_files", "refuse_twice"]
+__all__ = ["blue_to_red", "chosen_files", "folder_files", "refuse_twice"]
 
 
 def folder_files(folder: Path, pattern: str) -> list[tuple[str, Path]]:
@@ -48,10 +48,17 @@ def folder_files(folder: Path, pattern: str) -> list[tuple[str, Path]]:
         raise MissingDataError(
             f"folder {str(folder)!r} must hold files named like {pattern!r}, got none; give another pattern"
         )
-    return sorted(found, key=lambda pair: _blue_to_red(pair[0]))
+    return sorted(found, key=lambda pair: blue_to_red(pair[0]))
 
 
-def _blue_to_red(band: str) -> tuple[float, str]:
+def blue_to_red(band: str) -> tuple[float, str]:
+    """Key by which to sort bands: the wavelength (nm) where they are named like HST's filters, then the name.
+
+    Parameters
+    ----------
+    band : str
+        Name of a band.
+    """
     number = re.fullmatch(r"F(\d{3})[A-Z]*", band)
     if number is None:
         return np.inf, band

@@ -14,9 +14,10 @@ from labkit.runfolder import HEADLESS
 from labkit.sample import Sample
 from labkit.views.inspector.breakdown import error_rates, rates_figure
 from labkit.views.inspector.objects import Objects, gather
-from labkit.views.inspector.pictures import Pictures, Style, styles_for
+from labkit.views.inspector.pictures import Pictures
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection, Summary
 from labkit.views.inspector.static import error_page, error_sheet
+from labkit.views.inspector.styles import Style, styles_for
 from labkit.views.inspector.verdicts import Journal, Verdict
 from labkit.views.inspector.widget import Inspector
 from labkit.views.tables import Html

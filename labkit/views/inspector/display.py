@@ -12,9 +12,11 @@ import numpy as np
 
 from labkit.errors import InputError
 from labkit.views.inspector import markup
+from labkit.views.inspector.neighbours import field_svg
 from labkit.views.inspector.objects import match_ids
 from labkit.views.inspector.panels import Controls
 from labkit.views.inspector.pictures import Pictures
+from labkit.views.inspector.rows import with_redshift
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.verdicts import Journal, Verdict
 
@@ -113,7 +115,7 @@ class Display(w.VBox):
         shown = self._page
         if len(shown):
             self.pictures.read(self.state.objects.row[shown])  # one read for the whole page
-        c.sheet.columns = 3 if not c.shown.value and len(self.pictures.styles) < 5 else 6
+        c.sheet.columns = 6 if c.shown.value else 3 if len(self.pictures.styles) < 4 else 2
         c.sheet.empty = f"no {GROUPS[self.selection.group]}" + (" that match" if self.selection.text else "")
         c.sheet.cards = [self._card(int(index)) for index in shown]
         self._choose(follow if follow in shown else int(shown[0]) if len(shown) else -1)
@@ -121,9 +123,9 @@ class Display(w.VBox):
     def _card(self, index: int) -> dict[str, Any]:
         objects, verdict = self.state.objects, self._verdict(index)
         row, name = int(objects.row[index]), str(objects.object_id[index])
-        styles = [self.controls.shown.value] if self.controls.shown.value else list(self.pictures.styles)
+        styles = [self.controls.shown.value] if self.controls.shown.value else self.pictures.main()
         label = str(self.state.catalogue["label"][row]) or "no label"
-        foot = label
+        foot = with_redshift(label, self.state.catalogue[row])
         if self.selection.sort not in ("confidence", "probability", "object_id", "label"):
             value = self.state.column(self.selection.sort)[index]
             foot += f" · {self.selection.sort} {f'{value:.4g}' if isinstance(value, float) else value}"
@@ -158,12 +160,12 @@ class Display(w.VBox):
             return
         row = int(self.state.objects.row[index])
         target = self.state.positive if c.activation.value else None
-        boxes = "".join(
-            markup.picture_box(self.pictures, row, name, contours=c.contours.value, target=target)
-            for name in list(self.pictures.styles)[:3]
+        shots = markup.shots(
+            self.pictures, row, shown=c.shown.value, contours=c.contours.value, target=target
         )
         facts = markup.facts(self.state, index, self.pictures, self._verdict(index))
-        c.detail.value = f'<div class="lk-detail"><div class="lk-shots">{boxes}</div>{facts}</div>'
+        place = field_svg(self.state, index)
+        c.detail.value = f'<div class="lk-detail">{shots}{place}{facts}</div>'
 
     def _note_verdicts(self) -> None:
         """Bring the journal's verdicts into the column that sorts and filters."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
-from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.table import Row
 
 from labkit.views.inspector.pictures import Lines, Pictures
+from labkit.views.inspector.rows import grid, in_order, with_redshift
 from labkit.views.inspector.sky import links, sexagesimal
 from labkit.views.inspector.state import GROUPS, ErrorState, Summary
 from labkit.views.inspector.verdicts import Verdict
@@ -23,13 +22,13 @@ __all__ = [
     "picture_box",
     "ratios",
     "roc_svg",
+    "shots",
     "summary_of",
     "verdict_words",
 ]
 
 _CONTOUR = "#4de3ff"
 _SHORT = {"agree": "✓ label stands", "relabel": "→", "doubtful": "? doubtful", "note": "✎ note"}
-_HIDDEN = ("object_id", "ra", "dec")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -149,12 +148,23 @@ def picture_box(
     )
 
 
+def shots(
+    pictures: Pictures, row: int, *, shown: str = "", contours: bool = True, target: str | None = None
+) -> str:
+    """Large pictures of an object side by side; of more than three, the first large and the others small."""
+    names = pictures.main(shown)
+    boxes = [picture_box(pictures, row, name, contours=contours, target=target) for name in names]
+    if len(boxes) > 3:
+        boxes = [boxes[0], f'<div class="lk-small">{"".join(boxes[1:])}</div>']
+    return f'<div class="lk-shots">{"".join(boxes)}</div>'
+
+
 def facts(state: ErrorState, index: int, pictures: Pictures, verdict: Verdict | None = None) -> str:
     """All that is known of an object: classes, position with links, votes, catalogue row, verdict."""
     objects = state.objects
     row = state.catalogue[int(objects.row[index])]
     said = f"<div>verdict: <b>{html.escape(verdict_words(verdict))}</b></div>" if verdict else ""
-    catalogue = {name: row[name] for name in state.catalogue.colnames if name not in _HIDDEN}
+    catalogue = {name: row[name] for name in in_order(state.catalogue.colnames)}
     votes = {}
     if state.votes is not None:
         place = int(objects.vote_row[index])
@@ -162,13 +172,14 @@ def facts(state: ErrorState, index: int, pictures: Pictures, verdict: Verdict | 
         votes = {name: state.votes[name][place] for name in names} if place >= 0 else {"votes": "none"}
     return (
         f'<div class="lk-facts">{_head(state, index)}{said}{_place(row, pictures)}{_bars(state, index)}'
-        f"{_grid(votes)}{_grid(catalogue)}</div>"
+        f"{grid(votes)}{grid(catalogue)}</div>"
     )
 
 
 def summary_of(state: ErrorState, index: int) -> str:
     """What catalogue and network say of an object, in three lines."""
-    label = str(state.catalogue["label"][int(state.objects.row[index])]) or "no label"
+    row = state.catalogue[int(state.objects.row[index])]
+    label = with_redshift(str(row["label"]) or "no label", row)
     return (
         f'<div class="lk-facts">{_head(state, index)}'
         f'<div class="lk-place">labelled {html.escape(label)}</div>'
@@ -221,19 +232,3 @@ def _bars(state: ErrorState, index: int) -> str:
             f"</span><span>{p:.3f}{spread_text}</span>"
         )
     return f'<div class="lk-bar">{"".join(cells)}</div>'
-
-
-def _grid(values: Mapping[str, Any]) -> str:
-    cells = "".join(
-        f"<div><span>{html.escape(name)}</span><b>{html.escape(_shown(value))}</b></div>"
-        for name, value in values.items()
-    )
-    return f'<div class="lk-row">{cells}</div>' if cells else ""
-
-
-def _shown(value: Any) -> str:
-    unit = f" {value.unit.to_string('unicode')}" if getattr(value, "unit", None) else ""
-    plain = getattr(value, "value", value)
-    if isinstance(plain, float | np.floating):
-        return "–" if np.isnan(plain) else f"{plain:.4g}{unit}"
-    return f"{plain}{unit}"

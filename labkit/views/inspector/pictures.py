@@ -6,7 +6,6 @@ import base64
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from bokeh.palettes import Inferno256
@@ -16,83 +15,16 @@ from PIL import Image
 
 from labkit.errors import InputError
 from labkit.sample import Sample
-from labkit.views.scaling import composite, grey_levels, limits_of, overlay, png_uri, smoothed
+from labkit.views.inspector.styles import Style, scaled_sigma, styles_for
+from labkit.views.sample_colours import shared_colours
+from labkit.views.scaling import png_uri, smoothed
 
-__all__ = ["Pictures", "Style", "activation_overlay", "contour_lines", "styles_for"]
+__all__ = ["Pictures", "activation_overlay", "contour_lines"]
 
-Paint = Callable[..., NDArray]
 Lines = list[tuple[float, list[NDArray]]]
 _HEAT = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in Inferno256]) / 255
+_SIDE_BY_SIDE = 5
 _KEPT = 400  # pictures and pixels of this many objects stay in memory, for turning back
-
-
-@dataclass(frozen=True)
-class Style:
-    """A named way to show an object.
-
-    Parameters
-    ----------
-    name : str
-        As the reader sees it.
-    bands : tuple of str
-        Bands that it needs.
-    paint : callable
-        Takes those bands, each of shape (y, x) and bright where there is emission, and gives levels from 0 to
-        1 of shape (y, x) or (y, x, 3).
-    contours : str
-        Band whose contours may be drawn on top; empty for none.
-    """
-
-    name: str
-    bands: tuple[str, ...]
-    paint: Paint
-    contours: str = ""
-
-
-def _scaled_sigma(image: NDArray) -> float:
-    return max(0.7, image.shape[-1] / 89)  # 2 pixels of 178, 4.7" in a 7' cut-out
-
-
-def _plain(image: NDArray) -> NDArray:
-    return grey_levels(image, stretch="linear")
-
-
-def _faint(image: NDArray) -> NDArray:
-    return grey_levels(image, stretch="asinh")
-
-
-def _photons(image: NDArray) -> NDArray:
-    soft = smoothed(image, sigma_px=_scaled_sigma(image))
-    return grey_levels(soft, limits=limits_of(soft, lower=60, upper=99.9), stretch="sqrt")
-
-
-def _glow(optical: NDArray, xray: NDArray) -> NDArray:
-    return overlay(_plain(optical), _photons(xray))
-
-
-def _colours(*images: NDArray) -> NDArray:
-    blue, green, red = (_faint(images[round(place)]) for place in np.linspace(0, len(images) - 1, 3))
-    return composite(red=red, green=green, blue=blue)
-
-
-#: Styles of known sets of bands; other bands are shown one by one and, from two on, as a colour composite.
-STYLES: dict[frozenset[str], tuple[Style, ...]] = {
-    frozenset({"xray", "optical"}): (
-        Style("optical", ("optical",), _plain, contours="xray"),
-        Style("X-ray", ("xray",), _photons),
-        Style("combined", ("optical", "xray"), _glow),
-    ),
-    frozenset({"xray"}): (Style("X-ray", ("xray",), _photons, contours="xray"),),
-}
-
-
-def styles_for(bands: Sequence[str]) -> tuple[Style, ...]:
-    """The display styles of a set of bands; a composite takes the bands as ordered, blue first."""
-    known = STYLES.get(frozenset(bands))
-    if known is not None:
-        return known
-    single = tuple(Style(name, (name,), _faint) for name in bands)
-    return single if len(bands) == 1 else (Style("colour", tuple(bands), _colours), *single)
 
 
 def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
@@ -111,7 +43,7 @@ def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
         Each level with its lines, as x and y in pixels from the first pixel's centre. Empty if nothing
         stands out.
     """
-    soft = smoothed(image, sigma_px=1.5 * _scaled_sigma(image))
+    soft = smoothed(image, sigma_px=1.5 * scaled_sigma(image))
     middle = np.median(soft)
     lowest, peak = 3 * 1.4826 * np.median(np.abs(soft - middle)), soft.max() - middle
     if not peak > max(lowest, 1e-12):
@@ -181,7 +113,8 @@ class Pictures:
         activation: Callable[..., NDArray] | None = None,
     ) -> None:
         self.sample = sample
-        self.styles = {style.name: style for style in (styles or styles_for(sample.bands))}
+        found = styles or styles_for(sample.bands, colours=shared_colours(sample))
+        self.styles = {style.name: style for style in found}
         for style in self.styles.values():
             needed = {*style.bands, *([style.contours] if style.contours else [])}
             if missing := sorted(needed - set(sample.bands)):
@@ -191,6 +124,17 @@ class Pictures:
         self._inverted = isinstance(record, dict) and record.get("no_emission") == 255
         self._raw: OrderedDict[int, NDArray] = OrderedDict()
         self._made: OrderedDict[tuple, str] = OrderedDict()
+
+    def main(self, shown: str = "") -> list[str]:
+        """Names of the styles that stand side by side: the first five, the last of them replaced.
+
+        Parameters
+        ----------
+        shown : str
+            A style that the reader wants to see; it takes the last place if it is not among them.
+        """
+        names = list(self.styles)[:_SIDE_BY_SIDE]
+        return names if not shown or shown in names else [*names[:-1], shown]
 
     def read(self, rows: Sequence[int] | NDArray) -> NDArray:
         """Pixels of some rows as the Sample holds them, shape (n, band, y, x); one read for all new ones."""
@@ -209,9 +153,11 @@ class Pictures:
         return 255 - image if self._inverted else image
 
     def levels(self, row: int, style: str) -> NDArray:
-        """Levels of one object in a style; black where there is no pixel to show."""
+        """Levels of one object in a style; black without data unless the style shows the gaps itself."""
         chosen, pixels = self.styles[style], self.read([row])[0]
         images = [self._band(pixels, name) for name in chosen.bands]
+        if chosen.shows_gaps:
+            return chosen.paint(*images)
         blank = [not np.isfinite(image).any() for image in images]
         if all(blank):
             return np.zeros(images[0].shape)

@@ -9,7 +9,9 @@ import numpy as np
 
 from labkit.errors import InputError
 from labkit.views.inspector import markup
+from labkit.views.inspector.neighbours import field_svg
 from labkit.views.inspector.pictures import Pictures
+from labkit.views.inspector.rows import with_redshift
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.verdicts import Journal
 from labkit.views.tables import Html
@@ -58,11 +60,13 @@ def error_page(
     )
     shown = [name for name in GROUPS if name in ("TP", "FP", "FN", "TN") or summary.counts[name]]
     right = "".join(_group(state, pictures, name, objects) for name in shown)
+    below = _in_field(state, pictures)
     return Html(
         f'<style>{_STYLE}</style><div class="labkit-inspector">'
         f'<div class="lk-head"><b>Error inspection</b><span>{html.escape(words)}</span></div>'
         '<div style="display:flex;gap:16px;align-items:flex-start;margin-top:6px">'
-        f'<div style="flex:0 0 292px">{left}</div><div style="flex:1;min-width:0">{right}</div></div></div>'
+        f'<div style="flex:0 0 292px">{left}</div><div style="flex:1;min-width:0">{right}</div></div>'
+        f"{below}</div>"
     )
 
 
@@ -116,13 +120,28 @@ def error_sheet(
     )
 
 
+def _in_field(state: ErrorState, pictures: Pictures) -> str:
+    """The surest false positive large, with its place in the field; empty where there are no fields."""
+    first = state.page(Selection(group="FP"), 0, size=1)
+    place = field_svg(state, int(first[0])) if len(first) else ""
+    if not place:
+        return ""
+    index = int(first[0])
+    shots = markup.shots(pictures, int(state.objects.row[index]))
+    return f'<div class="lk-detail">{shots}{place}{markup.facts(state, index, pictures)}</div>'
+
+
 def _sheet_row(state: ErrorState, pictures: Pictures, index: int, target: str | None) -> str:
     row = int(state.objects.row[index])
-    boxes = [markup.picture_box(pictures, row, style) for style in pictures.styles]
+    boxes = [markup.picture_box(pictures, row, style) for style in pictures.main()]
     if target is not None:
         boxes.append(markup.picture_box(pictures, row, next(iter(pictures.styles)), target=target))
     shots = f'<div class="lk-shots">{"".join(boxes)}</div>'
-    return f'<div class="lk-detail" style="margin-bottom:8px">{shots}{markup.summary_of(state, index)}</div>'
+    place = field_svg(state, index)
+    return (
+        f'<div class="lk-detail" style="margin-bottom:8px">{shots}{place}'
+        f"{markup.summary_of(state, index)}</div>"
+    )
 
 
 def _judged(journal: Journal | None) -> str:
@@ -151,8 +170,9 @@ def _group(state: ErrorState, pictures: Pictures, name: str, number: int) -> str
 
 def _card(state: ErrorState, pictures: Pictures, index: int) -> str:
     row = int(state.objects.row[index])
-    strip = "".join(_picture(pictures, row, style) for style in pictures.styles)
-    label = html.escape(str(state.catalogue["label"][row]) or "no label")
+    strip = "".join(_picture(pictures, row, style) for style in pictures.main())
+    words = str(state.catalogue["label"][row]) or "no label"
+    label = html.escape(with_redshift(words, state.catalogue[row]))
     return (
         f'<div class="lk-card"><div class="lk-card-head"><span class="lk-card-id">'
         f"{html.escape(str(state.objects.object_id[index]))}</span>"

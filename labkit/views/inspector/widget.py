@@ -18,8 +18,9 @@ from labkit.views.inspector.display import reported
 from labkit.views.inspector.judging import Judging
 from labkit.views.inspector.objects import gather
 from labkit.views.inspector.panels import arrange, build
-from labkit.views.inspector.pictures import Pictures, Style
+from labkit.views.inspector.pictures import Pictures
 from labkit.views.inspector.state import ErrorState, Selection
+from labkit.views.inspector.styles import Style
 from labkit.views.inspector.verdicts import Journal
 
 __all__ = ["Inspector"]
@@ -124,6 +125,7 @@ class Inspector(Judging):
             control.observe(action, "value")
         for control in (c.sort, c.descending, c.text, c.shown, c.page_size):
             control.observe(self._changed_selection, "value")
+        c.shown.observe(self._changed_overlay, "value")
         for control in (c.contours, c.activation):
             control.observe(self._changed_overlay, "value")
         c.back.on_click(lambda _: self.turn(-1))

@@ -34,6 +34,7 @@ def predicted(p, *, ids=IDS, true=TRUE, name="cnn", seed=0, fold=-1):
         experiment=name,
         seed=seed,
         fold=fold,
+        split="test",
         positive="member",
     )
 
@@ -131,7 +132,7 @@ def test_methods_in_each_cluster_with_the_difference_to_the_best_other():
     deltas = np.array([r["delta"] for r in whole[:-1]])
     assert whole[-1]["delta"] == pytest.approx(deltas.mean())
     assert whole[-1]["delta_error"] == pytest.approx(deltas.std(ddof=1) / np.sqrt(7))
-    with pytest.raises(InputError, match="catalogue must have the column 'host'"):
+    with pytest.raises(InputError, match=r"catalogue must have the columns \['host'\]"):
         method_table(METHODS, CATALOGUE, by="host")
 
 

@@ -12,8 +12,8 @@ from labkit.images import normalise
 from labkit.learn.splits import split_for_training
 from labkit.sample import Sample
 from labkit.simulate import KOSIBA_HUNT, KOSIBA_TABLE_2, NUISANCES, HuntCounts, simulate_survey, survey_at
-from labkit.simulate.hunt_plan import expected_counts, plan_further, seen_by_volunteers
-from labkit.simulate.plan import plan_survey
+from labkit.simulate.candidates.hunt_plan import expected_counts, plan_further, seen_by_volunteers
+from labkit.simulate.candidates.plan import plan_survey
 from labkit.taxonomy import BINARY
 
 

@@ -14,10 +14,10 @@ from sklearn.model_selection import cross_val_predict
 
 from labkit.errors import InputError
 from labkit.sample import Sample
-from labkit.simulate.candidate_field import draw_field
-from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
-from labkit.simulate.pointing import NUISANCES
-from labkit.simulate.survey import simulate_survey
+from labkit.simulate.candidates.field import draw_field
+from labkit.simulate.candidates.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
+from labkit.simulate.candidates.survey import simulate_survey
+from labkit.simulate.xmm.pointing import NUISANCES
 from labkit.taxonomy import BINARY
 
 

@@ -15,9 +15,9 @@ from astropy.table import QTable
 from labkit.errors import InputError
 from labkit.evaluate import auc
 from labkit.simulate import Crowd, Disorder, HuntBiases, simulate_hunt
-from labkit.simulate.hunt_answers import hunt_evidence
-from labkit.simulate.hunt_export import COLUMNS
-from labkit.simulate.volunteers import assign, draw_volunteers
+from labkit.simulate.hunt.answers import hunt_evidence
+from labkit.simulate.hunt.export import COLUMNS
+from labkit.simulate.hunt.volunteers import assign, draw_volunteers
 from labkit.sources import read_export
 from labkit.votes import Answers, consensus, ending_counts, read_tree, weights
 

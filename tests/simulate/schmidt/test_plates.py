@@ -10,9 +10,10 @@ from astropy.wcs import WCS
 from scipy.ndimage import median_filter
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import Bodies
-from labkit.simulate.plates import KINDS, OpticalScene, plate_cutout, plate_hdu, plate_image
-from labkit.simulate.schmidt import Plate, develop, draw_plate, expose
+from labkit.simulate.schmidt.plates import plate_cutout, plate_hdu, plate_image
+from labkit.simulate.schmidt.scenes import KINDS, OpticalScene
+from labkit.simulate.schmidt.telescope import Plate, develop, draw_plate, expose
+from labkit.simulate.sky.bodies import Bodies
 
 R500 = {0.1: 8.5, 0.8: 1.5}  # arcmin, of 3e14 solar masses
 

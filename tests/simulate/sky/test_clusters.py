@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labkit.errors import InputError
-from labkit.simulate.clusters import (
+from labkit.simulate.sky.clusters import (
     COSMOLOGY,
     Cluster,
     cluster_components,

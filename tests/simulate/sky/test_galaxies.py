@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy.special import gammainc, gammaincinv
 
 from labkit.errors import InputError
-from labkit.simulate.bodies import Bodies, patch, render
-from labkit.simulate.cluster_galaxies import apparent_magnitude, brightest_galaxy, cluster_members
-from labkit.simulate.nearby_galaxies import draw_nearby_galaxy, render_nearby_galaxy
-from labkit.simulate.number_counts import field_galaxies, galaxy_counts, star_counts, stars
-from labkit.simulate.profiles import point_mixture, sersic_mixture
+from labkit.simulate.sky.bodies import Bodies, patch, render
+from labkit.simulate.sky.cluster_galaxies import apparent_magnitude, brightest_galaxy, cluster_members
+from labkit.simulate.sky.nearby_galaxies import draw_nearby_galaxy, render_nearby_galaxy
+from labkit.simulate.sky.number_counts import field_galaxies, galaxy_counts, star_counts, stars
+from labkit.simulate.sky.profiles import point_mixture, sersic_mixture
 
 GRID = {"pixel_scale_arcsec": 1.0, "seeing_arcsec": 2.5, "zero_point": 20.0}
 

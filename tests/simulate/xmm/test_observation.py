@@ -14,8 +14,8 @@ from astropy.wcs import WCS
 from scipy.ndimage import gaussian_filter
 
 from labkit.errors import InputError
-from labkit.simulate.observation import SimulatedObservation, simulate_observation
-from labkit.simulate.pointing import draw_pointing
+from labkit.simulate.xmm.observation import SimulatedObservation, simulate_observation
+from labkit.simulate.xmm.pointing import draw_pointing
 from labkit.sources.xmm import read_observation
 
 CAMERAS = ("pn", "mos1", "mos2")

@@ -1,0 +1,136 @@
+"""How much the empty sky scatters in each band of a Sample, measured on its cut-outs."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labkit.errors import InputError, MissingDataError
+from labkit.sample import Sample
+
+__all__ = ["scatter_of_sky", "sky_scales"]
+
+logger = logging.getLogger(__name__)
+
+#: A cut-out with fewer pixels of sky than this says nothing about the band.
+LEAST_PIXELS = 64
+_BELOW, _ABOVE = 4.0, 2.0
+_ROUNDS = 10
+#: A sky further from zero than this, in units of its scatter, is warned of.
+_FAR = 3.0
+_MAD_TO_SIGMA = 1.4826
+#: What the clipping leaves of a normal distribution: its median and its width, in standard deviations.
+_CUT_LEVEL, _CUT_WIDTH = -0.0336, 0.9816
+
+
+def sky_scales(sample: Sample, *, objects: int = 400, batch_size: int = 64) -> dict[str, float]:
+    """Measure the scatter of blank sky in a pixel of each band.
+
+    Sources only add light, so the faint half of the pixels tells of the sky: in each cut-out, the scatter
+    is that of the pixels below the median (1.4826 times their median distance from it) after those more than
+    2 sigma above it were left out, again and again. The result is the median over cut-outs, so that neither
+    the few that a bright galaxy fills nor those of a deeper field decide.
+
+    What remains of faint sources, wings and intracluster light makes the result too large: in simulated
+    fields by 1 to 5 per cent in the optical, by 5 to 8 in the infrared, where light spreads wider, and by 16
+    in the deep and crowded F160 of a Frontier Field. It is the scatter of a single
+    pixel: where drizzling correlates neighbouring pixels it is less than an aperture's noise divided by the
+    root of its pixels. As a unit for grey levels it serves in both cases; for errors of photometry it does
+    not.
+
+    Parameters
+    ----------
+    sample : Sample
+        Raw, sky-subtracted cut-outs; NaN where a band has no data.
+    objects : int
+        At most so many objects are looked at, evenly spread over the Sample.
+    batch_size : int
+        Objects in memory at a time.
+
+    Returns
+    -------
+    dict of str to float
+        Band name to standard deviation, in the units of the pixels.
+
+    Raises
+    ------
+    InputError
+        If `objects` is not positive, the Sample is empty or normalised, or a band's sky is constant.
+    MissingDataError
+        If no cut-out looked at has sky in a band.
+    """
+    if objects < 1:
+        raise InputError(f"objects must be at least 1, got {objects}")
+    if not len(sample) or "normalisation" in sample.provenance:
+        raise InputError(f"sample must hold raw pixels of at least one object, got {sample!r}")
+    rows = np.unique(np.linspace(0, len(sample) - 1, min(objects, len(sample))).round().astype(int))
+    measured = [
+        scatter_of_sky(images) for _, images in sample.select(rows).batches(batch_size)
+    ]  # each of shape (2, object, band)
+    level, scatter = np.concatenate(measured, axis=1)
+    return {band: _middle(band, level[:, i], scatter[:, i]) for i, band in enumerate(sample.bands)}
+
+
+def scatter_of_sky(images: ArrayLike) -> NDArray[np.float64]:
+    """Level and scatter of the sky in each image, by the faint half of its pixels.
+
+    Parameters
+    ----------
+    images : array_like
+        Shape (..., y, x); NaN where there are no data.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (2, ...): level and standard deviation, without bias for normal noise. NaN where there are fewer
+        than 64 pixels.
+    """
+    images = np.asarray(images, dtype=np.float32)
+    flat = np.sort(images.reshape(*images.shape[:-2], -1), axis=-1)  # NaN sorts to the end
+    result = np.full((2, *images.shape[:-2]), np.nan)
+    for index in np.ndindex(images.shape[:-2]):
+        result[(slice(None), *index)] = _clipped(flat[index])
+    return result
+
+
+def _clipped(ordered: NDArray[np.float32]) -> tuple[float, float]:
+    """Level and scatter of ordered pixels, clipped by moving both ends inwards."""
+    kept = ordered[np.isfinite(ordered)]
+    if len(kept) < LEAST_PIXELS:
+        return np.nan, np.nan
+    for _ in range(_ROUNDS):
+        median, width = _faint_half(kept)
+        first, last = np.searchsorted(kept, [median - _BELOW * width, median + _ABOVE * width])
+        if width == 0 or last - first in (0, len(kept)):
+            break
+        kept = kept[first:last]
+    median, width = _faint_half(kept)
+    return median - _CUT_LEVEL * width / _CUT_WIDTH, width / _CUT_WIDTH
+
+
+def _faint_half(ordered: NDArray[np.float32]) -> tuple[float, float]:
+    """Median, and scatter of the pixels below it."""
+    median = float(ordered[len(ordered) // 2])
+    return median, _MAD_TO_SIGMA * (median - float(ordered[len(ordered) // 4]))
+
+
+def _middle(band: str, level: NDArray[np.float64], scatter: NDArray[np.float64]) -> float:
+    known = np.isfinite(scatter)
+    if not known.any():
+        raise MissingDataError(
+            f"band {band!r} must have sky in some cut-out, got none in {len(scatter)} objects; give its "
+            "scale or leave the band out"
+        )
+    scale, offset = float(np.median(scatter[known])), float(np.median(level[known]))
+    if not scale > 0:
+        raise InputError(f"band {band!r} must scatter from pixel to pixel, got constant sky; give its scale")
+    if abs(offset) > _FAR * scale:
+        logger.warning(
+            "the sky of %s lies at %.3g, %.1f times its scatter: are the mosaics sky-subtracted?",
+            band,
+            offset,
+            offset / scale,
+        )
+    return scale

@@ -1,0 +1,1 @@
+"""Seen through XMM-Newton: `pointing`, `events`, `artefacts`, `depth`; a whole field: `observation`."""

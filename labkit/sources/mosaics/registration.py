@@ -1,0 +1,148 @@
+"""Mosaics brought onto one pixel grid, as photometry wants them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from labkit.images.cutouts import NODES, linear_weights
+from labkit.images.resampling import Conserve, average_boxes
+from labkit.sources.mosaics.file import Mosaic
+from labkit.sources.mosaics.grid import SAME_SCALE, common_scale, pixel_positions
+from labkit.sources.mosaics.mosaics import Mosaics
+
+__all__ = ["registered"]
+
+#: Regridded at a time; the transform is exact at NODES x NODES points of a tile and linear between them.
+_TILE_PX = 256
+
+
+def registered(
+    mosaics: Mosaics,
+    *,
+    pixel_scale: u.Quantity | None = None,
+    conserve: Conserve = "flux",
+    blank: float | None = 0.0,
+) -> Mosaics:
+    """The same field with all bands on one grid and of one shape, in memory.
+
+    Mosaics that share a grid keep their pixels on the frame of the largest. Others are regridded to north up
+    on a tangent plane about the middle of the largest, weighted by area.
+
+    Parameters
+    ----------
+    mosaics : Mosaics
+        The bands.
+    pixel_scale : Quantity, optional
+        Side of a pixel, needed where pixel scales differ.
+    conserve : {"flux", "surface brightness"}
+        What regridding keeps.
+    blank : float or None
+        Value of pixels without data, besides NaN.
+
+    Returns
+    -------
+    Mosaics
+        float32, NaN without data; zero points and the like as before.
+
+    Raises
+    ------
+    InputError
+        If pixel scales differ and none is asked for, or it is no positive angle.
+    """
+    scale = common_scale(mosaics.mosaics, pixel_scale)
+    largest = max(mosaics.mosaics, key=lambda one: one.data.size * one.pixel_scale.value**2)
+    if mosaics.offsets is not None and abs(scale / largest.pixel_scale - 1) < SAME_SCALE:
+        origin = mosaics.offsets[mosaics.mosaics.index(largest)]
+        shifts = [(dx - origin[0], dy - origin[1]) for dx, dy in mosaics.offsets]
+        images = [
+            _placed(one, shift, largest.shape) for one, shift in zip(mosaics.mosaics, shifts, strict=True)
+        ]
+        wcs = largest.wcs
+    else:
+        wcs, shape = _north_up(largest, scale)
+        images = [_regridded(one, wcs, shape, conserve, blank) for one in mosaics.mosaics]
+    for image in images:
+        if blank is not None:
+            image[image == np.float32(blank)] = np.nan
+    pairs = zip(mosaics.mosaics, images, strict=True)
+    return Mosaics(tuple(replace(one, data=image, wcs=wcs) for one, image in pairs))
+
+
+def _placed(one: Mosaic, shift: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """A mosaic's pixels on a frame whose pixel x, y is its pixel x + dx, y + dy."""
+    image = np.full(shape, np.nan, dtype=np.float32)
+    (dx, dy), (height, width) = shift, one.shape
+    x, y = slice(max(0, -dx), min(shape[1], width - dx)), slice(max(0, -dy), min(shape[0], height - dy))
+    if x.start < x.stop and y.start < y.stop:
+        image[y, x] = one.data[y.start + dy : y.stop + dy, x.start + dx : x.stop + dx]
+    return image
+
+
+def _north_up(one: Mosaic, scale: u.Quantity) -> tuple[WCS, tuple[int, int]]:
+    """A tangent plane about the middle of a mosaic that holds all of it."""
+    height, width = one.shape
+    middle = one.wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.radesys = ["RA---TAN", "DEC--TAN"], "ICRS"
+    wcs.wcs.crval, wcs.wcs.crpix = [middle.ra.deg, middle.dec.deg], [0.0, 0.0]
+    step = scale.to_value(u.deg)
+    wcs.wcs.cdelt = [-step, step]
+    edge = one.wcs.pixel_to_world(
+        [-0.5, width - 0.5, -0.5, width - 0.5], [-0.5, -0.5, height - 0.5, height - 0.5]
+    )
+    corners = np.stack(pixel_positions(wcs, edge)) + 1  # against the middle
+    nx, ny = (int(n) for n in np.ceil(2 * np.abs(corners).max(axis=1) - 1e-6))
+    wcs.wcs.crpix = [(nx + 1) / 2, (ny + 1) / 2]
+    wcs.array_shape = (ny, nx)
+    return wcs, (ny, nx)
+
+
+def _regridded(
+    one: Mosaic, wcs: WCS, shape: tuple[int, int], conserve: Conserve, blank: float | None
+) -> NDArray[np.float32]:
+    out = np.full(shape, np.nan, dtype=np.float32)
+    for y in range(0, shape[0], _TILE_PX):
+        for x in range(0, shape[1], _TILE_PX):
+            tile = out[y : y + _TILE_PX, x : x + _TILE_PX]
+            _fill(tile, one, wcs, (x, y), conserve, blank)
+    return out
+
+
+def _fill(
+    tile: NDArray[np.float32],
+    one: Mosaic,
+    wcs: WCS,
+    corner: tuple[int, int],
+    conserve: Conserve,
+    blank: float | None,
+) -> None:
+    """Average what a mosaic has over the pixels of one tile."""
+    ny, nx = tile.shape
+    x_out, y_out = np.meshgrid(
+        corner[0] - 0.5 + np.linspace(0, nx, NODES), corner[1] - 0.5 + np.linspace(0, ny, NODES)
+    )
+    x, y = pixel_positions(one.wcs, wcs.pixel_to_world(x_out, y_out))  # (NODES, NODES)
+    height, width = one.shape
+    reach = (x.min() > width + 1, x.max() < -2, y.min() > height + 1, y.max() < -2)
+    if not np.isfinite(x).all() or any(reach):
+        return
+    along, up = ((v[:, -1] - v[:, 0]).mean() / nx for v in (x, y))
+    across, over = ((v[-1] - v[0]).mean() / ny for v in (x, y))
+    area = abs(along * over - up * across)  # of the mosaic's pixels in one of the tile's
+    steps = max(2, int(np.ceil(np.sqrt(area))))
+    left, low = max(int(x.min()) - 2, 0), max(int(y.min()) - 2, 0)
+    window = np.array(one.data[low : int(y.max()) + 4, left : int(x.max()) + 4], dtype=np.float32)
+    if blank is not None:
+        window[window == np.float32(blank)] = np.nan
+    if not np.isfinite(window).any():
+        return
+    rows, columns = linear_weights(ny * steps), linear_weights(nx * steps)
+    boxes: dict[str, Any] = {"width": np.sqrt(area) / steps, "steps": steps, "fill": np.nan}
+    places = (rows @ (x - left) @ columns.T, rows @ (y - low) @ columns.T)
+    tile[...] = average_boxes(window, *places, **boxes) * np.float32(area if conserve == "flux" else 1)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from labkit.errors import InputError, MissingDataError
+from labkit.images import normalise, sky_scales
+from labkit.images.sky import scatter_of_sky
+from labkit.sample import Sample
+
+
+def changed(sample: Sample, images) -> Sample:
+    return Sample(images, sample.catalogue, bands=sample.bands, pixel_scale=sample.pixel_scale)
+
+
+def test_normal_noise_is_measured_without_bias():
+    sky = np.random.default_rng(0).normal(3, 0.5, (200, 48, 48))
+    level, scatter = scatter_of_sky(sky).mean(axis=1)
+    assert level == pytest.approx(3, abs=0.002)
+    assert scatter == pytest.approx(0.5, rel=0.003)
+
+
+def test_scatter_around_galaxies_is_that_of_the_sky(member_sample, member_scales):
+    measured = sky_scales(member_sample)
+    assert set(measured) == set(member_scales)
+    for band, scale in member_scales.items():
+        assert measured[band] == pytest.approx(scale, rel=0.04)
+
+
+def test_faint_sources_raise_it_by_little():
+    rng = np.random.default_rng(4)
+    images = rng.normal(size=(60, 64, 64))
+    y, x = np.mgrid[:64, :64]
+    for image in images:
+        for cx, cy, peak in zip(*rng.uniform(0, 64, (2, 12)), rng.uniform(1, 30, 12), strict=True):
+            image += peak * np.exp(-np.hypot(x - cx, y - cy) / 1.5)
+    assert 1.0 < np.median(scatter_of_sky(images)[1]) < 1.1
+    assert np.median(images.std(axis=(1, 2))) > 1.5
+
+
+def test_some_deeper_or_filled_cutouts_do_not_decide(member_sample, member_scales):
+    images = member_sample.images.copy()
+    images[:5] /= 2.5
+    images[5:9] += 50 * np.random.default_rng(0).random(images[5:9].shape)
+    measured = sky_scales(changed(member_sample, images))
+    for band, scale in list(member_scales.items())[:3]:
+        assert measured[band] == pytest.approx(scale, rel=0.06)
+
+
+def test_the_number_of_objects_is_bounded_and_they_are_spread(member_sample):
+    read = []
+
+    class Watched:
+        shape, dtype = member_sample.shape, member_sample.dtype
+
+        def __getitem__(self, rows):
+            read.append(np.asarray(rows))
+            return member_sample.images[rows]
+
+    watched = changed(member_sample, Watched())
+    assert sky_scales(watched, objects=7, batch_size=3) == sky_scales(watched, objects=7)
+    assert [len(rows) for rows in read] == [3, 3, 1, 7]
+    assert read[-1].tolist() == [0, 4, 8, 12, 15, 19, 23]
+
+
+def test_scales_follow_the_unit_of_the_pixels(member_sample):
+    once, twice = (sky_scales(changed(member_sample, member_sample.images * f)) for f in (1, 2))
+    assert twice == pytest.approx({band: 2 * scale for band, scale in once.items()})
+
+
+def test_sky_far_from_zero_is_reported(member_sample, caplog):
+    with caplog.at_level(logging.WARNING):
+        sky_scales(changed(member_sample, member_sample.images + np.float32(0.1)))
+    assert "the sky of F435 lies at 0.1" in caplog.text
+    assert "are the mosaics sky-subtracted?" in caplog.text
+
+
+def test_a_band_without_data_is_named(member_sample):
+    with pytest.raises(MissingDataError, match="band 'F160' must have sky in some cut-out, got none in 6"):
+        sky_scales(member_sample.select(slice(-6, None)))
+
+
+def test_constant_sky_is_refused(member_sample):
+    images = np.zeros_like(member_sample.images)
+    with pytest.raises(InputError, match="band 'F435' must scatter from pixel to pixel"):
+        sky_scales(changed(member_sample, images))
+
+
+def test_what_is_no_raw_sample_is_refused(member_sample, member_scales):
+    with pytest.raises(InputError, match="objects must be at least 1, got 0"):
+        sky_scales(member_sample, objects=0)
+    with pytest.raises(InputError, match="sample must hold raw pixels of at least one object"):
+        sky_scales(member_sample.select([]))
+    with pytest.raises(InputError, match="sample must hold raw pixels"):
+        sky_scales(normalise(member_sample, method="fixed-asinh", scales=member_scales))

@@ -1,0 +1,384 @@
+"""Sources found on mosaics: photometry of a Sample's objects, and whole fields for a run set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import QTable, Table
+from astropy.wcs import WCS
+
+from labkit.cli import main
+from labkit.errors import InputError, MissingDataError
+from labkit.sample import Sample, concatenate
+from labkit.simulate.hst import simulate_fields
+from labkit.sources import field_catalogue, fields_sample, measure_fields, members_sample, read_mosaics
+from labkit.sources.members.listed import read_fields
+from labkit.sources.mosaics import Mosaics, extract_mosaics, registered
+from labkit.tables import read_table, write_catalogue, write_table
+
+SIDE, ZERO_POINT, NOISE = 260, 26.0, 0.01
+#: x, y, magnitude in I and standard deviation (px) of round Gaussian sources; R is a magnitude fainter.
+BODIES = [
+    (60.3, 50.7, 20.0, 2.0),
+    (190.0, 60.2, 21.0, 3.0),
+    (70.0, 200.0, 22.0, 0.8),
+    (180.4, 190.9, 21.5, 2.5),
+]
+
+
+def tangent(shape=(SIDE, SIDE), *, scale=0.065, roll_deg=0.0):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix = [64.0, -24.0], [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    c, s = np.cos(np.radians(roll_deg)), np.sin(np.radians(roll_deg))
+    wcs.wcs.cd = np.array([[-c, s], [s, c]]) * scale / 3600
+    return wcs
+
+
+def painted(wcs, shape, *, bodies=BODIES, fainter=0.0, seed=0):
+    """Round sources at their places on the sky, whatever the grid, in electrons/s above white noise."""
+    scale = np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600 / 0.065
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = np.random.default_rng(seed).normal(0, NOISE * scale, shape)
+    for bx, by, magnitude, sigma in bodies:
+        cx, cy = wcs.world_to_pixel(tangent().pixel_to_world(bx, by))
+        s, flux = sigma / scale, 10 ** (-0.4 * (magnitude + fainter - ZERO_POINT))
+        image += flux / (2 * np.pi * s**2) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * s**2))
+    return image.astype(np.float32)
+
+
+def field(**options):
+    """Mosaics R and I on one grid; sources a magnitude redder than flat."""
+    wcs, shape = tangent(), (SIDE, SIDE)
+    images = {
+        "R": painted(wcs, shape, fainter=1.0, seed=1, **options),
+        "I": painted(wcs, shape, seed=2, **options),
+    }
+    return Mosaics.from_arrays(images, wcs, zero_points=dict.fromkeys(images, ZERO_POINT))
+
+
+def write_field(folder, mosaics, **cards):
+    folder.mkdir(parents=True)
+    for one in mosaics.mosaics:
+        header = one.wcs.to_header()
+        header.update({"PHOTZP": ZERO_POINT, "BUNIT": "electrons/s"} | cards)
+        fits.PrimaryHDU(one.data, header).writeto(folder / f"x_{one.band}.fits")
+    return folder
+
+
+def sky(bodies=BODIES, **columns):
+    places = tangent().pixel_to_world(*np.array(bodies)[:, :2].T)
+    n = len(bodies)
+    return QTable({"ra": places.ra, "dec": places.dec, "z_spec": np.resize([0.4, 0.5], n)} | columns)
+
+
+def place_of(table, body):
+    """Row of the source nearest to a body."""
+    there = tangent().pixel_to_world(*body[:2])
+    away = SkyCoord(table["ra"], table["dec"]).separation(there).arcsec
+    assert away.min() < 0.1
+    return int(away.argmin())
+
+
+# Mosaics on one grid
+
+
+def test_mosaics_of_one_grid_keep_their_pixels_on_the_largest_frame():
+    mosaics, wcs = field(), tangent()
+    trimmed = Mosaics.from_arrays(
+        {"a": mosaics["R"].data[30:200, 50:], "b": mosaics["I"].data},
+        {"a": wcs.slice((slice(30, 200), slice(50, None))), "b": wcs},
+        zero_points={"a": 25.0, "b": 26.0},
+    )
+    there = registered(trimmed)
+    np.testing.assert_array_equal(there["b"].data, mosaics["I"].data)
+    np.testing.assert_array_equal(there["a"].data[30:200, 50:], mosaics["R"].data[30:200, 50:])
+    assert np.isnan(there["a"].data[:30]).all()
+    assert np.isnan(there["a"].data[:, :50]).all()
+    assert (there["a"].zero_point, there.offsets) == (25.0, ((0, 0), (0, 0)))
+
+
+@pytest.mark.parametrize(("scale", "roll"), [(0.13, 0), (0.13, 25), (0.05, -70)])
+def test_mosaics_of_other_grids_are_regridded_with_flux_and_places_kept(scale, roll):
+    wide = (round(SIDE * 1.5 * 0.065 / scale),) * 2
+    other = tangent(wide, scale=scale, roll_deg=roll)
+    mosaics = Mosaics.from_arrays(
+        {"R": painted(tangent(), (SIDE, SIDE)), "H": painted(other, wide)},
+        {"R": tangent(), "H": other},
+        zero_points=dict.fromkeys("RH", ZERO_POINT),
+    )
+    there = registered(mosaics, pixel_scale=0.065 * u.arcsec)
+    assert there.offsets == ((0, 0), (0, 0))
+    assert there["R"].shape == there["H"].shape
+    for body in BODIES:
+        x, y = (float(v) for v in there["H"].wcs.world_to_pixel(tangent().pixel_to_world(*body[:2])))
+        rows, columns = (slice(round(v) - 15, round(v) + 16) for v in (y, x))
+        for band in "RH":
+            light = there[band].data[rows, columns].astype(float)
+            assert light.sum() == pytest.approx(10 ** (-0.4 * (body[2] - ZERO_POINT)), rel=0.03)
+            shift = (light * np.arange(-15, 16)).sum() / light.sum() - (x - round(x))
+            assert abs(shift) < 0.25
+    with pytest.raises(InputError, match="pixel_scale must be given for mosaics of different pixel scales"):
+        registered(mosaics)
+
+
+def test_regridding_by_tiles_equals_regridding_at_once(monkeypatch):
+    mosaics = Mosaics.from_arrays({"R": painted(tangent(roll_deg=20), (SIDE, SIDE))}, tangent(roll_deg=20))
+    options = {"pixel_scale": 0.1 * u.arcsec}
+    parts = registered(mosaics, **options)["R"].data
+    monkeypatch.setattr("labkit.sources.mosaics.registration._TILE_PX", 1000)
+    whole = registered(mosaics, **options)["R"].data
+    np.testing.assert_array_equal(np.isnan(parts), np.isnan(whole))
+    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+# Extraction
+
+
+def test_zero_points_gains_and_widths_come_from_the_headers(tmp_path):
+    folder = write_field(tmp_path / "a", field(), EXPTIME=1000.0, PSFFWHM=0.11)
+    mosaics = read_mosaics(folder)
+    assert [(one.gain, one.psf_fwhm_arcsec) for one in mosaics.mosaics] == [(1000.0, 0.11)] * 2
+    table = extract_mosaics(mosaics)
+    assert len(table) == len(BODIES)
+    for body in BODIES:
+        row = table[place_of(table, body)]
+        assert row["mag_I"].value == pytest.approx(body[2], abs=0.06)
+        assert (row["aper_R"] - row["aper_I"]).value == pytest.approx(1.0, abs=0.02)
+    noiseless = extract_mosaics(mosaics, gain={})
+    assert (table["mag_I_err"] > noiseless["mag_I_err"]).all()
+    brighter = extract_mosaics(mosaics, zero_points={"I": ZERO_POINT + 1})
+    np.testing.assert_allclose((brighter["mag_I"] - table["mag_I"]).value, 1, atol=1e-3)
+    with pytest.raises(InputError, match=r"every band must have a zero point, got none .* \['R', 'I'\]"):
+        extract_mosaics(Mosaics.from_arrays({"R": mosaics["R"].data, "I": mosaics["I"].data}, tangent()))
+
+
+@pytest.mark.parametrize(
+    ("unit", "gain"), [("electrons", 1.0), ("ELECTRONS/S", 500.0), ("counts/s", None), ("", None)]
+)
+def test_gain_follows_from_unit_and_exposure(tmp_path, unit, gain):
+    folder = write_field(tmp_path / "a", field(), EXPTIME=500.0, BUNIT=unit)
+    assert read_mosaics(folder)["R"].gain == gain
+
+
+# Photometry of a Sample's objects
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """Two small simulated fields, one with fewer bands, and their member Sample."""
+    out = tmp_path_factory.mktemp("fields")
+    about = {"bands": ("F475", "F606", "F814"), "size_arcsec": 32.0, "scale": 0.03, "seed": 5}
+    table = simulate_fields(out, clusters=["A383", "A370"], **about)
+    sample = fields_sample(table, bands=("F475", "F606", "F814"), needed=("F814",))
+    assert len(sample) > 60
+    return table, sample
+
+
+def test_objects_of_a_sample_are_measured_in_their_order(simulated):
+    table, sample = simulated
+    order = np.random.default_rng(0).permutation(len(sample))
+    shuffled = sample.select(order)
+    phot = measure_fields(table, shuffled, detect_on=("F606", "F814", "F850"))
+    assert phot["object_id"].tolist() == shuffled.object_ids.tolist()
+    got = np.asarray(phot["measured"])
+    assert got.mean() > 0.6
+    assert phot.meta["measured"].keys() == {"A383", "A370"}
+    assert phot.meta["data"] == "simulated"
+    truth = {}
+    for row in table:
+        one = QTable.read(f"{row['folder']}/truth.fits")
+        truth |= dict(zip(one["source_id"].tolist(), one["mag_F814"].tolist(), strict=True))
+    true = np.array([truth[name] for name in phot["object_id"]])
+    bright = got & (true < 25)
+    error = (phot["mag_F814"].value - true)[bright]
+    assert abs(np.nanmedian(error)) < 0.2
+    assert np.isfinite(error).mean() > 0.95
+    assert np.isnan(phot["mag_F814"][~got]).all()
+    frontier = np.asarray(phot["cluster"]) == "A370"
+    assert np.isnan(phot["mag_F475"][frontier]).all()
+    assert np.isfinite(phot["mag_F475"][got & ~frontier]).any()
+    assert (np.asarray(phot["flags"])[~got] == -1).all()
+    assert (phot["separation"][got] < 0.5 * u.arcsec).all()
+    again = measure_fields(table, sample.catalogue, detect_on=("F606", "F814", "F850"), n_jobs=2)
+    for name in ("mag_F475", "aper_F606_err", "half_light", "flags", "radius_r200"):
+        np.testing.assert_array_equal(again[name][order], phot[name])
+
+
+def test_radii_are_those_of_the_clusters_and_survive_a_file(simulated, tmp_path):
+    table, sample = simulated
+    one = sample.select(np.flatnonzero(sample.catalogue["cluster"] == "A383")[:4])
+    about = json.loads((Path(str(table["folder"][0])) / "cluster.json").read_text())
+    phot = measure_fields(table, one, detect_on="F814")
+    centre = SkyCoord(about["ra_deg"] * u.deg, about["dec_deg"] * u.deg)
+    away = SkyCoord(one.catalogue["ra"], one.catalogue["dec"]).separation(centre)
+    np.testing.assert_allclose(phot["radius"].to_value(u.arcsec), away.arcsec)
+    # 1 arcsec is 3.14 kpc at z = 0.188 (H0 = 70, Om = 0.3)
+    np.testing.assert_allclose(phot["radius_r200"], away.arcsec * 3.143e-3 / about["r200_mpc"], rtol=2e-3)
+    write_table(phot, tmp_path / "phot.parquet")
+    read = read_table(tmp_path / "phot.parquet")
+    assert read["mag_F814"].unit == u.mag
+    assert read.meta == phot.meta
+    moved = QTable(table[:1])
+    moved["ra"], moved["dec"], moved["r200"] = [10.0], [20.0], [2.0]
+    far = measure_fields(moved, one, detect_on="F814")
+    assert (far["radius"] > 30 * u.deg).all()
+
+
+def test_what_is_not_known_of_a_field_is_nan_and_bad_lists_are_named(tmp_path):
+    folder = write_field(tmp_path / "a", field())
+    table = Table({"cluster": ["A1"], "redshift": [0.4], "folder": ["a"]})
+    write_catalogue(table, tmp_path / "fields.ecsv")
+    objects = sky(object_id=["p", "q", "r", "s"], cluster=["A1"] * 4)
+    phot = measure_fields(tmp_path / "fields.ecsv", objects)
+    assert phot["measured"].all()
+    assert np.isnan(phot["radius"]).all()
+    assert np.isnan(phot["radius_r200"]).all()
+    assert phot.meta["data"] == "real"
+    np.testing.assert_allclose(phot["mag_I"].value, [body[2] for body in BODIES], atol=0.06)
+    listed = Table({"cluster": ["A1"], "redshift": [0.4], "folder": [str(folder)]})
+    with pytest.raises(
+        InputError, match=r"fields must list every cluster of the sample, got none for \['B'\]"
+    ):
+        measure_fields(listed, sky(object_id=list("pqrs"), cluster=["A1", "B", "B", "B"]))
+    with pytest.raises(InputError, match=r"sample must have the columns .* got none for \['cluster'\]"):
+        measure_fields(listed, sky(object_id=list("pqrs")))
+    with pytest.raises(InputError, match="n_jobs must be at least 1, got 0"):
+        measure_fields(listed, objects, n_jobs=0)
+    with pytest.raises(InputError, match=r"detect_on must name a band of A1, \('I', 'R'\), got \['F814'\]"):
+        measure_fields(listed, objects, detect_on="F814")
+    with pytest.raises(InputError, match=r"fields must list each cluster once, got \['A1'\] more often"):
+        read_fields(Table({"cluster": ["A1"] * 2, "redshift": [0.4] * 2, "folder": ["a", "b"]}))
+    with pytest.raises(InputError, match="fields must hold at least one row, got none"):
+        read_fields(table[:0])
+
+
+# Whole fields
+
+
+def test_all_sources_of_a_field_with_each_spectrum_used_once():
+    spectra = sky(q=[3, 1, 2, 9])
+    spectra["ra"][1] = spectra["ra"][0] + 0.2 * u.arcsec  # a second spectrum of the first source
+    spectra["dec"][1] = spectra["dec"][0]
+    spectra["z_spec"][2] = -99.0
+    table = field_catalogue(field(), spectra, quality="q")
+    assert table.meta == {"detected": 4, "spectra": 3, "spectra_matched": 2, "point_like_dropped": 0}
+    assert len(table) == 5
+    assert table["source_id"].tolist() == [f"{row:05d}" for row in range(5)]
+    assert np.sort(table["spectrum"]).tolist() == [-1, -1, 0, 1, 3]
+    first = table[place_of(table[:4], BODIES[0])]
+    assert (first["spectrum"], first["z_spec"], first["z_quality"]) == (0, 0.4, 3)
+    assert np.isnan(table["z_spec"][place_of(table, BODIES[2])])
+    extra = table[4]
+    assert (bool(extra["detected"]), int(extra["spectrum"]), int(extra["flags"])) == (False, 1, -1)
+    assert np.isnan(extra["mag_I"])
+    assert len(field_catalogue(field(), spectra, unmatched="drop")) == 4
+    assert "z_quality" not in field_catalogue(field(), spectra).colnames
+    bare = field_catalogue(field())
+    assert np.isnan(bare["z_spec"]).all()
+    np.testing.assert_allclose(np.sort(bare["mag_I"].value), sorted(b[2] for b in BODIES), atol=0.06)
+
+
+def test_point_like_sources_are_marked_and_dropped_where_asked():
+    psf = dict.fromkeys("RI", 0.8 * 2.3548 * 0.065)  # of the third body
+    marked = field_catalogue(field(), psf_fwhm_arcsec=psf)
+    star = place_of(marked, BODIES[2])
+    assert np.flatnonzero(marked["point_like"]).tolist() == [star]
+    kept = field_catalogue(field(), psf_fwhm_arcsec=psf, point_like="drop")
+    assert (len(kept), kept.meta["point_like_dropped"]) == (3, 1)
+    with_spectrum = field_catalogue(field(), sky(), psf_fwhm_arcsec=psf, point_like="drop")
+    assert len(with_spectrum) == 4
+    assert "point_like" not in field_catalogue(field()).colnames
+    with pytest.raises(InputError, match="point_like='drop' needs the widths of the PSFs"):
+        field_catalogue(field(), point_like="drop")
+
+
+def test_the_half_light_radius_of_a_gaussian():
+    table = field_catalogue(field())
+    for body in BODIES:
+        expected = 1.1774 * body[3] * 0.065
+        assert table["half_light"][place_of(table, body)].value == pytest.approx(expected, rel=0.12)
+
+
+def test_fields_that_give_nothing_and_wrong_columns_are_named():
+    with pytest.raises(InputError, match="no source was found on R, I; lower threshold="):
+        field_catalogue(field(bodies=[]), threshold=8.0)
+    blank = Mosaics.from_arrays({"R": np.zeros((40, 40))}, tangent(), zero_points={"R": 25.0})
+    with pytest.raises(InputError, match=r"detect_on must name a band with pixels, got only NaN in \['R'\]"):
+        field_catalogue(blank)
+    with pytest.raises(MissingDataError, match=r"must have the columns \['RA', 'dec', 'z_spec'\]"):
+        field_catalogue(field(), sky(), ra="RA")
+    with pytest.raises(InputError, match="unmatched and point_like must be 'keep' or 'drop', got 'no'"):
+        field_catalogue(field(), unmatched="no")
+
+
+def test_a_run_set_is_cut_out_with_sources_at_border_and_gaps_counted():
+    bodies = [*BODIES, (4.0, 130.0, 21.0, 2.0), (130.0, 128.0, 20.5, 2.0)]
+    mosaics = field(bodies=bodies)
+    mosaics["R"].data[110:150, 131:200] = np.nan  # the last body lies on the edge of a gap in one band
+    about = {"cluster": "A1", "redshift": 0.4, "size_px": 32}
+    found = field_catalogue(mosaics, sky(q=[3, 3, 1, 3]), quality="q")
+    assert len(found) == 6
+    sample = members_sample(mosaics, found, **about, quality="z_quality", accepted=(3,))
+    record = sample.provenance["fields"][0]
+    assert (record["counts"]["kept"], record["counts"]["incomplete"]) == (4, 2)
+    assert sample.labels[np.argsort(sample.catalogue["spectrum"])].tolist() == [
+        *("member", "non-member", "", "non-member")
+    ]
+    direct = members_sample(
+        mosaics, sky(q=[3, 3, 1, 3]), **about, quality="q", accepted=(3,), extract={"threshold": 2.5}
+    )
+    assert direct.content_hash == sample.content_hash
+    assert direct.provenance["fields"][0]["extracted"]["spectra_matched"] == 4
+    assert members_sample(mosaics, **about, extract={}).labels.tolist() == [""] * 4
+    with pytest.raises(InputError, match="catalogue must be given, got none; or find the sources"):
+        members_sample(mosaics, **about)
+    with pytest.raises(InputError, match=r"that the catalogue does not name, got also \['member'\]"):
+        members_sample(mosaics, **about, extract={}, member="flag")
+
+
+def test_run_sets_of_several_fields_and_by_the_verb(tmp_path, capsys):
+    for name in ("A1", "B2"):
+        folder = write_field(tmp_path / name, field())
+        write_catalogue(sky(q=[3, 3, 1, 3]), folder / "catalogue.fits")
+    table = Table({"cluster": ["A1", "B2"], "redshift": [0.4, 0.5], "folder": ["A1", "B2"]})
+    write_catalogue(table, tmp_path / "fields.ecsv")
+    options = {"size_px": 16, "quality": "q", "accepted": (3,)}
+    detection = {"detect_on": ("I",)}
+    both = fields_sample(tmp_path / "fields.ecsv", **options, extract=detection)
+    parts = [
+        members_sample(
+            read_mosaics(tmp_path / row["cluster"]),
+            tmp_path / row["cluster"] / "catalogue.fits",
+            **{"cluster": row["cluster"], "redshift": row["redshift"], "extract": detection},
+            **options,
+        )
+        for row in table
+    ]
+    assert both.content_hash == concatenate(parts).content_hash
+    words = ("--size-px", 16, "--quality", "q", "--accepted", "3", "--extract", "--detect-on", "I")
+    one = ("--mosaics", tmp_path / "A1", "--cluster", "A1", "--redshift", 0.4)
+
+    def run(*given):
+        with pytest.raises(SystemExit) as ended:
+            main(["--quiet", "members", *map(str, given)])
+        return ended.value.code, capsys.readouterr().err
+
+    assert run(tmp_path / "o1", "--fields", tmp_path / "fields.ecsv", *words)[0] == 0
+    assert Sample.load(tmp_path / "o1").labels.tolist() == both.labels.tolist()
+    assert run(tmp_path / "o2", *one, "--extract")[0] == 0
+    assert set(Sample.load(tmp_path / "o2").labels) == {""}
+    assert run(tmp_path / "o3", *one, "--catalogue", tmp_path / "A1" / "catalogue.fits", *words)[0] == 0
+    assert {"mag_I", "aper_R_err", "point_like"} - set(Sample.load(tmp_path / "o3").catalogue.colnames) == {
+        "point_like"
+    }
+    code, error = run(tmp_path / "o4", *one, "--extract", "--member", "flag")
+    assert (code, "--detect-on belongs to --extract, and --member does not" in " ".join(error.split())) == (
+        *(2, True),
+    )

@@ -1,0 +1,314 @@
+"""Set-ups of experiments on members: who takes part, who is blind, and that shares are kept."""
+
+from __future__ import annotations
+
+import logging
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.errors import InputError
+from labkit.evaluate import published_table
+from labkit.sample import Sample
+from labkit.sources.members import (
+    bin_names,
+    setup_counts,
+    split_counts,
+    with_configurations,
+    with_growing_sets,
+    with_redshift_bins,
+    with_training_ranges,
+)
+
+BLIND = ("A370", "MS2137", "M0329")
+RANGES = {"narrow": (0.332, 0.412), "intermediate": (0.286, 0.467), "large": (0.174, 0.606)}
+MIXED = {"mixed": ("R", "H"), "mixed_star": ("R", "H"), "optical": ("R",)}
+
+
+class Unread:
+    """Pixels that nothing may touch."""
+
+    def __init__(self, shape):
+        self.shape, self.dtype, self.ndim = shape, np.dtype(np.float32), len(shape)
+
+    def __getitem__(self, key):
+        raise AssertionError("pixels were read")
+
+
+def sample_of(hosts, labels, z, **columns):
+    n = len(hosts)
+    catalogue = QTable(
+        {
+            "object_id": [f"S{i:05d}" for i in range(n)],
+            "ra": np.linspace(0, 300, n) * u.deg,
+            "dec": np.linspace(-60, 60, n) * u.deg,
+            "label": labels,
+            "cluster": hosts,
+            "cluster_redshift": z,
+        }
+        | columns
+    )
+    return Sample(Unread((n, 2, 8, 8)), catalogue, bands=("R", "H"), pixel_scale=0.065 * u.arcsec)
+
+
+def table_1():
+    """A Sample with the sources of mixed*, of Table 1; every tenth lacks the infrared on top of them."""
+    hosts, labels, z = [], [], []
+    for row in published_table("table1", paper="angora2020"):
+        for kind, name in (("member", "mixed_members"), ("non-member", "mixed_non_members")):
+            hosts += [str(row["short"])] * int(row[name])
+            labels += [kind] * int(row[name])
+            z += [float(row["redshift"])] * int(row[name])
+    rng = np.random.default_rng(1)
+    z, member = np.array(z), np.array(labels) == "member"
+    redshift = np.where(member, z + rng.normal(0, 0.004, len(z)), rng.uniform(0.02, 3, len(z)))
+    return sample_of(
+        hosts, labels, z, redshift=redshift, coverage_R=np.ones(len(z)), coverage_H=np.ones(len(z))
+    )
+
+
+@pytest.fixture(scope="module")
+def published():
+    sample = table_1()
+    assert len(sample) == 1629 + 2161
+    return with_configurations(sample, MIXED, without={"mixed": ("A2744", "A370")})
+
+
+def test_configurations_have_the_published_numbers(published):
+    counts = setup_counts(published, ["label_mixed", "label_mixed_star"])[-1]
+    assert (counts["mixed_members"], counts["mixed_non_members"]) == (1249, 1571)
+    assert (counts["mixed_star_members"], counts["mixed_star_non_members"]) == (1629, 2161)
+    hosts = np.asarray(published.catalogue["cluster"])
+    taken = hosts[np.asarray(published.catalogue["label_mixed"]) != ""]
+    assert not set(taken) & {"A2744", "A370"}
+    assert published.provenance["setups"]["mixed"] == {"bands": ["R", "H"], "without": ["A2744", "A370"]}
+    assert published.labels.tolist() == np.asarray(published.catalogue["label_mixed_star"]).tolist()
+
+
+def small(coverage=1.0, labels=("member", "non-member") * 3):
+    n = len(labels)
+    hosts = ["A"] * (n // 2) + ["B"] * (n - n // 2)
+    return sample_of(
+        hosts, list(labels), np.full(n, 0.4), coverage_R=np.ones(n), coverage_H=np.resize(coverage, n)
+    )
+
+
+def test_a_source_without_a_band_takes_no_part_where_it_is_needed(caplog):
+    with caplog.at_level(logging.INFO):
+        found = with_configurations(small([1, 1, 0.4, 0, 1, 1]), MIXED).catalogue
+    assert found["label_optical"].tolist() == ["member", "non-member"] * 3
+    assert found["label_mixed"].tolist() == ["member", "non-member", "", "", "member", "non-member"]
+    assert "label_mixed: 2 member, 2 non-member; 2 take no part" in caplog.text
+
+
+def test_a_cluster_of_one_class_stays_and_is_named(caplog):
+    lone = small(labels=["member"] * 3 + ["member", "non-member", "non-member"])
+    found = with_configurations(lone, {"optical": ("R",)})
+    assert "optical: A has members only" in caplog.text
+    assert (found.catalogue["label_optical"] != "").all()
+    with pytest.raises(
+        InputError, match="configuration 'optical' must hold members and non-members, got 3 and 0"
+    ):
+        with_configurations(lone, {"optical": ("R",)}, without={"optical": ["B"]})
+
+
+def test_unknown_clusters_and_configurations_are_refused():
+    with pytest.raises(InputError, match=r"without must name configurations out of .*got \['mixd'\]"):
+        with_configurations(small(), MIXED, without={"mixd": ["A"]})
+    with pytest.raises(
+        InputError, match=r"clusters of the Sample, \('A', 'B'\), got \['C'\]; leave them out"
+    ):
+        with_configurations(small(), MIXED, without={"mixed": ["C"]})
+    with pytest.raises(InputError, match=r"must have the columns .*coverage_J"):
+        with_configurations(small(), {"infrared": ("J",)})
+    with pytest.raises(InputError, match="must have a column 'field'"):
+        with_configurations(small(), MIXED, cluster="field")
+
+
+def test_ranges_have_the_numbers_of_section_4_2(published):
+    found = with_training_ranges(published, blind=BLIND, ranges=RANGES, validation=0, seed=1)
+    table = split_counts(found, [f"split_{name}" for name in RANGES])
+    train = table[table["part"] == "train"]
+    assert list(zip(train["members"], train["non_members"], strict=True)) == [
+        (514, 555),
+        (898, 1157),
+        (1286, 1725),
+    ]
+    test = table[table["part"] == "test"]
+    assert set(zip(test["members"], test["non_members"], strict=True)) == {(343, 436)}
+    assert set(table["clusters"][table["part"] == "validation"]) == {0}
+
+
+def test_validation_is_a_share_of_every_class_and_cluster_and_the_same_in_all_ranges(published):
+    found = with_training_ranges(published, blind=BLIND, ranges=RANGES, validation=0.1, seed=1).catalogue
+    hosts, labels = np.asarray(found["cluster"]), np.asarray(found["label"])
+    large = np.asarray(found["split_large"])
+    for host in set(hosts) - set(BLIND):
+        for kind in ("member", "non-member"):
+            here = (hosts == host) & (labels == kind)
+            assert abs((large[here] == "validation").sum() - 0.1 * here.sum()) <= 1
+    assert abs((large == "validation").sum() - 301.1) <= 1
+    for name in ("narrow", "intermediate"):
+        split = np.asarray(found[f"split_{name}"])
+        inside = np.isin(split, ("train", "validation"))
+        assert (split[inside] == large[inside]).all()
+        np.testing.assert_array_equal(split == "test", large == "test")
+    assert set(hosts[large == "test"]) == set(BLIND)
+    assert not set(hosts[np.isin(large, ("train", "validation"))]) & set(BLIND)
+    again = with_training_ranges(published, blind=BLIND, ranges=RANGES, seed=1).catalogue["split_large"]
+    other = with_training_ranges(published, blind=BLIND, ranges=RANGES, seed=2).catalogue["split_large"]
+    assert (again == large).all()
+    assert (other != large).any()
+
+
+def test_sources_that_take_no_part_have_no_part(published):
+    found = with_training_ranges(
+        published, blind=["MS2137"], ranges={"all": (0, 1), "named": ["M1206"]}, label="label_mixed"
+    ).catalogue
+    assert set(found["split_all"][found["label_mixed"] == ""]) == {""}
+    assert set(found["cluster"][np.isin(found["split_named"], ("train", "validation"))]) == {"M1206"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blind": ("A1689",)}, r"blind must name clusters with sources that take part, .*got \['A1689'\]"),
+        ({"blind": ("A370",), "label": "label_mixed"}, r"take part, .*got \['A370'\]"),
+        ({"blind": ()}, "blind must name a cluster at least"),
+        (
+            {"ranges": {"far": (0.7, 0.9)}},
+            r"range 'far' must hold a cluster that is not blind, got none from 0.7",
+        ),
+        ({"ranges": {"one": (0.374, 0.376)}}, r"got none from .*blind \['A370'"),
+        ({"ranges": {"x": ("M0416", "A370")}}, r"range 'x' must hold no blind cluster, got \['A370'\]"),
+        ({"ranges": {"x": (0.1, 0.2, 0.3)}}, "must be a lowest and a highest redshift, or clusters"),
+        ({"validation": 1}, "validation must be a share from 0 to below 1, got 1"),
+        (
+            {"validation": 0.001, "ranges": {"n": ["M1311"]}},
+            "the validation set of range 'n' must hold members and",
+        ),
+        ({"label": "label_none"}, "must have a column 'label_none'"),
+    ],
+)
+def test_bad_ranges_are_refused(published, options, message):
+    with pytest.raises(InputError, match=message):
+        with_training_ranges(published, **{"blind": BLIND, "ranges": RANGES} | options)
+
+
+def test_a_training_or_test_set_of_one_class_is_refused():
+    lone = small(labels=["member"] * 3 + ["member", "non-member", "non-member"])
+    with pytest.raises(
+        InputError, match="the train set of range 'x' must hold members and non-members, got 3 and 0"
+    ):
+        with_training_ranges(lone, blind=["B"], ranges={"x": ["A"]}, label="label", validation=0)
+    with pytest.raises(
+        InputError, match=r"the blind clusters \['A'\] must hold members and non-members, got 3"
+    ):
+        with_training_ranges(lone, blind="A", ranges={"x": ["B"]}, label="label", validation=0)
+
+
+def test_redshift_bins_are_equally_filled_and_rise(published):
+    found = with_redshift_bins(published, seed=3)
+    z, edges = np.asarray(found.catalogue["redshift"]), found.provenance["setups"]["redshift bins"]["edges"]
+    labels = [np.asarray(found.catalogue[f"label_z{i}"]) for i in range(1, 6)]
+    assert [int((one == "member").sum()) for one in labels] == [326, 326, 326, 326, 325]
+    assert [int((one == "non-member").sum()) for one in labels] == [326, 326, 326, 326, 325]
+    assert len(edges) == 6
+    for low, high, one in zip(edges[:-1], edges[1:], labels, strict=True):
+        theirs = z[one == "member"]
+        assert low <= theirs.min() <= theirs.max() <= high
+    taken = np.stack([one != "" for one in labels]).sum(axis=0)
+    assert taken.max() == 1, "nobody is in two bins"
+    assert (taken[np.asarray(found.catalogue["label"]) == "member"] == 1).all()
+    for one in labels:
+        kept = one != ""
+        assert (one[kept] == found.labels[kept]).all()
+    others = np.median([np.median(z[one == "non-member"]) for one in labels])
+    assert others > 1, "non-members are dealt whatever their redshift"
+    names = bin_names(edges)
+    assert (names[0][:4], names[-1][-4:]) == (f"{edges[0]:.2f}", f"{edges[-1]:.2f}")
+
+
+def test_all_non_members_can_be_dealt(published, caplog):
+    found = with_redshift_bins(published, bins=4, non_members_each=None)
+    counts = setup_counts(found, [f"label_z{i}" for i in range(1, 5)])[-1]
+    assert sum(counts[f"z{i}_non_members"] for i in range(1, 5)) == 2161
+    many = with_redshift_bins(published, bins=4, non_members_each=2.0)
+    assert (many.catalogue["label_z1"] == found.catalogue["label_z1"]).all()
+    assert "2161 non-members are too few for 3258; all are dealt" in caplog.text
+
+
+def test_bins_that_cannot_be_filled_are_refused(caplog):
+    z = np.array([0.4, 1, 0.41, 2, np.nan, 3])
+    few = with_redshift_bins(small_with(z), bins=2, label="label")
+    assert "1 members without redshift are in no bin" in caplog.text
+    assert few.catalogue["label_z1"].tolist().count("member") == 1
+    assert few.catalogue["label_z1"][4] == few.catalogue["label_z2"][4] == ""
+    with pytest.raises(
+        InputError, match="at most the number of members with redshift, 2, and of non-members, 3, got 3"
+    ):
+        with_redshift_bins(small_with(z), bins=3, label="label")
+    with pytest.raises(
+        InputError, match="bins must be 2 or more and non_members_each above 0 or None, got 1"
+    ):
+        with_redshift_bins(small_with(z), bins=1, label="label")
+    with pytest.raises(InputError, match="must have a column 'redshift'"):
+        with_redshift_bins(small(), label="label")
+
+
+def small_with(z):
+    return sample_of(["A"] * 6, ["member", "non-member"] * 3, np.full(6, 0.4), redshift=z)
+
+
+def test_sets_grow_by_disjoint_subsets_in_proportion(published):
+    found = with_growing_sets(published, seed=5).catalogue
+    hosts, whole = np.asarray(found["cluster"]), np.asarray(found["label_mixed_star"])
+    before = np.zeros(len(found), dtype=bool)
+    for n in range(1, 11):
+        labels = np.asarray(found[f"label_grow_mixed_star_{n}"])
+        here = labels != ""
+        assert (labels[here] == whole[here]).all()
+        assert here[before].all(), "a larger set holds the smaller one"
+        assert abs(int(here.sum()) - 379 * n) <= 1
+        for kind in ("member", "non-member"):
+            for host in ("MS2137", "M0416"):
+                group = (hosts == host) & (whole == kind)
+                assert abs((here & ~before & group).sum() - group.sum() / 10) < 1
+        before = here
+    assert (before == (whole != "")).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 6), st.integers(0, 99))
+def test_subsets_partition_any_sample(subsets, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.array(["member", "non-member", ""])[rng.integers(0, 3, 90)]
+    labels[:12] = ["member", "non-member"] * 6
+    sample = sample_of(rng.choice(["A", "B", "C"], 90).tolist(), labels.tolist(), np.full(90, 0.4))
+    found = with_growing_sets(sample, label="label", subsets=subsets, seed=seed).catalogue
+    sizes = [int((found[f"label_grow_label_{n}"] != "").sum()) for n in range(1, subsets + 1)]
+    steps = np.diff([0, *sizes])
+    assert sizes[-1] == (labels != "").sum()
+    assert steps.max() - steps.min() <= 1
+
+
+def test_bad_growth_is_refused(published, caplog):
+    with pytest.raises(
+        InputError, match="steps must rise within 1 to subsets, and subsets be 2 or more, got"
+    ):
+        with_growing_sets(published, steps=(3, 2))
+    with pytest.raises(InputError, match="steps must rise within 1 to subsets"):
+        with_growing_sets(published, steps=(1, 11))
+    with pytest.raises(InputError, match="subsets must be at most the number of members .*3 and 3, got 4"):
+        with_growing_sets(small(), label="label", subsets=4)
+    with_growing_sets(small(), label="label", subsets=3)
+    assert "clusters with fewer than 3 sources of a class: A, B" in caplog.text
+
+
+def test_labels_of_another_scheme_are_refused():
+    with pytest.raises(InputError, match=r"labels must be known to the scheme 'member', got \['edge'\]"):
+        with_growing_sets(small(labels=["edge"] * 6), label="label", subsets=2)
