@@ -354,6 +354,22 @@ def test_overwrite_replaces_a_sample_but_never_the_one_it_reads(made, tmp_path):
     fails(65, "another folder than SAMPLE", "normalise", made / "raw", made / "raw", "--overwrite")
 
 
+def test_grey_levels_as_for_another_sample_or_model(made, tmp_path):
+    raw, grey = made / "raw", Sample.load(made / "grey")
+    model = made / "run" / "checkpoints" / "tiny-seed4"
+    for number, like in enumerate((made / "grey", model)):
+        assert labkit_("normalise", raw, tmp_path / str(number), "--like", like).code == 0
+        assert Sample.load(tmp_path / str(number)).content_hash == grey.content_hash
+    assert labkit_("normalise", raw, tmp_path / "sky", "--method", "fixed-asinh").code == 0
+    assert labkit_("normalise", raw, tmp_path / "again", "--like", tmp_path / "sky").code == 0
+    first, second = (Sample.load(tmp_path / name) for name in ("sky", "again"))
+    assert first.provenance["normalisation"] == second.provenance["normalisation"]
+    assert first.content_hash == second.content_hash
+    fails(66, "--like must be the folder", "normalise", raw, tmp_path / "x", "--like", tmp_path)
+    fails(65, "with a normalisation", "normalise", raw, tmp_path / "x", "--like", raw)
+    assert labkit_("normalise", raw, tmp_path / "x", "--like", raw, "--method", "asinh").code == 2
+
+
 def test_batches_get_log_lines_and_quiet_ones_none(tmp_path):
     command = [sys.executable, "-m", "labkit"]
     words = ["simulate", "survey", str(tmp_path / "a"), "--objects", "2", "--size-px", "8"]

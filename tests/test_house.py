@@ -81,6 +81,7 @@ COMMON = (
     "cli.models",
     "cli.notebooks",
     "cli.options",
+    "cli.pixels",
     "cli.verbs",
 )
 #: What may import from a side without being on it, and why; besides, the rooms' __init__ list public names.

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labkit.cli import data, members, models, notebooks, volunteers
+from labkit.cli import data, members, models, notebooks, pixels, volunteers
 from labkit.cli.verbs import app
 
-__all__ = ["app", "data", "main", "members", "models", "notebooks", "volunteers"]
+__all__ = ["app", "data", "main", "members", "models", "notebooks", "pixels", "volunteers"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

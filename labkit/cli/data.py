@@ -1,4 +1,4 @@
-"""Verbs that make Samples and candidate lists: simulate, fetch, find, observe, normalise."""
+"""Verbs that make Samples of candidates and lists of them: simulate, fetch, find, observe."""
 
 from __future__ import annotations
 
@@ -8,37 +8,13 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.options import Out, Overwrite, Seed, SizePx, bar, free, watched
-from labkit.cli.verbs import app
-from labkit.errors import InputError
+from labkit.cli.options import CATALOGUE_ENDINGS, Out, Overwrite, Seed, SizePx, bar, free, watched
+from labkit.cli.verbs import app, simulate_app
 
-__all__ = [
-    "fetch_kosiba2020",
-    "find",
-    "normalise_sample",
-    "observe",
-    "simulate_observation",
-    "simulate_survey",
-]
+__all__ = ["fetch_kosiba2020", "find", "observe", "simulate_observation", "simulate_survey"]
 
-simulate_app = typer.Typer(
-    help="Simulate a survey of candidates, or a whole XMM-Newton observation.", no_args_is_help=True
-)
 fetch_app = typer.Typer(help="Fetch published data sets.", no_args_is_help=True)
-app.add_typer(simulate_app, name="simulate")
 app.add_typer(fetch_app, name="fetch")
-
-
-#: As in `labkit.tables`, which the command line imports only when it is needed.
-CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
-
-
-class Method(StrEnum):
-    """Ways to grey levels, as in `labkit.images.normalise`."""
-
-    xamin = "xamin"
-    asinh = "asinh"
-    percentile = "percentile"
 
 
 class Outside(StrEnum):
@@ -212,21 +188,3 @@ def observe(
     )
     sample.save(out, overwrite=overwrite)
     typer.echo(f"{out}: {sample!r}")
-
-
-@app.command("normalise")
-def normalise_sample(
-    sample: Annotated[Path, typer.Argument(help="folder of a raw Sample")],
-    out: Out,
-    method: Annotated[Method, typer.Option(help="scale of the grey levels")] = Method.xamin,
-    overwrite: Overwrite = False,
-) -> None:
-    """Turn a raw Sample's pixels into grey levels, 0 to 255."""
-    if out.resolve() == sample.resolve():
-        raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
-    free(out, overwrite)
-    from labkit.images import normalise
-    from labkit.sample import Sample
-
-    done = normalise(Sample.load(sample), method=method.value, path=out, overwrite=overwrite)
-    typer.echo(f"{out}: {done!r}")

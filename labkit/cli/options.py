@@ -12,7 +12,21 @@ import typer
 
 from labkit.errors import InputError
 
-__all__ = ["Device", "Out", "Overwrite", "Run", "Seed", "SizePx", "bar", "free", "watched"]
+__all__ = [
+    "CATALOGUE_ENDINGS",
+    "Device",
+    "Out",
+    "Overwrite",
+    "Run",
+    "Seed",
+    "SizePx",
+    "bar",
+    "free",
+    "watched",
+]
+
+#: As in `labkit.tables`, which the command line imports only when it is needed.
+CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
 
 _MADE_HERE = ("sample.json", "truth.ecsv")  # a folder with one of these may be replaced
 

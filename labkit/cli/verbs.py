@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from labkit import __version__
 from labkit.errors import FailedError, InputError, MissingDataError
 
-__all__ = ["app"]
+__all__ = ["app", "simulate_app"]
 
 EXIT_DATA, EXIT_MISSING, EXIT_FAILED, EXIT_IO, EXIT_INTERRUPTED = 65, 66, 70, 74, 130
 
@@ -53,6 +53,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+simulate_app = typer.Typer(
+    help="Simulate a survey of candidates, an XMM-Newton observation, or HST fields of clusters.",
+    no_args_is_help=True,
+)
+app.add_typer(simulate_app, name="simulate")
 
 
 def _version(asked: bool) -> None:

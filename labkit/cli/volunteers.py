@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.data import CATALOGUE_ENDINGS
+from labkit.cli.options import CATALOGUE_ENDINGS
 from labkit.cli.verbs import app
 from labkit.errors import InputError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.images.channels import grey, stack, xamin_colour
 from labkit.images.cutouts import coverage, cutout, cutouts
-from labkit.images.normalise import normalise
+from labkit.images.normalise import normalise, normalise_as
 from labkit.images.resampling import regrid
 from labkit.images.sky import sky_scales
 from labkit.images.stretches import asinh, fixed_asinh, percentile
@@ -18,6 +18,7 @@ __all__ = [
     "fixed_asinh",
     "grey",
     "normalise",
+    "normalise_as",
     "percentile",
     "regrid",
     "sky_scales",

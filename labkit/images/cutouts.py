@@ -104,9 +104,18 @@ def cutouts(
         steps = max(oversample, int(np.ceil(np.sqrt(area))))
         weights = linear_weights(pixels * steps)  # (pixels * steps, NODES)
         boxes: dict[str, Any] = {"width": np.sqrt(area) / steps, "steps": steps, "fill": fill}
-        cut = average_boxes(image, weights @ x @ weights.T, weights @ y @ weights.T, **boxes)
+        columns, rows = _around(x, image.shape[1]), _around(y, image.shape[0])
+        places = (weights @ (v - near.start) @ weights.T for v, near in ((x, columns), (y, rows)))
+        cut = average_boxes(image[rows, columns], *places, **boxes)
         out[...] = cut * np.float32(area if conserve == "flux" else 1.0)
     return result
+
+
+def _around(position: NDArray[np.float64], length: int) -> slice:
+    """Input pixels that boxes between these positions can touch, one at least, along an axis of a length."""
+    low, high = np.nanmin(position), np.nanmax(position)
+    first = int(np.clip(np.floor(low) - 2, 0, length - 1))
+    return slice(first, int(np.clip(np.ceil(high) + 3, first + 1, length)))
 
 
 def coverage(

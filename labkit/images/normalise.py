@@ -15,11 +15,12 @@ from labkit.images.sky import sky_scales
 from labkit.images.stretches import fixed_sky
 from labkit.sample import Sample, SampleWriter
 
-__all__ = ["normalise"]
+__all__ = ["normalise", "normalise_as"]
 
 logger = logging.getLogger(__name__)
 
 Method = Literal["xamin", "asinh", "percentile", "fixed-asinh"]
+_OPTIONS = ("output", "kinds", "lower", "upper", "softening", "scales", "low", "high")
 
 
 def normalise(
@@ -115,6 +116,48 @@ def normalise(
         for rows, raw in sample.batches(batch_size):
             writer.append(levels(raw), sample.catalogue[rows])
     return Sample.load(path)
+
+
+def normalise_as(
+    sample: Sample,
+    record: Mapping[str, Any],
+    *,
+    path: str | Path | None = None,
+    overwrite: bool = False,
+    batch_size: int = 64,
+) -> Sample:
+    """Turn the raw pixels of a Sample into grey levels as it was done before, by the record of it.
+
+    Parameters
+    ----------
+    sample : Sample
+        Raw pixels.
+    record : mapping
+        ``provenance["normalisation"]`` of a normalised Sample, or ``model.normalisation``: what a trained
+        network expects.
+    path, overwrite, batch_size
+        As for `normalise`.
+
+    Returns
+    -------
+    Sample
+        As `normalise` gives it.
+
+    Raises
+    ------
+    InputError
+        If the record names no method of `normalise`, or one breaks a rule.
+    MissingDataError
+        If the record has no scale for a band.
+    """
+    if record.get("method") not in METHODS:
+        raise InputError(
+            f"record must be one of labkit's normalisations, {METHODS}, got {record.get('method')!r}; images "
+            "that were normalised elsewhere cannot be imitated from their record"
+        )
+    options: dict[str, Any] = {name: record[name] for name in _OPTIONS if name in record}
+    options |= {"path": path, "overwrite": overwrite, "batch_size": batch_size}
+    return normalise(sample, method=record["method"], **options)
 
 
 def _check(sample: Sample, method: str, output: str) -> None:

@@ -160,7 +160,7 @@ def average_boxes(
     column, column_share = _split(x, image.shape[-1], width)
     border = [(0, 0)] * (image.ndim - 2) + [(1, 2), (1, 2)]
     padded = np.pad(image, border, constant_values=fill)  # (..., y + 3, x + 3)
-    valid = ~np.isnan(padded)
+    touched = padded[..., row.min() : row.max() + 2, column.min() : column.max() + 2]
     shape = (x.shape[0] // steps, steps, x.shape[1] // steps, steps)
     flat = row * padded.shape[-1] + column
 
@@ -172,8 +172,9 @@ def average_boxes(
         boxes = low + row_share * (high - low)
         return boxes.reshape(*boxes.shape[:-2], *shape).mean(axis=(-3, -1))
 
-    if valid.all():
+    if not np.isnan(touched).any():
         return averaged(padded)
+    valid = ~np.isnan(padded)
     total, weight = averaged(np.where(valid, padded, 0)), averaged(valid.astype(np.float32))
     return np.divide(total, weight, where=weight > 1e-4, out=np.full_like(total, np.nan))
 

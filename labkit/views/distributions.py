@@ -77,7 +77,7 @@ def histogram(
     *,
     label: str,
     by: ArrayLike | None = None,
-    bins: int = 30,
+    bins: int | Sequence[float] = 30,
     log: bool = False,
     normalised: bool = False,
     of: str = "objects",
@@ -95,8 +95,8 @@ def histogram(
         Axis label, with unit.
     by : array_like of str, shape (n,), optional
         Group of each object, such as class, split, or real and simulated.
-    bins : int
-        Number of bins, the same for all groups.
+    bins : int or sequence of float
+        Number of bins, or their edges, the same for all groups; values beyond the edges are left out.
     log : bool
         Bins of equal ratio on a logarithmic axis.
     normalised : bool
@@ -127,8 +127,10 @@ def histogram(
         raise InputError(
             f"values must have finite entries{' above zero' if log else ''}, got none of {x.size}"
         )
-    edges = np.histogram_bin_edges(np.log10(x[good]) if log else x[good], bins=bins)
-    edges = 10**edges if log else edges
+    edges = np.asarray(bins, dtype=float)
+    if edges.ndim == 0:
+        edges = np.histogram_bin_edges(np.log10(x[good]) if log else x[good], bins=int(edges))
+        edges = 10**edges if log else edges
     count_label = f"share of {of}" if normalised else f"number of {of}"
     plot = axes(title=title, x=label, y=count_label, width=width,
                 height=height, x_axis_type="log" if log else "linear")  # fmt: skip

@@ -152,3 +152,19 @@ def test_wrong_data_are_refused():
         cutout(np.ones((9, 9)), make_wcs(), CENTRE.directional_offset_by([0, 1] * u.deg, 1 * u.arcmin))
     with pytest.raises(InputError, match="positions must be an array"):
         cutouts(np.ones((9, 9)), make_wcs(), CENTRE)
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+@pytest.mark.parametrize("place", [(150, 150), (20, 270), (-60, 150), (400, 400)])
+def test_a_cutout_depends_only_on_the_pixels_it_covers(fill, place):
+    wcs = make_wcs(angle=25.0)
+    image = np.random.default_rng(2).normal(5, 1, (300, 300)).astype(np.float32)
+    position = wcs.pixel_to_world(*place)
+    options = {"size": 40 * u.arcsec, "pixels": 64, "fill": fill}
+    expected = cutout(image, wcs, position, **options)
+    away = np.hypot(*(np.mgrid[:300, :300] - np.array(place)[::-1, None, None])) > 45
+    np.testing.assert_array_equal(cutout(np.where(away, np.nan, image), wcs, position, **options), expected)
+    np.testing.assert_array_equal(cutout(np.where(away, -99, image), wcs, position, **options), expected)
+    inner = cutout(image[100:200, 100:200], wcs.slice((slice(100, 200),) * 2), position, **options)
+    if place == (150, 150):
+        np.testing.assert_allclose(inner, expected, rtol=1e-6)

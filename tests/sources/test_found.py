@@ -382,3 +382,40 @@ def test_run_sets_of_several_fields_and_by_the_verb(tmp_path, capsys):
     assert (code, "--detect-on belongs to --extract, and --member does not" in " ".join(error.split())) == (
         *(2, True),
     )
+
+
+# Real mosaics
+
+
+def test_sources_of_real_cfhtls_images(real):
+    mosaics = read_mosaics(real / "cfhtls", pattern="lens_field_{band}.fits.gz", bands=tuple("gri"))
+    table = field_catalogue(mosaics, aperture_arcsec=2.0)
+    assert 60 < len(table) < 130
+    clean = table[(table["flags"] == 0) & ~table["halo"] & (table["mag_i"] < 21.5 * u.mag)]
+    assert len(clean) >= 3
+    yy, xx = np.mgrid[:440, :440]
+    for row in clean:
+        x, y = mosaics["i"].wcs.world_to_pixel(SkyCoord(row["ra"], row["dec"]))
+        away = np.hypot(xx - x, yy - y) * 0.186
+        image = mosaics["i"].data
+        sky_level = np.median(image[(away > 4) & (away < 8)])
+        direct = 30 - 2.5 * np.log10((image - sky_level)[away < 1.0].sum())
+        assert row["aper_i"].value == pytest.approx(direct, abs=0.12)
+    run_set = members_sample(mosaics, table, cluster="CFHTLS", redshift=0.4, size_px=32)
+    counted = run_set.provenance["fields"][0]["counts"]
+    assert counted["kept"] + counted["incomplete"] == len(table)
+    assert counted["incomplete"] > 0  # sources within 16 px of the border
+
+
+def test_real_hst_bands_of_two_cameras_on_one_grid(real):
+    names = {"F606": "acs_f606w", "F814": "acs_f814w", "F160": "wfc3_f160w"}
+    mosaics = read_mosaics(
+        {band: real / "hst" / f"egs_13004304_{name}_cutout.fits" for band, name in names.items()}
+    )
+    there = registered(mosaics, pixel_scale=0.06 * u.arcsec)
+    assert len({one.shape for one in there.mosaics}) == 1
+    assert there.offsets == ((0, 0),) * 3
+    for one, other in zip(mosaics.mosaics, there.mosaics, strict=True):
+        assert np.nansum(other.data) == pytest.approx(one.data.sum(dtype=float), rel=0.005)
+    with pytest.raises(InputError, match=r"every band must have a zero point, got none in .* \['F606', "):
+        field_catalogue(mosaics, pixel_scale=0.06 * u.arcsec)

@@ -7,7 +7,7 @@ from labkit.evaluate.members.beside import beside
 from labkit.evaluate.members.classify import photometric_members, photometric_predictions
 from labkit.evaluate.members.colour_model import ColourModel, fit_colour_model
 from labkit.evaluate.members.common import common_scores
-from labkit.evaluate.members.comparison import crossing, method_table
+from labkit.evaluate.members.comparison import crossing, method_deltas, method_table
 from labkit.evaluate.members.completed import complete_members, completion_counts
 from labkit.evaluate.members.contamination import contamination_by_outcome, contamination_index
 from labkit.evaluate.members.cuts import cut_table, error_table
@@ -21,15 +21,18 @@ from labkit.evaluate.members.parts import bright_and_red, magnitude_and_colour_c
 from labkit.evaluate.members.radial import annulus_coverage, member_profile, projected_radius, r200
 from labkit.evaluate.members.scores import cluster_scores, configuration_table, range_table
 from labkit.evaluate.members.trends import trend_sentences, trend_table
+from labkit.evaluate.members.unseen import Variant, catalogue_features, feature_sets, unseen_clusters
 
 __all__ = [
     "METHODS",
     "OUTCOMES",
     "ColourModel",
+    "Variant",
     "agreement_table",
     "annulus_coverage",
     "beside",
     "bright_and_red",
+    "catalogue_features",
     "cluster_scores",
     "common_scores",
     "complete_members",
@@ -42,6 +45,7 @@ __all__ = [
     "deal_folds",
     "error_shares",
     "error_table",
+    "feature_sets",
     "fit_colour_model",
     "folds_of",
     "galaxy_parts",
@@ -50,6 +54,7 @@ __all__ = [
     "linear_fits",
     "magnitude_and_colour_cuts",
     "member_profile",
+    "method_deltas",
     "method_table",
     "outcomes",
     "pair_table",
@@ -61,4 +66,5 @@ __all__ = [
     "redshift_table",
     "trend_sentences",
     "trend_table",
+    "unseen_clusters",
 ]

@@ -15,7 +15,7 @@ from labkit.evaluate.members.measures import MEASURES
 from labkit.evaluate.members.scores import cluster_scores
 from labkit.predictions import Predictions
 
-__all__ = ["crossing", "method_table"]
+__all__ = ["crossing", "method_deltas", "method_table"]
 
 
 def method_table(
@@ -58,27 +58,50 @@ def method_table(
         As for `common_scores`, or if the catalogue lacks an object or the column.
     """
     options: dict[str, Any] = {"split": split, "threshold": threshold, "resamples": 0}
-    scores = cluster_scores(methods, catalogue, key="method", cluster=by, common=True, **options)
+    return method_deltas(cluster_scores(methods, catalogue, key="method", cluster=by, common=True, **options))
+
+
+def method_deltas(scores: QTable) -> QTable:
+    """The rows of Table D.5 out of a row a cluster and method: measured ones, or published ones beside them.
+
+    Parameters
+    ----------
+    scores : `~astropy.table.QTable`
+        From `cluster_scores` with ``key="method"``, or ``published_table("tableD5", paper="angora2020")``; in
+        each cluster the method to compare with the others first.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        As `method_table`; ``objects`` only where `scores` has it.
+
+    Raises
+    ------
+    InputError
+        If a cluster has fewer than two methods.
+    """
     rows: list[dict] = []
     for cluster in dict.fromkeys(scores["cluster"].tolist()):
         here = {str(row["method"]): row for row in scores if row["cluster"] == cluster}
+        if len(here) < 2:
+            raise InputError(f"scores must have two methods in each cluster, got {list(here)} in {cluster}")
         rows += _with_deltas(cluster, here)
     return QTable(rows=rows)
 
 
 def _with_deltas(cluster: str, methods: Mapping[str, QTable.Row]) -> list[dict]:
     first, *others = methods
-    objects = int(methods[first]["objects"])
-    rows, deltas = [], []
+    row, rows, deltas = methods[first], [], []
+    objects = {"objects": int(row["objects"])} if "objects" in row.colnames else {}
     for name in MEASURES:
         values = {method: float(row[name]) for method, row in methods.items()}
         deltas.append(values[first] - max(values[method] for method in others))
         kind, _, measure = name.rpartition("_")
         head: dict[str, Any] = {"cluster": cluster, "class": kind.replace("_", "-") or "both"}
-        head |= {"measure": measure if kind else "average efficiency", "objects": objects}
+        head |= {"measure": measure if kind else "average efficiency"} | objects
         rows.append(head | values | {"delta": deltas[-1], "delta_error": np.nan})
     error = float(np.std(deltas, ddof=1) / np.sqrt(len(deltas)))
-    head = {"cluster": cluster, "class": "both", "measure": "mean delta", "objects": objects}
+    head = {"cluster": cluster, "class": "both", "measure": "mean delta"} | objects
     rows.append(
         head | dict.fromkeys(methods, np.nan) | {"delta": float(np.mean(deltas)), "delta_error": error}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labkit.sources.mosaics.coverage import annulus_shares
 from labkit.sources.mosaics.extraction import extract_mosaics
 from labkit.sources.mosaics.file import Mosaic, ab_zero_point, open_mosaic
 from labkit.sources.mosaics.mosaics import Mosaics, read_mosaics
@@ -11,6 +12,7 @@ __all__ = [
     "Mosaic",
     "Mosaics",
     "ab_zero_point",
+    "annulus_shares",
     "extract_mosaics",
     "open_mosaic",
     "read_mosaics",

@@ -10,6 +10,7 @@ from labkit.views.members.errors import error_distributions
 from labkit.views.members.field import member_field
 from labkit.views.members.gallery import member_gallery
 from labkit.views.members.magnitudes import magnitude_distribution
+from labkit.views.members.mosaic_field import mosaic_field
 from labkit.views.members.performance import redshift_bins
 from labkit.views.members.profiles import member_profiles
 from labkit.views.members.thresholds import method_rocs, threshold_curves
@@ -28,6 +29,7 @@ __all__ = [
     "member_profiles",
     "method_agreement",
     "method_rocs",
+    "mosaic_field",
     "redshift_bins",
     "threshold_curves",
     "training_ranges",

@@ -1,0 +1,249 @@
+"""Members of clusters that no model has seen, from a catalogue: folds keep whole clusters together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from astropy.table import QTable, Table
+
+from labkit.errors import InputError
+from labkit.evaluate.members.classify import photometric_predictions
+from labkit.evaluate.members.folds import deal_folds
+from labkit.evaluate.metrics import binary_scores
+from labkit.photometry import colours, magnitude_at, redshift_offset
+from labkit.predictions import Predictions
+
+__all__ = ["Variant", "catalogue_features", "feature_sets", "unseen_clusters"]
+
+#: Measures by the names of the papers, and of `labkit.evaluate.metrics`.
+_MEASURES = {"purity": "precision", "completeness": "recall", "f1": "f1", "auc": "auc", "brier": "brier"}
+_PUBLISHED = "published classes"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One method with what it is given.
+
+    Parameters
+    ----------
+    given : str
+        Group of features, such as "colours", by which figures of others are set beside.
+    title : str
+        What a table calls it.
+    features : sequence of str
+        Columns.
+    options : mapping
+        Further options of `photometric_predictions`: ``method``, ``covariates``, ``prior``, ``options``.
+    """
+
+    given: str
+    title: str
+    features: Sequence[str]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def catalogue_features(
+    catalogue: Table,
+    *,
+    reference: str,
+    bands: Sequence[str] | None = None,
+    magnitude: str = "mag_{band}",
+    colour: str | None = None,
+    member: str = "label",
+    cluster: str = "cluster",
+    cluster_redshift: str = "cluster_redshift",
+    photometric_redshift: str = "",
+    radius: str = "",
+    published: str = "",
+) -> Table:
+    """What photometric methods see of the galaxies of a catalogue, whatever its columns are called.
+
+    Parameters
+    ----------
+    catalogue : Table
+        One row a galaxy with a spectroscopic verdict.
+    reference : str
+        Band of the magnitude, against which the colours are taken.
+    bands : sequence of str, optional
+        By wavelength; by default all that the columns `magnitude` name.
+    magnitude, colour : str
+        Names of the columns with ``{band}`` for the band: of the magnitude, and of those that colours are
+        taken of (by default the same).
+    member, cluster, cluster_redshift : str
+        Columns of the verdict (bool, or "member" and "non-member"; "" takes no part), of the host's name and
+        of its redshift.
+    photometric_redshift, radius, published : str
+        Columns of the photometric redshift, of R/R200 and of a membership that somebody published (bool);
+        "": the catalogue has none.
+
+    Returns
+    -------
+    Table
+        ``object_id``, ``label``, ``cluster``; the colours, named in ``meta["colours"]``; ``magnitude``,
+        ``cluster_redshift``, ``cluster_redshift2`` (squared), ``absolute_magnitude`` (`magnitude_at`); as
+        far as they are there ``photometric_redshift``, ``offset`` (`redshift_offset`), ``distance`` (its
+        amount), ``radius`` and ``published``. Galaxies without `reference` magnitude or verdict are left out;
+        ``meta["left_out"]`` counts them.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, no band is found, or no galaxy is left.
+    """
+    extra = {"photometric_redshift": photometric_redshift, "radius": radius, "published": published}
+    extra = {name: column for name, column in extra.items() if column}
+    main = magnitude.format(band=reference)
+    needed = [main, member, cluster, cluster_redshift, *extra.values()]
+    if missing := [name for name in needed if name not in catalogue.colnames]:
+        raise InputError(
+            f"catalogue must have the columns {needed}, got none for {missing}; name the right ones"
+        )
+    label = _labels(catalogue[member])
+    keep = np.isfinite(_numbers(catalogue[main])) & (label != "")
+    if not keep.any():
+        raise InputError(f"catalogue must hold a galaxy with {main} and a verdict, got none of {len(keep)}")
+    rows, template = catalogue[keep], colour or magnitude
+    table = colours(rows, bands=bands or _bands(catalogue, template), reference=reference, column=template)
+    table.meta = {"colours": list(table.colnames), "left_out": int((~keep).sum())}
+    table["object_id"] = [f"{row:06d}" for row in np.flatnonzero(keep)]
+    table["label"], table["cluster"] = label[keep], np.asarray(rows[cluster], dtype=str)
+    table["magnitude"] = _numbers(rows[main])
+    z = _numbers(rows[cluster_redshift])
+    table["cluster_redshift"], table["cluster_redshift2"] = z, z**2
+    table["absolute_magnitude"] = magnitude_at(table["magnitude"], z)
+    for name, column in extra.items():
+        table[name] = _numbers(rows[column])
+    if photometric_redshift:
+        table["offset"] = redshift_offset(table["photometric_redshift"], z)
+        table["distance"] = np.abs(table["offset"])
+    return table
+
+
+def _labels(column: Any) -> np.ndarray:
+    values = np.asarray(column)
+    return np.where(values, "member", "non-member") if values.dtype == bool else values.astype(str)
+
+
+def _numbers(column: Any) -> np.ndarray:
+    values = np.ma.asarray(getattr(column, "value", column), dtype=np.float64)
+    return np.asarray(values.filled(np.nan))
+
+
+def _bands(catalogue: Table, template: str) -> list[str]:
+    """What stands for the band in the columns' names; a band has no "_", which an error's column has."""
+    pattern = re.compile(re.escape(template).replace(re.escape("{band}"), "([^_]+)"))
+    return [found[1] for name in catalogue.colnames if (found := pattern.fullmatch(name))]
+
+
+def feature_sets(table: Table, *, broad: Sequence[str] | None = None) -> list[Variant]:
+    """Random forest and Bayesian model, with colours, and with the photometric redshift where there is one.
+
+    Parameters
+    ----------
+    table : Table
+        From `catalogue_features`.
+    broad : sequence of str, optional
+        Colours of the Bayesian model, by default all. Narrow bands cost it more than they tell.
+
+    Returns
+    -------
+    list of Variant
+        Groups "colours" and, with ``offset`` and ``radius``, "photometric redshift".
+    """
+    names, shift = table.meta["colours"], ["cluster_redshift", "cluster_redshift2", "absolute_magnitude"]
+    bayesian = {"method": "bayesian", "covariates": shift, "prior": [shift[2], shift[0]]}
+    sets = [
+        Variant("colours", "random forest", [*names, "magnitude", "cluster_redshift"]),
+        Variant("colours", "Bayesian", list(broad or names), bayesian),
+    ]
+    if {"offset", "radius"} <= set(table.colnames):
+        more = ["magnitude", "absolute_magnitude", "cluster_redshift"]
+        more += ["photometric_redshift", "offset", "radius"]
+        near = {"method": "bayesian", "covariates": ["cluster_redshift"], "prior": ["radius"]}
+        sets += [
+            Variant("photometric redshift", "random forest", [*names, *more]),
+            Variant("photometric redshift", "Bayesian", ["offset"], near),
+        ]
+    return sets
+
+
+def unseen_clusters(
+    table: Table,
+    variants: Sequence[Variant],
+    *,
+    folds: int = 10,
+    seeds: Sequence[int] = (0, 1, 2),
+    trees: int = 500,
+    threshold: float = 0.5,
+) -> QTable:
+    """Quality of each variant on clusters that it was not trained on.
+
+    Parameters
+    ----------
+    table : Table
+        From `catalogue_features`.
+    variants : sequence of Variant
+        From `feature_sets`, or others.
+    folds : int
+        Number of folds; at most as many as there are clusters.
+    seeds : sequence of int
+        Each deals the clusters into folds anew and trains anew.
+    trees : int
+        Of each forest.
+    threshold : float
+        A higher probability counts as a member.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        A row a variant: ``given``, ``method``, ``clusters``, ``galaxies``, ``members``, ``purity``,
+        ``completeness``, ``f1``, ``auc`` and ``brier``, means over the seeds, each with ``_std``, their
+        scatter. A last row "published classes" where the table has such a column: a decision, so that AUC
+        and Brier score are NaN.
+
+    Raises
+    ------
+    InputError
+        As for `deal_folds` and `photometric_predictions`.
+    """
+    hosts = np.asarray(table["cluster"], dtype=str)
+    most = min(folds, len(np.unique(hosts)))
+    head = {"clusters": len(np.unique(hosts)), "galaxies": len(table)}
+    head |= {"members": int(np.sum(table["label"] == "member"))}
+    rows = []
+    for one in variants:
+        found = []
+        for seed in seeds:
+            dealt = deal_folds(table["label"], folds=most, groups=hosts, seed=seed)
+            predictions = _predicted(table, one, folds=dealt, groups=hosts, seeds=(seed,), trees=trees)
+            found.append(_scores(predictions.true_codes == 1, predictions.score, threshold))
+        rows.append({"given": one.given, "method": one.title} | head | _spread(found))
+    if "published" in table.colnames:
+        scores = _scores(np.asarray(table["label"] == "member"), np.asarray(table["published"]), threshold)
+        found = [scores | {"auc": np.nan, "brier": np.nan}]
+        rows.append({"given": _PUBLISHED, "method": "as published"} | head | _spread(found))
+    return QTable(rows=rows)
+
+
+def _predicted(table: Table, one: Variant, *, trees: int, **options: Any) -> Predictions:
+    given = {"method": "random forest"} | dict(one.options)
+    if given["method"] in ("random forest", "extra trees"):
+        given["options"] = {"n_estimators": trees} | dict(given.get("options", {}))
+    return photometric_predictions(table, one.features, **given, **options)
+
+
+def _scores(member: np.ndarray, score: np.ndarray, threshold: float) -> dict[str, float]:
+    found = binary_scores(member, score, threshold=threshold)
+    return {name: float(getattr(found, metric)) for name, metric in _MEASURES.items()}
+
+
+def _spread(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    columns = {}
+    for name in _MEASURES:
+        values = np.array([one[name] for one in found])
+        columns |= {name: values.mean(), f"{name}_std": values.std(ddof=1) if len(values) > 1 else np.nan}
+    return columns
