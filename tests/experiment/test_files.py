@@ -132,3 +132,31 @@ def test_the_small_one_has_the_networks_of_tables_5_and_6_three_times():
         assert one.image_size == pytest.approx(original.image_size / 4)
         assert (one.bands, one.augmentation) == (original.bands, original.augmentation)
         assert not one.pretrained
+
+
+def test_the_members_experiments_are_the_papers():
+    """Angora et al. (2020), section 4 and appendix D: the same set-ups with the paper's network and the small one."""
+    full, small = (
+        {one.name: one for one in read_experiments(SHIPPED / f"angora2020{size}.toml")}
+        for size in ("", "_small")
+    )
+    assert {one.network for name, one in full.items() if "Net" not in name and "Inc" not in name} == {"vgg"}
+    assert {one.network for one in small.values()} == {"vgg-small"}
+    for name in (
+        "mixed star",
+        "mixed",
+        "ACS",
+        "ALL",
+        "narrow",
+        "intermediate",
+        "large",
+        "z1",
+        "z5",
+        "ACS, 3 of 10",
+    ):
+        assert full[name].bands == small[name].bands
+        assert full[name].label_column == small[name].label_column
+        assert full[name].split_column == small[name].split_column
+    assert [len(full[name].bands) for name in ("mixed star", "mixed", "ACS", "ALL")] == [5, 5, 7, 12]
+    assert full["large"].folds == small["large"].folds == 0
+    assert full["mixed star"] == preset("VGG", label_column="label_mixed_star").changed(name="mixed star")
