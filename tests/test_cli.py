@@ -86,6 +86,7 @@ def notebook(tmp_path) -> Path:
 VERBS = {
     ("simulate", "survey"): ["arcmin", "counts per pixel"],
     ("simulate", "observation"): ["arcsec", "counts", "(s)"],
+    ("simulate", "fields"): ["arcsec", "1 as published"],
     ("fetch", "kosiba2020"): ["MB", "0 to 1"],
     ("observe",): ["arcmin", "degrees", "counts", "exposure map, s"],
     ("normalise",): ["0 to 255"],
@@ -403,3 +404,16 @@ def test_people_get_a_bar_and_no_log_lines(tmp_path):
     shown = read_all(ours)
     assert "simulate: 100%" in shown
     assert "simulated 2 of 2" not in shown
+
+
+def test_simulated_fields_become_a_sample_of_members(tmp_path):
+    words = ("--clusters", "R2248,M0416", "--bands", "F606,F814", "--size", 30, "--scale", 0.08)
+    made = labkit_("simulate", "fields", tmp_path / "fields", *words)
+    assert made.code == 0
+    table = tmp_path / "fields" / "fields.ecsv"
+    assert Table.read(table)["folder"].tolist() == ["R2248", "M0416"]
+    chosen = ("--quality", "z_quality", "--accepted", "2,3,9", "--labelled")
+    assert labkit_("members", tmp_path / "raw", "--fields", table, *chosen).code == 0
+    assert set(Sample.load(tmp_path / "raw").catalogue["label"]) == {"member", "non-member"}
+    again = labkit_("simulate", "fields", tmp_path / "fields", *words, "--seed", 2)
+    assert (again.code, "pass overwrite=True" in again.err) == (65, True)

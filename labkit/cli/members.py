@@ -1,4 +1,4 @@
-"""The verb for cluster members: mosaics and a catalogue in, a raw Sample out."""
+"""The verbs for cluster members: simulated fields; mosaics and a catalogue in, a raw Sample out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from labkit.cli.options import Out, Overwrite, free
-from labkit.cli.verbs import app
+from labkit.cli.options import Out, Overwrite, Seed, free
+from labkit.cli.verbs import app, simulate_app
 from labkit.errors import InputError
 
-__all__ = ["members"]
+__all__ = ["members", "simulate_hst_fields"]
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:
@@ -32,6 +32,41 @@ def _mosaic_source(given: list[str]) -> Path | list[tuple[str, Path]]:
     if bad := [one for one, (band, _, path) in zip(given, pairs, strict=True) if not (band and path)]:
         raise InputError(f"--mosaics must be one folder, or band=file for each band, got {bad}")
     return [(band, Path(path)) for band, _, path in pairs]
+
+
+@simulate_app.command("fields")
+def simulate_hst_fields(
+    out: Annotated[Path, typer.Argument(help="folder of the fields; those that are there are kept")],
+    clusters: Annotated[
+        str | None, typer.Option(help="short names, as in M1206,R2248  [default: all]")
+    ] = None,
+    bands: Annotated[str | None, typer.Option(help="bands, as in F435,F606,F814  [default: all]")] = None,
+    size: Annotated[float, typer.Option(min=1, help="side of a field, arcsec")] = 130.0,
+    scale: Annotated[float, typer.Option(min=0.01, help="numbers of galaxies, 1 as published")] = 1.0,
+    seed: Seed = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, help="number of processes; the result does not depend on them")
+    ] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate HST fields of the CLASH and Frontier clusters: mosaics (FITS), catalogues, and fields.ecsv."""
+    from labkit.simulate.hst import simulate_fields
+    from labkit.tables import write_catalogue
+
+    fields = simulate_fields(
+        out,
+        seed=seed,
+        clusters=_split(clusters),
+        bands=_split(bands),
+        size_arcsec=size,
+        scale=scale,
+        n_jobs=processes,
+        overwrite=overwrite,
+    )
+    fields["folder"] = [Path(folder).name for folder in fields["folder"]]
+    write_catalogue(fields, out / "fields.ecsv")
+    typer.echo("\n".join(fields.pformat(max_lines=-1, max_width=-1)))
+    typer.echo(f"{out / 'fields.ecsv'}: for labkit members --fields")
 
 
 @app.command("members")

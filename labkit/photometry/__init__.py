@@ -10,10 +10,12 @@ from labkit.photometry.relation import (
     colour_magnitude_relation,
     differential_colour,
 )
+from labkit.photometry.sequences import RedSequences, red_sequences
 from labkit.photometry.trimmed import TrimmedFit, least_trimmed_squares
 
 __all__ = [
     "ColourMagnitude",
+    "RedSequences",
     "TrimmedFit",
     "colour_magnitude_relation",
     "colours",
@@ -22,5 +24,6 @@ __all__ = [
     "least_trimmed_squares",
     "magnitude_at",
     "match",
+    "red_sequences",
     "redshift_offset",
 ]

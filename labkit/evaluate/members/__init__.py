@@ -8,7 +8,7 @@ from labkit.evaluate.members.classify import photometric_members, photometric_pr
 from labkit.evaluate.members.colour_model import ColourModel, fit_colour_model
 from labkit.evaluate.members.common import common_scores
 from labkit.evaluate.members.comparison import crossing, method_deltas, method_table
-from labkit.evaluate.members.completed import complete_members, completion_counts
+from labkit.evaluate.members.completed import complete_members, completion_counts, member_groups
 from labkit.evaluate.members.contamination import contamination_by_outcome, contamination_index
 from labkit.evaluate.members.cuts import cut_table, error_table
 from labkit.evaluate.members.fold_tables import growth_table, redshift_table
@@ -18,10 +18,17 @@ from labkit.evaluate.members.lines import linear_fits
 from labkit.evaluate.members.methods import METHODS
 from labkit.evaluate.members.outcomes import OUTCOMES, outcomes
 from labkit.evaluate.members.parts import bright_and_red, magnitude_and_colour_cuts
+from labkit.evaluate.members.printed import as_printed
 from labkit.evaluate.members.radial import annulus_coverage, member_profile, projected_radius, r200
 from labkit.evaluate.members.scores import cluster_scores, configuration_table, range_table
 from labkit.evaluate.members.trends import trend_sentences, trend_table
-from labkit.evaluate.members.unseen import Variant, catalogue_features, feature_sets, unseen_clusters
+from labkit.evaluate.members.unseen import (
+    Variant,
+    catalogue_features,
+    feature_sets,
+    unseen_clusters,
+    variant_predictions,
+)
 
 __all__ = [
     "METHODS",
@@ -30,6 +37,7 @@ __all__ = [
     "Variant",
     "agreement_table",
     "annulus_coverage",
+    "as_printed",
     "beside",
     "bright_and_red",
     "catalogue_features",
@@ -53,6 +61,7 @@ __all__ = [
     "growth_table",
     "linear_fits",
     "magnitude_and_colour_cuts",
+    "member_groups",
     "member_profile",
     "method_deltas",
     "method_table",
@@ -67,4 +76,5 @@ __all__ = [
     "trend_sentences",
     "trend_table",
     "unseen_clusters",
+    "variant_predictions",
 ]

@@ -10,7 +10,7 @@ from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.taxonomy import get_scheme
 
-__all__ = ["complete_members", "completion_counts"]
+__all__ = ["complete_members", "completion_counts", "member_groups"]
 
 _SURE = 0.9
 
@@ -137,3 +137,38 @@ def completion_counts(completed: Table) -> Table:
     if clusters is not None:
         rows.append(["all", *(int(mask.sum()) for mask in columns.values())])
     return Table(rows=rows, names=["cluster", *columns])
+
+
+def member_groups(completed: Table) -> NDArray[np.str_]:
+    """The group of each source in figures of the completed catalogue (Angora et al. 2020, Figs 8 and 9).
+
+    Parameters
+    ----------
+    completed : Table
+        As `complete_members` made it.
+
+    Returns
+    -------
+    ndarray of str, shape (n,)
+        "spectroscopic member", "non-member" (both by spectrum), "candidate member", "candidate non-member"
+        (both by the network, to the limit), or "" where there is neither a spectrum nor a verdict.
+
+    Raises
+    ------
+    InputError
+        If the table is not of `complete_members`.
+    """
+    magnitude = completed.meta.get("magnitude", "")
+    needed = ["label", "probability", "member_by", magnitude]
+    if missing := [name for name in needed if name not in completed.colnames]:
+        raise InputError(f"completed must come from complete_members, got no columns {missing}")
+    label, by = (np.asarray(completed[name], dtype=str) for name in ("label", "member_by"))
+    values = np.ma.asarray(getattr(completed[magnitude], "value", completed[magnitude]), dtype=np.float64)
+    judged = np.isfinite(np.asarray(completed["probability"], dtype=np.float64)) & (label == "")
+    cases = {
+        "spectroscopic member": by == "spectroscopy",
+        "candidate member": by == "network",
+        "non-member": label == "non-member",
+        "candidate non-member": judged & (values.filled(np.nan) <= completed.meta["limit"]),
+    }
+    return np.select(list(cases.values()), list(cases), default="")

@@ -17,7 +17,7 @@ from labkit.evaluate.metrics import binary_scores
 from labkit.photometry import colours, magnitude_at, redshift_offset
 from labkit.predictions import Predictions
 
-__all__ = ["Variant", "catalogue_features", "feature_sets", "unseen_clusters"]
+__all__ = ["Variant", "catalogue_features", "feature_sets", "unseen_clusters", "variant_predictions"]
 
 #: Measures by the names of the papers, and of `labkit.evaluate.metrics`.
 _MEASURES = {"purity": "precision", "completeness": "recall", "f1": "f1", "auc": "auc", "brier": "brier"}
@@ -83,7 +83,8 @@ def catalogue_features(
     Returns
     -------
     Table
-        ``object_id``, ``label``, ``cluster``; the colours, named in ``meta["colours"]``; ``magnitude``,
+        ``object_id`` (the row's number where the catalogue has none), ``label``, ``cluster``; the colours,
+        named in ``meta["colours"]``; ``magnitude``,
         ``cluster_redshift``, ``cluster_redshift2`` (squared), ``absolute_magnitude`` (`magnitude_at`); as
         far as they are there ``photometric_redshift``, ``offset`` (`redshift_offset`), ``distance`` (its
         amount), ``radius`` and ``published``. Galaxies without `reference` magnitude or verdict are left out;
@@ -109,7 +110,8 @@ def catalogue_features(
     rows, template = catalogue[keep], colour or magnitude
     table = colours(rows, bands=bands or _bands(catalogue, template), reference=reference, column=template)
     table.meta = {"colours": list(table.colnames), "left_out": int((~keep).sum())}
-    table["object_id"] = [f"{row:06d}" for row in np.flatnonzero(keep)]
+    numbered = [f"{row:06d}" for row in np.flatnonzero(keep)]
+    table["object_id"] = rows["object_id"] if "object_id" in rows.colnames else numbered
     table["label"], table["cluster"] = label[keep], np.asarray(rows[cluster], dtype=str)
     table["magnitude"] = _numbers(rows[main])
     z = _numbers(rows[cluster_redshift])
@@ -171,6 +173,31 @@ def feature_sets(table: Table, *, broad: Sequence[str] | None = None) -> list[Va
     return sets
 
 
+def variant_predictions(table: Table, variant: Variant, *, trees: int = 500, **options: Any) -> Predictions:
+    """Out-of-fold probabilities of one variant.
+
+    Parameters
+    ----------
+    table : Table
+        From `catalogue_features`.
+    variant : Variant
+        From `feature_sets`, or another.
+    trees : int
+        Of a forest.
+    **options
+        Further options of `photometric_predictions`: ``folds``, ``groups``, ``seeds``, ``experiment``.
+
+    Returns
+    -------
+    Predictions
+        As of `photometric_predictions`.
+    """
+    given = {"method": "random forest"} | dict(variant.options)
+    if given["method"] in ("random forest", "extra trees"):
+        given["options"] = {"n_estimators": trees} | dict(given.get("options", {}))
+    return photometric_predictions(table, variant.features, **given, **options)
+
+
 def unseen_clusters(
     table: Table,
     variants: Sequence[Variant],
@@ -219,7 +246,9 @@ def unseen_clusters(
         found = []
         for seed in seeds:
             dealt = deal_folds(table["label"], folds=most, groups=hosts, seed=seed)
-            predictions = _predicted(table, one, folds=dealt, groups=hosts, seeds=(seed,), trees=trees)
+            predictions = variant_predictions(
+                table, one, folds=dealt, groups=hosts, seeds=(seed,), trees=trees
+            )
             found.append(_scores(predictions.true_codes == 1, predictions.score, threshold))
         rows.append({"given": one.given, "method": one.title} | head | _spread(found))
     if "published" in table.colnames:
@@ -227,13 +256,6 @@ def unseen_clusters(
         found = [scores | {"auc": np.nan, "brier": np.nan}]
         rows.append({"given": _PUBLISHED, "method": "as published"} | head | _spread(found))
     return QTable(rows=rows)
-
-
-def _predicted(table: Table, one: Variant, *, trees: int, **options: Any) -> Predictions:
-    given = {"method": "random forest"} | dict(one.options)
-    if given["method"] in ("random forest", "extra trees"):
-        given["options"] = {"n_estimators": trees} | dict(given.get("options", {}))
-    return photometric_predictions(table, one.features, **given, **options)
 
 
 def _scores(member: np.ndarray, score: np.ndarray, threshold: float) -> dict[str, float]:

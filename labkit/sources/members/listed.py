@@ -12,6 +12,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Row, Table
 
 from labkit.errors import InputError, MissingDataError
+from labkit.photometry.colours import COSMOLOGY
 from labkit.tables import read_catalogue
 
 __all__ = ["ListedField", "read_fields"]
@@ -43,6 +44,13 @@ class ListedField:
     catalogue: Path
     centre: SkyCoord | None
     r200: u.Quantity | None
+
+    @property
+    def r200_angle(self) -> u.Quantity | None:
+        """R200 on the sky, arcsec, where centre and R200 are known."""
+        if self.centre is None or self.r200 is None:
+            return None
+        return (self.r200 / COSMOLOGY.kpc_proper_per_arcmin(self.redshift)).to(u.arcsec)
 
 
 def read_fields(fields: str | Path | Table, *, catalogue: str = "catalogue.fits") -> list[ListedField]:

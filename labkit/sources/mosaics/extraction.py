@@ -56,8 +56,9 @@ def extract_mosaics(
     InputError
         If a band has no zero point, or as for `~labkit.photometry.extract`.
     """
-    known = {one.band: one.zero_point for one in mosaics.mosaics} | dict(zero_points or {})
-    if missing := [band for band in mosaics.bands if known[band] is None]:
+    headers = {one.band: one.zero_point for one in mosaics.mosaics if one.zero_point is not None}
+    known = headers | dict(zero_points or {})
+    if missing := [band for band in mosaics.bands if band not in known]:
         raise InputError(
             f"every band must have a zero point, got none in the headers of {missing}; give their AB "
             "magnitudes of one unit by zero_points="

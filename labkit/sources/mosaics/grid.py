@@ -18,7 +18,6 @@ from labkit.sources.mosaics.file import Mosaic
 __all__ = [
     "Turn",
     "common_scale",
-    "covered",
     "grid_offset",
     "overlap",
     "pixel_positions",
@@ -75,30 +74,6 @@ def pixel_positions(wcs: WCS, positions: SkyCoord) -> tuple[NDArray[np.float64],
     options = {"quiet": True} if wcs.has_distortion else {}
     x, y = wcs.all_world2pix(sky.lon.deg, sky.lat.deg, 0, **options)
     return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-
-
-def covered(mosaic: Mosaic, positions: SkyCoord) -> NDArray[np.bool_]:
-    """Whether a mosaic has a value at sky positions; pixels that are not finite or exactly 0 have none.
-
-    Parameters
-    ----------
-    mosaic : Mosaic
-        Only its pixels at the positions are read.
-    positions : astropy.coordinates.SkyCoord
-        Any shape.
-
-    Returns
-    -------
-    ndarray of bool
-        Of that shape.
-    """
-    x, y = (
-        np.rint(np.nan_to_num(one, nan=-1)).astype(np.int64) for one in pixel_positions(mosaic.wcs, positions)
-    )
-    inside = (x >= 0) & (y >= 0) & (x < mosaic.shape[1]) & (y < mosaic.shape[0])
-    values = np.zeros(inside.shape)
-    values[inside] = mosaic.data[y[inside], x[inside]]
-    return np.asarray(np.isfinite(values) & (values != 0))
 
 
 def common_scale(mosaics: Sequence[Mosaic], asked: u.Quantity | None = None) -> u.Quantity:

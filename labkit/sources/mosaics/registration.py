@@ -19,7 +19,7 @@ from labkit.sources.mosaics.mosaics import Mosaics
 __all__ = ["registered"]
 
 #: Regridded at a time; the transform is exact at NODES x NODES points of a tile and linear between them.
-_TILE_PX = 256
+_TILE_PX = 128
 
 
 def registered(

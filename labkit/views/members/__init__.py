@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labkit.views.members.agreement import method_agreement
+from labkit.views.members.band_sheet import band_sheet
 from labkit.views.members.colour_magnitude import colour_magnitude, differential_colour_magnitude
 from labkit.views.members.configurations import configurations
 from labkit.views.members.crowding import contamination_distribution
@@ -18,6 +19,7 @@ from labkit.views.members.training_ranges import training_ranges
 from labkit.views.members.training_size import training_size
 
 __all__ = [
+    "band_sheet",
     "colour_magnitude",
     "configurations",
     "contamination_distribution",
