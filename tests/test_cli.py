@@ -407,7 +407,7 @@ def test_people_get_a_bar_and_no_log_lines(tmp_path):
 
 
 def test_simulated_fields_become_a_sample_of_members(tmp_path):
-    words = ("--clusters", "R2248,M0416", "--bands", "F606,F814", "--size", 30, "--scale", 0.08)
+    words = ("--clusters", "R2248,M0416", "--bands", "F606,F814", "--size", 40, "--scale", 0.08)
     made = labkit_("simulate", "fields", tmp_path / "fields", *words)
     assert made.code == 0
     table = tmp_path / "fields" / "fields.ecsv"

@@ -264,7 +264,7 @@ def _scores(member: np.ndarray, score: np.ndarray, threshold: float) -> dict[str
 
 
 def _spread(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    columns = {}
+    columns: dict[str, float] = {}
     for name in _MEASURES:
         values = np.array([one[name] for one in found])
         columns |= {name: values.mean(), f"{name}_std": values.std(ddof=1) if len(values) > 1 else np.nan}
