@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bs4 import BeautifulSoup
 
-__all__ = ["is_bokeh", "offline", "render_output"]
+__all__ = ["is_bokeh", "offline", "render_output", "render_outputs"]
 
 BOKEH_EXEC, BOKEH_LOAD = "application/vnd.bokehjs_exec.v0+json", "application/vnd.bokehjs_load.v0+json"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -104,3 +104,21 @@ def render_output(output: Mapping[str, Any]) -> str:
         if kind in data:
             return f'<img src="data:{kind};base64,{data[kind].strip()}">'
     return f"<pre>{html.escape(data.get('text/plain', ''))}</pre>"
+
+
+def render_outputs(outputs: Iterable[Mapping[str, Any]]) -> str:
+    """HTML of a cell's outputs; texts that follow one another, as of a long training, become one block.
+
+    Parameters
+    ----------
+    outputs : iterable of mapping
+        Outputs of notebook format 4, in order.
+    """
+    joined: list[dict[str, Any]] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output["output_type"] == last.get("output_type") == "stream" and output["name"] == last["name"]:
+            last["text"] += output["text"]
+        else:
+            joined.append(dict(output))
+    return "".join(map(render_output, joined))

@@ -21,7 +21,7 @@ from labkit.errors import MissingDataError
 from labkit.folders import atomic_file
 from labkit.runfolder import RunFolder
 from labkit.views.markdown import Heading, render_markdown
-from labkit.views.outputs import is_bokeh, offline, render_output
+from labkit.views.outputs import is_bokeh, offline, render_outputs
 from labkit.views.pages import inline_resources
 from labkit.views.style import FONT, INK
 
@@ -101,7 +101,7 @@ def _contents(headings: Iterable[Heading]) -> str:
 def _code_cell(cell: nbformat.NotebookNode) -> str:
     shown = " open" if "parameters" in cell.metadata.get("tags", []) else ""
     code = highlight(cell.source, PythonLexer(), _CODE)
-    outputs = "".join(render_output(output) for output in cell.outputs)
+    outputs = render_outputs(cell.outputs)
     folded = f"<details{shown}><summary>code</summary>{code}</details>" if cell.source.strip() else ""
     return folded + (f'<div class="output">{outputs}</div>' if outputs else "")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from bokeh.plotting import figure
 from labkit.errors import InputError
 from labkit.views.style import FONT, INK, PALETTE, axes, style_legend
 
-__all__ = ["Html", "browse", "intervals", "static_table"]
+__all__ = ["Html", "browse", "intervals", "listed", "static_table"]
 
 _CELL = "padding:3px 14px;border:none;text-align:{align};white-space:nowrap"
 
@@ -118,6 +118,24 @@ def static_table(
         f'border-top:2px solid {INK};border-bottom:2px solid {INK};margin:12px 0">{above}'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}{rest}</tbody></table>"
     )
+
+
+def listed(sentences: Iterable[str]) -> Html:
+    """Sentences as a list that wraps with the page, such as those of `trend_sentences` in `labkit.evaluate`.
+
+    Parameters
+    ----------
+    sentences : iterable of str
+        Plain text.
+
+    Returns
+    -------
+    Html
+        The list; nothing for no sentence.
+    """
+    items = "".join(f'<li style="margin:3px 0">{html.escape(one)}</li>' for one in sentences)
+    style = f"font-family:{FONT};font-size:14px;line-height:1.45;padding-left:24px;margin:12px 0"
+    return Html(f'<ul style="{style}">{items}</ul>' if items else "")
 
 
 def _title(table: Table, name: str) -> str:

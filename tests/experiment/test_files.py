@@ -135,7 +135,7 @@ def test_the_small_one_has_the_networks_of_tables_5_and_6_three_times():
 
 
 def test_the_members_experiments_are_the_papers():
-    """Angora et al. (2020), section 4 and appendix D: the same set-ups with the paper's network and the small one."""
+    """Angora et al. (2020), section 4, appendix D: the set-ups are the same for the paper's network."""
     full, small = (
         {one.name: one for one in read_experiments(SHIPPED / f"angora2020{size}.toml")}
         for size in ("", "_small")

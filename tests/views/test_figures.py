@@ -16,7 +16,7 @@ from labkit.views.distributions import class_counts, histogram, linked_scatters
 from labkit.views.matrices import confusion
 from labkit.views.skies import compare_cutouts, field
 from labkit.views.style import CLASS_COLOURS, PALETTE, class_colours, colours
-from labkit.views.tables import browse, intervals, static_table
+from labkit.views.tables import browse, intervals, listed, static_table
 from labkit.views.thumbnails import band_gallery, gallery, thumbnails
 
 
@@ -192,6 +192,8 @@ def test_a_histogram_counts_every_shown_value():
     assert sum(glyphs(plot, Line)[0].data_source.data["y"][1:-1:2]) == 3
     share = histogram([1.0, 2, 3, 4], by=["a", "a", "b", "b"], label="x", normalised=True)
     assert [sum(r.data_source.data["y"][1:-1:2]) for r in glyphs(share, Line)] == [1, 1]
+    edges = histogram([-3.0, -1.0, 1.0, 1.5, 9.0], label="x", bins=[-2, 0, 2])
+    assert glyphs(edges, Line)[0].data_source.data["y"][1:-1:2].tolist() == [1, 2]
     with pytest.raises(InputError, match="finite entries above zero"):
         histogram([-1.0], label="x", log=True)
     with pytest.raises(InputError, match="one entry for each value"):
@@ -224,6 +226,13 @@ def test_a_static_table_has_units_escapes_text_and_counts_the_rest():
     assert "1 more rows" in static_table(table, rows=1)._repr_html_()
     with pytest.raises(InputError, match=r"got \['M'\]"):
         static_table(table, formats={"M": ".1f"})
+
+
+def test_sentences_are_listed_and_escaped():
+    text = str(listed(["p < 0.05", "not told apart"]))
+    assert text.count("<li") == 2
+    assert "p &lt; 0.05" in text
+    assert str(listed([])) == ""
 
 
 def test_browse_holds_every_row():

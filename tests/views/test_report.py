@@ -17,7 +17,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.runfolder import RunFolder
 from labkit.views.distributions import histogram
 from labkit.views.markdown import render_markdown
-from labkit.views.outputs import offline, render_output
+from labkit.views.outputs import offline, render_output, render_outputs
 from labkit.views.pages import save_page, show
 from labkit.views.report import write_report
 
@@ -162,3 +162,11 @@ def test_a_browser_without_network_draws_the_report(run, tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.stderr.count("document idle") == 2  # BokehJS says so for each figure it has drawn
     assert not re.search(r"CONSOLE.*(Uncaught|Refused|violates)", result.stderr)
+
+
+def test_lines_of_a_training_are_folded_together():
+    lines = [v4.new_output("stream", name="stderr", text=f"epoch {n}\n") for n in range(20)]
+    page = render_outputs([*lines, v4.new_output("stream", name="stdout", text="done\n")])
+    assert page.count("<details><summary>20 lines</summary>") == 1
+    assert page.count("<pre") == 2
+    assert lines[0]["text"] == "epoch 0\n"

@@ -17,6 +17,7 @@ from labkit.views.scaling import (
     composite,
     grey_levels,
     hatched,
+    jpeg_uri,
     limits_of,
     overlay,
     png_uri,
@@ -101,3 +102,15 @@ def test_pixels_without_data_are_striped():
     assert sorted(np.unique(shown[:6])) == [0.28, 0.42]
     assert np.isnan(levels[:6]).all(), "the input is left alone"
     assert hatched(np.full((5, 5, 3), np.nan)).shape == (5, 5, 3)
+
+
+def test_a_large_picture_is_shorter_as_jpeg_and_the_same_to_the_eye():
+    y, x = np.mgrid[:200, :200] / 200
+    levels = np.stack([x, y, np.random.default_rng(0).uniform(0, 0.2, x.shape)], axis=-1)
+    text = jpeg_uri(levels)
+    assert text.startswith("data:image/jpeg;base64,")
+    assert len(text) < 0.5 * len(png_uri(levels))
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(text.split(",")[1]))))[::-1] / 255
+    assert np.abs(shown[..., :2] - levels[..., :2]).mean() < 0.02
+    with pytest.raises(InputError, match="levels must have shape"):
+        jpeg_uri(np.zeros((2, 2, 4)))

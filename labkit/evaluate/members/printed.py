@@ -45,7 +45,7 @@ def as_printed(
     `~astropy.table.QTable`
         Columns of text, those kept, and of each measure "88.1 ± 1.2 [86.3, 89.9]" as far as its parts are
         known, in a column "AE", "pur", "compl", "F1" or "AUC" (non-members': "pur, non"), followed by the
-        published one, "AE, paper".
+        published one, "AE, paper" ("–" where nothing was published).
 
     Raises
     ------
@@ -62,13 +62,15 @@ def as_printed(
         raise InputError(
             "measures must name a column at least, got none; only tables of `beside` name theirs"
         )
-    text = [name for name in table.colnames if table[name].dtype.kind == "U"]
-    whole = QTable({name: table[name] for name in dict.fromkeys([*text, *keep])})
+    words = [name for name in table.colnames if table[name].dtype.kind == "U"]
+    whole = QTable({name: table[name] for name in dict.fromkeys([*words, *keep])})
     for name in shown:
         for column in (f"{name}{end}" for end in _ENDINGS):
             if column in table.colnames:
                 whole[column] = 100 * table[column]
     result = as_text(whole, digits=digits, measures=list(shown), bounds=bounds)
+    for name in (one for one in shown if one.endswith("_published")):
+        result[name] = ["–" if text == "undefined" else text for text in result[name]]
     result.rename_columns(list(shown), [_header(name) for name in shown])
     return result
 

@@ -186,7 +186,7 @@ def _finish(
     draw_points(plot, m, c, names, details=extra | numbers, formats=dict.fromkeys(numbers, "0.00"))
     if colour_error is not None:
         _typical_errors(plot, m, as_numbers(colour_error, "colour_error", like=len(m)), ranges)
-    legend_above(plot, columns=3)
+    legend_above(plot, columns=3 if (plot.width or 0) >= 600 else 2)
 
 
 def _typical_errors(plot: figure, m: NDArray, error: NDArray, ranges: list[tuple[float, float]]) -> None:

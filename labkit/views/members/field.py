@@ -20,7 +20,7 @@ from labkit.images.cutouts import cutout
 from labkit.photometry.colours import COSMOLOGY
 from labkit.views.members.groups import as_names, as_plain, palette, present
 from labkit.views.members.layout import legend_above
-from labkit.views.scaling import png_uri
+from labkit.views.scaling import jpeg_uri
 from labkit.views.style import GLYPH_FONT, axes
 
 __all__ = ["member_field"]
@@ -105,7 +105,7 @@ def member_field(
         frame_width=width, frame_height=width, x_range=Range1d(half, -half), y_range=Range1d(-half, half),
         background_fill_color="black",
     )  # fmt: skip
-    plot.image_url(url=[png_uri(shown)], x=half, y=-half, w=side, h=side, anchor="bottom_left")
+    plot.image_url(url=[jpeg_uri(shown)], x=half, y=-half, w=side, h=side, anchor="bottom_left")
     if sources is not None:
         _mark(plot, sources, plane, half, group=group, details=details, marker_px=marker_px)
     _scale_bar(plot, half, redshift, cosmology)

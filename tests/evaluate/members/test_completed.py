@@ -6,7 +6,7 @@ import pytest
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError
-from labkit.evaluate.members import complete_members, completion_counts
+from labkit.evaluate.members import complete_members, completion_counts, member_groups
 from labkit.predictions import Predictions
 
 
@@ -87,3 +87,11 @@ def test_what_does_not_belong_together_is_named(catalogue):
         complete_members(catalogue, predictions(["z"], [0.9]))
     plain = Table({"object_id": ["c"], "label": [""], "mag_F814": np.ma.array([20.0], mask=[True])})
     assert complete_members(plain, p)["member_by"].tolist() == [""]
+
+
+def test_groups_of_figures_say_who_decided(catalogue):
+    table = complete_members(catalogue, predictions(list("bcdef"), [0.99, 0.8, 0.1, 0.2, 0.9]))
+    expected = ["spectroscopic member", "non-member", "candidate member", "", "candidate non-member", "", ""]
+    assert member_groups(table).tolist() == expected
+    with pytest.raises(InputError, match="completed must come from complete_members"):
+        member_groups(catalogue)

@@ -27,6 +27,13 @@ def test_measured_and_published_stand_in_per_cent_under_the_papers_abbreviations
     assert (row["pur"], row["F1"]) == ("80.0", "undefined")
 
 
+def test_what_was_not_published_is_a_dash():
+    ours = measured()
+    ours["cluster"] = ["M1206"]
+    both = beside(ours, published_table("tableD4", paper="angora2020"), data="simulated", unmeasured="drop")
+    assert as_printed(both)["AE, paper"].tolist() == ["–"]
+
+
 def test_intervals_and_other_columns_are_shown_where_asked_for():
     one = as_printed(measured(), measures=["efficiency"], keep=["objects"], bounds=True)
     assert one.colnames == ["cluster", "training", "objects", "AE"]

@@ -17,7 +17,7 @@ NAMES = {
 
 
 def survey(n=300, *, clusters=6, seed=0):
-    """Members on red sequences that redden with the cluster's redshift; photometric redshifts good to 0.02."""
+    """Members on red sequences that redden with the cluster's redshift; their redshifts are good to 0.02."""
     rng = np.random.default_rng(seed)
     cluster = rng.integers(clusters, size=n)
     z_cl = 0.1 + 0.05 * cluster

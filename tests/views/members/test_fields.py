@@ -13,7 +13,8 @@ from bokeh.models import ImageURL
 from PIL import Image
 
 from labkit.errors import InputError
-from labkit.views.members import member_field
+from labkit.sources.mosaics import Mosaics
+from labkit.views.members import member_field, mosaic_field
 
 CENTRE = SkyCoord(342.18, -44.53, unit="deg")
 
@@ -125,3 +126,22 @@ def test_what_cannot_be_shown_is_refused(sources):
         member_field(rgb, wcs, sources=sources, group="type", pixels=80)
     with pytest.raises(InputError, match=r"got none for \['mass'\]"):
         member_field(rgb, wcs, sources=sources, details=["mass"], pixels=80)
+
+
+@pytest.mark.parametrize("flip", [1, -1])
+def test_mosaics_on_any_grid_become_one_picture(flip, sources):
+    rng, shape = np.random.default_rng(1), (120, 120)
+    images = {band: rng.normal(0, 0.01, shape).astype(np.float32) for band in ("F435", "F606", "F814")}
+    wcs = wcs_of(30.0, flip, shape)
+    x, y = (
+        round(float(v)) for v in wcs.world_to_pixel(CENTRE.spherical_offsets_by(15 * u.arcsec, 0 * u.arcsec))
+    )
+    images["F814"][y - 2 : y + 3, x - 2 : x + 3] = 5  # red, 15 arcsec to the east
+    plot = mosaic_field(Mosaics.from_arrays(images, wcs), sources=sources, pixels=90, redshift=0.346)
+    seen = picture(plot).astype(float)
+    row, column = np.unravel_index(np.argmax(seen[..., 0]), seen.shape[:2])
+    side = plot.x_range.start - plot.x_range.end  # arcmin
+    assert plot.x_range.start - (column + 0.5) / seen.shape[1] * side == pytest.approx(0.25, abs=0.05)
+    assert plot.y_range.end - (row + 0.5) / seen.shape[0] * side == pytest.approx(0, abs=0.05)
+    assert seen[row, column, 0] > seen[row, column, 2] + 80
+    assert legend_of(plot)

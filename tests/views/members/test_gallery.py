@@ -11,6 +11,7 @@ from bokeh.models import GlyphRenderer, ImageURL, Rect
 from labkit.errors import InputError, MissingDataError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
+from labkit.views.members.band_sheet import band_sheet
 from labkit.views.members.gallery import FRAMES, caption_of, member_gallery
 from labkit.views.thumbnails import EMPTY_PICTURE
 
@@ -136,3 +137,14 @@ def test_a_catalogue_without_velocities_is_refused(members, predictions):
     lacking = Sample(members.images, catalogue, bands=BANDS, pixel_scale=members.pixel_scale)
     with pytest.raises(MissingDataError, match=r"must have the columns .*\['velocity'\] missing"):
         member_gallery(lacking, predictions)
+
+
+def test_a_band_sheet_has_a_row_an_object_and_a_column_a_band(members):
+    plot = band_sheet(members, ["g03", "g20"], bands=["F435", "F814"])
+    shown = data(plot, ImageURL)
+    assert len(shown["uri"]) == 2 * 3
+    assert len(set(shown["uri"])) == 6
+    words = {str(text) for r in plot.select(GlyphRenderer) for v in r.data_source.data.values() for text in v}
+    assert {"colour", "F435", "F814", "M1206, z 0.470", "M1149, z 0.440"} <= words
+    with pytest.raises(InputError, match="object_ids must name one object"):
+        band_sheet(members, [])
