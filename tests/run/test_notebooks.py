@@ -203,3 +203,9 @@ def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(tmp_pa
     outside = [link for link in links if not link.startswith(("data:", "#"))]
     assert [link for link in outside if page.find("a", href=link) is None] == []
     assert "default-src 'none'" in str(page.head)
+
+    methods = read_sequence(DEMO.with_name("angora2020.toml"))  # section 12 goes on from section 06
+    methods = methods.model_copy(update={"steps": methods.steps[-1:]})
+    assert "12_" in methods.steps[0].notebook
+    run_sequence(methods, run, parameters={"trees": 30, "seeds": [0], "resamples": 200})
+    assert list((run / "figures").glob("members_*.parquet"))
