@@ -27,8 +27,10 @@ from labkit.folders import atomic_file
 __all__ = [
     "CATALOGUE_ENDINGS",
     "TableWriter",
+    "number_values",
     "read_catalogue",
     "read_table",
+    "text_values",
     "write_catalogue",
     "write_table",
 ]
@@ -234,3 +236,17 @@ def read_table(path: str | Path, *, columns: Sequence[str] | None = None) -> QTa
     table = QTable({f.name: _column(arrow[f.name], f) for f in arrow.schema}, names=arrow.schema.names)
     table.meta.update(json.loads((arrow.schema.metadata or {}).get(b"meta", b"{}")))
     return table
+
+
+def text_values(column: Any) -> np.ndarray:
+    """A column as text, empty where it is masked."""
+    return np.where(np.ma.getmaskarray(column), "", np.ma.getdata(column).astype(str))
+
+
+def number_values(column: Any, *, unit: u.UnitBase | None = None) -> np.ndarray:
+    """A column as floats, NaN where it is masked; a Quantity in `unit` if one is asked, else in its own."""
+    if unit is not None and isinstance(column, u.Quantity):
+        values = column.to_value(unit)
+    else:
+        values = getattr(column, "value", column)
+    return np.array(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))

@@ -18,6 +18,7 @@ from labkit.errors import InputError
 from labkit.experiment import Experiment
 from labkit.learn.labels import label_codes, text_column
 from labkit.sample import Sample
+from labkit.sample.dealing import dealing_order, every
 
 __all__ = ["VALIDATION", "assign_folds", "fold_counts", "fold_numbers", "fold_parts"]
 
@@ -68,14 +69,10 @@ def assign_folds(
     groups = np.zeros(len(codes)) if groups is None else np.asarray(groups)
     if groups.shape != codes.shape:
         raise InputError(f"groups must have one value an object, {codes.shape}, got {groups.shape}")
-    members = np.unique(groups, return_inverse=True)[1]
-    shuffled = rng.permutation(len(codes))
-    order = shuffled[np.lexsort((members[shuffled], codes[shuffled]))]
-    order = order[codes[order] >= 0]
+    order = dealing_order(codes, groups, rng)
     result = np.full(len(codes), -1, dtype=np.int64)
     if validation_share:
-        steps = np.floor(np.arange(len(order) + 1) * validation_share + rng.random())
-        apart = np.diff(steps) > 0
+        apart = every(validation_share, len(order), start=rng.random())
         result[order[apart]], order = VALIDATION, order[~apart]
     result[order] = np.arange(len(order)) % folds
     return result

@@ -192,10 +192,10 @@ class _EpochBatches:
         return [self._order[places] for places in self._places()]
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        device = self.resident.images.device
-        for places in self._places():
-            positions = None if self._positions is None else self._positions[places]
-            yield self.resident.batch(self._order[places].to(device, non_blocking=True), positions)
+        batches = self._places()
+        rows = self._order[torch.cat(tuple(batches))].to(self.resident.images.device)  # one copy an epoch
+        for places, here in zip(batches, rows.split([len(one) for one in batches]), strict=True):
+            yield self.resident.batch(here, None if self._positions is None else self._positions[places])
 
 
 class ShuffledBatches(_EpochBatches):

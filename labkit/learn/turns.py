@@ -25,8 +25,8 @@ def turned(images: Tensor, positions: Tensor) -> Tensor:
     images : Tensor, shape (n, band, y, x)
         Square images.
     positions : Tensor of int64, shape (n,)
-        0: as it is; 1, 2, 3: turned by 90, 180, 270 degrees; 4, 5: flipped along y, along x (Angora et al.
-        2020, Fig. A.1); 6, 7: flipped at the diagonals.
+        On the CPU, where looking at them makes no device wait. 0: as it is; 1, 2, 3: turned by 90, 180, 270
+        degrees; 4, 5: flipped along y, along x (Angora et al. 2020, Fig. A.1); 6, 7: flipped at the diagonals.
 
     Returns
     -------
@@ -34,10 +34,10 @@ def turned(images: Tensor, positions: Tensor) -> Tensor:
         New tensor of the same type, on the same device.
     """
     result = images.clone()
-    positions = positions.to(images.device)
     for position in range(1, POSITIONS):
         rows = torch.nonzero(positions == position).squeeze(1)
         if len(rows):
+            rows = rows.to(images.device)
             result[rows] = _position(images[rows], position)
     return result
 

@@ -11,6 +11,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+from labkit.tables import number_values
 
 __all__ = ["COSMOLOGY", "colours", "magnitude_at", "redshift_offset"]
 
@@ -57,7 +58,7 @@ def colours(
         raise InputError(f"reference must be one of the bands {list(bands)}, got {reference!r}")
     if missing := [band for band in bands if column.format(band=band) not in table.colnames]:
         raise InputError(f"table must have the columns {column!r} of all bands, got none for {missing}")
-    values = {band: _plain(table[column.format(band=band)]) for band in bands}
+    values = {band: number_values(table[column.format(band=band)]) for band in bands}
     pairs = (
         list(pairwise(bands))
         if reference is None
@@ -70,12 +71,6 @@ def colours(
             colour[(colour < limits[0]) | (colour > limits[1])] = np.nan
         found[f"{first}-{second}"] = colour
     return found
-
-
-def _plain(column: object) -> NDArray[np.float64]:
-    """A column as floats, masked values as NaN."""
-    values = getattr(column, "value", column)
-    return np.array(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))
 
 
 def magnitude_at(magnitude: ArrayLike, redshift: ArrayLike, *, cosmology: FLRW = COSMOLOGY) -> NDArray:

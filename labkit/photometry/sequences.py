@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.photometry.relation import ColourMagnitude, colour_magnitude_relation, differential_colour
+from labkit.tables import number_values
 
 __all__ = ["RedSequences", "red_sequences"]
 
@@ -97,9 +98,8 @@ def red_sequences(
     chosen, hosts = np.asarray(member, dtype=bool), np.asarray(table[by], dtype=str)
     if chosen.shape != hosts.shape:
         raise InputError(f"member must have one value a galaxy, {len(hosts)}, got {chosen.shape}")
-    m, dm, blue, red, blue_error, red_error = (
-        _plain(table[name]) for name in (magnitude, f"{magnitude}_err", *columns, *needed[-2:])
-    )
+    wanted = (magnitude, f"{magnitude}_err", *columns, *needed[-2:])
+    m, dm, blue, red, blue_error, red_error = (number_values(table[name], unit=u.mag) for name in wanted)
     colour, error = blue - red, np.hypot(blue_error, red_error)
     differential, relations = np.full(len(m), np.nan), {}
     generator = np.random.default_rng(rng)
@@ -114,9 +114,3 @@ def red_sequences(
         differential[here] = differential_colour(m[here], colour[here], relation)
         relations[host] = relation
     return RedSequences(relations, m, colour, error, differential)
-
-
-def _plain(column: object) -> NDArray[np.float64]:
-    """Magnitudes as floats, masked ones as NaN."""
-    values = column.to_value(u.mag) if isinstance(column, u.Quantity) else column
-    return np.array(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))

@@ -12,8 +12,8 @@ from astropy.table import QTable
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.sample.label_tables import text_values
 from labkit.sample.sample import Sample
+from labkit.tables import text_values
 
 __all__ = ["with_columns"]
 

@@ -6,27 +6,21 @@ import csv
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.table import Table
 
 from labkit.errors import InputError, MissingDataError
-from labkit.tables import read_table
+from labkit.tables import number_values, read_table, text_values
 from labkit.taxonomy import SCHEMES
 
-__all__ = ["VERDICTS", "checked_labels", "last_verdicts", "read_labels", "text_values"]
+__all__ = ["VERDICTS", "checked_labels", "last_verdicts", "read_labels"]
 
 log = logging.getLogger(__name__)
 
 #: What a journal of verdicts may say of an object.
 VERDICTS = ("agree", "relabel", "doubtful", "note", "withdrawn")
 _PARTS = ("", "train", "validation", "test")
-
-
-def text_values(column: Any) -> np.ndarray:
-    """A column as text, empty where it is masked."""
-    return np.where(np.ma.getmaskarray(column), "", np.ma.getdata(column).astype(str))
 
 
 def read_labels(path: str | Path) -> Table:
@@ -152,5 +146,5 @@ def checked_labels(table: Table, *, into: str, split: str) -> dict[str, np.ndarr
             raise InputError(f"split must be one of {_PARTS}, got {bad}")
     for name in table.colnames:
         if name.startswith("soft_"):
-            columns[name] = np.ma.asarray(table[name], dtype=np.float64).filled(np.nan)
+            columns[name] = number_values(table[name])
     return columns

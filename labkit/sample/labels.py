@@ -12,8 +12,9 @@ from astropy.table import QTable, Table
 
 from labkit.errors import InputError
 from labkit.sample.columns import with_columns
-from labkit.sample.label_tables import checked_labels, last_verdicts, read_labels, text_values
+from labkit.sample.label_tables import checked_labels, last_verdicts, read_labels
 from labkit.sample.sample import Sample
+from labkit.tables import number_values, text_values
 
 __all__ = ["with_label_files", "with_labels"]
 
@@ -154,7 +155,7 @@ def _old(catalogue: QTable, name: str, values: np.ndarray, *, empty: bool) -> np
     if name not in catalogue.colnames or empty:
         return np.full(len(catalogue), "" if text else np.nan, dtype=values.dtype)
     column = catalogue[name]
-    return text_values(column) if text else np.ma.asarray(column, dtype=np.float64).filled(np.nan)
+    return text_values(column) if text else number_values(column)
 
 
 def _put(old: np.ndarray, rows: np.ndarray, new: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
 
-__all__ = ["FitsImage", "image_wcs", "read_image"]
+__all__ = ["FitsImage", "image_wcs", "is_gzipped", "opened", "read_image"]
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,8 @@ def read_image(path: str | Path, *, hdu: int | str | None = None) -> FitsImage:
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no file {str(path)!r}; check the path, or download the image first")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
-            with _stream(path) as stream, fits.open(stream, memmap=False) as hdus:
-                data, header = _first_image(hdus, path, hdu)
-    except (OSError, EOFError, TypeError, ValueError, zlib.error, AstropyUserWarning) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path.name!r} must be a whole FITS file, but reading it failed ({reason}); "
-            "download or copy it again"
-        ) from error
+    with opened(path, doing="reading") as hdus:
+        data, header = _first_image(hdus, path, hdu)
     finite = data[np.isfinite(data)]
     if not finite.size:
         raise InputError(
@@ -89,6 +82,47 @@ def read_image(path: str | Path, *, hdu: int | str | None = None) -> FitsImage:
             f"{path.name!r} must hold an image, got {finite[0]:g} in all pixels; choose another file"
         )
     return FitsImage(data, image_wcs(header, path.name), header, path)
+
+
+@contextmanager
+def opened(path: Path, *, doing: str = "opening") -> Iterator[fits.HDUList]:
+    """Extensions of a FITS file, plain or gzipped, while it is open.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file that is there.
+    doing : str
+        What is done with it, for the error.
+
+    Yields
+    ------
+    astropy.io.fits.HDUList
+        The extensions.
+
+    Raises
+    ------
+    InputError
+        If the file is not FITS, or is truncated as far as it is read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
+            with _stream(path) as stream, fits.open(stream, memmap=False) as hdus:
+                yield hdus
+    except InputError:
+        raise
+    except (OSError, EOFError, TypeError, ValueError, zlib.error, AstropyUserWarning) as error:
+        raise InputError(
+            f"{path.name!r} must be a whole FITS file, but {doing} it failed "
+            f"({' '.join(str(error).split())}); download or copy it again"
+        ) from error
+
+
+def is_gzipped(path: Path) -> bool:
+    """Whether a file's first bytes say that it is compressed by gzip."""
+    with path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
 
 
 def image_wcs(header: fits.Header, name: str) -> WCS:
@@ -131,10 +165,8 @@ def image_wcs(header: fits.Header, name: str) -> WCS:
 
 
 def _stream(path: Path) -> BinaryIO:
-    """Open a file for reading, through gzip where its first bytes say so."""
-    with path.open("rb") as stream:
-        zipped = stream.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path)) if zipped else path.open("rb")
+    """Open a file for reading; so it is closed even if it turns out not to be FITS."""
+    return cast(BinaryIO, gzip.open(path)) if is_gzipped(path) else path.open("rb")
 
 
 def _first_image(hdus: fits.HDUList, path: Path, hdu: int | str | None) -> tuple[NDArray, fits.Header]:

@@ -12,7 +12,6 @@ import astropy.units as u
 import numpy as np
 import psutil
 import pytest
-import torch
 from astropy.table import QTable
 from distributed import LocalCluster
 from pytorch_lightning.callbacks import Callback
@@ -37,12 +36,7 @@ FOLDS = TWO.changed(name="folds", folds=3, seeds=(0,), epochs=2)
 WILD = TWO.changed(name="wild", optimiser=SGD(learning_rate=1e30, minimal_learning_rate=0), seeds=(0,))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.evaluate.intervals import wilson
-from labkit.evaluate.members.measures import class_columns, judged, outcome_counts, quality
+from labkit.evaluate.members.measures import class_columns, judged, measuring, outcome_counts
 from labkit.evaluate.members.outcomes import by_set, outcomes, rows_of
 from labkit.evaluate.tables import known_objects
 from labkit.predictions import Predictions
@@ -68,12 +67,7 @@ def cut_table(
         different objects.
     """
     masks, objects = _masks(cuts, catalogue), judged(predictions, split=split)
-    options: dict[str, Any] = {
-        "threshold": threshold,
-        "confidence": confidence,
-        "resamples": resamples,
-        "rng": np.random.default_rng(rng),
-    }
+    measure_of = measuring(threshold=threshold, confidence=confidence, resamples=resamples, rng=rng)
     row = rows_of(np.asarray(catalogue["object_id"], dtype=str), objects.object_id, name="catalogue")
     rows = []
     for name, mask in masks.items():
@@ -82,7 +76,7 @@ def cut_table(
         head = {"part": name, "trainings": len(part.scores)}
         head |= {"members": n["tp"] + n["fn"], "predicted": n["tp"] + n["fp"]}
         head |= {key: n[key] for key in ("tp", "fp", "fn")}
-        rows.append(head | class_columns(quality(part, **options), "member"))
+        rows.append(head | class_columns(measure_of(part), "member"))
     return QTable(rows=rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.evaluate.intervals import over_seeds
-from labkit.evaluate.members.measures import MEASURES, judged, measured, quality, spread_columns
+from labkit.evaluate.members.measures import MEASURES, judged, measured, measuring, spread_columns
 from labkit.evaluate.members.outcomes import rows_of
 from labkit.evaluate.tables import known_objects
 from labkit.predictions import Predictions
@@ -69,12 +68,7 @@ def redshift_table(
         If predictions have no folds, or as for `configuration_table`.
     """
     ids = np.asarray(catalogue["object_id"], dtype=str)
-    options: dict[str, Any] = {
-        "threshold": threshold,
-        "confidence": confidence,
-        "resamples": resamples,
-        "rng": np.random.default_rng(rng),
-    }
+    measure_of = measuring(threshold=threshold, confidence=confidence, resamples=resamples, rng=rng)
     rows = []
     for name, predictions in bins.items():
         objects = judged(predictions, split=split)
@@ -84,7 +78,7 @@ def redshift_table(
         folds = _fold_values(predictions, split, threshold)
         head = {"redshift_bin": name, "z_low": low, "z_median": median, "z_high": high}
         head |= {"objects": len(objects.member), "folds": len(folds["efficiency"])}
-        whole = quality(objects, **options)
+        whole = measure_of(objects)
         for measure in MEASURES:
             head |= _over_folds(measure, folds[measure], confidence)
             head |= {f"{measure}_global{end}": whole[f"{measure}{end}"] for end in ("", "_low", "_high")}

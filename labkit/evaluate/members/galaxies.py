@@ -15,6 +15,7 @@ from labkit.evaluate.members.outcomes import rows_of
 from labkit.evaluate.members.parts import bright_and_red
 from labkit.evaluate.tables import known_objects
 from labkit.predictions import Predictions
+from labkit.tables import number_values
 
 __all__ = ["error_shares", "galaxy_parts", "galaxy_table"]
 
@@ -69,7 +70,7 @@ def galaxy_parts(
     rows = rows_of(ids, np.asarray(known.table["object_id"], dtype=str), name="catalogue")
     member = np.zeros(len(catalogue), dtype=bool)
     member[rows[np.asarray(known.table["true"] == known.positive)]] = True
-    m, differential = (_numbers(catalogue, name) for name in (magnitude, colour))
+    m, differential = (number_values(catalogue[name]) for name in (magnitude, colour))
     parts: dict[tuple[str, str], NDArray[np.bool_]] = {}
     stacked: dict[tuple[str, str], NDArray[np.bool_]] = {}
     for host in dict.fromkeys(hosts[np.sort(rows)].tolist()):
@@ -126,11 +127,6 @@ def _limit(blue_below: float | Mapping[str, float], host: str) -> float:
     if host not in blue_below:
         raise InputError(f"blue_below must have a value for each cluster, got none for {host!r}")
     return blue_below[host]
-
-
-def _numbers(catalogue: Table, name: str) -> np.ndarray:
-    column = catalogue[name]
-    return np.ma.asarray(getattr(column, "value", column), dtype=np.float64).filled(np.nan)
 
 
 def error_shares(errors: QTable) -> QTable:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "judged",
     "measure_columns",
     "measured",
+    "measuring",
     "outcome_counts",
     "quality",
     "spread_columns",
@@ -177,6 +179,14 @@ def quality(
     for name, values in measured(objects, threshold=threshold).items():
         columns |= spread_columns(name, values, bounds[name])
     return columns
+
+
+def measuring(
+    *, threshold: float, confidence: float, resamples: int, rng: np.random.Generator | int
+) -> Callable[[Judged], dict[str, float]]:
+    """`quality` with the options of a whole table; the draws of its rows follow from one generator."""
+    drawn = np.random.default_rng(rng)
+    return partial(quality, threshold=threshold, confidence=confidence, resamples=resamples, rng=drawn)
 
 
 def spread_columns(name: str, values: NDArray[np.float64], bounds: Interval) -> dict[str, float]:

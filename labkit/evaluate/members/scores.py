@@ -10,7 +10,7 @@ from astropy.table import QTable, Table
 
 from labkit.errors import InputError
 from labkit.evaluate.members.common import common_scores
-from labkit.evaluate.members.measures import Judged, class_columns, judged, measure_columns, quality
+from labkit.evaluate.members.measures import Judged, class_columns, judged, measure_columns, measuring
 from labkit.evaluate.members.outcomes import rows_of
 from labkit.predictions import Predictions
 
@@ -58,16 +58,11 @@ def configuration_table(
     InputError
         If a configuration has several experiments, no known object, or trainings on different objects.
     """
-    options: dict[str, Any] = {
-        "threshold": threshold,
-        "confidence": confidence,
-        "resamples": resamples,
-        "rng": np.random.default_rng(rng),
-    }
+    measure_of = measuring(threshold=threshold, confidence=confidence, resamples=resamples, rng=rng)
     rows: list[dict[str, Any]] = []
     for name, predictions in configurations.items():
         objects = judged(predictions, split=split)
-        found = quality(objects, **options)
+        found = measure_of(objects)
         efficiency = measure_columns("efficiency", found)
         for kind in ("member", "non-member"):
             head = {"bands": name, "class": kind, **_sizes(objects)}
@@ -128,12 +123,7 @@ def cluster_scores(
     """
     if missing := [name for name in ("object_id", cluster) if name not in catalogue.colnames]:
         raise InputError(f"catalogue must have the columns {missing}, got {catalogue.colnames}")
-    options: dict[str, Any] = {
-        "threshold": threshold,
-        "confidence": confidence,
-        "resamples": resamples,
-        "rng": np.random.default_rng(rng),
-    }
+    measure_of = measuring(threshold=threshold, confidence=confidence, resamples=resamples, rng=rng)
     ids, hosts = (np.asarray(catalogue[name], dtype=str) for name in ("object_id", cluster))
     seen = {name: judged(predictions, split=split) for name, predictions in sets.items()}
     if common:
@@ -146,7 +136,7 @@ def cluster_scores(
             here = objects if host == total else objects.part(where[name] == host)
             if len(here.member):
                 head = {"cluster": host, key: name, **_sizes(here)}
-                rows.append(head | quality(here, **options))
+                rows.append(head | measure_of(here))
     return QTable(rows=rows)
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
-import warnings
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources.fitsfile import image_wcs
+from labkit.sources.fitsfile import image_wcs, is_gzipped, opened
 
 __all__ = ["ZERO_POINT_KEYWORDS", "Mosaic", "ab_zero_point", "open_mosaic"]
 
@@ -128,20 +124,10 @@ def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) ->
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no mosaic {str(path)!r} for {band!r}; check the path")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
-            with _stream(path) as stream, fits.open(stream, memmap=False) as hdus:
-                number = _image_number(hdus, path, hdu)
-                header = hdus[number].header.copy()
-                data = _pixels(hdus, number, path)
-    except InputError:
-        raise
-    except (OSError, EOFError, TypeError, ValueError, zlib.error, AstropyUserWarning) as error:
-        raise InputError(
-            f"{path.name!r} must be a whole FITS file, but opening it failed "
-            f"({' '.join(str(error).split())}); download or copy it again"
-        ) from error
+    with opened(path) as hdus:
+        number = _image_number(hdus, path, hdu)
+        header = hdus[number].header.copy()
+        data = _pixels(hdus, number, path)
     return Mosaic(
         band,
         data,
@@ -213,19 +199,9 @@ def _pixels(hdus: fits.HDUList, number: int, path: Path) -> NDArray:
     shape, header = one.shape[-2:], one.header
     blank = header["BITPIX"] > 0 and "BLANK" in header
     scaled = blank or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0
-    if isinstance(one, fits.CompImageHDU) or scaled or _gzipped(path):
+    if isinstance(one, fits.CompImageHDU) or scaled or is_gzipped(path):
         logger.info("reading %s into memory: it is compressed or scaled", path.name)
         return np.asarray(one.data).reshape(shape)
     kind = fits.BITPIX2DTYPE[header["BITPIX"]]
     dtype = np.dtype(kind).newbyteorder(">")
     return np.memmap(path, dtype=dtype, mode="r", offset=place["datLoc"], shape=shape)
-
-
-def _stream(path: Path) -> IO[bytes]:
-    """Open a file for reading; so it is closed even if it turns out not to be FITS."""
-    return cast(IO[bytes], gzip.open(path)) if _gzipped(path) else path.open("rb")
-
-
-def _gzipped(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"

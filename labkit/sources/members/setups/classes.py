@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.sample import Sample, with_columns
-from labkit.sample.label_tables import text_values
+from labkit.tables import number_values, text_values
 from labkit.taxonomy import MEMBER
 
-__all__ = ["class_codes", "column_of", "need_both", "number_of", "shuffled_by_group", "with_setups"]
+__all__ = ["class_codes", "column_of", "need_both", "number_of", "with_setups"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def number_of(sample: Sample, name: str) -> NDArray[np.float64]:
         If there is no such column.
     """
     column_of(sample, name)
-    return np.ma.asarray(sample.catalogue[name], dtype=np.float64).filled(np.nan)
+    return number_values(sample.catalogue[name])
 
 
 def need_both(codes: NDArray[np.int64], what: str, *, remedy: str) -> None:
@@ -78,32 +78,6 @@ def need_both(codes: NDArray[np.int64], what: str, *, remedy: str) -> None:
         raise InputError(
             f"{what} must hold members and non-members, got {counts[0]} and {counts[1]}; {remedy}"
         )
-
-
-def shuffled_by_group(
-    codes: NDArray[np.int64], hosts: NDArray, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Rows that take part, class by class and in it cluster by cluster, shuffled in each.
-
-    Dealt from this order one by one, every part gets its share of each class and cluster, within one.
-
-    Parameters
-    ----------
-    codes : ndarray of int, shape (n,)
-        Class numbers; negative ones take no part.
-    hosts : ndarray, shape (n,)
-        Cluster of each.
-    rng : Generator
-        Shuffles.
-
-    Returns
-    -------
-    ndarray of int64
-        Rows.
-    """
-    shuffled = rng.permutation(len(codes))
-    order = shuffled[np.lexsort((hosts[shuffled], codes[shuffled]))]
-    return order[codes[order] >= 0]
 
 
 def with_setups(sample: Sample, columns: Mapping[str, NDArray[np.str_]], about: Mapping[str, Any]) -> Sample:

@@ -9,7 +9,8 @@ import numpy as np
 
 from labkit.errors import InputError
 from labkit.sample import Sample
-from labkit.sources.members.setups.classes import class_codes, column_of, shuffled_by_group, with_setups
+from labkit.sample.dealing import dealing_order
+from labkit.sources.members.setups.classes import class_codes, column_of, with_setups
 
 __all__ = ["with_growing_sets"]
 
@@ -68,7 +69,7 @@ def with_growing_sets(
             f"subsets must be at most the number of members and of non-members, {members} and {others}, got "
             f"{subsets}; use fewer"
         )
-    order = shuffled_by_group(codes, hosts, np.random.default_rng(seed))
+    order = dealing_order(codes, hosts, np.random.default_rng(seed))
     number = np.full(len(codes), subsets, dtype=np.int64)
     number[order] = np.arange(len(order)) % subsets
     groups, sizes = np.unique([hosts[order], codes[order].astype(str)], axis=1, return_counts=True)

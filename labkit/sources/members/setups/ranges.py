@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.sample import Sample
+from labkit.sample.dealing import dealing_order, every
 from labkit.sources.members.setups.classes import (
     class_codes,
     column_of,
     need_both,
     number_of,
-    shuffled_by_group,
     with_setups,
 )
 
@@ -80,7 +80,9 @@ def with_training_ranges(
     tested = _named("blind", (blind,) if isinstance(blind, str) else blind, redshifts)
     is_test = np.isin(hosts, tested) & (codes >= 0)
     need_both(codes[is_test], f"the blind clusters {tested}", remedy="choose other clusters")
-    aside = _every(validation, shuffled_by_group(np.where(is_test, -1, codes), hosts, _rng(seed)), len(hosts))
+    order = dealing_order(np.where(is_test, -1, codes), hosts, np.random.default_rng(seed))
+    aside = np.zeros(len(hosts), dtype=bool)
+    aside[order[every(validation, len(order))]] = True
     columns: dict[str, NDArray[np.str_]] = {}
     about: dict[str, Any] = {}
     for name, given in ranges.items():
@@ -93,10 +95,6 @@ def with_training_ranges(
         columns[f"split_{name}"] = np.select(list(parts.values()), list(parts), "")
         about[f"range {name}"] = {"clusters": clusters, "blind": tested, "label": label, "seed": seed}
     return with_setups(sample, columns, about)
-
-
-def _rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def _named(argument: str, names: Iterable[str], known: Mapping[str, float]) -> list[str]:
@@ -129,11 +127,3 @@ def _clusters(name: str, given: Range, blind: list[str], redshifts: Mapping[str,
             f"{listed}, blind {blind}"
         )
     return clusters
-
-
-def _every(share: float, order: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
-    """Mark a share of the rows, evenly along their order."""
-    steps = np.floor(np.arange(len(order) + 1) * share + 0.5)
-    chosen = np.zeros(size, dtype=bool)
-    chosen[order[np.diff(steps) > 0]] = True
-    return chosen
