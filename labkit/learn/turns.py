@@ -26,7 +26,7 @@ def turned(images: Tensor, positions: Tensor) -> Tensor:
         Square images.
     positions : Tensor of int64, shape (n,)
         On the CPU, where looking at them makes no device wait. 0: as it is; 1, 2, 3: turned by 90, 180, 270
-        degrees; 4, 5: flipped along y, along x (Angora et al. 2020, Fig. A.1); 6, 7: flipped at the diagonals.
+        degrees; 4, 5: flipped along y, along x (Angora et al. 2020, Fig. A.1); 6, 7: flipped at diagonals.
 
     Returns
     -------
