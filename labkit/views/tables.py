@@ -1,4 +1,4 @@
-"""Tables as pages show them, and measured numbers beside published ones."""
+"""Tables and lists as pages show them; whatever text they hold is escaped."""
 
 from __future__ import annotations
 
@@ -8,20 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
-from bokeh.models import (
-    ColumnDataSource,
-    DataTable,
-    FactorRange,
-    HTMLTemplateFormatter,
-    NumberFormatter,
-    TableColumn,
-)
+from bokeh.models import ColumnDataSource, FactorRange
 from bokeh.plotting import figure
 
 from labkit.errors import InputError
 from labkit.views.style import FONT, INK, PALETTE, axes, style_legend
-
-__all__ = ["Html", "browse", "intervals", "listed", "static_table"]
 
 _CELL = "padding:3px 14px;border:none;text-align:{align};white-space:nowrap"
 
@@ -39,36 +30,28 @@ class Html:
         return self.text
 
 
-def _shown(value: object, form: str) -> str:
-    if value is None or value is np.ma.masked or (isinstance(value, float | np.floating) and np.isnan(value)):
-        return "–"
-    if form:
-        return format(value, form)
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def static_table(
-    table: Table,
+def table(
+    rows: Table,
     *,
     caption: str = "",
     formats: Mapping[str, str] | None = None,
     pictures: tuple[str, ...] = (),
-    rows: int = 200,
+    longest: int = 200,
 ) -> Html:
     """A table as in a paper: rules above and below, numbers to the right, nothing that needs a click.
 
     Parameters
     ----------
-    table : Table
-        The table; units go into the header.
+    rows : Table
+        The table; units go into the header, a masked value or NaN is a dash.
     caption : str
         Text above it.
     formats : mapping of str to str, optional
         Format specification of a column, such as `{"auc": ".3f"}`.
     pictures : tuple of str
         Columns that hold data URIs, shown as pictures.
-    rows : int
-        Longest table to show; the rest is counted in a last line.
+    longest : int
+        Number of rows to show; the rest is counted in a last line.
 
     Returns
     -------
@@ -80,97 +63,53 @@ def static_table(
     InputError
         If `formats` or `pictures` name a column that is not there.
     """
-    formats = dict(formats or {})
-    if unknown := sorted({*formats, *pictures} - set(table.colnames)):
-        raise InputError(
-            f"formats and pictures must name columns of the table {table.colnames}, got {unknown}"
-        )
-    rule = f"border-bottom:1px solid {INK};font-weight:600"
+    formats, names = dict(formats or {}), rows.colnames
+    if unknown := sorted({*formats, *pictures} - set(names)):
+        raise InputError(f"formats and pictures must name columns of the table {names}, got {unknown}")
     numeric = {
-        name: np.issubdtype(getattr(table[name], "dtype", np.dtype(object)), np.number)
-        for name in table.colnames
+        name: np.issubdtype(getattr(rows[name], "dtype", np.dtype(object)), np.number) for name in names
     }
-    style = {name: _CELL.format(align="right" if numeric[name] else "left") for name in table.colnames}
-    head = "".join(
-        f'<th style="{style[name]};{rule}">{html.escape(_title(table, name))}</th>' for name in table.colnames
-    )
+    style = {name: _CELL.format(align="right" if numeric[name] else "left") for name in names}
+    rule = f"border-bottom:1px solid {INK};font-weight:600"
+    head = "".join(f'<th style="{style[n]};{rule}">{html.escape(column_title(rows, n))}</th>' for n in names)
     body = []
-    for row in table[:rows]:
+    for row in rows[:longest]:
         cells = []
-        for name in table.colnames:
-            value = getattr(row[name], "value", row[name])
-            text = html.escape(_shown(value, formats.get(name, "")))
-            shown = f'<img src="{text}" height="72">' if name in pictures else text
+        for name in names:
+            words = html.escape(_words(getattr(row[name], "value", row[name]), formats.get(name, "")))
+            shown = f'<img src="{words}" height="72">' if name in pictures else words
             cells.append(f'<td style="{style[name]}">{shown}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
-    rest = (
-        f"<tr><td colspan={len(table.colnames)}>… {len(table) - rows:,} more rows</td></tr>"
-        if len(table) > rows
-        else ""
-    )
-    above = (
-        f'<caption style="text-align:left;padding:6px 14px;caption-side:top">{html.escape(caption)}</caption>'
-        if caption
-        else ""
-    )
+    if len(rows) > longest:
+        body.append(f"<tr><td colspan={len(names)}>… {len(rows) - longest:,} more rows</td></tr>")
+    above = "text-align:left;padding:6px 14px;caption-side:top"
+    above = f'<caption style="{above}">{html.escape(caption)}</caption>' if caption else ""
     return Html(
         f'<table style="font-family:{FONT};font-size:14px;border-collapse:collapse;'
         f'border-top:2px solid {INK};border-bottom:2px solid {INK};margin:12px 0">{above}'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}{rest}</tbody></table>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )
 
 
-def listed(sentences: Iterable[str]) -> Html:
-    """Sentences as a list that wraps with the page, such as those of `trend_sentences` in `labkit.evaluate`.
-
-    Parameters
-    ----------
-    sentences : iterable of str
-        Plain text.
-
-    Returns
-    -------
-    Html
-        The list; nothing for no sentence.
-    """
+def bullet_list(sentences: Iterable[str]) -> Html:
+    """Sentences as a list that wraps with the page, such as those of `trend_sentences`; nothing for none."""
     items = "".join(f'<li style="margin:3px 0">{html.escape(one)}</li>' for one in sentences)
     style = f"font-family:{FONT};font-size:14px;line-height:1.45;padding-left:24px;margin:12px 0"
     return Html(f'<ul style="{style}">{items}</ul>' if items else "")
 
 
-def _title(table: Table, name: str) -> str:
-    unit = getattr(table[name], "unit", None)
+def column_title(rows: Table, name: str) -> str:
+    """A column's name as one reads it, with its unit."""
+    unit = getattr(rows[name], "unit", None)
     return f"{name.replace('_', ' ')} ({unit:unicode})" if unit else name.replace("_", " ")
 
 
-def browse(table: Table, *, pictures: tuple[str, ...] = (), width: int = 900, height: int = 320) -> DataTable:
-    """A table to scroll and sort; it draws the visible rows only, so it stays quick for long catalogues.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-    pictures : tuple of str
-        Columns that hold data URIs, shown as pictures.
-    width, height : int
-        Size in screen pixels.
-
-    Returns
-    -------
-    bokeh.models.DataTable
-        The table; its source's selection can be linked to figures.
-    """
-    data, columns = {}, []
-    for name in table.colnames:
-        values = np.asarray(getattr(table[name], "value", table[name]))
-        numeric = np.issubdtype(values.dtype, np.number)
-        data[name] = values if numeric or values.dtype == bool else values.astype(str)
-        options = {"formatter": NumberFormatter(format="0.[0000]")} if values.dtype.kind == "f" else {}
-        if name in pictures:
-            options = {"formatter": HTMLTemplateFormatter(template='<img src="<%= value %>" height="60">')}
-        columns.append(TableColumn(field=name, title=_title(table, name), **options))
-    return DataTable(source=ColumnDataSource(data), columns=columns, width=width, height=height,
-                     row_height=64 if pictures else 25, index_position=None)  # fmt: skip
+def _words(value: object, form: str) -> str:
+    if value is None or value is np.ma.masked or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "–"
+    if form:
+        return format(value, form)
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def intervals(
