@@ -1,4 +1,4 @@
-"""The house rules: one-way imports, two sides that never meet, light import, equal lists of dependencies, tidy notebooks."""
+"""The house rules: one-way imports, two sides that never meet, equal dependencies, tidy notebooks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ARROW = (
 RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
 #: The same inside `simulate`, folder by folder.
 SIMULATE = (("sky", "hst"), ("xmm", "schmidt"), ("candidates",), ("hunt",))
-#: The physics of the two sides: candidates seen by XMM-Newton, and members seen by Hubble. Neither imports from the other.
+#: The physics of the two sides, candidates seen by XMM-Newton and members seen by Hubble, which never meet.
 CANDIDATES = (
     "instruments",
     "votes",
