@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from labkit.errors import InputError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 from labkit.tables import read_table, write_table
 
 __all__ = ["Predictions", "Run"]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import InputError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 
 __all__ = ["HEADLESS", "RunFolder", "versions"]
 

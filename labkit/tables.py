@@ -22,7 +22,7 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.exceptions import AstropyWarning
 
 from labkit.errors import InputError, MissingDataError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 
 __all__ = [
     "CATALOGUE_ENDINGS",

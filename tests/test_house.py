@@ -19,7 +19,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: The arrow: a room imports only from rooms in earlier rows; inside a row only from itself.
 ARROW = (
     ("errors", "__init__"),
-    ("taxonomy", "folders"),
+    ("taxonomy", "paths"),
     ("tables",),
     ("sample", "predictions", "runfolder"),
     ("experiment",),

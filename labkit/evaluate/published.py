@@ -15,7 +15,7 @@ from astropy.table import QTable
 
 from labkit.errors import InputError, MissingDataError
 from labkit.evaluate.tables import METRICS
-from labkit.folders import data_folder
+from labkit.paths import data_folder
 
 __all__ = ["beside_published", "published_folder", "published_table", "published_tables"]
 

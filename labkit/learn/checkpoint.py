@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from labkit.errors import InputError, MissingDataError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 
 __all__ = ["SafeCheckpointIO", "read_about", "read_state", "write_state"]
 

@@ -21,11 +21,11 @@ from torch import nn
 
 from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Experiment
-from labkit.folders import atomic_file
 from labkit.learn.checkpoint import read_state, write_state
 from labkit.learn.device import sky_level
 from labkit.learn.networks import build_network
 from labkit.learn.splits import named_bands_of
+from labkit.paths import atomic_file
 from labkit.runfolder import versions
 from labkit.sample import Sample
 

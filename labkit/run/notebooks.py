@@ -19,7 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from labkit.errors import FailedError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 from labkit.run.kernels import LocalKernelManager, closing_event_loop, private_connection
 from labkit.run.parameters import read_notebook, with_parameters
 

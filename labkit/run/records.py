@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 
 from labkit.errors import MissingDataError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 from labkit.runfolder import RunFolder
 
 __all__ = ["StepRecords", "code_hash", "content_hash", "files_of", "fingerprint"]

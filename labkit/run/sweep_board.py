@@ -14,8 +14,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from labkit.errors import InputError
-from labkit.folders import atomic_file
 from labkit.learn.checkpoint import read_about
+from labkit.paths import atomic_file
 from labkit.run.sweep_runs import SweepRun, read_note
 from labkit.runfolder import HEADLESS
 from labkit.views.progress import RunState, duration, progress_page, time_left

@@ -23,9 +23,9 @@ from pytorch_lightning.callbacks import Callback
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
-from labkit.folders import atomic_file
 from labkit.learn import model_folder, out_of_fold, predict, train
 from labkit.learn.checkpoint import read_about
+from labkit.paths import atomic_file
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 

@@ -22,7 +22,7 @@ import zarr
 from astropy.table import Table
 
 from labkit.errors import InputError, MissingDataError
-from labkit.folders import atomic_folder
+from labkit.paths import atomic_folder
 from labkit.sample.rules import (
     ContentDigest,
     check_bands,

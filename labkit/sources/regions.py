@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 from regions import CircleSkyRegion, PixelRegion, Region, RegionMeta, Regions, RegionVisual
 
 from labkit.errors import InputError, MissingDataError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 
 __all__ = ["read_regions", "write_regions"]
 

@@ -13,7 +13,7 @@ from bokeh.resources import INLINE, Resources
 from IPython import get_ipython
 
 from labkit.errors import InputError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 
 __all__ = ["inline_resources", "save_page", "show"]
 

@@ -18,7 +18,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from labkit.errors import MissingDataError
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 from labkit.runfolder import RunFolder
 from labkit.views.markdown import Heading, render_markdown
 from labkit.views.outputs import is_bokeh, offline, render_outputs

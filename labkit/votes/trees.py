@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import InputError, MissingDataError
-from labkit.folders import data_folder
+from labkit.paths import data_folder
 from labkit.votes.tree import Choice, DecisionTree, Question, plain_text
 
 __all__ = ["read_tree", "tree_from_workflow", "tree_names"]

@@ -11,7 +11,7 @@ from astropy.table import QTable
 from astropy.units import Quantity
 
 from labkit.errors import InputError
-from labkit.folders import data_folder
+from labkit.paths import data_folder
 
 __all__ = ["COSMOLOGY", "clash_clusters", "pick_clusters", "r200", "velocity_dispersion"]
 

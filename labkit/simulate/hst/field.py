@@ -16,7 +16,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.folders import atomic_folder
+from labkit.paths import atomic_folder
 from labkit.simulate.hst.bands import BANDS, FRONTIER_BANDS, PIXEL_SCALE_ARCSEC, band_names
 from labkit.simulate.hst.catalogues import SOURCE, describe, field_wcs, source_catalogue, truth_table
 from labkit.simulate.hst.clusters import pick_clusters

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from labkit.folders import atomic_file
+from labkit.paths import atomic_file
 from labkit.votes import DecisionTree
 
 __all__ = ["COLUMNS", "DAYS", "VERSIONS", "write_export"]

@@ -12,8 +12,8 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from labkit.errors import InputError
-from labkit.folders import atomic_folder
 from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
+from labkit.paths import atomic_folder
 from labkit.simulate.sky.clusters import Cluster, cluster_components, draw_cluster
 from labkit.simulate.sky.components import Component
 from labkit.simulate.sky.xray_sources import field_agn, galaxy_emission
