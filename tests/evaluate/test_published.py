@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from labkit import folders
+from labkit import paths
 from labkit.errors import InputError, MissingDataError
 from labkit.evaluate.published import beside_published, published_folder, published_table, published_tables
 from labkit.evaluate.tables import as_text
@@ -136,7 +136,7 @@ def test_bad_requests(summary, tmp_path):
 
 def test_folder_in_the_package_or_the_checkout(tmp_path, monkeypatch):
     package = tmp_path / "labkit"
-    monkeypatch.setattr(folders.resources, "files", lambda _: package)
+    monkeypatch.setattr(paths.resources, "files", lambda _: package)
     with pytest.raises(MissingDataError, match="found neither; install labkit again"):
         published_folder()
     (tmp_path / "data" / "published").mkdir(parents=True)
