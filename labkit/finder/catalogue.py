@@ -14,6 +14,7 @@ from astropy.wcs import WCS
 from labkit.finder.characterise import Characterised
 from labkit.finder.models import Selection
 from labkit.finder.scene import Scene
+from labkit.images.coordinates import pixel_to_sky
 from labkit.sources.candidates import position_names
 
 __all__ = ["catalogue"]
@@ -52,7 +53,7 @@ def catalogue(
     rows = [_row(scene, one) for one in found]
     numbers = [one.number for one in found]
     x, y = (np.array([getattr(one.main, axis) for one in found], dtype=float) for axis in "xy")
-    sky = SkyCoord.from_pixel(x, y, wcs).icrs
+    sky = SkyCoord(*pixel_to_sky(wcs, x, y), unit="deg")
     table = QTable(
         {"object_id": position_names(sky), "ra": sky.ra.to(u.deg), "dec": sky.dec.to(u.deg), "x": x, "y": y}
     )

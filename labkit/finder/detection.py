@@ -20,6 +20,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, maximum, mini
 
 from labkit.errors import InputError
 from labkit.finder.background import Background, background_map
+from labkit.images.coordinates import pixel_to_sky
 from labkit.images.poisson_filter import Filtered, poisson_filter
 from labkit.images.starlet import largest_scale
 
@@ -119,7 +120,7 @@ def detect(
         sources = _source_pixels(filtered, background)
     candidates = _extract(filtered, background, pixel_arcsec=pixel_arcsec)
     if wcs is not None:
-        ra, dec = wcs.celestial.wcs_pix2world(candidates["x"], candidates["y"], 0)
+        ra, dec = pixel_to_sky(wcs, candidates["x"], candidates["y"])
         candidates.add_columns([ra * deg, dec * deg], names=["ra", "dec"], indexes=[2, 2])
     return Detection(candidates, background, filtered)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import QTable
-from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
 from labkit.errors import MissingDataError
@@ -16,6 +15,7 @@ from labkit.finder.characterise import characterise
 from labkit.finder.detection import Detection, detect
 from labkit.finder.models import Selection
 from labkit.finder.scene import Scene
+from labkit.images.coordinates import pixel_scale_arcsec, sky_to_pixel
 from labkit.sources.xmm import Observation
 
 __all__ = ["Search", "find_candidates", "search"]
@@ -120,7 +120,7 @@ def search(
             "observation must have an exposure map, got none, and without it gaps and the edge of the field "
             "look like sources; give read_observation(images, exposures)"
         )
-    pixel = float(np.mean(proj_plane_pixel_scales(observation.wcs.celestial)) * 3600)
+    pixel = pixel_scale_arcsec(observation.wcs)
     exposure = np.where(observation.exposed, observation.exposure, 0)
     exposure = np.where(exposure > LEAST_EXPOSURE * exposure.max(), exposure, 0)
     counts = np.where(exposure > 0, observation.image, 0)
@@ -141,7 +141,7 @@ def search(
 def _axis(observation: Observation, exposure: NDArray) -> tuple[float, float]:
     """Pixel (x, y) of the pointing; without it, of the middle of the deepest exposure."""
     if observation.pointing is not None:
-        x, y = observation.pointing.to_pixel(observation.wcs)
+        x, y = sky_to_pixel(observation.wcs, observation.pointing.icrs.ra, observation.pointing.icrs.dec)
         return float(x), float(y)
     rows, columns = np.nonzero(exposure >= 0.95 * np.percentile(exposure[exposure > 0], 99.5))
     return float(columns.mean()), float(rows.mean())

@@ -11,6 +11,7 @@ from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+from labkit.images.coordinates import sky_to_pixel
 from labkit.images.resampling import Conserve, average_boxes, checked_image, regrid
 
 __all__ = ["coverage", "cutout", "cutouts", "regrid"]
@@ -52,6 +53,7 @@ def cutouts(
     conserve: Conserve = "surface brightness",
     oversample: int = 2,
     fill: float = 0.0,
+    first: tuple[int, int] = (0, 0),
 ) -> NDArray[np.float32]:
     """Cut squares of sky out of an image, on tangent planes with north up and east left.
 
@@ -78,6 +80,8 @@ def cutouts(
         none is wider than an input pixel.
     fill : float
         Value outside the image, per input pixel.
+    first : (int, int)
+        Pixel (x, y) of the world coordinates at which `image` begins, for a window of a larger image.
 
     Returns
     -------
@@ -93,12 +97,12 @@ def cutouts(
     x_nodes, y_nodes = _node_positions(image, wcs, positions, size, pixels)  # (n, NODES, NODES)
     side = pixels / (NODES - 1)
     result = np.empty((len(x_nodes), pixels, pixels), dtype=np.float32)
-    for out, x, y in zip(result, x_nodes, y_nodes, strict=True):
+    for out, x, y in zip(result, x_nodes - first[0], y_nodes - first[1], strict=True):
         m = NODES // 2
         dx_du, dx_dv = (x[m, m + 1] - x[m, m - 1]) / (2 * side), (x[m + 1, m] - x[m - 1, m]) / (2 * side)
         dy_du, dy_dv = (y[m, m + 1] - y[m, m - 1]) / (2 * side), (y[m + 1, m] - y[m - 1, m]) / (2 * side)
         area = abs(dx_du * dy_dv - dx_dv * dy_du)  # input pixels covered by one output pixel
-        if not np.isfinite(area):
+        if not (np.isfinite(area) and np.isfinite(x).all()):  # where there is no solution there is no image
             out[...] = fill
             continue
         steps = max(oversample, int(np.ceil(np.sqrt(area))))
@@ -170,10 +174,6 @@ def _node_positions(
         raise InputError(
             f"image must have the axes (y, x), got shape {image.shape}; cut out one band at a time"
         )
-    if not wcs.has_celestial:
-        raise InputError(
-            "wcs must hold celestial coordinates, got none; add CTYPE, CRVAL, CRPIX and CDELT or CD"
-        )
     if not (u.Quantity(size).isscalar and u.Quantity(size).unit.is_equivalent(u.deg) and size > 0 * u.deg):
         raise InputError(f"size must be one positive angle, such as 7 * u.arcmin, got {size}")
     if pixels < 1:
@@ -189,6 +189,4 @@ def _node_positions(
     forward = np.cos(dec0) - eta * np.sin(dec0)
     ra = ra0 + np.arctan2(xi + 0 * eta, forward)
     dec = np.arctan2(np.sin(dec0) + eta * np.cos(dec0), np.hypot(xi, forward))
-    nodes = SkyCoord(ra, dec + 0 * ra, unit="rad", frame="icrs")
-    x, y = nodes.to_pixel(wcs.celestial, origin=0, mode="all")
-    return np.asarray(x), np.asarray(y)
+    return sky_to_pixel(wcs, np.degrees(ra), np.degrees(dec + 0 * ra))

@@ -9,10 +9,10 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.photometry.apertures import Shapes, half_light, magnitudes, shapes_of, shapes_with
 from labkit.photometry.detection import Detected, detect
 from labkit.photometry.frames import Frame, frame, matched_to
@@ -98,7 +98,7 @@ def extract(
     InputError
         If shapes differ, a band has no zero point, no band covers anything, or an option is out of range.
     """
-    scale = float(np.mean(proj_plane_pixel_scales(wcs.celestial))) * 3600
+    scale = pixel_scale_arcsec(wcs)
     _check(images, zeropoints, detect_on, psf_fwhm_arcsec, aperture_arcsec, least_coverage)
     meshes = tuple(max(8, round(mesh / scale)) for mesh in (wide_mesh_arcsec, fine_mesh_arcsec))
     frames = {
@@ -173,7 +173,7 @@ def _blurred(
 def _positions(found: Detected, shapes: Shapes, wcs: WCS, scale: float) -> QTable:
     objects = found.objects
     x, y = np.asarray(objects["x"], dtype=float), np.asarray(objects["y"], dtype=float)
-    ra, dec = wcs.celestial.wcs_pix2world(x, y, 0) if len(x) else (x, y)
+    ra, dec = pixel_to_sky(wcs, x, y)
     a: NDArray = np.asarray(objects["a"], dtype=float)
     return QTable(
         {

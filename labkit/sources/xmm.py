@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
+from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.instruments.epic import MOS1, MOS2, PN
 from labkit.sources.fitsfile import FitsImage, read_image
 
@@ -145,7 +146,7 @@ def _check_grid(first: FitsImage, other: FitsImage) -> None:
         )
     height, width = first.data.shape
     x, y = np.array([0.0, width - 1, 0.0, width - 1]), np.array([0.0, 0.0, height - 1, height - 1])
-    x_other, y_other = first.wcs.pixel_to_world(x, y).to_pixel(other.wcs)
+    x_other, y_other = sky_to_pixel(other.wcs, *pixel_to_sky(first.wcs, x, y))
     shift = np.hypot(x - x_other, y - y_other).max()
     if not shift <= GRID_TOLERANCE_PX:
         raise InputError(

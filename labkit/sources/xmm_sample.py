@@ -14,6 +14,7 @@ from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
+from labkit.images.coordinates import sky_to_pixel
 from labkit.images.cutouts import coverage, cutouts
 from labkit.sample import Sample
 from labkit.sources.candidates import read_candidates
@@ -157,14 +158,14 @@ def _measured(
 ) -> QTable:
     """Add label, position on the detector, exposure and counts to the candidates."""
     positions = _positions(table)
-    x, y = positions.to_pixel(observation.wcs, origin=0)
+    x, y = sky_to_pixel(observation.wcs, table["ra"], table["dec"])
     table["label"] = np.asarray(table["label"], dtype=str) if "label" in table.colnames else label
     table["x_image"], table["y_image"] = x + 1, y + 1
     if observation.pointing is not None:
         table["off_axis"] = positions.separation(observation.pointing).to(u.arcmin)
     if observation.exposure is not None:
         height, width = observation.exposure.shape
-        column, row = np.rint(x).astype(int), np.rint(y).astype(int)
+        column, row = (np.rint(np.nan_to_num(axis, nan=-9)).astype(int) for axis in (x, y))
         on = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         values = observation.exposure[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
         table["exposure"] = np.where(on, values, 0)

@@ -10,13 +10,13 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.wcs import WCS
-from astropy.wcs.utils import proj_plane_pixel_scales
 from bokeh.models import ColorBar, ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, Range1d
 from bokeh.palettes import Greys256
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
+from labkit.images.coordinates import pixel_scale_arcsec, sky_to_pixel
 from labkit.views.scaling import grey_levels, limits_of, png_uri, smoothed
 from labkit.views.style import FONT, GLYPH_FONT, INK, PALETTE, axes
 from labkit.views.thumbnails import gallery
@@ -32,7 +32,7 @@ def _pixel_scale_arcmin(wcs: WCS | None, pixel_scale: u.Quantity | None) -> floa
             "one of wcs and pixel_scale must be given, got both or none; pass wcs=... or pixel_scale=..."
         )
     if wcs is not None:
-        return float(np.mean(proj_plane_pixel_scales(wcs.celestial)) * 60)
+        return pixel_scale_arcsec(wcs) / 60
     return float(u.Quantity(pixel_scale).to_value(u.arcmin))
 
 
@@ -155,7 +155,7 @@ def _mark(
             f"candidates need wcs and the columns {needed}, got {candidates.colnames} and wcs={wcs!r}"
         )
     sky = SkyCoord(u.Quantity(candidates["ra"], u.deg), u.Quantity(candidates["dec"], u.deg))
-    x, y = wcs.celestial.world_to_pixel(sky)
+    x, y = sky_to_pixel(wcs, sky.ra, sky.dec)
     value = np.asarray(candidates[score], dtype=float) if score else np.zeros(len(candidates))
     rank = np.empty(len(value), dtype=int)
     rank[np.argsort(-value, kind="stable")] = np.arange(1, len(value) + 1)

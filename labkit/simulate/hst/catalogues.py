@@ -10,6 +10,7 @@ from astropy.table import QTable, Row, Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from labkit.images.coordinates import pixel_to_sky
 from labkit.simulate.hst.bands import BANDS, PIXEL_SCALE_ARCSEC
 from labkit.simulate.hst.detection import Detections
 from labkit.simulate.hst.members import V_MAX
@@ -36,8 +37,8 @@ def field_wcs(row: Row, size_px: int) -> WCS:
 
 def _sky(wcs: WCS, x_arcsec: NDArray, y_arcsec: NDArray) -> tuple[NDArray, NDArray]:
     centre = np.asarray(wcs.wcs.crpix) - 1
-    return wcs.wcs_pix2world(
-        x_arcsec / PIXEL_SCALE_ARCSEC + centre[0], y_arcsec / PIXEL_SCALE_ARCSEC + centre[1], 0
+    return pixel_to_sky(
+        wcs, x_arcsec / PIXEL_SCALE_ARCSEC + centre[0], y_arcsec / PIXEL_SCALE_ARCSEC + centre[1]
     )
 
 

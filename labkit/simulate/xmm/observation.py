@@ -12,6 +12,7 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from labkit.errors import InputError
+from labkit.images.coordinates import sky_to_pixel
 from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
 from labkit.paths import atomic_folder
 from labkit.simulate.sky.clusters import Cluster, cluster_components, draw_cluster
@@ -211,7 +212,7 @@ def _truth(sources: list[_Source], pointing: Pointing, wcs: WCS) -> QTable:
     main = [source.components[0] for source in sources]
     x, y = np.array([(part.x, part.y) for part in main]).T
     ra, dec = np.array([pointing.sky(*place) for place in zip(x, y, strict=True)]).T
-    column, row = wcs.wcs_world2pix(ra, dec, 0)
+    column, row = sky_to_pixel(wcs, ra, dec)
     flux = np.array([source.flux for source in sources])
     known = {
         name: np.array([getattr(source.cluster, name, np.nan) for source in sources])

@@ -20,10 +20,11 @@ from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
+from labkit.images.coordinates import sky_to_pixel
 from labkit.images.cutouts import cutouts
 from labkit.images.resampling import Conserve
 from labkit.sources.mosaics import Mosaic, Mosaics
-from labkit.sources.mosaics.grid import SAME_SCALE, Turn, common_scale, pixel_positions, turn_north_up
+from labkit.sources.mosaics.grid import SAME_SCALE, Turn, common_scale, turn_north_up
 
 __all__ = ["MIN_COVERAGE", "Cutter", "coverage_of", "make_cutter"]
 
@@ -84,7 +85,7 @@ class Cutter:
             for one, slot in zip(self.mosaics.mosaics, slots, strict=True):
                 self._regrid(one, positions, slot)
             return images
-        x, y = pixel_positions(self.mosaics.mosaics[0].wcs, positions)
+        x, y = sky_to_pixel(self.mosaics.mosaics[0].wcs, positions.icrs.ra, positions.icrs.dec)
         corners = [_first_pixel(values, size) for values in (x, y)]
         shifts = cast(tuple[tuple[int, int], ...], self.mosaics.offsets)
         for one, slot, (dx, dy) in zip(self.mosaics.mosaics, slots, shifts, strict=True):
@@ -97,7 +98,7 @@ class Cutter:
             images[images == np.float32(self.blank)] = np.nan
 
     def _regrid(self, one: Mosaic, positions: SkyCoord, out: NDArray[np.float32]) -> None:
-        x, y = pixel_positions(one.wcs, positions)
+        x, y = sky_to_pixel(one.wcs, positions.icrs.ra, positions.icrs.dec)
         side = self.size_px * (self.pixel_scale / one.pixel_scale).to_value(u.one)
         reach = int(np.ceil(side / np.sqrt(2))) + 3
         height, width = one.shape
@@ -109,9 +110,11 @@ class Cutter:
             window = np.array(one.data[columns[1], columns[0]], dtype=np.float32)
             self._empty(window)
             if np.isfinite(window).any():
-                wcs = one.wcs.slice(columns[::-1])
                 options = {"size": self.size_px * self.pixel_scale, "pixels": self.size_px, "fill": np.nan}
-                out[rows] = cutouts(window, wcs, positions[rows], conserve=self.conserve, **options)
+                first = (columns[0].start, columns[1].start)
+                out[rows] = cutouts(
+                    window, one.wcs, positions[rows], first=first, conserve=self.conserve, **options
+                )
 
 
 def make_cutter(

@@ -8,8 +8,8 @@ from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
+from labkit.images.coordinates import sky_to_pixel
 from labkit.sources.mosaics.file import Mosaic
-from labkit.sources.mosaics.grid import pixel_positions
 from labkit.sources.mosaics.mosaics import Mosaics
 
 __all__ = ["annulus_shares"]
@@ -71,7 +71,8 @@ def annulus_shares(
 
 def _has_data(one: Mosaic, points: SkyCoord, blank: float | None) -> NDArray[np.bool_]:
     """Whether the pixel of each point has data."""
-    x, y = (np.rint(np.nan_to_num(axis, nan=-1e6)).astype(int) for axis in pixel_positions(one.wcs, points))
+    there = sky_to_pixel(one.wcs, points.icrs.ra, points.icrs.dec)
+    x, y = (np.rint(np.nan_to_num(axis, nan=-1e6)).astype(int) for axis in there)
     height, width = one.shape
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     values = np.asarray(one.data[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)])

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.wcs import WCS
-from astropy.wcs.utils import wcs_to_celestial_frame
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
+from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.sources.mosaics.file import Mosaic
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "common_scale",
     "grid_offset",
     "overlap",
-    "pixel_positions",
     "position_angle",
     "turn_north_up",
 ]
@@ -53,27 +51,6 @@ class Turn:
         images = images.swapaxes(-1, -2) if self.transpose else images
         images = images[..., ::-1, :] if self.flip_y else images
         return images[..., ::-1] if self.flip_x else images
-
-
-def pixel_positions(wcs: WCS, positions: SkyCoord) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixel coordinates of sky positions, counted from 0; NaN where the projection has none.
-
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS
-        Celestial world coordinates; distortions are followed.
-    positions : astropy.coordinates.SkyCoord
-        Any shape.
-
-    Returns
-    -------
-    x, y : ndarray
-        Of that shape.
-    """
-    sky = positions.transform_to(wcs_to_celestial_frame(wcs)).spherical
-    options = {"quiet": True} if wcs.has_distortion else {}
-    x, y = wcs.all_world2pix(sky.lon.deg, sky.lat.deg, 0, **options)
-    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
 
 
 def common_scale(mosaics: Sequence[Mosaic], asked: u.Quantity | None = None) -> u.Quantity:
@@ -115,7 +92,7 @@ def grid_offset(one: Mosaic, other: Mosaic) -> tuple[int, int] | None:
         Mosaics of any shape. A pixel of the first at x, y lies at x + dx, y + dy in the other.
     """
     x, y = _lattice(one)
-    there = pixel_positions(other.wcs, one.wcs.pixel_to_world(x, y))
+    there = sky_to_pixel(other.wcs, *pixel_to_sky(one.wcs, x, y))
     shifts = np.stack([there[0] - x, there[1] - y])  # (2, point)
     if not np.isfinite(shifts).all():
         return None
@@ -131,7 +108,7 @@ def overlap(one: Mosaic, other: Mosaic) -> bool:
 
 
 def _reaches(one: Mosaic, other: Mosaic) -> bool:
-    x, y = pixel_positions(other.wcs, one.wcs.pixel_to_world(*_lattice(one, 2 * _LATTICE - 1)))
+    x, y = sky_to_pixel(other.wcs, *pixel_to_sky(one.wcs, *_lattice(one, 2 * _LATTICE - 1)))
     height, width = other.shape
     return bool(((x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)).any())
 
@@ -169,11 +146,10 @@ def turn_north_up(mosaic: Mosaic) -> Turn | None:
 def _axes(mosaic: Mosaic) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions of north and east in pixels at the centre, as unit vectors (x, y)."""
     height, width = mosaic.shape
-    middle = mosaic.wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
-    centre = SkyCoord(middle.ra, middle.dec)
+    centre = SkyCoord(*pixel_to_sky(mosaic.wcs, (width - 1) / 2, (height - 1) / 2), unit="deg")
     step = 10 * mosaic.pixel_scale
-    points = [centre, *(centre.directional_offset_by(angle * u.deg, step) for angle in (0, 90))]
-    x, y = pixel_positions(mosaic.wcs, SkyCoord(points))
+    points = SkyCoord([centre, *(centre.directional_offset_by(angle * u.deg, step) for angle in (0, 90))])
+    x, y = sky_to_pixel(mosaic.wcs, points.ra, points.dec)
     vectors = np.stack([x[1:] - x[0], y[1:] - y[0]], axis=1)
     north, east = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return north, east

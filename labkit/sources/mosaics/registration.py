@@ -10,10 +10,11 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.images.cutouts import NODES, linear_weights
 from labkit.images.resampling import Conserve, average_boxes
 from labkit.sources.mosaics.file import Mosaic
-from labkit.sources.mosaics.grid import SAME_SCALE, common_scale, pixel_positions
+from labkit.sources.mosaics.grid import SAME_SCALE, common_scale
 from labkit.sources.mosaics.mosaics import Mosaics
 
 __all__ = ["registered"]
@@ -87,17 +88,15 @@ def _placed(one: Mosaic, shift: tuple[int, int], shape: tuple[int, int]) -> NDAr
 def _north_up(one: Mosaic, scale: u.Quantity) -> tuple[WCS, tuple[int, int]]:
     """A tangent plane about the middle of a mosaic that holds all of it."""
     height, width = one.shape
-    middle = one.wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
+    ra, dec = pixel_to_sky(one.wcs, (width - 1) / 2, (height - 1) / 2)
     wcs = WCS(naxis=2)
     wcs.wcs.ctype, wcs.wcs.radesys = ["RA---TAN", "DEC--TAN"], "ICRS"
-    wcs.wcs.crval, wcs.wcs.crpix = [middle.ra.deg, middle.dec.deg], [0.0, 0.0]
+    wcs.wcs.crval, wcs.wcs.crpix = [float(ra), float(dec)], [0.0, 0.0]
     step = scale.to_value(u.deg)
     wcs.wcs.cdelt = [-step, step]
-    edge = one.wcs.pixel_to_world(
-        [-0.5, width - 0.5, -0.5, width - 0.5], [-0.5, -0.5, height - 0.5, height - 0.5]
-    )
-    corners = np.stack(pixel_positions(wcs, edge)) + 1  # against the middle
-    nx, ny = (int(n) for n in np.ceil(2 * np.abs(corners).max(axis=1) - 1e-6))
+    edge = pixel_to_sky(one.wcs, *np.meshgrid([-0.5, width - 0.5], [-0.5, height - 0.5]))
+    corners = np.stack(sky_to_pixel(wcs, *edge)) + 1  # against the middle
+    nx, ny = (int(n) for n in np.ceil(2 * np.abs(corners).max(axis=(1, 2)) - 1e-6))
     wcs.wcs.crpix = [(nx + 1) / 2, (ny + 1) / 2]
     wcs.array_shape = (ny, nx)
     return wcs, (ny, nx)
@@ -127,7 +126,7 @@ def _fill(
     x_out, y_out = np.meshgrid(
         corner[0] - 0.5 + np.linspace(0, nx, NODES), corner[1] - 0.5 + np.linspace(0, ny, NODES)
     )
-    x, y = pixel_positions(one.wcs, wcs.pixel_to_world(x_out, y_out))  # (NODES, NODES)
+    x, y = sky_to_pixel(one.wcs, *pixel_to_sky(wcs, x_out, y_out))  # (NODES, NODES)
     height, width = one.shape
     reach = (x.min() > width + 1, x.max() < -2, y.min() > height + 1, y.max() < -2)
     if not np.isfinite(x).all() or any(reach):

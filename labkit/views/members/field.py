@@ -16,6 +16,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.images.cutouts import cutout
 from labkit.photometry.colours import COSMOLOGY
 from labkit.views.members.groups import as_names, as_plain, palette, present
@@ -124,7 +125,7 @@ def _checked(rgb: ArrayLike, wcs: WCS) -> NDArray[np.float32]:
 
 def _middle(image: NDArray, wcs: WCS) -> SkyCoord:
     height, width = image.shape[:2]
-    return wcs.celestial.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
+    return SkyCoord(*pixel_to_sky(wcs, (width - 1) / 2, (height - 1) / 2), unit="deg")
 
 
 def _tangent_plane(centre: SkyCoord) -> WCS:
@@ -138,9 +139,8 @@ def _tangent_plane(centre: SkyCoord) -> WCS:
 def _extent(image: NDArray, wcs: WCS, plane: WCS) -> u.Quantity:
     """Side of the smallest square around the centre that holds the image."""
     height, width = image.shape[:2]
-    corners = wcs.celestial.pixel_to_world([-0.5, width - 0.5, -0.5, width - 0.5],
-                                           [-0.5, -0.5, height - 0.5, height - 0.5])  # fmt: skip
-    return 2 * float(np.abs(plane.world_to_pixel(corners.icrs)).max()) * u.arcmin
+    corners = np.meshgrid([-0.5, width - 0.5], [-0.5, height - 0.5])
+    return 2 * float(np.abs(sky_to_pixel(plane, *pixel_to_sky(wcs, *corners))).max()) * u.arcmin
 
 
 def _mark(
@@ -159,7 +159,7 @@ def _mark(
     if missing := [name for name in needed if name not in sources.colnames]:
         raise InputError(f"sources must have the columns {needed}, got none for {missing}")
     sky = SkyCoord(u.Quantity(sources["ra"], u.deg), u.Quantity(sources["dec"], u.deg))
-    x, y = (np.asarray(axis) for axis in plane.world_to_pixel(sky))
+    x, y = sky_to_pixel(plane, sky.ra, sky.dec)
     names = as_names(sources[group], group, like=len(sources))
     inside = np.isfinite(x) & np.isfinite(y) & (np.maximum(np.abs(x), np.abs(y)) <= half)
     drawn = []

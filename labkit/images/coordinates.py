@@ -1,0 +1,129 @@
+"""Between sky and pixels: the one place where world coordinates are evaluated."""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import ICRS, BaseCoordinateFrame, UnitSphericalRepresentation
+from astropy.wcs import WCS, NoConvergence, WcsError
+from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
+from numpy.typing import ArrayLike, NDArray
+
+from labkit.errors import InputError
+
+Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def sky_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Pair:
+    """Pixel coordinates of sky positions.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        World coordinates: any projection, frame and order of axes; distortions (SIP, look-up tables) are
+        followed.
+    ra, dec : array_like or Quantity
+        ICRS, degrees; any shapes that broadcast.
+
+    Returns
+    -------
+    x, y : ndarray
+        Of the common shape, counted from 0 at the centre of the first pixel. NaN where the projection or the
+        inverse of its distortion has no solution.
+
+    Raises
+    ------
+    InputError
+        If the world coordinates are not celestial or their frame is unknown.
+    """
+    wcs, frame = _celestial(wcs)
+    ra, dec = np.broadcast_arrays(_degrees(ra), _degrees(dec))
+    shape, lon, lat = ra.shape, ra.ravel(), np.where(np.abs(dec) <= 90, dec, np.nan).ravel()
+    if not lon.size:
+        return np.zeros(shape), np.zeros(shape)
+    if not isinstance(frame, ICRS):
+        there = ICRS(_unit_sphere(lon, lat)).transform_to(frame).spherical
+        lon, lat = there.lon.deg, there.lat.deg
+    world = (lon, lat) if wcs.wcs.lng == 0 else (lat, lon)
+    try:
+        x, y = wcs.all_world2pix(*world, 0)
+    except NoConvergence as error:  # a few positions must not stop the others
+        x, y = error.best_solution.T.copy()
+        for rows in (error.divergent, error.slow_conv):
+            if rows is not None:
+                x[rows], y[rows] = np.nan, np.nan
+    return np.asarray(x, dtype=np.float64).reshape(shape), np.asarray(y, dtype=np.float64).reshape(shape)
+
+
+def pixel_to_sky(wcs: WCS, x: ArrayLike, y: ArrayLike) -> Pair:
+    """Sky positions of pixel coordinates.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        World coordinates, as for `sky_to_pixel`.
+    x, y : array_like
+        Pixels, counted from 0 at the centre of the first; any shapes that broadcast.
+
+    Returns
+    -------
+    ra, dec : ndarray
+        Of the common shape, ICRS, degrees, ra from 0 to 360; NaN where there is no sky.
+
+    Raises
+    ------
+    InputError
+        If the world coordinates are not celestial or their frame is unknown.
+    """
+    wcs, frame = _celestial(wcs)
+    x, y = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+    if not x.size:
+        return np.zeros(x.shape), np.zeros(x.shape)
+    world = wcs.all_pix2world(x.ravel(), y.ravel(), 0)
+    lon, lat = world if wcs.wcs.lng == 0 else world[::-1]
+    if not isinstance(frame, ICRS):
+        there = frame.realize_frame(_unit_sphere(lon, lat)).transform_to(ICRS()).spherical
+        lon, lat = there.lon.deg, there.lat.deg
+    return np.asarray(lon).reshape(x.shape) % 360, np.asarray(lat).reshape(x.shape)
+
+
+def pixel_scale_arcsec(wcs: WCS) -> float:
+    """Side of a pixel, the mean of both, in arcsec."""
+    return float(np.mean(proj_plane_pixel_scales(_celestial(wcs)[0]))) * 3600
+
+
+def tangent_plane(ra: float, dec: float, scale_arcsec: float, shape: tuple[int, int]) -> WCS:
+    """Gnomonic world coordinates about a position (ICRS, degrees), north up, for (y, x) pixels."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.radesys = ["RA---TAN", "DEC--TAN"], "ICRS"
+    wcs.wcs.crval = [ra, dec]
+    wcs.wcs.crpix = [(n + 1) / 2 for n in shape[::-1]]
+    wcs.wcs.cdelt = [-scale_arcsec / 3600, scale_arcsec / 3600]
+    wcs.array_shape = shape
+    return wcs
+
+
+def _celestial(wcs: WCS) -> tuple[WCS, BaseCoordinateFrame]:
+    """The two celestial axes and their frame."""
+    try:
+        wcs.wcs.set()
+        if wcs.naxis != 2:
+            wcs = wcs.celestial
+            wcs.wcs.set()
+        if wcs.wcs.lng >= 0 and wcs.wcs.lat >= 0:
+            return wcs, wcs_to_celestial_frame(wcs)
+        reason = f"axes {list(wcs.wcs.ctype)}"
+    except (WcsError, ValueError) as error:
+        reason = " ".join(str(error).split())
+    raise InputError(
+        f"wcs must hold celestial coordinates in a known frame, got {reason}; add CTYPE, CRVAL, CRPIX, "
+        "CDELT or CD, and RADESYS"
+    )
+
+
+def _degrees(angle: ArrayLike) -> NDArray[np.float64]:
+    return angle.to_value(u.deg) if isinstance(angle, u.Quantity) else np.asarray(angle, dtype=np.float64)
+
+
+def _unit_sphere(lon: NDArray, lat: NDArray) -> UnitSphericalRepresentation:
+    return UnitSphericalRepresentation(lon * u.deg, lat * u.deg, copy=False)
