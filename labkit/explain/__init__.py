@@ -1,33 +1,31 @@
-"""What a network looks at: activation maps, the band a filter answers to, class activation and its checks."""
+"""What a network looks at: maps of its filters, the bands they answer to, class activation and its checks."""
 
 from __future__ import annotations
 
-from labkit.explain.attribution import (
-    METHODS,
-    ClassActivation,
-    class_activation,
-    class_activation_with_scale,
+from labkit.explain.bands import Sensitivity, band_index, index_summary, sensitivity, typical_filters
+from labkit.explain.checks import (
+    Deletion,
+    Randomisation,
+    deletion,
+    randomisation_check,
+    rank_correlation,
+    structural_similarity,
 )
-from labkit.explain.bands import filter_index, index_summary
-from labkit.explain.choice import typical_filters
-from labkit.explain.deletion import Deletion, deletion
+from labkit.explain.inputs import Computing
 from labkit.explain.layers import layers
-from labkit.explain.maps import activation_maps
-from labkit.explain.randomisation import Randomisation, randomisation_check
-from labkit.explain.sensitivity import Sensitivity, sensitivity
-from labkit.explain.similarity import rank_correlation, structural_similarity
+from labkit.explain.maps import METHODS, ClassActivation, class_activation, filter_maps
 
 __all__ = [
     "METHODS",
     "ClassActivation",
+    "Computing",
     "Deletion",
     "Randomisation",
     "Sensitivity",
-    "activation_maps",
+    "band_index",
     "class_activation",
-    "class_activation_with_scale",
     "deletion",
-    "filter_index",
+    "filter_maps",
     "index_summary",
     "layers",
     "randomisation_check",

@@ -1,34 +1,28 @@
-"""Which band a filter answers to: a measured number instead of an impression.
+"""Which band a filter answers to, and from which brightness on: measured numbers instead of an impression.
 
 Kosiba et al. (2020, section 5.4) read from Fig. 12 that some filters "search primarily for X-ray emission and
-others for optical emission". Here each filter is asked: how much does your map change when one band is taken
-away?
+others for optical emission", and that "there are filters which get activated only by stronger emission, while
+other filters are more sensitive to X-ray emission". Here each filter is asked: how much does your map change
+when one band is taken away, or brought to another brightness?
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from labkit.errors import InputError
-from labkit.explain.inputs import Images, Prepared, prepare
-from labkit.explain.resampling import interval, multiplicities
+from labkit.explain.inputs import Computing, Images, Prepared, prepare
 from labkit.learn.model import Model
 from labkit.tables import Table
 
-__all__ = ["DEAD", "ONE_BAND", "filter_index", "index_summary"]
 
-#: Beyond this index one band moves a filter more than three times as much as the other.
-ONE_BAND = 0.5
-#: A filter that both bands move less than this share of the layer's most moved filter is dead.
-DEAD = 1e-3
-
-
-def filter_index(
+def band_index(
     model: Model,
     images: Images,
     *,
@@ -36,10 +30,10 @@ def filter_index(
     rng: np.random.Generator,
     bands: tuple[str, str] | None = None,
     replace: str = "sky",
-    one_band: float = ONE_BAND,
-    dead: float = DEAD,
+    one_band: float = 0.5,
+    dead: float = 1e-3,
     resamples: int = 1000,
-    **computing: Any,
+    **computing: Unpack[Computing],
 ) -> Table:
     """Where each filter stands between two bands, with a bootstrap interval over the objects.
 
@@ -63,21 +57,20 @@ def filter_index(
         ``"sky"``: the band becomes empty sky; counts its background, too. ``"shuffle"``: the band of another
         object takes its place; counts only what differs between objects.
     one_band : float
-        From this |index| on, a filter is of one band.
+        From this |index| on, a filter is of one band: at 0.5 that moves it three times as much as the other.
     dead : float
         A filter is dead if sqrt(D_1^2 + D_2^2) is less than this share of the layer's largest.
     resamples : int
         Of the bootstrap.
     **computing
-        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see
-        `labkit.explain.inputs.prepare`.
+        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see `Computing`.
 
     Returns
     -------
     Table
-        One row a filter: ``layer``, ``filter``, ``index``, ``index_low``, ``index_high`` (95 %; NaN for dead
-        filters), ``kind`` (a band's name, ``"both"`` or ``"dead"``), ``firm`` (the whole interval lies in
-        that kind) and ``change_<band>`` (D_b, in the layer's own units).
+        One row per filter: ``layer``, ``filter``, ``index``, ``index_low``, ``index_high`` (95 %; NaN for
+        dead filters), ``kind`` (a band's name, ``"both"`` or ``"dead"``), ``firm`` (the whole interval lies
+        in that kind) and ``change_<band>`` (D_b, in the layer's own units).
 
     Raises
     ------
@@ -94,9 +87,7 @@ def filter_index(
         ready.opened.maps(name)
     squares = _squared_changes(ready, list(layers), pair, _others(len(ready), replace, rng))
     weights = multiplicities(len(ready), resamples, rng)
-    parts = []
-    for name in layers:
-        parts.append(_rows(name, squares[name], pair, weights, one_band=one_band, dead=dead))
+    parts = [_rows(name, squares[name], pair, weights, one_band=one_band, dead=dead) for name in layers]
     columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return Table(columns, meta={"bands": list(pair), "objects": len(ready), "replace": replace})
 
@@ -195,12 +186,12 @@ def index_summary(index: Table) -> Table:
     Parameters
     ----------
     index : Table
-        From `filter_index`.
+        From `band_index`.
 
     Returns
     -------
     Table
-        One row a layer: ``layer``, ``filters``, a number for each band, ``both``, ``dead``, and ``median``
+        One row per layer: ``layer``, ``filters``, a number for each band, ``both``, ``dead``, and ``median``
         (of the index of those that are not dead).
     """
     names = dict.fromkeys(str(name) for name in index["layer"])
@@ -213,3 +204,202 @@ def index_summary(index: Table) -> Table:
         alive = np.asarray(part["index"])[np.asarray(part["kind"]) != "dead"]
         rows.append(row | {"median": float(np.median(alive)) if len(alive) else np.nan})
     return Table(rows=rows)
+
+
+def typical_filters(index: Table, layer: str, *, number: int = 3) -> list[int]:
+    """Filters of a layer from the one most of the first band to the one most of the second, evenly by rank.
+
+    Only the half that the bands move most takes part: faint filters look striking when each map is scaled.
+
+    Parameters
+    ----------
+    index : Table
+        From `labkit.explain.band_index`.
+    layer : str
+        One of its layers.
+    number : int
+        How many; fewer where there are fewer.
+
+    Returns
+    -------
+    list of int
+        Their numbers.
+
+    Raises
+    ------
+    InputError
+        If the layer was not measured, or `number` is below 1.
+    """
+    part = index[np.asarray(index["layer"], dtype=str) == layer]
+    if not len(part) or number < 1:
+        known = list(dict.fromkeys(str(name) for name in index["layer"]))
+        raise InputError(f"layer must be among {known} and number at least 1, got {layer!r} and {number}")
+    alive = part[np.asarray(part["kind"], dtype=str) != "dead"]
+    if not len(alive):
+        return []
+    moved = np.hypot(*(np.asarray(alive[f"change_{band}"]) for band in index.meta["bands"]))
+    strong = alive[moved >= np.median(moved)]
+    order = np.argsort(-np.asarray(strong["index"]), kind="stable")
+    places = np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(int)
+    return [int(strong["filter"][row]) for row in order[places]]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Answers of a layer's filters to one band at rising brightness.
+
+    Parameters
+    ----------
+    layer, band : str
+        Layer, and the band whose brightness was changed.
+    brightness : ndarray, shape (level,)
+        Peak brightness of the band, above the sky, 1 the highest grey level.
+    response : ndarray, shape (filter, level)
+        Root mean square change of the filter's map from that with an empty band, in the layer's units.
+    threshold, low, high : ndarray, shape (filter,)
+        Brightness at which the answer reaches half of that at 1, and its 95 % interval over the objects; NaN
+        for filters that do not answer. A filter in proportion to the brightness has 0.5.
+    objects : int
+        Objects measured.
+    """
+
+    layer: str
+    band: str
+    brightness: np.ndarray
+    response: np.ndarray
+    threshold: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    objects: int
+
+    @property
+    def table(self) -> Table:
+        """One row per filter: ``layer``, ``filter``, ``threshold``, ``low``, ``high``, ``response`` at 1."""
+        n = len(self.threshold)
+        return Table(
+            {
+                "layer": np.full(n, self.layer),
+                "filter": np.arange(n),
+                "threshold": self.threshold,
+                "low": self.low,
+                "high": self.high,
+                "response": self.response[:, -1],
+            }
+        )
+
+
+def sensitivity(
+    model: Model,
+    images: Images,
+    *,
+    layer: str,
+    rng: np.random.Generator,
+    band: str | None = None,
+    levels: int = 10,
+    dead: float = 1e-3,
+    resamples: int = 1000,
+    **computing: Unpack[Computing],
+) -> Sensitivity:
+    """Answer of each filter of a layer against the peak brightness of a band.
+
+    Each object's image in the band is scaled so that its brightest pixel has the given brightness; the other
+    bands stay as they are. Objects whose band is empty are left out.
+
+    Parameters
+    ----------
+    model : Model
+        Any network.
+    images : Sample, or array of uint8, shape (n, band, y, x)
+        Normalised images.
+    layer : str
+        Name of a layer, from `labkit.explain.layers`.
+    rng : Generator
+        Draws the resamples.
+    band : str, optional
+        By default the model's first (X-ray).
+    levels : int
+        Brightnesses, evenly from 1/levels to 1.
+    dead : float
+        Filters that answer less than this share of the layer's strongest have no threshold.
+    resamples : int
+        Of the bootstrap.
+    **computing
+        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see `Computing`.
+
+    Returns
+    -------
+    Sensitivity
+        Curves and thresholds.
+
+    Raises
+    ------
+    InputError
+        If the layer or band is unknown, or every object's band is empty.
+    """
+    ready = prepare(model, images, **computing)
+    ready.opened.maps(layer)
+    bands = model.experiment.named_bands
+    band = bands[0] if band is None else band
+    if band not in bands or levels < 2:
+        raise InputError(f"band must be one of {bands} and levels at least 2, got {band!r} and {levels}")
+    brightness = np.arange(1, levels + 1) / levels
+    squares = _squared_answers(ready, layer, bands.index(band), brightness)
+    if not len(squares):
+        raise InputError(f"images must have emission in the band {band!r}, got none in all {len(ready)}")
+    response = np.sqrt(squares.mean(0))  # (filter, level)
+    answers = response[:, -1] > dead * response[:, -1].max()
+    drawn = np.sqrt(np.einsum("rn,nfl->rfl", multiplicities(len(squares), resamples, rng), squares))
+    bounds = interval(_half(drawn, brightness))
+    blank = np.where(answers, 0.0, np.nan)
+    threshold = _half(response, brightness) + blank
+    low, high = bounds + blank
+    return Sensitivity(layer, band, brightness, response, threshold, low, high, len(squares))
+
+
+def _squared_answers(ready: Prepared, layer: str, column: int, brightness: np.ndarray) -> np.ndarray:
+    """Mean square change from the map without the band, shape (object with emission, filter, level)."""
+    found: list[np.ndarray] = []
+    scales = [0.0, *brightness]
+    for _, batch in ready.batches():
+        peak = batch[:, column].amax((1, 2))
+        lit, peak = batch[peak > 0], peak[peak > 0]
+        if not len(lit):
+            continue
+        versions = []
+        for scale in scales:
+            scaled = lit.clone()
+            scaled[:, column] *= (scale / peak)[:, None, None]
+            versions.append(scaled)
+        maps: list[Tensor] = []
+
+        def keep(name: str, output: Tensor, maps: list[Tensor] = maps) -> None:
+            maps.append(output.float().clone())
+
+        for version in versions:
+            ready.run(version, [layer], keep)
+        squares = [(part - maps[0]).square().mean((2, 3)) for part in maps[1:]]
+        found.append(torch.stack(squares, -1).double().cpu().numpy())
+    return np.concatenate(found) if found else np.empty((0, 0, len(brightness)))
+
+
+def _half(response: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    """Brightness where half the last answer is first crossed, on lines between levels: (..., filter)."""
+    y = np.concatenate([np.zeros_like(response[..., :1]), response], axis=-1)
+    x = np.concatenate([[0.0], brightness])
+    half = 0.5 * y[..., -1:]
+    after = np.argmax(y >= half, axis=-1).clip(min=1)[..., None]
+    y1, y0 = (np.take_along_axis(y, after - step, axis=-1)[..., 0] for step in (0, 1))
+    rise = np.where(y1 > y0, y1 - y0, 1.0)
+    return x[after[..., 0] - 1] + (x[after[..., 0]] - x[after[..., 0] - 1]) * (half[..., 0] - y0) / rise
+
+
+def multiplicities(n: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Share of each of n objects in each resample with replacement, shape (resamples, n); rows sum to one."""
+    if n < 1 or resamples < 1:
+        raise InputError(f"images and resamples must be at least 1, got {n} and {resamples}")
+    return rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+
+
+def interval(draws: np.ndarray, *, confidence: float = 0.95) -> np.ndarray:
+    """Percentile interval along the first axis of bootstrap draws, shape (2, ...)."""
+    return np.quantile(draws, (0.5 - confidence / 2, 0.5 + confidence / 2), axis=0)

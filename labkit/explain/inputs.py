@@ -1,49 +1,47 @@
-"""Images on their way into a network that is looked into: checked, on the device, a batch at a time."""
+"""What goes into a network that is looked into: checked images in batches, and the class to explain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from labkit.errors import InputError
-from labkit.explain.layers import Opened, open_network
-from labkit.explain.taps import evaluating, tapped
+from labkit.explain.layers import Opened, See, evaluating, open_network, tapped
 from labkit.learn.device import as_input, choose_device
 from labkit.learn.model import Model
 from labkit.learn.resident import resize_by_area
 from labkit.sample import Sample
 
-__all__ = ["Images", "Prepared", "prepare"]
-
 #: What may be explained: a Sample, or grey levels (n, band, y, x) of the model's bands in its order.
 Images = Sample | np.ndarray | Tensor
+#: A class by name or number, one per image, ``"predicted"``, or None.
+Target = str | int | Sequence[str | int] | np.ndarray | None
 
 _READ = 256  # objects read at a time
 
 
+class Computing(TypedDict, total=False):
+    """How to compute; every function of this room takes these options.
+
+    ``device`` is ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``; ``precision`` ``"fp32"`` or ``"bf16"``
+    (default the experiment's); ``batch_size`` the images at a time (default 16); ``accept_normalisation`` as
+    for `labkit.learn.Model.check`.
+    """
+
+    device: str | torch.device
+    precision: str | None
+    batch_size: int
+    accept_normalisation: bool
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """A model opened on its device, and the images for it.
-
-    Parameters
-    ----------
-    model : Model
-        The model.
-    opened : Opened
-        Its network.
-    images : Sample or Tensor
-        Grey levels of the model's bands.
-    device : torch.device
-        Where the network is.
-    precision : str
-        ``"fp32"`` or ``"bf16"``.
-    batch_size : int
-        Images at a time.
-    """
+    """A model opened on its device, and the images for it: grey levels of the model's bands."""
 
     model: Model
     opened: Opened
@@ -82,14 +80,7 @@ class Prepared:
         chosen = images.select(rows) if isinstance(images, Sample) else images[torch.from_numpy(rows)]
         return replace(self, images=chosen)
 
-    def run(
-        self,
-        batch: Tensor,
-        layers: Iterable[str],
-        see: Callable[[str, Tensor], Tensor | None],
-        *,
-        gradients: bool = False,
-    ) -> Tensor:
+    def run(self, batch: Tensor, layers: Iterable[str], see: See, *, gradients: bool = False) -> Tensor:
         """Logits of a batch; on the way, `see` gets the outputs of the layers (see `tapped`)."""
         network, half = self.opened.network, self.precision == "bf16"
         chosen = {name: self.opened.layers[name] for name in layers}
@@ -97,6 +88,25 @@ class Prepared:
         cast = torch.autocast(self.device.type, torch.bfloat16, enabled=half)
         with mode, cast, evaluating(network), tapped(chosen, see):
             return network(batch).float()
+
+    def codes(self, target: Target) -> np.ndarray | None:
+        """Number of the class to explain for each image; None for the one that the network decides for."""
+        classes, n = self.model.classes, len(self)
+        if target is None:
+            target = self.model.experiment.class_scheme.positive or "predicted"
+        if isinstance(target, str) and target == "predicted":
+            return None
+        each = [target] * n if isinstance(target, str | int | np.integer) else list(target)
+        if len(each) != n:
+            raise InputError(f"target must be one class, or one for each of the {n} images, got {len(each)}")
+        numbers = {name: code for code, name in enumerate(classes)}
+        codes = [numbers.get(str(value), -1) if isinstance(value, str) else int(value) for value in each]
+        if unknown := {repr(v) for v, c in zip(each, codes, strict=True) if not 0 <= c < len(classes)}:
+            raise InputError(
+                f"target must be among the classes {classes}, their numbers, or 'predicted', "
+                f"got {', '.join(sorted(unknown))}"
+            )
+        return np.array(codes, dtype=np.int64).reshape(n)
 
 
 def prepare(
@@ -108,28 +118,10 @@ def prepare(
     batch_size: int = 16,
     accept_normalisation: bool = False,
 ) -> Prepared:
-    """Check images against a model and open its network.
+    """Check normalised images against a model and open its network, which moves to the device.
 
-    Parameters
-    ----------
-    model : Model
-        Trained network; it moves to the device.
-    images : Sample, or array or Tensor of uint8, shape (n, band, y, x)
-        Normalised images like those the model was trained on. A Sample is checked as in prediction and may
-        have further bands; an array has the model's bands in the model's order.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``.
-    precision : str, optional
-        ``"fp32"`` or ``"bf16"``; default the experiment's.
-    batch_size : int
-        Images at a time.
-    accept_normalisation : bool
-        See `labkit.learn.Model.check`.
-
-    Raises
-    ------
-    InputError
-        If images and model do not fit, or an option breaks its rule.
+    A Sample is checked as in prediction and may have further bands; an array or Tensor of uint8, shape
+    (n, band, y, x), has the model's bands in the model's order. For the options see `Computing`.
     """
     precision = model.experiment.precision if precision is None else precision
     if precision not in ("fp32", "bf16"):

@@ -1,28 +1,118 @@
-"""The layers of a network by names that a reader can use, and what comes out of each."""
+"""The layers of a network by names that a reader can use, and what comes out of each while it computes."""
 
 from __future__ import annotations
 
 import difflib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.explain.taps import evaluating, tapped
-from labkit.explain.unfused import unfused
 from labkit.learn.model import Model
 from labkit.learn.networks import CustomNetwork
 from labkit.learn.pretrained import FillEmpty
 from labkit.tables import Table
 
-__all__ = ["Opened", "Output", "default_layer", "layers", "open_network"]
-
 #: Coarser maps than this say little about where; Grad-CAM's default layer is the last that is not coarser.
-LEAST_SIDE = 6
+_LEAST_SIDE = 6
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 _SILENT = (nn.Identity, nn.modules.dropout._DropoutNd, FillEmpty)
+
+#: Gets a layer's name and its output; a Tensor that it returns takes the output's place.
+See = Callable[[str, Tensor], Tensor | None]
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Switch dropout off and batch normalisation to its running means; afterwards as before."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def tapped(layers: Mapping[str, nn.Module], see: See, *, once: bool = True) -> Iterator[None]:
+    """Call `see` with the output of each layer while the block runs; no hook stays, whatever happens.
+
+    With `once`, a layer that computes more than once in the block is refused: it has more than one output.
+    """
+    seen: set[str] = set()
+
+    def hook_of(name: str) -> Callable[..., Tensor | None]:
+        def hook(module: nn.Module, given: Any, output: Any) -> Tensor | None:
+            if not isinstance(output, Tensor):
+                return None
+            if once and name in seen:
+                raise InputError(
+                    f"layer must compute once for an image, {name!r} does so more often; choose another"
+                )
+            seen.add(name)
+            return see(name, output)
+
+        return hook
+
+    handles = [module.register_forward_hook(hook_of(name)) for name, module in layers.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _RectifiedConvolution(nn.Module):
+    """A 3 x 3 convolution of the custom network with its ReLU; the weights are shared, not copied."""
+
+    kind = "conv + ReLU"
+
+    def __init__(self, layer: nn.Conv2d, filled: Tensor | None) -> None:
+        super().__init__()
+        self.layer, self.filled = layer, filled  # channels that are passed in; the others are zero
+
+    def forward(self, images: Tensor) -> Tensor:  # (n, filter, y, x), none below zero
+        weight = self.layer.weight if self.filled is None else self.layer.weight.index_select(1, self.filled)
+        return functional.relu_(functional.conv2d(images, weight, self.layer.bias, padding=1))
+
+
+class _RectifiedDense(nn.Module):
+    """A dense layer with its ReLU; the weights are shared, not copied."""
+
+    kind = "dense + ReLU"
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, features: Tensor) -> Tensor:  # (n, units), none below zero
+        return functional.relu_(self.layer(features))
+
+
+def unfused(network: CustomNetwork) -> nn.Sequential:
+    """The custom network as a chain of named layers, as Kosiba et al. (2020, Table 3) count them.
+
+    `CustomNetwork` pools before its ReLU and sends few images at a time through both, so its full-size
+    feature maps never exist as the output of a module. Here they do: same weights, same logits.
+    """
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, layer in enumerate(network.convolutions, start=1):
+        filled = network.filled if number == 1 else None
+        parts[f"conv{number}"] = _RectifiedConvolution(cast(nn.Conv2d, layer), filled)
+        parts[f"pool{number}"] = nn.MaxPool2d(2, ceil_mode=True)
+    parts["flatten"] = nn.Flatten()
+    parts["dense"] = _RectifiedDense(network.dense)
+    parts["dropout"] = network.dropout
+    parts["output"] = network.output
+    return nn.Sequential(parts)
 
 
 @dataclass(frozen=True)
@@ -40,34 +130,19 @@ class Output:
 
 @dataclass(frozen=True)
 class Opened:
-    """A network that can be looked into.
+    """A network that can be looked into: what to run, its layers by name, and what each of them gives.
 
-    Parameters
-    ----------
-    network : Module
-        What to run: the network itself, or the custom one layer by layer (`unfused`).
-    layers : dict of str to Module
-        Its layers by name.
-    outputs : dict of str to Output
-        What each layer that computes gives, in the order in which they finish.
-    stages : tuple of str
-        Layers that all of an image passes: the custom network's convolutions, timm's own list of stages;
-        every layer with maps where neither is known.
+    The `stages` are layers that all of an image passes: the custom network's convolutions, timm's own list of
+    stages; every layer with maps where neither is known.
     """
 
     network: nn.Module
     layers: dict[str, nn.Module]
-    outputs: dict[str, Output]
+    outputs: dict[str, Output]  # in the order in which the layers finish
     stages: tuple[str, ...]
 
     def maps(self, name: str) -> Output:
-        """Shape of a layer's maps.
-
-        Raises
-        ------
-        InputError
-            If there is no such layer, or it gives no maps.
-        """
+        """Shape of a layer's maps; an `InputError` if there is no such layer, or it gives no maps."""
         if name not in self.outputs:
             near = difflib.get_close_matches(name, self.outputs, n=4, cutoff=0.4)
             hint = f"near it: {near}" if near else f"there are {list(self.outputs)[:12]} ..."
@@ -90,17 +165,9 @@ class Opened:
 
 
 def open_network(model: Model) -> Opened:
-    """A model's network with its layers by name and the outputs they give.
+    """A model's network with its layers by name and the outputs they give; the weights are shared.
 
-    Parameters
-    ----------
-    model : Model
-        Any network; the weights are shared, not copied.
-
-    Raises
-    ------
-    InputError
-        If the network keeps its filters on the last axis, as Swin transformers do.
+    A network that keeps its filters on the last axis, as Swin transformers do, is refused.
     """
     network = model.network
     if isinstance(network, CustomNetwork):
@@ -108,7 +175,8 @@ def open_network(model: Model) -> Opened:
         named = dict(network.named_children())
         known = [name for name in named if name.startswith("conv")]
     else:
-        inner = _without_filling(network)
+        filled = isinstance(network, nn.Sequential) and isinstance(network[0], FillEmpty)
+        inner = network[1] if filled else network  # type: ignore[index]
         order = str(getattr(inner, "output_fmt", "NCHW")).rsplit(".", 1)[-1]
         if order != "NCHW":
             raise InputError(
@@ -124,12 +192,6 @@ def open_network(model: Model) -> Opened:
     return Opened(network, named, outputs, tuple(stages or with_maps))
 
 
-def _without_filling(network: nn.Module) -> nn.Module:
-    """The timm network inside the part that fills empty channels."""
-    wrapped = isinstance(network, nn.Sequential) and len(network) == 2 and isinstance(network[0], FillEmpty)
-    return network[1] if wrapped else network  # type: ignore[index]
-
-
 def _outputs(model: Model, network: nn.Module, named: dict[str, nn.Module]) -> dict[str, Output]:
     """Run one blank image through the network and note what comes out where."""
     found: dict[str, Output] = {}
@@ -137,31 +199,22 @@ def _outputs(model: Model, network: nn.Module, named: dict[str, nn.Module]) -> d
     def note(name: str, output: Tensor) -> None:
         found[name] = Output(tuple(output.shape[1:]), found[name].calls + 1 if name in found else 1)
 
-    experiment = model.experiment
-    blank = torch.zeros(
-        (1, len(experiment.named_bands), experiment.image_size, experiment.image_size),
-        device=next(network.parameters()).device,
-    )
+    bands, side = len(model.experiment.named_bands), model.experiment.image_size
+    blank = torch.zeros((1, bands, side, side), device=next(network.parameters()).device)
     with torch.inference_mode(), evaluating(network), tapped(named, note, once=False):
         network(blank)
     return {name: output for name, output in found.items() if output.calls == 1}
 
 
 def default_layer(opened: Opened) -> str:
-    """The layer for Grad-CAM where none is named.
+    """The layer for Grad-CAM where none is named: the last stage whose maps have at least 6 px a side.
 
-    The last stage whose maps have at least 6 px a side (the last of all where none has). For the paper's
-    network at 356 px that is its last convolution, as Selvaraju et al. (2017) advise; at smaller image sizes,
-    whose last maps are 3 px or less, an earlier one.
-
-    Raises
-    ------
-    InputError
-        If no layer gives maps.
+    For the paper's network at 356 px that is its last convolution, as Selvaraju et al. (2017) advise; at
+    smaller image sizes, whose last maps are 3 px or less, an earlier one. The last where none has 6 px.
     """
     if not opened.stages:
         raise InputError("network must have layers that give maps (filter, y, x), got none; choose another")
-    fine = [name for name in opened.stages if min(opened.outputs[name].shape[1:]) >= LEAST_SIDE]
+    fine = [name for name in opened.stages if min(opened.outputs[name].shape[1:]) >= _LEAST_SIDE]
     return (fine or opened.stages)[-1]
 
 

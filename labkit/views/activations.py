@@ -201,7 +201,7 @@ def index_chart(index: Table, *, title: str = "", width: int = 640, row_px: int 
     Parameters
     ----------
     index : Table
-        From `labkit.explain.filter_index`; its bands are the ends of the axis. Dead filters are not drawn;
+        From `labkit.explain.band_index`; its bands are the ends of the axis. Dead filters are not drawn;
         their number stands at the right.
     title : str
         Title of the figure.

@@ -16,7 +16,7 @@ import torch
 from astropy.table import QTable
 
 from labkit.experiment import Experiment
-from labkit.explain import activation_maps, class_activation
+from labkit.explain import class_activation, filter_maps
 from labkit.learn import Model
 from labkit.learn.networks import build_network
 from labkit.sample import Sample
@@ -57,8 +57,8 @@ def compare(network: str, size: int, options: argparse.Namespace) -> None:
     pixels = sample.images
     layer = "conv4" if network == "custom" else "blocks.2"
     makers: dict[str, Callable[..., np.ndarray]] = {
-        "activation maps": lambda images, **k: activation_maps(model, images, layer=layer, **k),
-        "Grad-CAM": lambda images, **k: class_activation(model, images, target="predicted", **k),
+        "activation maps": lambda images, **k: filter_maps(model, images, layer=layer, **k),
+        "Grad-CAM": lambda images, **k: class_activation(model, images, target="predicted", **k).maps,
         "HiResCAM": lambda images, **k: class_activation(
             model, images, method="hirescam", target="predicted", **k
         ),

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.explain import METHODS, class_activation, class_activation_with_scale
+from labkit.explain import METHODS, class_activation
 from labkit.learn import predict
 from labkit.learn.predict import logits
 
@@ -52,13 +52,13 @@ def test_a_batch_equals_one_by_one(make_model, sample, network, method):
     few, options = sample.select(slice(0, 5)), {"method": method, "target": "predicted"}
     together = class_activation(model, few, batch_size=3, **options)
     alone = np.concatenate([class_activation(model, few.select([row]), **options) for row in range(5)])
-    assert together.any(axis=(1, 2)).sum() >= 3
-    np.testing.assert_allclose(together, alone, atol=2e-6)
+    assert np.asarray(together).any(axis=(1, 2)).sum() >= 3
+    np.testing.assert_allclose(together, alone, atol=2e-5)
 
 
 def test_maps_run_from_zero_to_one_at_the_size_of_the_images(make_model, sample):
     model = make_model(Pooled(), image_size=16)
-    found = class_activation_with_scale(model, sample, target="predicted")
+    found = class_activation(model, sample, target="predicted")
     assert found.maps.shape == (24, 32, 32)
     assert found.maps.dtype == np.float32
     assert found.maps.min() >= 0
@@ -70,7 +70,7 @@ def test_maps_run_from_zero_to_one_at_the_size_of_the_images(make_model, sample)
 def test_a_map_without_evidence_stays_zero(make_model, sample):
     network = Pooled()
     nn.init.constant_(network.head.weight, -1.0)
-    found = class_activation_with_scale(make_model(network), sample, method="cam", layer="act")
+    found = class_activation(make_model(network), sample, method="cam", layer="act")
     assert not found.maps.any()
     assert not found.scale.any()
 
@@ -78,16 +78,16 @@ def test_a_map_without_evidence_stays_zero(make_model, sample):
 def test_cam_and_gradients_agree_where_pooling_is_global(make_model, sample):
     """With global average pooling dy/dA_k is w_k / pixels, so all are one map (Selvaraju et al., 3.1)."""
     model = make_model(Pooled())
-    maps = {m: class_activation_with_scale(model, sample, method=m, layer="act", target=1) for m in METHODS}
+    maps = {m: class_activation(model, sample, method=m, layer="act", target=1) for m in METHODS}
     for method in ("grad-cam", "hirescam"):
         np.testing.assert_allclose(maps[method].maps, maps["cam"].maps, atol=1e-5)
         np.testing.assert_allclose(maps[method].scale * 16 * 16, maps["cam"].scale, rtol=1e-4)
-    assert class_activation_with_scale(model, sample, method="cam").layer == "act"
+    assert class_activation(model, sample, method="cam").layer == "act"
 
 
 def test_cam_is_the_weighted_sum_of_the_maps(make_model, sample):
     network = Pooled()
-    found = class_activation_with_scale(make_model(network), sample, method="cam", target=0)
+    found = class_activation(make_model(network), sample, method="cam", target=0)
     with torch.no_grad():
         maps = network.act(network.norm(network.conv(torch.from_numpy(sample.images).float() / 255)))
         wanted = torch.einsum("k,nkyx->nyx", network.head.weight[0], maps).clamp(min=0)
@@ -99,7 +99,7 @@ def test_hirescam_adds_up_to_the_logit_where_one_dense_layer_follows(make_model,
     network = Flat()
     with torch.no_grad():  # weights above zero: the ReLU takes nothing away
         network[3].weight.abs_()
-    found = class_activation_with_scale(make_model(network), sample, method="hirescam", layer="1", target=1)
+    found = class_activation(make_model(network), sample, method="hirescam", layer="1", target=1)
     total = unscaled(found).reshape(24, 16, 2, 16, 2).mean((2, 4)).sum((1, 2))
     wanted = logits(make_model(network), torch.from_numpy(sample.images))[:, 1] - network[3].bias[1]
     # bilinear enlarging by two keeps the sum but for the border
@@ -109,7 +109,7 @@ def test_hirescam_adds_up_to_the_logit_where_one_dense_layer_follows(make_model,
 def test_gradients_are_those_of_finite_differences(make_model, sample):
     """Grad-CAM's weights on the custom network: nudge each map of conv6 as a whole."""
     model = make_model("custom", image_size=64)
-    found = class_activation_with_scale(model, sample.select([0]), layer="conv6", target=1)
+    found = class_activation(model, sample.select([0]), layer="conv6", target=1)
     network = model.network.double()
     image = functional.interpolate(torch.from_numpy(sample.images[:1]).double(), scale_factor=2) / 255
 
@@ -133,7 +133,7 @@ def test_gradients_are_those_of_finite_differences(make_model, sample):
 @pytest.mark.parametrize("method", ["grad-cam", "hirescam"])
 def test_a_trained_network_looks_at_the_emission(trained, sample, method):
     clusters = sample.select(np.asarray(sample.labels) == "low-z cluster")
-    maps = class_activation(trained, clusters, method=method, layer="conv2", target="cluster")
+    maps = class_activation(trained, clusters, method=method, layer="conv2", target="cluster").maps
     y, x = np.mgrid[:32, :32]
     near = np.hypot(
         y - np.asarray(clusters.catalogue["row"])[:, None, None],
@@ -146,19 +146,19 @@ def test_a_trained_network_looks_at_the_emission(trained, sample, method):
 def test_targets_by_name_number_object_and_decision(trained, sample):
     few = sample.select(slice(0, 4))
     decided = predict(trained, few).decided
-    found = class_activation_with_scale(trained, few, target="predicted")
+    found = class_activation(trained, few, target="predicted")
     assert [trained.classes[code] for code in found.codes] == list(decided)
     for same in (list(decided), found.codes):
         np.testing.assert_array_equal(class_activation(trained, few, target=same), found.maps)
-    positive = class_activation(trained, few)
+    positive = class_activation(trained, few).maps
     np.testing.assert_array_equal(positive, class_activation(trained, few, target="cluster"))
     np.testing.assert_array_equal(positive, class_activation(trained, few, target=1))
-    assert np.abs(positive - class_activation(trained, few, target="non-cluster")).max() > 0.1
+    assert np.abs(positive - class_activation(trained, few, target="non-cluster").maps).max() > 0.1
 
 
 def test_without_a_positive_class_the_decision_is_explained(make_model, sample):
     model = make_model("custom", scheme="five-class")
-    found = class_activation_with_scale(model, sample.select([0, 1]))
+    found = class_activation(model, sample.select([0, 1]))
     decided = logits(model, torch.from_numpy(sample.images[:2])).argmax(1)
     np.testing.assert_array_equal(found.codes, decided.numpy())
 
@@ -175,7 +175,7 @@ def test_gradients_work_within_inference_mode_and_leave_nothing(trained, sample)
 
 def test_bfloat16_shows_the_same_places(trained, sample):
     few = sample.select(slice(0, 8, 2))
-    full, half = (class_activation(trained, few, precision=p, layer="conv2") for p in ("fp32", "bf16"))
+    full, half = (class_activation(trained, few, precision=p, layer="conv2").maps for p in ("fp32", "bf16"))
     assert np.corrcoef(full.ravel(), half.ravel())[0, 1] > 0.98
 
 

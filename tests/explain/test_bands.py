@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from labkit.errors import InputError
-from labkit.explain import filter_index, index_summary, sensitivity, typical_filters
+from labkit.explain import band_index, index_summary, sensitivity, typical_filters
 from labkit.explain.bands import _index, _kind
 
 
@@ -46,7 +46,7 @@ def even(sample):
 
 
 def test_filters_of_one_band_are_at_the_ends(known, sample, rng):
-    table = filter_index(known, sample, layers=["act"], rng=rng)
+    table = band_index(known, sample, layers=["act"], rng=rng)
     assert list(table["kind"][:4]) == ["xray", "optical", "both", "dead"]
     np.testing.assert_allclose(table["index"][:2], [1, -1])
     np.testing.assert_allclose(table["index_low"][:2], [1, -1])
@@ -56,7 +56,7 @@ def test_filters_of_one_band_are_at_the_ends(known, sample, rng):
 
 
 def test_the_index_is_that_of_the_root_mean_square_changes(known, sample, rng):
-    table = filter_index(known, sample, layers=["act"], rng=rng, batch_size=7)
+    table = band_index(known, sample, layers=["act"], rng=rng, batch_size=7)
     rms = np.sqrt(((sample.images / 255.0) ** 2).mean((0, 2, 3)))
     np.testing.assert_allclose(table["change_xray"][:2], [rms[0], 0], atol=1e-6)
     np.testing.assert_allclose(table["change_optical"][:2], [0, rms[1]], atol=1e-6)
@@ -71,7 +71,7 @@ def test_the_index_is_that_of_the_root_mean_square_changes(known, sample, rng):
 
 def test_another_order_of_the_bands_turns_the_sign(known, sample):
     one, two = (
-        filter_index(known, sample, layers=["act"], rng=np.random.default_rng(0), bands=bands)
+        band_index(known, sample, layers=["act"], rng=np.random.default_rng(0), bands=bands)
         for bands in (("xray", "optical"), ("optical", "xray"))
     )
     np.testing.assert_allclose(one["index"], -two["index"], atol=1e-6)
@@ -80,22 +80,22 @@ def test_another_order_of_the_bands_turns_the_sign(known, sample):
 
 
 def test_shuffling_counts_only_what_differs_between_objects(known, even, rng):
-    shuffled = filter_index(known, even, layers=["act"], rng=rng, replace="shuffle")
+    shuffled = band_index(known, even, layers=["act"], rng=rng, replace="shuffle")
     assert shuffled["kind"][0] == "dead"  # the X-ray band is the same everywhere
     assert shuffled["index"][2] == pytest.approx(-1)
-    empty = filter_index(known, even, layers=["act"], rng=rng)
+    empty = band_index(known, even, layers=["act"], rng=rng)
     assert empty["kind"][0] == "xray"
 
 
 def test_no_object_is_shuffled_onto_itself(known, even, rng):
     pixels = even[:2].copy()
     pixels[1, 0] = 0
-    found = filter_index(known, pixels, layers=["act"], rng=rng, replace="shuffle")
+    found = band_index(known, pixels, layers=["act"], rng=rng, replace="shuffle")
     assert found["change_xray"][0] == pytest.approx(128 / 255, abs=1e-6)
 
 
 def test_a_summary_counts_each_kind_by_layer(known, sample, rng):
-    summary = index_summary(filter_index(known, sample, layers=["conv", "act"], rng=rng))
+    summary = index_summary(band_index(known, sample, layers=["conv", "act"], rng=rng))
     assert list(summary["layer"]) == ["conv", "act"]
     assert list(summary["filters"]) == [8, 8]
     assert (summary["xray"] + summary["optical"] + summary["both"] + summary["dead"] == 8).all()
@@ -115,7 +115,7 @@ def test_the_index_is_bounded_and_turns_with_the_bands(first, second):
 
 def test_intervals_shrink_with_more_objects(known, sample):
     few, many = (
-        filter_index(known, sample.select(slice(0, n)), layers=["act"], rng=np.random.default_rng(3))
+        band_index(known, sample.select(slice(0, n)), layers=["act"], rng=np.random.default_rng(3))
         for n in (4, 24)
     )
     width = [float(t["index_high"][2] - t["index_low"][2]) for t in (few, many)]
@@ -146,27 +146,27 @@ def test_sensitivity_of_the_other_band_and_without_empty_objects(known, even, rn
 
 def test_what_cannot_be_measured_is_said(known, make_model, sample, rng):
     with pytest.raises(InputError, match="replace must be 'sky' or 'shuffle', got 'noise'"):
-        filter_index(known, sample, layers=["act"], rng=rng, replace="noise")
+        band_index(known, sample, layers=["act"], rng=rng, replace="noise")
     with pytest.raises(InputError, match=r"layers must be one name or more in a list, got 'act'"):
-        filter_index(known, sample, layers="act", rng=rng)
+        band_index(known, sample, layers="act", rng=rng)
     with pytest.raises(InputError, match="layer must be one of the network's"):
-        filter_index(known, sample, layers=["act", "relu"], rng=rng)
+        band_index(known, sample, layers=["act", "relu"], rng=rng)
     with pytest.raises(
         InputError, match=r"bands must be two of the model's, \('xray', 'optical'\), got \('xray', 'radio'\)"
     ):
-        filter_index(known, sample, layers=["act"], rng=rng, bands=("xray", "radio"))
+        band_index(known, sample, layers=["act"], rng=rng, bands=("xray", "radio"))
     with pytest.raises(InputError, match=r"bands must be two of the model's, \('xray',\)"):
-        filter_index(make_model("custom", bands=("xray",)), sample, layers=["conv1"], rng=rng)
+        band_index(make_model("custom", bands=("xray",)), sample, layers=["conv1"], rng=rng)
     with pytest.raises(InputError, match="two objects or more for replace='shuffle', got 1"):
-        filter_index(known, sample.select([0]), layers=["act"], rng=rng, replace="shuffle")
+        band_index(known, sample.select([0]), layers=["act"], rng=rng, replace="shuffle")
     with pytest.raises(InputError, match="images and resamples must be at least 1, got 0 and 1000"):
-        filter_index(known, sample.select([]), layers=["act"], rng=rng)
+        band_index(known, sample.select([]), layers=["act"], rng=rng)
     with pytest.raises(InputError, match="band must be one of .* got 'radio' and 10"):
         sensitivity(known, sample, layer="act", rng=rng, band="radio")
 
 
 def test_typical_filters_run_from_one_band_to_the_other(known, sample, rng):
-    table = filter_index(known, sample, layers=["act"], rng=rng)
+    table = band_index(known, sample, layers=["act"], rng=rng)
     assert typical_filters(table, "act", number=2) == [4, 1]
     assert typical_filters(table, "act", number=3) == [4, 2, 1]
     assert typical_filters(table, "act", number=99) == [4, 2, 1]  # the stronger half of six that live

@@ -15,10 +15,8 @@ from labkit.explain import (
     class_activation,
     deletion,
     randomisation_check,
-    rank_correlation,
-    structural_similarity,
 )
-from labkit.explain.randomisation import _steps
+from labkit.explain.checks import _steps, rank_correlation, structural_similarity
 
 
 def edges(model, images, **options) -> np.ndarray:
@@ -109,7 +107,7 @@ def test_blank_maps_are_left_out_and_blank_answers_counted(trained, sample, rng)
 
 def test_deletion_of_what_a_trained_network_looks_at_hurts_most(trained, sample, rng):
     clusters = sample.select(np.asarray(sample.labels) == "low-z cluster")
-    maps = class_activation(trained, clusters, method="hirescam", layer="conv2")
+    maps = class_activation(trained, clusters, method="hirescam", layer="conv2").maps
     for against in ("shifted", "pixels"):
         table = deletion(trained, clusters, maps, rng=rng, shares=(0.1, 0.3), against=against).table(rng=rng)
         assert table["difference_low"][-1] > 0.1

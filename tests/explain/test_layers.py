@@ -9,11 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.explain import activation_maps, layers
+from labkit.explain import filter_maps, layers
 from labkit.explain.inputs import prepare
-from labkit.explain.layers import default_layer, open_network
-from labkit.explain.taps import tapped
-from labkit.explain.unfused import unfused
+from labkit.explain.layers import default_layer, open_network, tapped, unfused
 from labkit.learn.networks import CustomNetwork
 
 
@@ -52,7 +50,7 @@ def test_unfused_network_gives_equal_logits(bands):
 
 
 def test_maps_are_the_convolutions_with_relu_before_pooling(trained, sample):
-    found = activation_maps(trained, sample, layer="conv2", filters=[7, 0], batch_size=5)
+    found = filter_maps(trained, sample, layer="conv2", filters=[7, 0], batch_size=5)
     first, second = (layer.cpu() for layer in trained.network.convolutions[:2])
     images = torch.from_numpy(sample.images).float() / 255
     with torch.no_grad():
@@ -64,37 +62,37 @@ def test_maps_are_the_convolutions_with_relu_before_pooling(trained, sample):
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted[:, [7, 0]].numpy(), atol=1e-5)
     np.testing.assert_array_equal(
-        activation_maps(trained, sample, layer="pool2", filters=[0])[:, 0],
+        filter_maps(trained, sample, layer="pool2", filters=[0])[:, 0],
         found[:, 1].reshape(24, 8, 2, 8, 2).max((2, 4)),
     )
 
 
 def test_maps_stay_although_the_next_layer_works_in_place(make_model, sample):
     model = make_model("timm:resnet18", bands=("xray", "optical"))
-    before, after = (activation_maps(model, sample.select([0]), layer=name) for name in ("bn1", "act1"))
+    before, after = (filter_maps(model, sample.select([0]), layer=name) for name in ("bn1", "act1"))
     assert before.min() < 0
     np.testing.assert_array_equal(after, np.maximum(before, 0))
 
 
 def test_arrays_and_samples_give_the_same(trained, sample):
-    one = activation_maps(trained, sample, layer="conv4")
-    np.testing.assert_array_equal(activation_maps(trained, sample.images, layer="conv4"), one)
+    one = filter_maps(trained, sample, layer="conv4")
+    np.testing.assert_array_equal(filter_maps(trained, sample.images, layer="conv4"), one)
     reversed_bands = sample.select(bands=("optical", "xray"))
-    np.testing.assert_array_equal(activation_maps(trained, reversed_bands, layer="conv4"), one)
+    np.testing.assert_array_equal(filter_maps(trained, reversed_bands, layer="conv4"), one)
 
 
 def test_bfloat16_is_close_to_float32(trained, sample):
-    full, half = (activation_maps(trained, sample, layer="conv3", precision=p) for p in ("fp32", "bf16"))
+    full, half = (filter_maps(trained, sample, layer="conv3", precision=p) for p in ("fp32", "bf16"))
     assert 0 < np.abs(full - half).max() < 0.03 * full.max()
 
 
 def test_unknown_layers_and_filters_are_named(trained, sample):
     with pytest.raises(InputError, match=r"got 'conv7'; near it: \['conv6', .*layers lists them"):
-        activation_maps(trained, sample, layer="conv7")
+        filter_maps(trained, sample, layer="conv7")
     with pytest.raises(InputError, match=r"'dense' gives the shape \(256,\); the last that does is 'pool6'"):
-        activation_maps(trained, sample, layer="dense")
+        filter_maps(trained, sample, layer="dense")
     with pytest.raises(InputError, match=r"filters must lie in 0 to 31 for layer 'conv2', got \[3, 32\]"):
-        activation_maps(trained, sample, layer="conv2", filters=[3, 32])
+        filter_maps(trained, sample, layer="conv2", filters=[3, 32])
 
 
 def test_images_that_do_not_fit_are_refused(trained, sample):

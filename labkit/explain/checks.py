@@ -1,0 +1,364 @@
+"""Checks of class activation maps: they must change with the weights, and show what the answer hangs on.
+
+The sanity check of Adebayo et al. (2018): a map that explains a network must change with its weights. Layers
+lose what they learned one after the other, from the output to the input; a method whose maps stay alike shows
+the image (its edges, its brightest spots), not what the network made of it. And faithfulness: without the
+pixels that a map points at, the network's answer must fall more than without as many others.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from scipy.stats import rankdata
+from torch import Tensor
+from torch.nn import functional
+
+from labkit.errors import InputError
+from labkit.explain.bands import interval, multiplicities
+from labkit.explain.inputs import Computing, Images, Prepared, Target, prepare
+from labkit.explain.layers import open_network
+from labkit.explain.maps import ClassActivation, class_activation
+from labkit.learn.model import Model
+from labkit.learn.predict import probabilities
+from labkit.tables import Table
+
+#: Maps that are still this alike (mean rank correlation) when no layer knows anything, ignore the weights.
+_ALIKE = 0.5
+_C1, _C2 = 0.01**2, 0.03**2  # Wang et al. (2004), K1 and K2 for a range of 1
+
+
+def _pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.ndim != 3 or a.shape != b.shape:
+        raise InputError(f"maps must have one shape (n, y, x), got {a.shape} and {b.shape}")
+    return a, b
+
+
+def rank_correlation(first: ArrayLike, second: ArrayLike) -> np.ndarray:
+    """Spearman's rank correlation of each pair of maps (n, y, x); 0 where one is constant."""
+    a, b = _pair(first, second)
+    result = np.zeros(len(a))
+    for row, (one, other) in enumerate(zip(a, b, strict=True)):
+        x, y = rankdata(one), rankdata(other)
+        x, y = x - x.mean(), y - y.mean()
+        norm = np.sqrt((x @ x) * (y @ y))
+        result[row] = x @ y / norm if norm > 0 else 0.0
+    return result
+
+
+def structural_similarity(first: ArrayLike, second: ArrayLike, *, window: int = 7) -> np.ndarray:
+    """Mean structural similarity of each pair of maps (n, y, x) from 0 to 1 (Wang et al. 2004, eq. 13).
+
+    In a uniform window with unbiased variances, which torchmetrics' does not offer.
+    """
+    a, b = (torch.from_numpy(array)[:, None] for array in _pair(first, second))
+    if window < 3 or window % 2 == 0 or min(a.shape[2:]) < window:
+        raise InputError(
+            f"window must be odd, from 3 px to the side of the maps {tuple(a.shape[2:])}, got {window}"
+        )
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return functional.avg_pool2d(values, window, stride=1)
+
+    ma, mb = mean(a), mean(b)
+    unbiased = window**2 / (window**2 - 1)
+    va, vb, cov = (
+        (mean(p * q) - mp * mq) * unbiased
+        for p, q, mp, mq in ((a, a, ma, ma), (b, b, mb, mb), (a, b, ma, mb))
+    )
+    ssim = (2 * ma * mb + _C1) * (2 * cov + _C2) / ((ma**2 + mb**2 + _C1) * (va + vb + _C2))
+    return ssim.mean((1, 2, 3)).numpy()
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """Similarity of maps to those of the trained network while its layers are randomised.
+
+    Parameters
+    ----------
+    steps : tuple of str
+        ``"trained"``, then the layer down to which everything is random.
+    rank, structure : ndarray, shape (draw, step, object)
+        Spearman's rank correlation and structural similarity (SSIM) with the trained network's map.
+    blank : ndarray of bool, shape (draw, step, object)
+        Whether the map became zero everywhere; its rank correlation counts as 0.
+    between : ndarray, shape (object,)
+        Rank correlation of each object's trained map with another object's: how alike maps are that share
+        nothing but the method and the habit of candidates to lie in the centre.
+    left_out : int
+        Objects whose trained map is zero everywhere, which cannot change.
+    """
+
+    steps: tuple[str, ...]
+    rank: np.ndarray
+    structure: np.ndarray
+    blank: np.ndarray
+    between: np.ndarray
+    left_out: int = 0
+
+    @property
+    def ignores_weights(self) -> bool:
+        """Whether the maps of the wholly random network are still alike: mean rank correlation above 0.5."""
+        return bool(self.rank[:, -1].mean() > _ALIKE)
+
+    def table(self, *, rng: np.random.Generator, resamples: int = 1000) -> Table:
+        """Mean similarity at each step, with 95 % intervals from a bootstrap over the objects.
+
+        One row per step: ``step``, ``rank``, ``rank_low``, ``rank_high``, ``structure``, ``structure_low``,
+        ``structure_high``, ``blank`` (share of maps).
+        """
+        weights = multiplicities(self.rank.shape[-1], resamples, rng)
+        columns: dict[str, Any] = {"step": np.array(self.steps)}
+        for name, values in (("rank", self.rank.mean(0)), ("structure", self.structure.mean(0))):
+            bounds = interval(weights @ values.T)
+            columns |= {name: values.mean(1), f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
+        return Table(columns | {"blank": self.blank.mean((0, 2))})
+
+
+def randomisation_check(
+    model: Model,
+    images: Images,
+    *,
+    rng: np.random.Generator,
+    maps: Callable[..., ArrayLike] = class_activation,
+    max_steps: int = 8,
+    draws: int = 2,
+    **options: Any,
+) -> Randomisation:
+    """Randomise a copy of a network from the last layer to the first and compare the maps.
+
+    New weights of a layer are drawn from the normal distribution with the mean and standard deviation of the
+    old ones, tensor by tensor, so that a random network is as loud as the trained one; running means of batch
+    normalisation stay. The class and layer that are explained stay those of the trained network.
+
+    Parameters
+    ----------
+    model : Model
+        Any network; it is not changed.
+    images : Sample, or array of uint8, shape (n, band, y, x)
+        Two objects or more.
+    rng : Generator
+        Draws the weights.
+    maps : callable
+        What is checked: takes model, images and `options`, gives maps (n, y, x) from 0 to 1.
+    max_steps : int
+        Networks with more layers than that lose several in a step.
+    draws : int
+        Cascades, each with other weights.
+    **options
+        Passed to `maps`; for `class_activation` its method, target, layer and the rest.
+
+    Returns
+    -------
+    Randomisation
+        Similarity at each step.
+
+    Raises
+    ------
+    InputError
+        If fewer than two objects have a map, or `max_steps` or `draws` is below 1.
+    """
+    if len(images) < 2 or max_steps < 1 or draws < 1:
+        raise InputError(
+            "images must be 2 or more, max_steps and draws at least 1, "
+            f"got {len(images)}, {max_steps}, {draws}"
+        )
+    trained = maps(model, images, **options)
+    if isinstance(trained, ClassActivation):
+        options |= {"target": trained.codes, "layer": trained.layer}
+    trained = np.asarray(trained)
+    shown = trained.any(axis=(1, 2))
+    if np.sum(shown) < 2:
+        raise InputError(f"maps must show something for 2 objects or more, {np.sum(~shown)} are blank")
+    names: tuple[str, ...] = ("trained",)
+    parts: dict[str, list] = {"rank": [], "structure": [], "blank": []}
+    for _ in range(draws):
+        copied = replace(model, network=copy.deepcopy(model.network))
+        stages, steps = [trained[shown]], _steps(copied, max_steps)
+        for _, weights in steps:
+            _randomise(weights, rng)
+            stages.append(np.asarray(maps(copied, images, **options))[shown])
+        names = ("trained", *(name for name, _ in steps))
+        parts["rank"].append([rank_correlation(stages[0], stage) for stage in stages])
+        parts["structure"].append([structural_similarity(stages[0], stage) for stage in stages])
+        parts["blank"].append([~stage.any(axis=(1, 2)) for stage in stages])
+    between = rank_correlation(trained[shown], np.roll(trained[shown], 1, axis=0))
+    arrays = {name: np.array(values) for name, values in parts.items()}
+    return Randomisation(steps=names, between=between, left_out=int(np.sum(~shown)), **arrays)
+
+
+def _steps(model: Model, max_steps: int) -> list[tuple[str, list[Tensor]]]:
+    """Layers from the last to the first, each with its own weights, at most so many groups of them."""
+    opened = open_network(model)
+    taken: set[int] = set()
+    owned: list[tuple[str, list[Tensor]]] = []
+    for name in opened.outputs:  # a layer finishes before the block that holds it
+        own = [p for p in opened.layers[name].parameters() if id(p) not in taken]
+        taken |= {id(p) for p in own}
+        if own:
+            owned.append((name, list(own)))
+    owned[0][1].extend(p for p in opened.network.parameters() if id(p) not in taken)
+    owned.reverse()
+    groups = np.array_split(np.arange(len(owned)), min(max_steps, len(owned)))
+    return [(owned[group[-1]][0], [p for i in group for p in owned[i][1]]) for group in groups]
+
+
+def _randomise(weights: list[Tensor], rng: np.random.Generator) -> None:
+    with torch.no_grad():
+        for tensor in weights:
+            noise = torch.from_numpy(rng.standard_normal(tuple(tensor.shape), dtype=np.float32))
+            spread = tensor.std(correction=0) if tensor.numel() > 1 else tensor.abs().sum()
+            tensor.copy_(tensor.mean() + spread * noise.to(tensor.device, tensor.dtype))
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Drop of the explained class's probability without some pixels.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (share,)
+        Share of the pixels that were blanked.
+    drop : ndarray, shape (object, share)
+        Drop without the highest pixels of the object's map.
+    reference : ndarray, shape (object, share)
+        Drop without as many other pixels, mean over the draws.
+    against : str
+        Which others.
+    """
+
+    shares: np.ndarray
+    drop: np.ndarray
+    reference: np.ndarray
+    against: str
+
+    def table(self, *, rng: np.random.Generator, resamples: int = 1000) -> Table:
+        """Mean drops, and their difference with a 95 % interval from a bootstrap over the objects.
+
+        One row per share: ``share``, ``drop``, ``reference``, ``difference``, ``difference_low``,
+        ``difference_high``.
+        """
+        weights = multiplicities(len(self.drop), resamples, rng)
+        difference = self.drop - self.reference
+        bounds = interval(weights @ difference)
+        return Table(
+            {
+                "share": self.shares,
+                "drop": self.drop.mean(0),
+                "reference": self.reference.mean(0),
+                "difference": difference.mean(0),
+                "difference_low": bounds[0],
+                "difference_high": bounds[1],
+            }
+        )
+
+
+def deletion(
+    model: Model,
+    images: Images,
+    maps: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    target: Target = None,
+    shares: Sequence[float] = (0.02, 0.05, 0.1, 0.2),
+    against: str = "shifted",
+    draws: int = 5,
+    **computing: Unpack[Computing],
+) -> Deletion:
+    """Blank the pixels that a map ranks highest, in all bands, and compare with blanking others.
+
+    Blank pixels hold empty sky. Scattered blank pixels are something that no network has seen, and may hurt
+    more than any hole; the fairer reference is the same hole elsewhere.
+
+    Parameters
+    ----------
+    model : Model
+        Any network.
+    images : Sample, or array of uint8, shape (n, band, y, x)
+        Normalised images.
+    maps : array_like, shape (n, y, x)
+        Maps of the same objects at the images' size; equal pixels are ranked at random.
+    rng : Generator
+        Draws the references.
+    target : str, int, sequence of these, or None
+        The class, see `labkit.explain.class_activation`.
+    shares : sequence of float
+        Shares of the pixels to blank, between 0 and 1.
+    against : str
+        ``"shifted"``: the same map moved by a quarter of the image or more along both axes, around the edges;
+        ``"pixels"``: pixels drawn one by one.
+    draws : int
+        References per object.
+    **computing
+        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see `Computing`.
+
+    Returns
+    -------
+    Deletion
+        Drops of each object.
+
+    Raises
+    ------
+    InputError
+        If maps and images differ in shape, a share is not between 0 and 1, or an option is unknown.
+    """
+    ready = prepare(model, images, **computing)
+    maps, wanted = np.asarray(maps), np.asarray(shares, dtype=np.float64)
+    if maps.shape != (len(ready), *ready.image_shape):
+        raise InputError(
+            f"maps must have the images' shape {(len(ready), *ready.image_shape)}, got {maps.shape}"
+        )
+    if wanted.ndim != 1 or not len(wanted) or (wanted <= 0).any() or (wanted >= 1).any() or draws < 1:
+        raise InputError(
+            f"shares must lie between 0 and 1 and draws be at least 1, got {list(shares)}, {draws}"
+        )
+    if against not in ("shifted", "pixels"):
+        raise InputError(f"against must be 'shifted' or 'pixels', got {against!r}")
+    codes = ready.codes(target)
+    drop, reference = (np.empty((len(ready), len(wanted))) for _ in range(2))
+    for rows, levels in ready.pieces():
+        before = _probabilities(ready, levels)
+        used = before.argmax(1) if codes is None else codes[rows]
+        each = np.arange(len(used)), used
+        orders = [_order(maps[rows], rng)]
+        orders += [_order(_elsewhere(maps[rows], against, rng), rng) for _ in range(draws)]
+        for column, share in enumerate(wanted):
+            after = [
+                _probabilities(ready, _blanked(levels, order, share, ready.model.sky))[each]
+                for order in orders
+            ]
+            drop[rows, column] = before[each] - after[0]
+            reference[rows, column] = before[each] - np.mean(after[1:], axis=0)
+    return Deletion(wanted, drop, reference, against)
+
+
+def _probabilities(ready: Prepared, levels: Tensor) -> np.ndarray:
+    return probabilities(ready.model, levels, batch_size=ready.batch_size, precision=ready.precision)
+
+
+def _elsewhere(maps: np.ndarray, against: str, rng: np.random.Generator) -> np.ndarray:
+    if against == "pixels":
+        return np.zeros_like(maps)
+    ny, nx = maps.shape[1:]
+    shifts = [[rng.integers(n // 4, n - n // 4 + 1) for n in (ny, nx)] for _ in maps]
+    return np.stack([np.roll(one, shift, (0, 1)) for one, shift in zip(maps, shifts, strict=True)])
+
+
+def _order(maps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pixels from the highest to the lowest, shape (n, y * x); equal ones in random order."""
+    flat = maps.reshape(len(maps), -1)
+    return np.lexsort((rng.random(flat.shape), -flat), axis=1)
+
+
+def _blanked(levels: Tensor, order: np.ndarray, share: float, sky: int) -> Tensor:
+    n, bands, ny, nx = levels.shape
+    gone = torch.from_numpy(order[:, : max(1, round(share * ny * nx))].copy()).to(levels.device)
+    flat = levels.reshape(n, bands, ny * nx).clone()
+    return flat.scatter_(2, gone[:, None].expand(-1, bands, -1), sky).reshape(levels.shape)
