@@ -57,10 +57,10 @@ def normalise_sample(
         raise typer.BadParameter("give --method or --like, not both")
     if out.resolve() == sample.resolve():
         raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
-    record = {"method": (method or Method.xamin).value} if like is None else _record_of(like)
+    how = {"method": (method or Method.xamin).value} if like is None else {"like": _record_of(like)}
     free(out, overwrite)
-    from labkit.images import normalise_as
+    from labkit.images import normalise
     from labkit.sample import Sample
 
-    done = normalise_as(Sample.load(sample), record, path=out, overwrite=overwrite)
+    done = normalise(Sample.load(sample), **how, path=out, overwrite=overwrite)
     typer.echo(f"{out}: {done!r}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.images.channels import grey, stack, xamin_colour
+from labkit.images.channels import stack, xamin_colour
 from labkit.images.cutouts import coverage, cutout, cutouts
-from labkit.images.normalise import normalise, normalise_as
+from labkit.images.normalise import normalise
 from labkit.images.resampling import regrid
 from labkit.images.sky import sky_scales
 from labkit.images.stretches import asinh, fixed_asinh, percentile
@@ -16,9 +16,7 @@ __all__ = [
     "cutout",
     "cutouts",
     "fixed_asinh",
-    "grey",
     "normalise",
-    "normalise_as",
     "percentile",
     "regrid",
     "sky_scales",

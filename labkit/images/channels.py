@@ -11,9 +11,8 @@ from labkit.errors import InputError, MissingDataError
 from labkit.experiment import EMPTY
 from labkit.sample import Sample
 
-__all__ = ["GREY_WEIGHTS", "grey", "stack", "xamin_colour"]
-
-GREY_WEIGHTS = (0.299, 0.587, 0.114)  # red, green, blue: ITU-R BT.601, as PNG libraries convert to grey
+COLOURS = ("red", "green", "blue")
+GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of these: ITU-R BT.601, as PNG libraries convert to grey
 
 
 def xamin_colour(pixels: ArrayLike) -> NDArray[np.float64]:
@@ -37,31 +36,6 @@ def xamin_colour(pixels: ArrayLike) -> NDArray[np.float64]:
     green = np.where(pixels >= 120, (pixels - 120) * 255 / (255 - 120), 0)
     blue = np.where(pixels >= 190, (pixels - 190) * 255 / (255 - 190), 0)
     return np.stack([red, green, blue])
-
-
-def grey(colours: ArrayLike) -> NDArray[np.uint8]:
-    """Grey scale of colour images: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601).
-
-    Parameters
-    ----------
-    colours : array_like
-        Shape (..., 3, y, x), 0 to 255.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (..., y, x), uint8.
-
-    Raises
-    ------
-    InputError
-        If there are not three channels.
-    """
-    colours = np.asarray(colours, dtype=np.float32)
-    if colours.ndim < 3 or colours.shape[-3] != 3:
-        raise InputError(f"colours must have the axes (..., 3, y, x), got shape {colours.shape}")
-    weights = np.asarray(GREY_WEIGHTS, dtype=np.float32)
-    return np.rint(np.einsum("c,...cyx->...yx", weights, colours)).astype(np.uint8)
 
 
 def stack(sample: Sample, channels: Sequence[str] = (EMPTY, "xray", "optical")) -> NDArray:
@@ -90,17 +64,17 @@ def stack(sample: Sample, channels: Sequence[str] = (EMPTY, "xray", "optical")) 
         If the Sample lacks a band.
     """
     channels = (channels,) if isinstance(channels, str) else tuple(channels)
-    named = tuple(dict.fromkeys(name for name in channels if name != EMPTY))
-    if not named:
+    bands = tuple(dict.fromkeys(name for name in channels if name != EMPTY))
+    if not bands:
         raise InputError(f"channels must name at least one band of {sample.bands}, got {channels}")
-    if missing := [name for name in named if name not in sample.bands]:
+    if missing := [name for name in bands if name not in sample.bands]:
         raise MissingDataError(
             f"channels must be among the bands {sample.bands} or 'empty', got {missing}; "
             "make the Sample with that band or choose other channels"
         )
-    images = sample.select(bands=named).images
+    images = sample.select(bands=bands).images
     result = np.zeros((len(sample), len(channels), *sample.shape[2:]), dtype=images.dtype)
     for i, name in enumerate(channels):
         if name != EMPTY:
-            result[:, i] = images[:, named.index(name)]
+            result[:, i] = images[:, bands.index(name)]
     return result

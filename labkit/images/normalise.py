@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from labkit.errors import InputError
-from labkit.images.methods import METHODS, GreyLevels, fixed, own_percentiles, xamin_tables
+from labkit.errors import InputError, MissingDataError
+from labkit.images import stretches, xamin
+from labkit.images.channels import COLOURS, GREY_WEIGHTS
 from labkit.images.sky import sky_scales
-from labkit.images.stretches import fixed_sky
 from labkit.sample import Sample, SampleWriter
-
-__all__ = ["normalise", "normalise_as"]
 
 logger = logging.getLogger(__name__)
 
 Method = Literal["xamin", "asinh", "percentile", "fixed-asinh"]
-_OPTIONS = ("output", "kinds", "lower", "upper", "softening", "scales", "low", "high")
+METHODS = ("xamin", "asinh", "percentile", "fixed-asinh")
+KINDS = {"xray": "xray", "optical": "optical"}
+_DEFAULTS: dict[str, Any] = {
+    "output": "grey", "kinds": None, "lower": 0.5, "upper": 99.5, "softening": None, "scales": None,
+    "low": -3.0, "high": 1000.0,
+}  # fmt: skip
+
+#: Bands that come out, a function for each band that goes in, and the record of what is done.
+Levels = tuple[tuple[str, ...], tuple[Callable[[NDArray], NDArray[np.uint8]], ...], dict[str, Any]]
 
 
 def normalise(
     sample: Sample,
     *,
     method: Method = "xamin",
+    like: Any = None,
     output: Literal["grey", "colour"] = "grey",
     kinds: Mapping[str, str] | None = None,
     lower: float = 0.5,
@@ -56,6 +65,9 @@ def normalise(
         Raw: counts per pixel, plate densities, intensities, electrons per second.
     method : {"xamin", "asinh", "percentile", "fixed-asinh"}
         Scale of the grey levels.
+    like : Sample, model or mapping, optional
+        Instead of a method and its options: do exactly as was done for this normalised Sample, for what this
+        model was trained on (``model.normalisation``), or as this record of it says.
     output : {"grey", "colour"}
         For ``"xamin"``: one grey band for each band, or its red, green and blue channels as three bands named
         ``<band>_red``, ``<band>_green``, ``<band>_blue`` (six channels for X-ray and optical; section 5.3).
@@ -68,8 +80,7 @@ def normalise(
         not given; for ``"fixed-asinh"`` in units of the sky's scatter, 2.
     scales : mapping, optional
         For ``"fixed-asinh"``: band name to scatter of the sky in a pixel; measured by
-        `~labkit.images.sky.sky_scales` if not given. Objects that a trained network is to score need the
-        scales of its training: those in ``model.normalisation["scales"]``.
+        `~labkit.images.sky_scales` if not given.
     low, high : float
         For ``"fixed-asinh"``: pixel values that become 0 and 255, in units of the sky's scatter.
     path : path, optional
@@ -87,77 +98,55 @@ def normalise(
     Raises
     ------
     InputError
-        If the Sample is normalised already, or an option or a band is not known or out of its range.
+        If the Sample is normalised already, an option or a band is not known or out of its range, options
+        are given beside `like`, or `like` was not normalised in one of these ways.
     MissingDataError
         If `scales` lacks a band, or a band has no sky to measure.
     """
-    _check(sample, method, output)
-    levels = _levels(
-        sample,
-        method,
-        xamin={"output": output, "kinds": kinds or {}},
-        percentiles={"lower": lower, "upper": upper},
-        limits={"low": low, "high": high},
-        softening=softening,
-        scales=scales,
-    )
+    options: dict[str, Any] = {
+        "output": output, "kinds": kinds, "lower": lower, "upper": upper, "softening": softening,
+        "scales": scales, "low": low, "high": high,
+    }  # fmt: skip
+    if like is not None:
+        given = [name for name, value in options.items() if value != _DEFAULTS[name]]
+        if given or method != "xamin":
+            raise InputError(
+                f"like must stand alone, got also {given or f'method={method!r}'}; drop it"
+            )
+        record = _record_of(like)
+        method, options = record["method"], _DEFAULTS | {k: record[k] for k in _DEFAULTS if k in record}
+    _check(sample, method, options["output"])
+    bands, functions, done = _levels(sample, method, **options)
     about: dict[str, Any] = {
-        "bands": levels.bands,
+        "bands": bands,
         "pixel_scale": sample.pixel_scale,
-        "provenance": {**sample.provenance, "normalisation": levels.record},
+        "provenance": {**sample.provenance, "normalisation": done},
     }
     logger.info("normalising %d objects by %s", len(sample), method)
     if path is None:
-        images = np.empty((len(sample), len(levels.bands), *sample.shape[2:]), dtype=np.uint8)
+        images = np.empty((len(sample), len(bands), *sample.shape[2:]), dtype=np.uint8)
         for rows, raw in sample.batches(batch_size):
-            images[rows] = levels(raw)
+            images[rows] = _grey(functions, raw)
         return Sample(images, sample.catalogue, **about)
     with SampleWriter(path, overwrite=overwrite, **about) as writer:
         for rows, raw in sample.batches(batch_size):
-            writer.append(levels(raw), sample.catalogue[rows])
+            writer.append(_grey(functions, raw), sample.catalogue[rows])
     return Sample.load(path)
 
 
-def normalise_as(
-    sample: Sample,
-    record: Mapping[str, Any],
-    *,
-    path: str | Path | None = None,
-    overwrite: bool = False,
-    batch_size: int = 64,
-) -> Sample:
-    """Turn the raw pixels of a Sample into grey levels as it was done before, by the record of it.
-
-    Parameters
-    ----------
-    sample : Sample
-        Raw pixels.
-    record : mapping
-        ``provenance["normalisation"]`` of a normalised Sample, or ``model.normalisation``: what a trained
-        network expects.
-    path, overwrite, batch_size
-        As for `normalise`.
-
-    Returns
-    -------
-    Sample
-        As `normalise` gives it.
-
-    Raises
-    ------
-    InputError
-        If the record names no method of `normalise`, or one breaks a rule.
-    MissingDataError
-        If the record has no scale for a band.
-    """
-    if record.get("method") not in METHODS:
+def _record_of(like: Any) -> Mapping[str, Any]:
+    """The record of how pixels became grey levels, where it can be repeated."""
+    if isinstance(like, Sample):
+        like = like.provenance.get("normalisation")
+    elif not isinstance(like, Mapping):
+        like = getattr(like, "normalisation", like)
+    method = like.get("method") if isinstance(like, Mapping) else like
+    if not isinstance(like, Mapping) or method not in METHODS:
         raise InputError(
-            f"record must be one of labkit's normalisations, {METHODS}, got {record.get('method')!r}; images "
-            "that were normalised elsewhere cannot be imitated from their record"
+            f"like must be a Sample, model or record normalised by one of {METHODS}, got {method!r}, which "
+            "cannot be repeated on raw pixels; normalise them in the same way yourself"
         )
-    options: dict[str, Any] = {name: record[name] for name in _OPTIONS if name in record}
-    options |= {"path": path, "overwrite": overwrite, "batch_size": batch_size}
-    return normalise(sample, method=record["method"], **options)
+    return like
 
 
 def _check(sample: Sample, method: str, output: str) -> None:
@@ -175,25 +164,68 @@ def _check(sample: Sample, method: str, output: str) -> None:
         raise InputError(f"method must be one of {METHODS}, got {method!r}")
 
 
-def _levels(
-    sample: Sample,
-    method: str,
-    *,
-    xamin: dict[str, Any],
-    percentiles: dict[str, float],
-    limits: dict[str, float],
-    softening: float | None,
-    scales: Mapping[str, float] | None,
-) -> GreyLevels:
+def _grey(functions: tuple[Callable[[NDArray], NDArray[np.uint8]], ...], raw: NDArray) -> NDArray[np.uint8]:
+    """Grey levels (n, band, y, x) of raw pixels (n, band, y, x)."""
+    bands = [function(raw[:, i]) for i, function in enumerate(functions)]  # (n, y, x) or (n, 3, y, x)
+    return np.concatenate([band[:, None] if band.ndim == 3 else band for band in bands], axis=1)
+
+
+def _levels(sample: Sample, method: str, **options: Any) -> Levels:
     """The method's functions and record, with those options that it has."""
+    softening = options["softening"]
     if method == "xamin":
-        return xamin_tables(sample.bands, **xamin)
-    if method == "percentile":
-        return own_percentiles(sample.bands, method, **percentiles)
+        return _xamin(sample.bands, options["output"], KINDS | dict(options["kinds"] or {}))
+    if method == "fixed-asinh":
+        limits = {"low": options["low"], "high": options["high"]}
+        limits |= {"softening": 2.0 if softening is None else softening}
+        stretches.fixed_sky(**limits)  # refuses wrong limits before anything is measured
+        scales = sky_scales(sample) if options["scales"] is None else options["scales"]
+        return _fixed(sample.bands, scales, **limits)
+    own = {"lower": options["lower"], "upper": options["upper"]}
     if method == "asinh":
-        return own_percentiles(
-            sample.bands, method, **percentiles, softening=0.1 if softening is None else softening
+        own |= {"softening": 0.1 if softening is None else softening}
+    function = partial(getattr(stretches, method), **own)
+    function(np.zeros((1, 1)))  # refuses wrong options
+    record = {"method": method, "output": "grey", "no_emission": 0, **own}
+    return sample.bands, (function,) * len(sample.bands), record
+
+
+def _xamin(bands: tuple[str, ...], output: Literal["grey", "colour"], kinds: dict[str, str]) -> Levels:
+    """The tables of Kosiba et al. (2020), Appendix A, for X-ray and optical bands."""
+    table = {"xray": xamin.xamin_xray, "optical": xamin.xamin_optical}
+    if unknown := [band for band in bands if kinds.get(band) not in table]:
+        raise InputError(
+            f"method 'xamin' knows 'xray' and 'optical' images, got the bands {unknown}; say what they are, "
+            f"as in kinds={{{unknown[0]!r}: 'optical'}}, or take method='asinh'"
         )
-    limits = limits | {"softening": 2.0 if softening is None else softening}
-    fixed_sky(**limits)  # refuses wrong limits before anything is measured
-    return fixed(sample.bands, sky_scales(sample) if scales is None else scales, **limits)
+    record = {
+        "method": "xamin",
+        "output": output,
+        "no_emission": xamin.NO_EMISSION,
+        "kinds": kinds,
+        "xray": {
+            "min": 0.0,
+            "max_over_median": xamin.XRAY_MAX_OVER_LEVEL,
+            "blocks": xamin.LEVEL_BLOCKS,
+            "tolerance": xamin.LEVEL_TOLERANCE,
+        },
+        "optical": {"min_std_below": xamin.OPTICAL_STD_BELOW, "max_std_above": xamin.OPTICAL_STD_ABOVE},
+        "grey_weights": list(GREY_WEIGHTS),
+    }
+    names = tuple(f"{band}_{colour}" for band in bands for colour in COLOURS) if output == "colour" else bands
+    return names, tuple(partial(table[kinds[band]], output=output) for band in bands), record
+
+
+def _fixed(bands: tuple[str, ...], scales: Mapping[str, float], **limits: float) -> Levels:
+    """The asinh with fixed limits; scales of other bands than the Sample's are recorded, too."""
+    if missing := [band for band in bands if band not in scales]:
+        raise MissingDataError(
+            f"scales must give the sky's scatter of every band, got none for {missing}; measure them with "
+            "sky_scales(sample), or leave scales out"
+        )
+    numbers = {str(band): float(scale) for band, scale in scales.items()}
+    if wrong := {band: scale for band, scale in numbers.items() if not 0 < scale < np.inf}:
+        raise InputError(f"scales must be positive, got {wrong}; measure them with sky_scales(sample)")
+    record = {"method": "fixed-asinh", "output": "grey", "no_emission": stretches.fixed_sky(**limits)}
+    functions = tuple(partial(stretches.fixed_asinh, scale=numbers[band], **limits) for band in bands)
+    return bands, functions, {**record, **limits, "scales": numbers}

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 
-__all__ = ["asinh", "fixed_asinh", "fixed_sky", "from_fixed_asinh", "percentile"]
-
 
 def percentile(images: ArrayLike, *, lower: float = 0.5, upper: float = 99.5) -> NDArray[np.uint8]:
     """Scale images linearly between two percentiles of their finite pixels.
@@ -46,17 +44,15 @@ def asinh(
 
     Parameters
     ----------
-    images : array_like
-        Shape (..., y, x).
-    lower, upper : float
-        Percentiles, as for `percentile`.
+    images, lower, upper
+        As for `percentile`.
     softening : float
         The a of the stretch, between 0 (nearly logarithmic) and 1 (nearly linear).
 
     Returns
     -------
     numpy.ndarray
-        uint8, bright sources 255. Pixels that are not finite are 0; so is an image without structure.
+        As `percentile` gives it.
 
     Raises
     ------
@@ -99,7 +95,7 @@ def fixed_asinh(
     Returns
     -------
     numpy.ndarray
-        uint8, shape (..., y, x). Pixels that are not finite have the sky's level, `fixed_sky`.
+        uint8, shape (..., y, x). Pixels that are not finite have the sky's level.
 
     Raises
     ------
@@ -118,13 +114,7 @@ def fixed_asinh(
 
 
 def fixed_sky(*, low: float = -3.0, softening: float = 2.0, high: float = 1000.0) -> int:
-    """Level that `fixed_asinh` gives to the empty sky.
-
-    Parameters
-    ----------
-    low, softening, high : float
-        As for `fixed_asinh`.
-    """
+    """Level that `fixed_asinh` gives to the empty sky."""
     return int(fixed_asinh(np.zeros((1, 1)), scale=1, low=low, softening=softening, high=high)[0, 0])
 
 
@@ -136,25 +126,9 @@ def from_fixed_asinh(
     softening: float = 2.0,
     high: float = 1000.0,
 ) -> NDArray[np.float32]:
-    """Fluxes of the grey levels that `fixed_asinh` made.
+    """Fluxes of the grey levels that `fixed_asinh` made, in the units of the scale, right to half a level.
 
-    Parameters
-    ----------
-    levels : array_like
-        Shape (..., y, x), 0 to 255.
-    scale, low, softening, high
-        As for `fixed_asinh`.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (..., y, x), in the units of the scale; right to half a level. Levels 0 and 255 stand
-        for all fluxes beyond the limits.
-
-    Raises
-    ------
-    InputError
-        As for `fixed_asinh`.
+    Levels 0 and 255 stand for all fluxes beyond the limits. Arguments and errors are those of `fixed_asinh`.
     """
     bottom, top = _fixed_limits(low, softening, high)
     units = _positive_scale(scale) * softening

@@ -6,9 +6,8 @@ import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import MissingDataError
 from labkit.images import normalise
 from labkit.learn import Model, predict
 from labkit.learn.splits import named_bands_of
@@ -106,7 +105,9 @@ def score(
         for start in range(0, len(ready), _PIECE):
             piece = ready.select(slice(start, start + _PIECE))
             if "normalisation" not in sample.provenance:
-                piece = normalise(piece, **_options(model, accept_normalisation))
+                record = model.normalisation
+                xamin = isinstance(record, dict) and str(record.get("method")).startswith("xamin")
+                piece = normalise(piece) if accept_normalisation and xamin else normalise(piece, like=model)
             parts.append(
                 predict(
                     model,
@@ -118,17 +119,3 @@ def score(
                 )
             )
     return Predictions.concatenate(parts)
-
-
-def _options(model: Model, accept: bool) -> dict[str, Any]:
-    """Arguments of `normalise` that repeat a model's, or come nearest where that is accepted."""
-    record = model.normalisation
-    if accept and isinstance(record, dict) and str(record.get("method")).startswith("xamin"):
-        return {"method": "xamin"}
-    if not isinstance(record, dict) or record.get("method") not in ("xamin", "asinh", "percentile"):
-        raise InputError(
-            f"a raw Sample cannot be normalised as the model's was ({record}); "
-            "normalise it the same way yourself, or, if XAmin itself did, pass accept_normalisation=True"
-        )
-    names = ("method", "output", "kinds", "lower", "upper", "softening")
-    return {name: record[name] for name in names if name in record}

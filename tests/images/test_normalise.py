@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import astropy.units as u
 import numpy as np
@@ -177,6 +178,43 @@ def test_other_assignments_and_single_bands(small_sample):
     np.testing.assert_array_equal(turned, stack(sample)[:, ::-1])
     np.testing.assert_array_equal(stack(sample, "xray")[:, 0], sample.band("xray"))
     assert stack(sample, ["xray", "xray"]).shape[1] == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"output": "colour"},
+        {"method": "asinh", "lower": 1.0, "softening": 0.3},
+        {"method": "percentile", "upper": 90.0},
+        {"method": "fixed-asinh", "low": -2.0, "softening": 1.0, "scales": {"xray": 0.4, "optical": 7.0}},
+    ],
+)
+def test_raw_pixels_become_grey_levels_like_those_of_a_sample_or_a_model(small_sample, options):
+    done = normalise(small_sample, **options)
+    record = json.loads(json.dumps(done.provenance["normalisation"]))
+    few = small_sample.select([2, 5])
+    for like in (done, record, SimpleNamespace(normalisation=record)):
+        again = normalise(few, like=like)
+        np.testing.assert_array_equal(again.images, done.images[[2, 5]])
+        assert again.provenance["normalisation"] == record
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"like": {"method": "xamin"}, "lower": 1.0}, r"like must stand alone, got also \['lower'\]"),
+        ({"like": {"method": "xamin"}, "method": "asinh"}, "like must stand alone, got also method='asinh'"),
+        ({"like": {"method": "xamin, as published"}}, "got 'xamin, as published', which cannot be repeated"),
+        ({"like": SimpleNamespace(normalisation=None)}, "like must be a Sample, model or record .* got None"),
+        ({"like": "a folder"}, "like must be .* got 'a folder'"),
+    ],
+)
+def test_likes_that_cannot_be_followed(small_sample, options, message):
+    with pytest.raises(InputError, match=message):
+        normalise(small_sample, **options)
+    with pytest.raises(InputError, match="like must be a Sample, model or record .* got None"):
+        normalise(small_sample, like=small_sample)
 
 
 def test_a_missing_band_is_refused(small_sample):

@@ -83,7 +83,7 @@ def test_a_sample_without_plates_is_scored_by_x_rays_alone(trained, raw):
 def test_a_normalisation_that_labkit_cannot_repeat_is_said(trained, raw, monkeypatch):
     models = find_models(trained, experiment="x-ray alone")
     monkeypatch.setitem(models[0].normalisation, "method", "xamin, as published")
-    with pytest.raises(InputError, match="cannot be normalised as the model's was"):
+    with pytest.raises(InputError, match="which cannot be repeated on raw pixels"):
         score(models, raw, device="cpu")
 
 
