@@ -295,11 +295,24 @@ def test_votes_weighs_answers_and_shows_what_cleaning_changes(tmp_path):
     ended = labkit_(*words, "--out", tmp_path / "v.ecsv", "--steps", tmp_path / "s.ecsv")
     assert ended.code == 0
     assert "2 subjects, 6 votes of 3 volunteers" in ended.out
+    report = [line.split() for line in ended.out.splitlines()]
+    assert ["kept", "6"] in report  # the report is of what was written
+    assert ["left", "out", "volunteer", "not", "logged", "in", "1"] in report
+    assert ["left", "out", "repeated", "by", "the", "same", "volunteer", "1"] in report
     table, steps = (Table.read(tmp_path / name) for name in ("v.ecsv", "s.ecsv"))
     assert dict(zip(table["object_id"].astype(str), table["label"], strict=True)) == {"0": "no", "1": "yes"}
     assert steps["n_all"].tolist() == [3, 5]
     assert steps["n_first"].tolist() == [3, 3]
     fails(65, "must end in one of", *words, "--out", tmp_path / "v.txt")
+    (tmp_path / "answers.csv").write_text("\n".join([rows[0], rows[-1]]))
+    fails(
+        65,
+        "got none in 1 rows (left out: {'volunteer not logged in': 1})",
+        *words,
+        "--out",
+        tmp_path / "w.csv",
+    )
+    assert not (tmp_path / "w.csv").exists()
     fails(66, "none.csv", "votes", tmp_path / "none.csv", "--out", tmp_path / "v.csv")
 
 

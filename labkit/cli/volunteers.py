@@ -34,6 +34,9 @@ def votes(
     version: Annotated[
         list[str] | None, typer.Option(help="workflow version to read; repeat for more")
     ] = None,
+    reworded: Annotated[
+        bool, typer.Option("--reworded", help="questions reworded between versions mean the same")
+    ] = False,
     steps: Annotated[
         Path | None, typer.Option(help="also write what cleaning and weighting change, subject by subject")
     ] = None,
@@ -44,20 +47,27 @@ def votes(
             raise InputError(f"{str(path)!r} must end in one of {CATALOGUE_ENDINGS}; choose such a name")
     from labkit.sources import read_export, read_flat_answers
     from labkit.tables import write_catalogue
-    from labkit.votes import cleaning_steps, consensus, drop_logged_out, drop_repeats
+    from labkit.votes import cleaning_steps, consensus
 
     if flat:
         found = read_flat_answers(answers, tree, logged_out=True, repeats="all")
     else:
-        versions = tuple(version) if version else None
-        found = read_export(
-            answers, tree, workflow=workflow, versions=versions, logged_out=True, repeats="all"
+        options = {
+            "workflow": workflow,
+            "versions": tuple(version) if version else None,
+            "reworded": reworded,
+        }
+        found = read_export(answers, tree, **options, logged_out=True, repeats="all")
+    cleaned = found.clean()
+    if not (cleaned.answers.ending >= 0).any():
+        raise InputError(
+            f"{answers.name} must hold a finished classification of a volunteer who was logged in, got none "
+            f"in {cleaned.report.rows} rows (left out: {cleaned.report.dropped}); check the file and --tree"
         )
-    typer.echo("\n".join(found.report.table().pformat(max_lines=-1, max_width=-1)))
-    cleaned = drop_repeats(drop_logged_out(found.answers))
-    table = consensus(cleaned, method=method.value)
+    typer.echo("\n".join(cleaned.report.table().pformat(max_lines=-1, max_width=-1)))
+    table = consensus(cleaned.answers, method=method.value)
     write_catalogue(table, out)
     if steps is not None:
         write_catalogue(cleaning_steps(found.answers), steps)
-    people = len(set(cleaned.user.tolist()))
+    people = len(set(cleaned.answers.user.tolist()))
     typer.echo(f"{out}: {len(table)} subjects, {table['n_votes'].sum()} votes of {people} volunteers")

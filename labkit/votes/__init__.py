@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from labkit.votes.answers import Answers
-from labkit.votes.cleaning import drop_logged_out, drop_repeats
-from labkit.votes.comparison import agreement_with, cleaning_steps
-from labkit.votes.consensus import METHODS, consensus, ending_counts
+from labkit.votes.answers import Answers, answer_counts, drop_logged_out, drop_repeats, ending_counts
+from labkit.votes.consensus import METHODS, Weights, consensus, weights
 from labkit.votes.dawid_skene import DawidSkene, dawid_skene
-from labkit.votes.training import KOSIBA_VALIDATION, training_labels
-from labkit.votes.tree import Choice, DecisionTree, Question, plain_text
-from labkit.votes.trees import read_tree, tree_from_workflow, tree_names
-from labkit.votes.weights import Weights, answer_counts, weights
+from labkit.votes.labels import KOSIBA_VALIDATION, agreement_with, cleaning_steps, training_labels
+from labkit.votes.trees import (
+    Choice,
+    DecisionTree,
+    Question,
+    plain_text,
+    read_tree,
+    tree_from_workflow,
+    tree_names,
+)
 
 __all__ = [
     "KOSIBA_VALIDATION",

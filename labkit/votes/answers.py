@@ -1,15 +1,17 @@
-"""Answers of volunteers in columns: some ten bytes an answer, whatever the length of the texts."""
+"""Answers of volunteers in columns, some ten bytes each, and which of them count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
+from astropy.table import QTable
 
 from labkit.errors import InputError
-from labkit.votes.tree import DecisionTree
+from labkit.votes.trees import DecisionTree
 
-__all__ = ["Answers"]
+_BY_CLASSIFICATION = ("user", "subject", "ending", "logged_in", "order")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +56,17 @@ class Answers:
     answer: np.ndarray
 
     def __post_init__(self) -> None:
-        for together in (("user", "subject", "ending", "logged_in", "order"), ("classification", "answer")):
+        for together in (_BY_CLASSIFICATION, ("classification", "answer")):
             shapes = {name: getattr(self, name).shape for name in together}
             if len(set(shapes.values())) != 1 or len(shapes[together[0]]) != 1:
                 raise InputError(f"{', '.join(together)} must have one same length, got {shapes}")
         n_choices = len(self.tree.choices)
-        _check_numbers("user", self.user, 0, len(self.users))
-        _check_numbers("subject", self.subject, 0, len(self.subjects))
-        _check_numbers("ending", self.ending, -1, n_choices)
-        _check_numbers("answer", self.answer, 0, n_choices)
-        _check_numbers("classification", self.classification, 0, len(self.user))
+        ends = {"user": len(self.users), "subject": len(self.subjects), "ending": n_choices}
+        for name, end in (ends | {"answer": n_choices, "classification": len(self.user)}).items():
+            values, lowest = getattr(self, name), -1 if name == "ending" else 0
+            if values.size and (values.min() < lowest or values.max() >= end):
+                span = f"{values.min()} to {values.max()}"
+                raise InputError(f"{name} must hold numbers from {lowest} to {end - 1}, got {span}")
         if (self.tree.verdict_of[self.ending[self.ending >= 0]] < 0).any():
             raise InputError("ending must hold ending answers of the tree or -1, got an answer that goes on")
 
@@ -77,26 +80,90 @@ class Answers:
         )
 
     def take(self, keep: np.ndarray) -> Answers:
-        """The classifications where `keep` is true, with their answers; the name tables stay.
-
-        Parameters
-        ----------
-        keep : ndarray of bool, shape (classifications,)
-            Which classifications stay.
-        """
+        """The classifications where `keep` (bool, one a classification) is true; the name tables stay."""
         keep = np.asarray(keep, dtype=bool)
         if keep.shape != self.user.shape:
             raise InputError(f"keep must have the shape {self.user.shape}, got {keep.shape}")
         numbers = np.cumsum(keep, dtype=self.classification.dtype) - 1
         stays = keep[self.classification]
-        names = ("user", "subject", "ending", "logged_in", "order")
-        columns = {name: getattr(self, name)[keep] for name in names}
-        columns["classification"] = numbers[self.classification[stays]]
-        return replace(self, **columns, answer=self.answer[stays])
+        columns = {name: getattr(self, name)[keep] for name in _BY_CLASSIFICATION}
+        columns |= {"classification": numbers[self.classification[stays]], "answer": self.answer[stays]}
+        return replace(self, **columns)
 
 
-def _check_numbers(name: str, values: np.ndarray, lowest: int, end: int) -> None:
-    if values.size and (values.min() < lowest or values.max() >= end):
-        raise InputError(
-            f"{name} must hold numbers from {lowest} to {end - 1}, got {values.min()} to {values.max()}"
-        )
+def drop_logged_out(answers: Answers) -> Answers:
+    """The classifications of volunteers who were logged in.
+
+    Somebody who is not logged in cannot be told from others at the same address, nor from themselves on
+    another day, so neither repeats nor skill can be known (Kosiba et al. 2020, section 2).
+    """
+    return answers.take(answers.logged_in)
+
+
+def drop_repeats(answers: Answers, *, keep: Literal["first", "none"] = "first") -> Answers:
+    """One classification at most of each subject by each volunteer who was logged in.
+
+    Kosiba et al. 2020, section 2, did not consider classifications "done on each object multiple times by the
+    same volunteer". We read it as: the first one counts, the others do not; ``"none"`` is the other reading.
+    Who was not logged in is nobody's repeat, and stays.
+
+    Parameters
+    ----------
+    answers : Answers
+        Classifications in any order.
+    keep : {"first", "none"}
+        Of several, keep the first that came to an end (the first of all where none did), or none of them.
+
+    Returns
+    -------
+    Answers
+        Without the repeats.
+
+    Raises
+    ------
+    InputError
+        If `keep` is neither word.
+    """
+    if keep not in ("first", "none"):
+        raise InputError(f"keep must be 'first' or 'none', got {keep!r}")
+    pair = answers.user.astype(np.int64) * len(answers.subjects) + answers.subject
+    pair = np.where(answers.logged_in, pair, -1 - np.arange(len(pair)))  # a pair of its own
+    by_pair = np.lexsort((answers.order, answers.ending < 0, pair))
+    starts = np.r_[True, pair[by_pair][1:] != pair[by_pair][:-1]][: len(pair)]
+    if keep == "none":
+        starts &= np.r_[starts[1:], True][: len(pair)]
+    stays = np.zeros(len(pair), dtype=bool)
+    stays[by_pair[starts]] = True
+    return answers.take(stays)
+
+
+def answer_counts(answers: Answers) -> np.ndarray:
+    """How often each answer was given for each subject.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_subjects, answers of the tree)
+        Counts over all classifications, finished or not.
+    """
+    n_choices = len(answers.tree.choices)
+    cell = answers.subject[answers.classification].astype(np.int64) * n_choices + answers.answer
+    counts = np.bincount(cell, minlength=len(answers.subjects) * n_choices)
+    return counts.reshape(len(answers.subjects), n_choices)
+
+
+def ending_counts(answers: Answers) -> QTable:
+    """How many volunteers came to each ending answer for each subject.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row per subject: ``object_id``, one column per ending answer, by its name, and ``unfinished``.
+    """
+    width = len(answers.tree.choices) + 1
+    cell = answers.subject.astype(np.int64) * width + answers.ending + 1
+    counts = np.bincount(cell, minlength=len(answers.subjects) * width).reshape(-1, width)
+    table = QTable({"object_id": np.array(answers.subjects, dtype=str)})
+    for name, number in answers.tree.endings.items():
+        table[name] = counts[:, number + 1]
+    table["unfinished"] = counts[:, 0]
+    return table

@@ -1,27 +1,99 @@
-"""What the volunteers together say about each subject."""
+"""How often each volunteer answers as the majority does, and what they together say about each subject."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from astropy.table import QTable
 
 from labkit.errors import InputError
-from labkit.votes.answers import Answers
-from labkit.votes.dawid_skene import dawid_skene
-from labkit.votes.weights import weights
+from labkit.votes.answers import Answers, answer_counts
+from labkit.votes.dawid_skene import dawid_skene, fractions
 
-__all__ = ["METHODS", "consensus", "ending_counts"]
-
-Method = Literal["weighted", "majority", "dawid-skene"]
+#: How votes can be combined.
+METHODS = ("weighted", "majority", "dawid-skene")
 
 #: Sums of weights that differ by less are equal; they are rounding errors of one another.
 _EQUAL = 1e-9
 
 
-def consensus(answers: Answers, *, method: Method = "weighted") -> QTable:
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weight of each volunteer on each question.
+
+    Parameters
+    ----------
+    tasks : tuple of str
+        Tasks of the questions.
+    users : object ndarray of str, shape (n_users,)
+        Names of the volunteers.
+    given : ndarray of int64, shape (n_users, questions)
+        Answers that the volunteer gave to the question, Q_i.
+    agreeing : ndarray of int64, shape (n_users, questions)
+        Those of them that agree with the majority, C_i.
+    """
+
+    tasks: tuple[str, ...]
+    users: np.ndarray
+    given: np.ndarray
+    agreeing: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """G_i = C_i / Q_i, NaN where the volunteer never answered, shape (n_users, questions)."""
+        return np.divide(
+            self.agreeing, self.given, out=np.full(self.given.shape, np.nan), where=self.given > 0
+        )
+
+    def table(self) -> QTable:
+        """One row per volunteer who answered: name, then answers and weight for each task."""
+        there = self.given.any(axis=1)
+        table = QTable({"user": self.users[there].astype(str), "answers": self.given[there].sum(axis=1)})
+        for number, task in enumerate(self.tasks):
+            table[f"answers_{task}"] = self.given[there, number]
+            table[f"weight_{task}"] = self.values[there, number]
+        return table
+
+
+def weights(answers: Answers) -> Weights:
+    """Weight of each volunteer on each question, Kosiba et al. 2020, section 2.3, equation 1.
+
+    G_i = C_i / Q_i: of the Q_i answers a volunteer gave to question i, C_i agree with the majority of all who
+    answered that question for that subject. With one question it is the "worker agreement with aggregate".
+    The paper leaves three things open; here
+
+    - the volunteer's own answer counts towards the majority, so an answer without others agrees with itself;
+    - on a tie no answer has more votes than another, and each of the first ones agrees;
+    - answers of unfinished classifications count: the question was answered.
+
+    Parameters
+    ----------
+    answers : Answers
+        Cleaned by `drop_logged_out` and `drop_repeats`; time and memory are linear in their number.
+
+    Returns
+    -------
+    Weights
+        Counts and weights for each volunteer and question.
+    """
+    tree, n_questions = answers.tree, len(answers.tree.questions)
+    counts = answer_counts(answers)
+    most = np.maximum.reduceat(counts, tree.offsets, axis=1)
+    leads = counts == most[:, tree.question_of]
+    agrees = leads[answers.subject[answers.classification], answers.answer]
+    cell = answers.user[answers.classification].astype(np.int64) * n_questions
+    cell += tree.question_of[answers.answer]
+    shape = (len(answers.users), n_questions)
+    given = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    agreeing = np.bincount(cell[agrees], minlength=shape[0] * shape[1]).reshape(shape)
+    return Weights(tree.tasks, answers.users, given, agreeing)
+
+
+def consensus(
+    answers: Answers, *, method: Literal["weighted", "majority", "dawid-skene"] = "weighted"
+) -> QTable:
     """Class, fractions and agreement of each subject from all votes on it.
 
     Each finished classification is one vote for the class of its ending answer. With ``"weighted"``, a vote
@@ -43,7 +115,7 @@ def consensus(answers: Answers, *, method: Method = "weighted") -> QTable:
     Returns
     -------
     `~astropy.table.QTable`
-        One row a subject: ``object_id``, ``n_votes``, ``votes_<class>`` (numbers of votes),
+        One row per subject: ``object_id``, ``n_votes``, ``votes_<class>`` (numbers of votes),
         ``weight_<class>`` (sums of weights, for "weighted"), ``soft_<class>`` (fractions or probabilities,
         sum 1), ``label``, ``agreement`` (the label's fraction), ``entropy`` (of the fractions, bits),
         ``tie``, ``weightless`` (for "weighted"), and ``majority_label``, with equal votes. ``meta`` names
@@ -55,101 +127,39 @@ def consensus(answers: Answers, *, method: Method = "weighted") -> QTable:
         If `method` is unknown.
     """
     if method not in METHODS:
-        raise InputError(f"method must be one of {tuple(METHODS)}, got {method!r}")
-    user, subject, ending = _votes(answers)
-    votes = _sums(answers, subject, ending)
-    soft, extra = METHODS[method](answers, user, subject, ending, votes)
-    classes = answers.tree.classes
+        raise InputError(f"method must be one of {METHODS}, got {method!r}")
+    tree, ends = answers.tree, answers.ending >= 0
+    user, subject, ending = answers.user[ends], answers.subject[ends], answers.ending[ends]
+    shape = (len(answers.subjects), len(tree.classes))
+    cell = subject.astype(np.int64) * shape[1] + tree.verdict_of[ending]
+    votes = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    columns = {"object_id": np.array(answers.subjects, dtype=str), "n_votes": votes.sum(axis=1)}
+    columns |= _by_class("votes", votes, tree)
+    weightless = {}
+    if method == "weighted":
+        weight = weights(answers).values[user, tree.question_of[ending]]
+        sums = np.bincount(cell, weights=weight, minlength=shape[0] * shape[1]).reshape(shape)
+        none = (sums.sum(axis=1) == 0) & (votes.sum(axis=1) > 0)
+        soft = fractions(np.where(none[:, None], votes, sums))
+        columns |= _by_class("weight", sums.astype(float), tree)
+        weightless = {"weightless": none}
+    elif method == "majority":
+        soft = fractions(votes)
+    else:
+        soft = dawid_skene(user, subject, tree.verdict_of[ending], shape=(len(answers.users), *shape))
+        soft = soft.probabilities
+    labels = np.array([*tree.classes, ""])
     best, tie = _winner(soft)
-    labels = np.array([*classes, ""])
-    columns = {
-        "object_id": np.array(answers.subjects, dtype=str),
-        "n_votes": votes.sum(axis=1).astype(int),
-        **_by_class("votes", votes.astype(int), classes),
-        **(_by_class("weight", extra["weight"], classes) if "weight" in extra else {}),
-        **_by_class("soft", soft, classes),
-        "label": labels[best],
-        "agreement": np.take_along_axis(soft, best[:, None], axis=1)[:, 0],
-        "entropy": _entropy(soft),
-        "tie": tie,
-        **({"weightless": extra["weightless"]} if "weightless" in extra else {}),
-        "majority_label": labels[_winner(_fractions(votes))[0]],
-    }
-    return QTable(columns, meta={"tree": answers.tree.name, "method": method, "classes": list(classes)})
+    columns |= _by_class("soft", soft, tree)
+    columns |= {"label": labels[best], "agreement": np.take_along_axis(soft, best[:, None], axis=1)[:, 0]}
+    bits = np.log2(soft, out=np.zeros_like(soft), where=soft > 0)
+    columns |= {"entropy": np.sum(soft * -bits, axis=1), "tie": tie, **weightless}
+    columns["majority_label"] = labels[_winner(fractions(votes))[0]]
+    return QTable(columns, meta={"tree": tree.name, "method": method, "classes": list(tree.classes)})
 
 
-def ending_counts(answers: Answers) -> QTable:
-    """How many volunteers came to each ending answer for each subject.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row a subject: ``object_id``, one column an ending answer, by its name, and ``unfinished``.
-    """
-    n_choices = len(answers.tree.choices)
-    cell = answers.subject.astype(np.int64) * (n_choices + 1) + answers.ending + 1
-    counts = np.bincount(cell, minlength=len(answers.subjects) * (n_choices + 1)).reshape(-1, n_choices + 1)
-    table = QTable({"object_id": np.array(answers.subjects, dtype=str)})
-    for name, number in answers.tree.endings.items():
-        table[name] = counts[:, number + 1]
-    table["unfinished"] = counts[:, 0]
-    return table
-
-
-def _by_class(what: str, values: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
-    return {f"{what}_{name}": values[:, k] for k, name in enumerate(classes)}
-
-
-def _votes(answers: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """User, subject and ending answer of each finished classification."""
-    ends = answers.ending >= 0
-    return answers.user[ends], answers.subject[ends], answers.ending[ends]
-
-
-def _sums(
-    answers: Answers, subject: np.ndarray, ending: np.ndarray, weight: np.ndarray | None = None
-) -> np.ndarray:
-    """Sum of the weights of the votes for each class, float64, shape (n_subjects, classes)."""
-    shape = (len(answers.subjects), len(answers.tree.classes))
-    cell = subject.astype(np.int64) * shape[1] + answers.tree.verdict_of[ending]
-    return np.bincount(cell, weights=weight, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
-
-
-def _weighted(
-    answers: Answers, user: np.ndarray, subject: np.ndarray, ending: np.ndarray, votes: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    weight = weights(answers).values[user, answers.tree.question_of[ending]]
-    sums = _sums(answers, subject, ending, weight)
-    weightless = (sums.sum(axis=1) == 0) & (votes.sum(axis=1) > 0)
-    soft = _fractions(np.where(weightless[:, None], votes, sums))
-    return soft, {"weight": sums, "weightless": weightless}
-
-
-def _majority(
-    answers: Answers, user: np.ndarray, subject: np.ndarray, ending: np.ndarray, votes: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    return _fractions(votes), {}
-
-
-def _dawid_skene(
-    answers: Answers, user: np.ndarray, subject: np.ndarray, ending: np.ndarray, votes: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    shape = (len(answers.users), *votes.shape)
-    return dawid_skene(user, subject, answers.tree.verdict_of[ending], shape=shape).probabilities, {}
-
-
-#: How votes can be combined.
-METHODS: dict[str, Callable[..., tuple[np.ndarray, dict[str, np.ndarray]]]] = {
-    "weighted": _weighted,
-    "majority": _majority,
-    "dawid-skene": _dawid_skene,
-}
-
-
-def _fractions(sums: np.ndarray) -> np.ndarray:
-    """Divided by the sum of the row; NaN where it is zero."""
-    total = sums.sum(axis=1, keepdims=True)
-    return np.divide(sums, total, out=np.full(sums.shape, np.nan), where=total > 0)
+def _by_class(what: str, values: np.ndarray, tree) -> dict[str, np.ndarray]:
+    return {f"{what}_{name}": values[:, k] for k, name in enumerate(tree.classes)}
 
 
 def _winner(soft: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -158,8 +168,3 @@ def _winner(soft: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     safe = np.nan_to_num(soft)
     leads = safe >= safe.max(axis=1, keepdims=True) - _EQUAL
     return np.where(known, leads.argmax(axis=1), -1), known & (leads.sum(axis=1) > 1)
-
-
-def _entropy(soft: np.ndarray) -> np.ndarray:
-    bits = np.log2(soft, out=np.zeros_like(soft), where=soft > 0)
-    return np.sum(soft * -bits, axis=1)

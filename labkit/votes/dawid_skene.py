@@ -1,4 +1,4 @@
-"""Dawid and Skene's estimate of the true class from votes of volunteers who err each in his own way."""
+"""Dawid and Skene's estimate of the true class from votes of volunteers who each err in their own way."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import numpy as np
 from scipy import sparse
 
 from labkit.errors import InputError
-
-__all__ = ["DawidSkene", "dawid_skene"]
 
 _SMALLEST = 1e-10
 
@@ -23,8 +21,8 @@ class DawidSkene:
     probabilities : ndarray of float64, shape (n_subjects, classes)
         Probability of each class; NaN where a subject has no vote.
     confusion : ndarray of float64, shape (n_users, classes, classes)
-        Probability of each vote of a volunteer (last axis) for each true class; NaN where he never voted.
-        The votes he used are equally likely for a class that he has not met.
+        Probability of each vote of a volunteer (last axis) for each true class; NaN where they never voted.
+        The votes they used are equally likely for a class that they have not met.
     priors : ndarray of float64, shape (classes,)
         Fraction of each class among the subjects with votes.
     iterations : int
@@ -84,14 +82,14 @@ def dawid_skene(
     by_user = votes.T.tocsr()
     known = np.asarray(votes.sum(axis=1)).ravel() > 0
     used = np.asarray(votes.sum(axis=0)).reshape(n_users, n_classes, 1) > 0
-    belief = _fractions(votes @ np.tile(np.eye(n_classes), (n_users, 1)))
+    belief = fractions(votes @ np.tile(np.eye(n_classes), (n_users, 1)))
     done, converged = 0, not known.any()
     priors, confusion = np.full(n_classes, np.nan), np.full((n_users, n_classes, n_classes), np.nan)
     while known.any() and done < max_iterations and not converged:
         priors = belief[known].mean(axis=0)
         given = (by_user @ np.where(known[:, None], belief, 0)).reshape(confusion.shape)
         given = np.where(used, np.maximum(given, _SMALLEST), 0)
-        confusion = _fractions(np.swapaxes(given, 1, 2))  # (user, true, voted)
+        confusion = fractions(np.swapaxes(given, 1, 2))  # (user, true, voted)
         chance = np.log(np.where(used, np.swapaxes(confusion, 1, 2), 1))
         score = votes @ chance.reshape(-1, n_classes) + np.log(np.maximum(priors, _SMALLEST))
         new = np.exp(score - score.max(axis=1, keepdims=True))
@@ -101,7 +99,7 @@ def dawid_skene(
     return DawidSkene(belief, confusion, priors, done, converged)
 
 
-def _fractions(counts: np.ndarray) -> np.ndarray:
+def fractions(counts: np.ndarray) -> np.ndarray:
     """Divided by their sum along the last axis; NaN where it is zero."""
     total = counts.sum(axis=-1, keepdims=True)
     return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)

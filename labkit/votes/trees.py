@@ -1,21 +1,241 @@
-"""Decision trees from files: TOML tables of our own, and workflows as Zooniverse exports them."""
+"""Decision trees of volunteer projects: questions, answers, which ending answer means which class."""
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from labkit.errors import InputError, MissingDataError
 from labkit.paths import data_folder
-from labkit.votes.tree import Choice, DecisionTree, Question, plain_text
 
-__all__ = ["read_tree", "tree_from_workflow", "tree_names"]
+_PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 
-_TREE_KEYS = {"name", "title", "classes", "positive", "aside", "questions"}
-_QUESTION_KEYS = {"task", "text", "answers"}
-_ANSWER_KEYS = {"text", "next", "leaf", "class", "experts", "also"}
+
+def plain_text(text: str) -> str:
+    """Text of an answer without pictures in Markdown (``![..](..)``) and repeated blanks."""
+    return " ".join(_PICTURE.sub(" ", text).split())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer that a question offers: it leads to another question or ends the tree.
+
+    Parameters
+    ----------
+    text : str
+        The answer as the export writes it; pictures in Markdown are left out.
+    next : str, optional
+        Task of the question it leads to.
+    leaf : str, optional
+        Name of the ending answer, where it ends the tree.
+    verdict : str, optional
+        Class that the ending answer stands for; the key ``class`` of a tree's file.
+    experts : tuple of str
+        Labels of experts that mean the same as this ending answer.
+    also : tuple of str
+        Other texts of the same answer, for example of an earlier version of the workflow.
+    """
+
+    text: str
+    next: str | None = None
+    leaf: str | None = None
+    verdict: str | None = None
+    experts: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts of the answer as they are compared: `plain_text` in lower case."""
+        return tuple(_key(text) for text in (self.text, *self.also))
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of a tree, in the export a task, with the answers it offers."""
+
+    task: str
+    text: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class DecisionTree:
+    """Questions that volunteers walk through from the first to an ending answer.
+
+    Answers are numbered through the whole tree, question after question in the order given; arrays of answers
+    hold these numbers.
+
+    Parameters
+    ----------
+    name, title : str
+        Short and full name.
+    classes : tuple of str
+        Classes of the verdict; on equal votes the one listed first wins.
+    questions : tuple of Question
+        The first is the one where everybody starts.
+    positive : str, optional
+        The class that counts as a detection.
+    aside : tuple of str
+        Tasks that exports of this project hold and the tree leaves aside, such as tasks with several answers.
+
+    Raises
+    ------
+    InputError
+        If tasks, ending answers or texts of answers repeat, an answer leads nowhere or to two places, a class
+        is not declared, a question cannot be reached or leads back to itself.
+    """
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    questions: tuple[Question, ...]
+    positive: str | None = None
+    aside: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        for question in self.questions:
+            _check_choices(self, question)
+        _check_ways(self)
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks of the questions, in order."""
+        return tuple(question.task for question in self.questions)
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """All answers of the tree, in the order of their numbers."""
+        return tuple(choice for question in self.questions for choice in question.choices)
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """Number of the first answer of each question, int64, shape (questions,)."""
+        return np.cumsum([0, *(len(question.choices) for question in self.questions[:-1])])
+
+    @cached_property
+    def question_of(self) -> np.ndarray:
+        """Number of the question of each answer, int64, shape (answers,)."""
+        return np.repeat(np.arange(len(self.questions)), [len(q.choices) for q in self.questions])
+
+    @cached_property
+    def verdict_of(self) -> np.ndarray:
+        """Number of the class of each ending answer, -1 for the others, int64, shape (answers,)."""
+        return np.array([self.classes.index(c.verdict) if c.verdict else -1 for c in self.choices])
+
+    @cached_property
+    def endings(self) -> dict[str, int]:
+        """Number of the answer of each ending answer's name, in order."""
+        return {choice.leaf: number for number, choice in enumerate(self.choices) if choice.leaf}
+
+    @cached_property
+    def numbers(self) -> dict[str, dict[str, int]]:
+        """Number of an answer by task and by `plain_text` in lower case."""
+        return {
+            q.task: {text: int(start) + i for i, choice in enumerate(q.choices) for text in choice.texts}
+            for q, start in zip(self.questions, self.offsets, strict=True)
+        }
+
+    def walk(self, given: dict[str, int]) -> tuple[list[int], int]:
+        """Follow the answers that one classification gave: numbers of the answers by task.
+
+        Returns the answers on the way, in order, and the ending answer, or -1 where the way stops early.
+        """
+        way: list[int] = []
+        task: str | None = self.tasks[0]
+        while task is not None and task in given:
+            way.append(given[task])
+            task = self.choices[way[-1]].next
+        return way, way[-1] if way and task is None else -1
+
+
+def _check_names(tree: DecisionTree) -> None:
+    if not tree.questions or len(tree.classes) < 2:
+        raise InputError(f"tree {tree.name!r} must have at least one question and two classes")
+    leaves = [choice.leaf for choice in tree.choices if choice.leaf]
+    for what, names in (("tasks", [*tree.tasks, *tree.aside]), ("classes", tree.classes), ("leaves", leaves)):
+        if repeated := _repeated(names):
+            raise InputError(f"{what} of the tree {tree.name!r} must differ, got {repeated} more than once")
+    if tree.positive is not None and tree.positive not in tree.classes:
+        raise InputError(f"positive must be one of the classes {tree.classes}, got {tree.positive!r}")
+
+
+def _repeated(names) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def _check_choices(tree: DecisionTree, question: Question) -> None:
+    where = f"question {question.task!r} of the tree {tree.name!r}"
+    if len(question.choices) < 2:
+        raise InputError(f"{where} must offer at least two answers, got {len(question.choices)}")
+    if repeated := _repeated(text for choice in question.choices for text in choice.texts):
+        raise InputError(f"answers of {where} must differ beyond case and pictures, got {repeated} twice")
+    for choice in question.choices:
+        goes, ends, judges = choice.next is not None, choice.leaf is not None, choice.verdict is not None
+        if goes == ends or ends != judges:
+            raise InputError(
+                f"each answer of {where} must have either 'next' or both 'leaf' and 'class', got {choice}"
+            )
+        if goes and choice.next not in tree.tasks:
+            raise InputError(f"'next' in {where} must be one of {tree.tasks}, got {choice.next!r}")
+        if judges and choice.verdict not in tree.classes:
+            raise InputError(f"'class' in {where} must be one of {tree.classes}, got {choice.verdict!r}")
+
+
+def _check_ways(tree: DecisionTree) -> None:
+    """Every question is reached, none leads back to itself."""
+    nexts = {q.task: [c.next for c in q.choices if c.next] for q in tree.questions}
+    try:
+        TopologicalSorter(nexts).prepare()
+    except CycleError as error:
+        raise InputError(
+            f"questions of the tree {tree.name!r} must not lead back to {error.args[1][0]!r}"
+        ) from error
+    reached = waiting = {tree.tasks[0]}
+    while waiting := {after for task in waiting for after in nexts[task]} - reached:
+        reached = reached | waiting
+    if lost := [task for task in tree.tasks if task not in reached]:
+        raise InputError(f"every question of the tree {tree.name!r} must be reached, got {lost} on no way")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Answer(_Part):
+    text: str
+    next: str | None = None
+    leaf: str | None = None
+    verdict: str | None = Field(default=None, alias="class")
+    experts: list[str] = []
+    also: list[str] = []
+
+
+class _Question(_Part):
+    task: str
+    text: str
+    answers: list[_Answer]
+
+
+class _Tree(_Part):
+    """A tree's file, as TOML has it."""
+
+    name: str
+    title: str
+    classes: list[str]
+    positive: str | None = None
+    aside: list[str] = []
+    questions: list[_Question]
 
 
 def tree_names() -> tuple[str, ...]:
@@ -45,52 +265,29 @@ def read_tree(tree: str | Path) -> DecisionTree:
         If the file is not TOML, a key is missing or unknown, or the tree breaks a rule of `DecisionTree`.
     """
     path = Path(tree)
-    if path.suffix != ".toml":
+    if path.suffix.lower() != ".toml":
         path = data_folder("trees") / f"{tree}.toml"
     if not path.is_file():
         raise MissingDataError(f"tree must be a TOML file or one of {tree_names()}, got {str(tree)!r}")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = _Tree.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{path.name} must have the form of data/trees/hunt.toml, got {place}: {first['msg']}"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path.name} must be TOML text ({error})") from error
-    return _tree(table, path.name)
-
-
-def _checked(table: Any, known: set[str], needed: set[str], where: str) -> dict[str, Any]:
-    if not isinstance(table, dict) or (set(table) - known) or (needed - set(table)):
-        got = sorted(table) if isinstance(table, dict) else table
-        raise InputError(f"{where} must have the keys {sorted(needed)} out of {sorted(known)}, got {got}")
-    return table
-
-
-def _tree(table: dict[str, Any], where: str) -> DecisionTree:
-    table = _checked(table, _TREE_KEYS, {"name", "title", "classes", "questions"}, where)
     questions = []
-    for number, entry in enumerate(table["questions"], start=1):
-        place = f"question {number} of {where}"
-        entry = _checked(entry, _QUESTION_KEYS, _QUESTION_KEYS, place)
-        choices = tuple(_choice(answer, f"each answer of {place}") for answer in entry["answers"])
-        questions.append(Question(str(entry["task"]), str(entry["text"]), choices))
-    return DecisionTree(
-        str(table["name"]),
-        str(table["title"]),
-        tuple(table["classes"]),
-        tuple(questions),
-        table.get("positive"),
-        tuple(table.get("aside", ())),
-    )
-
-
-def _choice(answer: Any, where: str) -> Choice:
-    answer = _checked(answer, _ANSWER_KEYS, {"text"}, where)
-    return Choice(
-        answer["text"],
-        answer.get("next"),
-        answer.get("leaf"),
-        answer.get("class"),
-        tuple(answer.get("experts", ())),
-        tuple(answer.get("also", ())),
-    )
+    for question in table.questions:
+        choices = (
+            Choice(a.text, a.next, a.leaf, a.verdict, tuple(a.experts), tuple(a.also))
+            for a in question.answers
+        )
+        questions.append(Question(question.task, question.text, tuple(choices)))
+    classes, aside = tuple(table.classes), tuple(table.aside)
+    return DecisionTree(table.name, table.title, classes, tuple(questions), table.positive, aside)
 
 
 def tree_from_workflow(
@@ -126,10 +323,10 @@ def tree_from_workflow(
     Raises
     ------
     InputError
-        If the workflow lacks a part, `classes` names an unknown task or answer, or a way does not come to an
-        end that `classes` names.
+        If the workflow lacks a part or has another form, `classes` names an unknown task or answer, or a way
+        does not come to an end that `classes` names.
     """
-    tasks = _tasks(workflow)
+    tasks, first = _read_tasks(workflow)
     ends = {task: {_key(text): c for text, c in answers.items()} for task, answers in classes.items()}
     for task, answers in ends.items():
         known = {_key(text) for text, _ in tasks.get(task, ("", [], False))[1]}
@@ -138,7 +335,7 @@ def tree_from_workflow(
                 f"classes must name answers of the workflow; {task!r} offers {sorted(known)}, got {unknown}"
             )
     questions: dict[str, Question] = {}
-    waiting = [str(workflow["first_task"])]
+    waiting = [first]
     while waiting:
         task = waiting.pop(0)
         if task in questions:
@@ -146,39 +343,37 @@ def tree_from_workflow(
         text, offered, several = tasks.get(task, ("", [], True))
         if several:
             raise InputError(f"classes must end every way before {task!r}, no question with a single answer")
-        choices = tuple(_ending_or_next(task, label, after, ends.get(task, {})) for label, after in offered)
-        questions[task] = Question(task, text, choices)
+        choices = []
+        for label, after in offered:
+            verdict, label = ends.get(task, {}).get(_key(label)), plain_text(label)
+            if verdict is None and after is None:
+                raise InputError(f"classes must name the class of {label!r} in {task!r}, where the tree ends")
+            end = {"leaf": f"{task}: {label}", "verdict": verdict}
+            choices.append(Choice(label, **(end if verdict is not None else {"next": after})))
+        questions[task] = Question(task, text, tuple(choices))
         waiting += [choice.next for choice in choices if choice.next]
     named = dict.fromkeys(c for answers in classes.values() for c in answers.values())
     aside = tuple(task for task in tasks if task not in questions)
     return DecisionTree(name, name, tuple(named), tuple(questions.values()), positive, aside)
 
 
-def _tasks(workflow: Mapping[str, Any]) -> dict[str, tuple[str, list[tuple[str, str | None]], bool]]:
-    """Text, answers with the task after each, and whether several may be given, of each task."""
+def _read_tasks(workflow: Mapping[str, Any]) -> tuple[dict[str, tuple[str, list[tuple], bool]], str]:
+    """Text, answers with the task after each, and whether several may be given, of each task; the first."""
     if missing := {"first_task", "tasks", "strings"} - set(workflow):
         raise InputError(
             f"workflow must have the keys first_task, tasks and strings, lacks {sorted(missing)}"
         )
-    strings = workflow["strings"]
-    return {
-        task: (
-            strings.get(entry.get("question"), ""),
-            [(strings.get(a["label"], a["label"]), a.get("next")) for a in entry.get("answers", [])],
-            entry.get("type") != "single",
-        )
-        for task, entry in workflow["tasks"].items()
-    }
+    strings, tasks = workflow["strings"], {}
+    try:
+        for task, entry in workflow["tasks"].items():
+            answers = [(strings.get(a["label"], a["label"]), a.get("next")) for a in entry.get("answers", [])]
+            if not all(isinstance(text, str) for text, _ in answers):
+                raise TypeError(f"an answer of {task!r} that is no text")
+            tasks[task] = (strings.get(entry.get("question"), ""), answers, entry.get("type") != "single")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"workflow must have the form that Zooniverse exports, got {error}") from error
+    return tasks, str(workflow["first_task"])
 
 
 def _key(text: str) -> str:
     return plain_text(text).casefold()
-
-
-def _ending_or_next(task: str, label: str, after: str | None, ends: Mapping[str, str]) -> Choice:
-    text = plain_text(label)
-    if verdict := ends.get(text.casefold()):
-        return Choice(text, leaf=f"{task}: {text}", verdict=verdict)
-    if after is None:
-        raise InputError(f"classes must name the class of {text!r} in {task!r}, where the tree ends")
-    return Choice(text, next=after)

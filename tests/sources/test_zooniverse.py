@@ -162,6 +162,7 @@ def test_oddities_are_kept_and_said(read, annotations, remarks, ending):
         ("17", "annotations are not JSON"),
         ('[{"value": "x"}]', "annotations are not JSON"),
         ("[" * 100_000, "annotations are not JSON"),
+        ([("T0", "9" * 5000)], "no answer in the tree"),
         ("[]", "no answer in the tree"),
         ([("T1", "Point-like")], "no answer in the tree"),
         ([("T55", EMISSION)], "no answer in the tree"),
@@ -197,6 +198,11 @@ def test_logged_out_volunteers(read):
     assert export.report.dropped == {"volunteer not logged in": 3}
     kept = read(rows, logged_out=True).answers
     assert kept.logged_in.tolist() == [True, False, False, False]
+    again = [
+        row(i, user=user)
+        for i, user in enumerate(["", "", "not-logged-in-4f0a", "not-logged-in-4f0a", "ann"])
+    ]
+    assert len(read([*again, row(9)], logged_out=True).answers) == 5  # who they are is not known: no repeats
 
 
 def test_repeats_count_once_in_the_order_of_time(read):
@@ -253,7 +259,65 @@ def test_subjects_take_the_name_of_their_object(read):
     export = read([row(subject_data=named["object_id"]), again])  # uploaded twice, still one object
     assert export.answers.subjects.tolist() == ["X01"]
     assert export.report.dropped == {"repeated by the same volunteer": 1}
-    assert read([row()], object_id="ra").answers.subjects.tolist() == ["1.0"]
+    assert read([row()], object_id="ra").answers.subjects.tolist() == ["1"]
+
+
+def test_one_object_however_its_name_is_written(read):
+    """Blanks around a name and the point of a whole number are none of its letters; zeros in front are."""
+    names = ["C1", "C1 ", 12, 12.0, "12", "012", None, ""]
+    data = [json.dumps({str(i): {"object_id": name}}) for i, name in enumerate(names)]
+    rows = [row(i, user=f"u{i}", subject=str(i), subject_data=text) for i, text in enumerate(data)]
+    answers = read(rows).answers
+    assert answers.subjects.tolist() == ["C1", "12", "012", "6", "7"]
+    assert answers.subject.tolist() == [0, 0, 1, 1, 1, 2, 3, 4]
+
+
+def test_a_subject_is_not_the_object_that_has_its_number_for_a_name(read):
+    data = json.dumps({"1": {"object_id": "2"}})
+    rows = [row(1, subject="1", subject_data=data), row(2, subject="2", annotations=CLUSTER)]
+    export = read(rows)
+    assert export.answers.subjects.tolist() == ["2", "subject 2"]
+    assert endings(export) == ["point", "nearby cluster"]
+    assert not export.report.dropped
+
+
+QUESTIONS = ("Is it a cluster?", "Is this just a star?")
+
+
+@pytest.fixture
+def yes_no(tmp_path):
+    (tmp_path / "yes.toml").write_text(
+        'name = "yes"\ntitle = "Yes"\nclasses = ["no", "yes"]\n[[questions]]\ntask = "T0"\ntext = "?"\n'
+        'answers = [{text = "Yes", leaf = "yes", class = "yes"}, {text = "No", leaf = "no", class = "no"}]\n'
+    )
+    return read_tree(tmp_path / "yes.toml")
+
+
+def asking(number: int, question: str | None, version: str, value: object = "Yes") -> dict[str, str]:
+    annotations = json.dumps([{"task": "T0", "task_label": question, "value": value}])
+    return row(number, user=f"u{number}", workflow_version=version, annotations=annotations)
+
+
+def test_another_question_under_the_same_task_is_refused(read, yes_no):
+    rows = [asking(i, QUESTIONS[i % 2], f"{1 + i % 2}.1") for i in range(6)]
+    message = (
+        r"'T0' must ask one question, got 'Is it a cluster\?' and 'Is this just a star\?'; choose .*'2.1': 3"
+    )
+    with pytest.raises(InputError, match=message):
+        read(rows, tree=yes_no)
+    export = read(rows, tree=yes_no, versions=("1",))
+    assert export.answers.users.tolist() == ["u0", "u2", "u4"]
+    assert len(read(rows, tree=yes_no, reworded=True).answers) == 6
+    rows[1::2] = [asking(i, QUESTIONS[1], "2.1", ["Yes"]) for i in (1, 3, 5)]  # a list of one is that value
+    with pytest.raises(InputError, match="must ask one question"):
+        read(rows, tree=yes_no)
+
+
+def test_the_same_question_may_be_written_in_many_ways(read, yes_no):
+    wordings = [QUESTIONS[0], "is it a  CLUSTER", "![a.png](https://x.org/a) Is it a cluster ?", None, ""]
+    assert len(read([asking(i, text, f"{i}.0") for i, text in enumerate(wordings)], tree=yes_no).answers) == 5
+    other = asking(9, QUESTIONS[1], "9.0", "Perhaps")  # no answer of the tree, so nothing is pooled
+    assert read([asking(1, QUESTIONS[0], "1.0"), other], tree=yes_no).report.kept == 1
 
 
 @pytest.mark.parametrize("data", ["{broken", "[]", "{}", '{"7": 3}'])
@@ -261,7 +325,7 @@ def test_subjects_whose_data_are_broken_keep_their_id(read, data):
     export = read([row(subject_data=data)])
     assert export.answers.subjects.tolist() == ["7"]
     assert export.report.remarks == {"subject_data is not JSON": 1}
-    assert read([row(subject_ids="")]).report.dropped == {"no subject": 1}
+    assert read([row(subject_ids=" ")]).report.dropped == {"no subject": 1}
 
 
 def test_names_that_are_not_utf_8(tmp_path):
@@ -282,6 +346,36 @@ def test_broken_lines_spoil_only_themselves(tmp_path):
     assert export.report.rows == 6
     assert export.report.dropped == {"row cannot be split into the columns": 3}
     assert export.answers.users.tolist() == ["u0", "u2", "u5"]
+
+
+def test_a_long_cell_stands_beside_a_broken_line(tmp_path):
+    rows = [row(i, user=f"u{i}", metadata="x" * 140_000) for i in range(3)]
+    path = write(tmp_path / "e.csv", rows)
+    path.write_bytes(path.read_bytes() + b"too,few\r\n")
+    export = read_export(path, "hunt")
+    assert export.answers.users.tolist() == ["u0", "u1", "u2"]
+    assert export.report.dropped == {"row cannot be split into the columns": 1}
+    path.write_bytes(b"x" * 140_000 + b",annotations\n")
+    with pytest.raises(InputError, match="must begin with a line of column names"):
+        read_export(path, "hunt")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-40], lambda data: b"no gzip", lambda data: data[:60] + bytes(200)]
+)
+def test_a_damaged_compressed_file(tmp_path, damage):
+    path = write(tmp_path / "e.csv", [row(i, user=f"u{i}") for i in range(50)])
+    (tmp_path / "e.csv.gz").write_bytes(damage(gzip.compress(path.read_bytes())))
+    with pytest.raises(InputError, match="e.csv.gz cannot be read to its end"):
+        read_export(tmp_path / "e.csv.gz", "hunt")
+
+
+def test_a_compressed_file_that_swells_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("labkit.sources.zooniverse.blocks._LARGEST", 2**20)
+    path = write(tmp_path / "e.csv", [row(1)])
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(path.read_bytes() + b"\n" * 2**21))
+    with pytest.raises(InputError, match="must hold at most .* GiB of text"):
+        read_export(tmp_path / "e.csv.gz", "hunt", block_bytes=2**18)
 
 
 def test_a_line_without_an_end_is_passed_over(tmp_path, monkeypatch):
@@ -384,6 +478,19 @@ def test_flat_answers(tmp_path):
     assert endings(read_flat_answers(tmp_path / "f.csv", "presence_absence", repeats="none")) == ["null"]
 
 
+def test_flat_answers_of_nobody(tmp_path):
+    """A name that says so is not logged in; who has no name repeats nobody."""
+    rows = "not-logged-in-4f0a,true,1,Yes!\n,true,1,Yes!\n , true,1,No.\na,true,1,Yes!\na,TRUE,1,Yes!\n"
+    path = flat(tmp_path / "f.csv", rows)
+    for logged_in in ("logged_in", None):
+        options = {"tree": "presence_absence", "logged_in": logged_in}
+        report = read_flat_answers(path, **options).report
+        assert report.dropped == {"volunteer not logged in": 3, "repeated by the same volunteer": 1}
+        everyone = read_flat_answers(path, **options, logged_out=True)
+        assert endings(everyone) == ["yes", "yes", "no", "yes"]
+        assert everyone.answers.users.tolist() == ["not-logged-in-4f0a", "", "a"]
+
+
 def test_flat_answers_need_one_question(tmp_path):
     path = flat(tmp_path / "f.csv", "")
     with pytest.raises(InputError, match="one question for a flat table, 'hunt' has 6"):
@@ -416,7 +523,11 @@ def test_real_export_says_which_answers_an_older_workflow_gave(zooniverse):
     merging = dict.fromkeys(("merging", "tidal debris", "both"), "merging") | {"neither": "calm"}
     tree = tree_from_workflow(workflow, {"T0": {"star or artefact": "artefact"}, "T11": merging})
     path = zooniverse / "decision_tree_export.csv"
-    report = read_export(path, tree).report
+    with pytest.raises(
+        InputError, match="task 'T11' must ask one question, got .* or is there .* and .*merging\\?"
+    ):
+        read_export(path, tree)
+    report = read_export(path, tree, reworded=True).report
     assert report.outside == {"T11: Neither (No Merger & No Tidal Debris)": 2, "T2: No - Something Else": 1}
     assert report.remarks["tree not finished"] == 4
     assert report.remarks["question left without an answer"] == 1

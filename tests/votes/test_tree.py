@@ -97,8 +97,8 @@ def test_a_tree_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('title = "Small"', "", "must have the keys .*'title'"),
-        ('title = "Small"', 'titel = "Small"', "small.toml must have the keys"),
+        ('title = "Small"', "", "small.toml must have the form of .*, got title: Field required"),
+        ('title = "Small"', 'titel = "Small"', "got title: Field required"),
         ('classes = ["a", "b"]', 'classes = ["a"]', "at least one question and two classes"),
         ('classes = ["a", "b"]', 'classes = ["a", "b", "a"]', "classes .* must differ, got .'a'."),
         (
@@ -117,7 +117,10 @@ def test_a_tree_of_ones_own(tmp_path):
         ('next = "T1"', 'leaf = "x", class = "a"', "must be reached, got .'T1'."),
         (', {text = "right", leaf = "right", class = "b"}', "", "at least two answers, got 1"),
         ("name", "name name", "small.toml must be TOML text"),
-        ('{text = "up"', '{txt = "up"', "each answer of question 2 .* must have the keys .'text'."),
+        ('title = "Small"', "title = 5", "got title: Input should be a valid string"),
+        ('classes = ["a", "b"]', 'classes = "ab"', "got classes: Input should be a valid list"),
+        ('text = "up"', "text = 1", "got questions.1.answers.0.text: Input should be a valid string"),
+        ('{text = "up"', '{txt = "up"', r"got questions.1.answers.0.text: Field required"),
     ],
 )
 def test_what_makes_no_tree(tmp_path, old, new, message):
@@ -181,6 +184,12 @@ def test_workflows_need_a_class_for_every_end(classes, message):
 def test_no_workflow():
     with pytest.raises(InputError, match=r"lacks \['strings', 'tasks'\]"):
         tree_from_workflow({"first_task": "T0"}, {})
+
+
+@pytest.mark.parametrize("tasks", [[], {"T0": []}, {"T0": {"answers": [3]}}, {"T0": {"answers": [{}]}}])
+def test_no_form_of_a_workflow(tasks):
+    with pytest.raises(InputError, match="workflow must have the form that Zooniverse exports"):
+        tree_from_workflow(WORKFLOW | {"tasks": tasks}, {})
 
 
 def test_a_real_workflow(real):

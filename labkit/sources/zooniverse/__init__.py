@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.sources.zooniverse.export import read_export
-from labkit.sources.zooniverse.flat import read_flat_answers
-from labkit.sources.zooniverse.report import Export, ReadReport
+from labkit.sources.zooniverse.exports import read_export, read_flat_answers
+from labkit.sources.zooniverse.gathering import Export, ReadReport
 
 __all__ = ["Export", "ReadReport", "read_export", "read_flat_answers"]

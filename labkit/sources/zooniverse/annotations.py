@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
+from labkit.errors import InputError
 from labkit.votes import DecisionTree, plain_text
-
-__all__ = ["BROKEN", "NOTHING", "UNFINISHED", "Ways"]
 
 #: Reasons for leaving a row out, and remarks on rows that stay.
 BROKEN = "annotations are not JSON"
 NOTHING = "no answer in the tree"
-UNFINISHED = "tree not finished"
-UNKNOWN_TASK = "unknown task"
 OUTSIDE = "answer outside the tree"
-SEVERAL = "several answers to one question"
-UNANSWERED = "question left without an answer"
-TWICE = "question answered twice, the last counts"
-OFF_THE_WAY = "answer off the way through the tree"
+_UNFINISHED = "tree not finished"
+_UNKNOWN_TASK = "unknown task"
+_SEVERAL = "several answers to one question"
+_UNANSWERED = "question left without an answer"
+_TWICE = "question answered twice, the last counts"
+_OFF_THE_WAY = "answer off the way through the tree"
 
 _REMEMBERED = 20_000
 _LISTED = 1_000
@@ -35,40 +35,20 @@ class _Found(NamedTuple):
 
 
 class Ways:
-    """Ways through a tree, numbered as they are met; equal annotations are parsed once.
-
-    Parameters
-    ----------
-    tree : DecisionTree
-        The tree.
-    """
+    """Ways through a tree, numbered as they are met; equal annotations are parsed once."""
 
     def __init__(self, tree: DecisionTree) -> None:
         self.tree = tree
         self.numbers: dict[tuple[int, ...], int] = {}
         self.unknown_tasks: Counter[str] = Counter()
         self.outside: Counter[str] = Counter()
+        self.wordings: dict[str, dict[tuple[str, ...], str]] = {task: {} for task in tree.tasks}
         self._seen: dict[bytes, _Found] = {}
         self._good: dict[tuple[int | str, ...], _Found] = {}
-        self._texts: dict[tuple[str, str], int | str] = {}
+        self._texts: dict[tuple[str, str, str | None], int | str] = {}
 
     def number(self, text: bytes, count: int) -> tuple[int, frozenset[str]]:
-        """Number of the way that annotations took, and what is to be said about it.
-
-        Parameters
-        ----------
-        text : bytes
-            JSON of the annotations.
-        count : int
-            How many rows have it.
-
-        Returns
-        -------
-        int
-            Number of the way; -1 where it has no answer.
-        frozenset of str
-            Remarks; `BROKEN` or `NOTHING` where the number is -1.
-        """
+        """Number of the way that annotations of `count` rows took, -1 without an answer; remarks on them."""
         found = self._seen.get(text) or self._plain(text)
         if found is None:
             found = self._parse(text)
@@ -80,10 +60,21 @@ class Ways:
                 counter[name if name in counter or len(counter) < _LISTED else "others"] += count
         return found.number, found.remarks
 
+    def check_wordings(self, versions: Counter[str]) -> None:
+        """Refuse answers to different questions that stand under the same task."""
+        for task, texts in self.wordings.items():
+            if len(texts) > 1:
+                asked = " and ".join(map(repr, texts.values()))
+                raise InputError(
+                    f"task {task!r} must ask one question, got {asked}; choose among the versions "
+                    f"{dict(versions)}, or give reworded=True if the questions mean the same"
+                )
+
     def _plain(self, text: bytes) -> _Found | None:
         """What is known of the answers, where each was met before and there is nothing to say about them."""
         try:
-            return self._good.get(tuple([self._texts[a["task"], a["value"]] for a in orjson.loads(text)]))
+            known = [self._texts[a["task"], a["value"], a["task_label"]] for a in orjson.loads(text)]
+            return self._good.get(tuple(known))
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
 
@@ -98,9 +89,9 @@ class Ways:
         if not way:
             return _Found(-1, frozenset({NOTHING, *remarks}), tasks, outside)
         if ending < 0:
-            remarks.add(UNFINISHED)
+            remarks.add(_UNFINISHED)
         if len(way) < len(given):
-            remarks.add(OFF_THE_WAY)
+            remarks.add(_OFF_THE_WAY)
         number = self.numbers.setdefault(tuple(way), len(self.numbers))
         found = _Found(number, frozenset(remarks), tasks, outside)
         if not remarks:
@@ -108,40 +99,43 @@ class Ways:
         return found
 
     def _given(
-        self, annotations: list[tuple[str, Any]], remarks: set[str]
+        self, annotations: list[tuple[str, Any, Any]], remarks: set[str]
     ) -> tuple[dict[str, int], list[str], list[str]]:
         """Answer to each task, unknown tasks, answers outside the tree; what is odd is added to `remarks`."""
         given: dict[str, int] = {}
         tasks, outside = [], []
-        for task, value in annotations:
+        for task, value, label in annotations:
             if task in self.tree.aside:
                 continue
             if task not in self.tree.numbers:
-                remarks.add(UNKNOWN_TASK)
+                remarks.add(_UNKNOWN_TASK)
                 tasks.append(task[:100])
                 continue
-            answer = self._answer(task, value)
+            answer = self._answer(task, value, label)
             if isinstance(answer, str):
                 remarks.add(answer)
                 outside += [f"{task}: {_written(value)}"[:200]] if answer == OUTSIDE else []
                 continue
             if task in given:
-                remarks.add(TWICE)
+                remarks.add(_TWICE)
             given[task] = answer
         return given, tasks, outside
 
-    def _answer(self, task: str, value: Any) -> int | str:
+    def _answer(self, task: str, value: Any, label: Any) -> int | str:
         """Number of the answer, or what is wrong with it."""
+        label = label if isinstance(label, str) else None
         if isinstance(value, list):
             if len(value) != 1:
-                return SEVERAL if value else UNANSWERED
+                return _SEVERAL if value else _UNANSWERED
             value = value[0]
-        if not isinstance(value, str):
-            return self._find(task, value)
-        if (known := self._texts.get((task, value))) is None:
+        known = self._texts.get((task, value, label)) if isinstance(value, str) else None
+        if known is None:
             known = self._find(task, value)
-            if len(self._texts) < _REMEMBERED:
-                self._texts[task, value] = known
+            if label and isinstance(known, int) and len(self.wordings[task]) < 3:
+                words = tuple(re.findall(r"\w+", plain_text(label).casefold()))
+                self.wordings[task].setdefault(words, plain_text(label)[:200])
+            if isinstance(value, str) and len(self._texts) < _REMEMBERED:
+                self._texts[task, value, label] = known
         return known
 
     def _find(self, task: str, value: Any) -> int | str:
@@ -152,10 +146,11 @@ class Ways:
         if (number := texts.get(_written(value).casefold())) is not None:
             return number
         if value is None:
-            return UNANSWERED
-        if isinstance(value, str) and value.isdecimal() and not any(text.isdigit() for text in texts):
-            return self._at(place, int(value))
-        return OUTSIDE
+            return _UNANSWERED
+        digits = isinstance(value, str) and value.isdecimal() and len(value) < 4
+        return (
+            self._at(place, int(value)) if digits and not any(text.isdigit() for text in texts) else OUTSIDE
+        )
 
     def _at(self, place: int, number: float) -> int | str:
         """The answer at a place of the question's list, 0 the first."""
@@ -164,14 +159,14 @@ class Ways:
         return int(self.tree.offsets[place]) + int(number)
 
 
-def _flat(annotations: Any) -> Iterator[tuple[str, Any]]:
-    """Task and value of each annotation; combined tasks hold a list of further ones."""
+def _flat(annotations: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Task, value and question of each annotation; combined tasks hold a list of further ones."""
     for annotation in annotations:
         task, value = annotation["task"], annotation.get("value")
         if isinstance(value, list) and value and all(isinstance(v, dict) and "task" in v for v in value):
             yield from _flat(value)
         else:
-            yield str(task), value
+            yield str(task), value, annotation.get("task_label")
 
 
 def _written(value: Any) -> str:

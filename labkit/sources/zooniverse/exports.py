@@ -1,0 +1,348 @@
+"""Reads classification exports of Zooniverse, one JSON-filled row each, and flat tables of answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from labkit.errors import InputError
+from labkit.sources.zooniverse.annotations import BROKEN, NOTHING, OUTSIDE, Ways
+from labkit.sources.zooniverse.blocks import CsvBlocks
+from labkit.sources.zooniverse.gathering import (
+    Export,
+    Gathering,
+    Names,
+    as_text,
+    check_repeats,
+    encode,
+    is_filled,
+)
+from labkit.votes import DecisionTree, plain_text, read_tree
+
+_NEEDED = ("classification_id", "user_name", "workflow_id", "workflow_version", "annotations", "subject_ids")
+_WANTED = ("user_id", "workflow_name", "gold_standard", "subject_data")
+_BAD_SUBJECT = "subject_data is not JSON"
+_UNSPLIT = "row cannot be split into the columns"
+
+
+def read_export(
+    path: str | Path,
+    tree: DecisionTree | str,
+    *,
+    workflow: int | str | None = None,
+    versions: tuple[str, ...] | None = None,
+    reworded: bool = False,
+    logged_out: bool = False,
+    repeats: Literal["first", "none", "all"] = "first",
+    gold_standard: bool = False,
+    object_id: str = "object_id",
+    block_bytes: int = 8 * 2**20,
+) -> Export:
+    """Read a classification export, a piece at a time; memory beyond a piece is some tens of bytes per row.
+
+    Rows that cannot be used are left out, counted and named; the rest is kept. Answers are compared without
+    pictures, case and repeated blanks; numbers are places in the question's list, 0 the first. A value in a
+    list of one is that value. Tasks that the tree leaves aside are passed over.
+
+    Parameters
+    ----------
+    path : path
+        The export, CSV or CSV.gz.
+    tree : DecisionTree or str
+        The project's decision tree, or the name of one that ships with labkit.
+    workflow : int or str, optional
+        Id of the workflow to read; needed where the export holds several.
+    versions : tuple of str, optional
+        Versions of the workflow to read: ``"28"`` with all its minor versions, ``"28.30"`` just that one; all
+        if not given.
+    reworded : bool
+        Take a task that asks differently in different versions for the same question; else it is refused.
+        Case, punctuation and pictures are no difference.
+    logged_out : bool
+        Keep volunteers who were not logged in: those without ``user_id`` or named ``not-logged-in-...``.
+    repeats : {"first", "none", "all"}
+        What stays of several classifications of a subject by a volunteer, see `labkit.votes.drop_repeats`.
+    gold_standard : bool
+        Keep rows that the project's team gave as right answers.
+    object_id : str
+        Key in ``subject_data`` with the object's name; prefixes ``#``, ``!``, ``/``, which hide it from
+        volunteers, may stand before it. Subjects of the same object are one subject. Without it, the id of
+        the subject is the name; where that is also an object's name, ``subject <id>``.
+    block_bytes : int
+        Bytes read at a time.
+
+    Returns
+    -------
+    Export
+        The answers, and a report that accounts for every row.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file or tree, the file is empty, or lacks a column.
+    InputError
+        If the export holds several workflows and none is chosen, or lacks the chosen one or the versions; if
+        a task asks different questions; if the file is damaged.
+    """
+    check_repeats(repeats)
+    tree = tree if isinstance(tree, DecisionTree) else read_tree(tree)
+    blocks = CsvBlocks(path, needed=_NEEDED, wanted=_WANTED, block_bytes=block_bytes)
+    reader = _Reader(tree, None if workflow is None else str(workflow), versions, gold_standard, object_id)
+    row = 0
+    for block in blocks:
+        reader.read(block, row)
+        row += len(block)
+    reader.check(Path(path).name)
+    ways = reader.ways
+    if not reworded:
+        ways.check_wordings(reader.versions)
+    reader.rows.dropped[_UNSPLIT] += blocks.broken
+    export = reader.rows.finish(
+        reader.subjects.texts(),
+        ways.numbers,
+        source=Path(path).name,
+        rows=blocks.rows,
+        versions=dict(sorted(reader.versions.items())),
+        unknown_tasks=dict(ways.unknown_tasks.most_common()),
+        outside=dict(ways.outside.most_common()),
+    )
+    return export.clean(logged_out=logged_out, repeats=repeats)
+
+
+class _Reader:
+    """State of one reading: names and ways met so far, and the counts."""
+
+    def __init__(
+        self,
+        tree: DecisionTree,
+        workflow: str | None,
+        versions: tuple[str, ...] | None,
+        gold_standard: bool,
+        object_id: str,
+    ) -> None:
+        self.chosen, self.several = workflow, workflow is None
+        self.chosen_versions = versions
+        self.gold_standard = gold_standard
+        self.rows = Gathering(tree, "classification_id")
+        self.ways = Ways(tree)
+        self.subjects = _Subjects(object_id)
+        self.workflows: Counter[str] = Counter()
+        self.names: dict[str, str] = {}
+        self.versions: Counter[str] = Counter()
+
+    def read(self, block: pa.Table, first_row: int) -> None:
+        """Take in a piece of the file."""
+        block = block.append_column("row", pa.array(np.arange(first_row, first_row + len(block))))
+        block = self._of_the_workflow(block)
+        if "gold_standard" in block.column_names and not self.gold_standard:
+            block = self.rows.drop("gold standard", block, _is_true(block["gold_standard"]))
+        block = self.rows.drop("no subject", block, ~is_filled(block["subject_ids"]))
+        way = self._ways(block)
+        for reason, number in ((BROKEN, -1), (NOTHING, -2)):
+            block, way = self.rows.drop(reason, block, way == number), way[way != number]
+        subject, unread = self.subjects.codes_of(block)
+        self.rows.remark(_BAD_SUBJECT, block, unread)
+        named = is_filled(block["user_id"]) if "user_id" in block.column_names else np.True_
+        self.rows.add(
+            block["user_name"], subject=subject, way=way, logged_in=named & (way >= 0), order=_order(block)
+        )
+
+    def check(self, source: str) -> None:
+        """Refuse what would mix workflows or leave nothing."""
+        found = "; ".join(f"{id_} ({self.names[id_]}), {n} rows" for id_, n in self.workflows.most_common())
+        if self.several and len(self.workflows) > 1:
+            raise InputError(f"workflow must be chosen, {source} holds several: {found}")
+        if self.chosen is not None and self.workflows and self.chosen not in self.workflows:
+            raise InputError(f"workflow must be one of those in {source}: {found}; got {self.chosen!r}")
+        if self.versions and self.chosen_versions and not any(map(self._wanted, self.versions)):
+            raise InputError(
+                f"versions must be among those in {source}: {dict(self.versions)}; got {self.chosen_versions}"
+            )
+
+    def _of_the_workflow(self, block: pa.Table) -> pa.Table:
+        ids, workflow = encode(block["workflow_id"])
+        texts = np.array([as_text(id_) for id_ in ids], dtype=object)
+        names = block["workflow_name"] if "workflow_name" in block.column_names else block["workflow_id"]
+        for number, id_ in enumerate(texts):
+            rows = np.flatnonzero(workflow == number)
+            self.workflows[id_] += len(rows)
+            self.names.setdefault(id_, as_text(names[int(rows[0])].as_py()))
+            self.chosen = self.chosen or id_
+        block = self.rows.drop("another workflow", block, (texts != self.chosen)[workflow])
+        texts, version = encode(block["workflow_version"])
+        texts = [as_text(text) for text in texts]
+        for text, count in zip(texts, np.bincount(version, minlength=len(texts)), strict=True):
+            self.versions[text] += int(count)
+        wanted = np.array([self._wanted(text) for text in texts], dtype=bool)
+        return self.rows.drop("another version of the workflow", block, ~wanted[version])
+
+    def _wanted(self, version: str) -> bool:
+        chosen = self.chosen_versions
+        return chosen is None or version in chosen or version.partition(".")[0] in chosen
+
+    def _ways(self, block: pa.Table) -> np.ndarray:
+        """Way of each row; -1 where the annotations are broken, -2 where they hold no answer."""
+        texts, annotation = encode(block["annotations"])
+        counts = np.bincount(annotation, minlength=len(texts))
+        ways = np.empty(len(texts), dtype=np.int32)
+        for i, text in enumerate(texts):
+            ways[i], remarks = self.ways.number(text, int(counts[i]))
+            if NOTHING in remarks:
+                ways[i] = -2
+            for remark in remarks - {BROKEN, NOTHING}:
+                self.rows.remarks[remark] += int(counts[i])
+                if len(self.rows.examples.get(remark, ())) < 3:
+                    self.rows.show(remark, block, annotation == i)
+        return ways[annotation]
+
+
+class _Subjects:
+    """Subjects by the object's own name where ``subject_data`` has one, else by the subject's id."""
+
+    def __init__(self, object_id: str) -> None:
+        self.object_id = object_id
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._of_id: dict[bytes, tuple[int, bool]] = {}
+
+    def codes_of(self, block: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+        """Number of each row's subject, and whether its data could not be read."""
+        ids, indices = encode(block["subject_ids"])
+        first = np.unique(indices, return_index=True)[1]
+        for id_, row in zip(ids, first, strict=True):
+            if id_ not in self._of_id:
+                name, unread = self._name(block, int(row))
+                key = ("object", name) if name else ("subject", as_text(id_))
+                self._of_id[id_] = self._numbers.setdefault(key, len(self._numbers)), unread
+        found = np.array([self._of_id[id_] for id_ in ids], dtype=np.int32).reshape(-1, 2)[indices]
+        return found[:, 0], found[:, 1].astype(bool)
+
+    def _name(self, block: pa.Table, row: int) -> tuple[str, bool]:
+        """Name of a row's object, "" without one, and whether its data cannot be read."""
+        text = block["subject_data"][row].as_py() if "subject_data" in block.column_names else b""
+        try:
+            data = next(iter(orjson.loads(text).values())) if text else {}
+            names = [_written(v) for k, v in data.items() if k.lstrip("#!/") == self.object_id]
+        except (ValueError, AttributeError, StopIteration):
+            return "", True
+        return next(filter(None, names), ""), False
+
+    def texts(self) -> np.ndarray:
+        """The names, in the order of their numbers."""
+        names = [
+            f"subject {name}" if kind == "subject" and ("object", name) in self._numbers else name
+            for kind, name in self._numbers
+        ]
+        return np.array(names, dtype=object)
+
+
+def _written(value) -> str:
+    """A name of JSON as text: whole numbers without their point."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _order(block: pa.Table) -> np.ndarray:
+    """The classification's id, which rises with time; the row where it is no number."""
+    number = pc.match_substring_regex(block["classification_id"], pattern="^[0-9]{1,18}$")
+    ids = pc.if_else(number, block["classification_id"], pa.scalar(b"0", pa.binary()))
+    return np.where(
+        number.to_numpy(), ids.cast(pa.string()).cast(pa.int64()).to_numpy(), block["row"].to_numpy()
+    )
+
+
+def _is_true(column: pa.ChunkedArray) -> np.ndarray:
+    values, indices = encode(column)
+    return np.array([value.lower() in (b"true", b"1") for value in values], dtype=bool)[indices]
+
+
+def read_flat_answers(
+    path: str | Path,
+    tree: DecisionTree | str,
+    *,
+    user: str = "user_name",
+    subject: str = "subject_ids",
+    answer: str = "answer",
+    logged_in: str | None = "logged_in",
+    logged_out: bool = False,
+    repeats: Literal["first", "none", "all"] = "first",
+) -> Export:
+    """Read a table of answers to one question, CSV with one row per answer, in the order of time.
+
+    Parameters
+    ----------
+    path : path
+        The table, CSV or CSV.gz.
+    tree : DecisionTree or str
+        A tree of one question, or the name of one that ships with labkit.
+    user, subject, answer : str
+        Columns with the volunteer, the subject and the answer's text.
+    logged_in : str, optional
+        Column that is "true" where the volunteer was logged in; with None all were who have a name other
+        than ``not-logged-in-...``.
+    logged_out : bool
+        Keep volunteers who were not logged in.
+    repeats : {"first", "none", "all"}
+        What stays of several answers to a subject by a volunteer, see `labkit.votes.drop_repeats`.
+
+    Returns
+    -------
+    Export
+        The answers, and a report that accounts for every row.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file or tree, the file is empty, or lacks a column.
+    InputError
+        If the tree has more than one question, `repeats` is another word, or the file is damaged.
+    """
+    check_repeats(repeats)
+    tree = tree if isinstance(tree, DecisionTree) else read_tree(tree)
+    if len(tree.tasks) != 1:
+        raise InputError(f"tree must have one question for a flat table, {tree.name!r} has {len(tree.tasks)}")
+    blocks = CsvBlocks(path, needed=[user, subject, answer, *([logged_in] if logged_in else [])])
+    rows, subjects, outside, row = Gathering(tree, None), Names(), Counter(), 0
+    for block in blocks:
+        block = block.append_column("row", pa.array(np.arange(row, row + len(block))))
+        row += len(block)
+        block = rows.drop("no subject", block, ~is_filled(block[subject]))
+        number = _numbers(block[answer], tree, outside)
+        block, number = rows.drop(NOTHING, block, number < 0), number[number >= 0]
+        rows.add(
+            block[user],
+            subject=subjects.codes(block[subject]),
+            way=number,
+            logged_in=_is_true(block[logged_in]) if logged_in else number >= 0,
+            order=block["row"].to_numpy(),
+        )
+    rows.dropped[_UNSPLIT] += blocks.broken
+    if outside:
+        rows.remarks[OUTSIDE] += outside.total()
+    ways = [(number,) for number in range(len(tree.choices))]
+    export = rows.finish(
+        subjects.texts(),
+        ways,
+        source=Path(path).name,
+        rows=blocks.rows,
+        outside=dict(outside.most_common()),
+    )
+    return export.clean(logged_out=logged_out, repeats=repeats)
+
+
+def _numbers(column: pa.ChunkedArray, tree: DecisionTree, outside: Counter[str]) -> np.ndarray:
+    """Number of each row's answer, -1 where the tree has none such, which is counted."""
+    values, indices = encode(column)
+    known = tree.numbers[tree.tasks[0]]
+    texts = [plain_text(as_text(value)) for value in values]
+    numbers = np.array([known.get(text.casefold(), -1) for text in texts], dtype=np.int32)
+    counts = np.bincount(indices, minlength=len(texts))
+    for i in np.flatnonzero(numbers < 0):
+        outside[f"{tree.tasks[0]}: {texts[i][:200]}"] += int(counts[i])
+    return numbers[indices]

@@ -1,0 +1,225 @@
+"""Gathers classifications from pieces of a file into `Answers`, and accounts for every row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from astropy.table import QTable
+
+from labkit.errors import InputError
+from labkit.votes import Answers, DecisionTree, drop_logged_out, drop_repeats
+
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """Count of every row of a file: kept, or left out for one named reason.
+
+    Parameters
+    ----------
+    source : str
+        Name of the file.
+    rows : int
+        Rows in the file, without the header.
+    kept : int
+        Classifications that were kept; ``rows`` is this and the sum of `dropped`.
+    dropped : mapping of str to int
+        Rows left out for each reason.
+    remarks : mapping of str to int
+        Rows with each oddity in their annotations; such rows are kept unless `dropped` says otherwise.
+    versions : mapping of str to int
+        Rows of each version of the chosen workflow.
+    unknown_tasks, outside : mapping of str to int
+        Tasks that the tree does not know; answers that it does not offer, as ``task: answer``.
+    examples : mapping of str to tuple of str
+        The first classification ids of each reason.
+    """
+
+    source: str
+    rows: int
+    kept: int
+    dropped: Mapping[str, int]
+    remarks: Mapping[str, int]
+    versions: Mapping[str, int] = field(default_factory=dict)
+    unknown_tasks: Mapping[str, int] = field(default_factory=dict)
+    outside: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def table(self) -> QTable:
+        """One row per count: ``what``, ``which``, ``rows``, ``examples`` (classification ids)."""
+        rows = [("read", self.source, self.rows, ""), ("kept", "", self.kept, "")]
+        parts = {
+            "left out": self.dropped,
+            "remark": self.remarks,
+            "workflow version": self.versions,
+            "unknown task": self.unknown_tasks,
+            "answer outside the tree": self.outside,
+        }
+        for what, counts in parts.items():
+            for which, count in counts.items():
+                shown = self.examples.get(which, ()) if what in ("left out", "remark") else ()
+                rows.append((what, which, count, ", ".join(shown)))
+        return QTable(rows=rows, names=("what", "which", "rows", "examples"))
+
+
+@dataclass(frozen=True)
+class Export:
+    """What a file of volunteers' answers gave: `Answers`, and a report of what was left out, and why."""
+
+    answers: Answers
+    report: ReadReport
+
+    def clean(
+        self, *, logged_out: bool = False, repeats: Literal["first", "none", "all"] = "first"
+    ) -> Export:
+        """Without volunteers who were not logged in, and without repeats, unless wanted."""
+        answers, dropped = self.answers, Counter(self.report.dropped)
+        if not logged_out:
+            answers = drop_logged_out(answers)
+            dropped["volunteer not logged in"] += len(self.answers) - len(answers)
+        if repeats != "all":
+            before, answers = len(answers), drop_repeats(answers, keep=repeats)
+            dropped["repeated by the same volunteer"] += before - len(answers)
+        return Export(answers, replace(self.report, kept=len(answers), dropped=dict(+dropped)))
+
+
+def check_repeats(repeats: str) -> None:
+    """Refuse another word than those that `Export.clean` knows."""
+    if repeats not in ("first", "none", "all"):
+        raise InputError(f"repeats must be 'first', 'none' or 'all', got {repeats!r}")
+
+
+def as_text(value: bytes) -> str:
+    """Text of bytes that should be UTF-8; what is not is read as Latin-1, which always can be."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def encode(column: pa.ChunkedArray) -> tuple[list[bytes], np.ndarray]:
+    """Different values of a column, without blanks around them, and the number of each row's value."""
+    values = column.combine_chunks().dictionary_encode()
+    return [value.strip() for value in values.dictionary.to_pylist()], values.indices.to_numpy()
+
+
+def is_filled(column: pa.ChunkedArray) -> np.ndarray:
+    """Whether each value holds more than blanks, shape (rows,)."""
+    values, indices = encode(column)
+    return np.array([bool(value) for value in values], dtype=bool)[indices]
+
+
+class Names:
+    """Numbers of names, given as they are met; blanks around a name do not count."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[bytes, int] = {}
+
+    def codes(self, column: pa.ChunkedArray) -> np.ndarray:
+        """Number of each row's name, int32."""
+        values, indices = encode(column)
+        numbers = [self.numbers.setdefault(value, len(self.numbers)) for value in values]
+        return np.array(numbers, dtype=np.int32)[indices]
+
+    def texts(self) -> np.ndarray:
+        """The names as text, in the order of their numbers."""
+        return np.array([as_text(name) for name in self.numbers], dtype=object)
+
+
+class Gathering:
+    """Columns of classifications as they come, and counts of what does not; examples are of column `ids`."""
+
+    def __init__(self, tree: DecisionTree, ids: str | None) -> None:
+        self.tree, self.ids = tree, ids
+        self.users = Names()
+        self.dropped: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
+        self._columns: list[dict[str, np.ndarray]] = []
+
+    def drop(self, reason: str, block: pa.Table, rows: np.ndarray) -> pa.Table:
+        """The block without the rows where `rows` is true, which are counted."""
+        if not rows.any():
+            return block
+        self.dropped[reason] += int(rows.sum())
+        self.show(reason, block, rows)
+        return block.filter(pa.array(~rows))
+
+    def remark(self, remark: str, block: pa.Table, rows: np.ndarray) -> None:
+        """Count the rows where `rows` is true."""
+        if rows.any():
+            self.remarks[remark] += int(rows.sum())
+            self.show(remark, block, rows)
+
+    def show(self, reason: str, block: pa.Table, rows: np.ndarray) -> None:
+        """Keep the first ids of a reason."""
+        shown = self.examples.setdefault(reason, [])
+        if self.ids is not None and len(shown) < _EXAMPLES:
+            first = np.flatnonzero(rows)[: _EXAMPLES - len(shown)]
+            shown += [as_text(value) for value in block[self.ids].take(pa.array(first)).to_pylist()]
+
+    def add(
+        self,
+        users: pa.ChunkedArray,
+        *,
+        subject: np.ndarray,
+        way: np.ndarray,
+        logged_in: np.ndarray,
+        order: np.ndarray,
+    ) -> None:
+        """Append rows; a name "not-logged-in-..." or none is nobody who was logged in."""
+        values, indices = encode(users)
+        named = np.array([bool(v) and not v.startswith(b"not-logged-in") for v in values], dtype=bool)
+        self._columns.append(
+            {
+                "user": self.users.codes(users),
+                "subject": subject.astype(np.int32),
+                "way": way.astype(np.int32),
+                "logged_in": logged_in & named[indices],
+                "order": order.astype(np.int64),
+            }
+        )
+
+    def finish(
+        self,
+        subjects: np.ndarray,
+        ways: Iterable[Sequence[int]],
+        *,
+        source: str,
+        rows: int,
+        **counts: Mapping[str, int],
+    ) -> Export:
+        """All that was added, each way spelt out as its answers, and the report."""
+        none = {"user": np.int32, "subject": np.int32, "way": np.int32, "logged_in": bool, "order": np.int64}
+        columns = {
+            name: np.concatenate([np.empty(0, dtype=kind), *(part[name] for part in self._columns)])
+            for name, kind in none.items()
+        }
+        self._columns.clear()
+        way, ways = columns.pop("way"), [*ways] or [()]
+        lengths = np.array([len(steps) for steps in ways], dtype=np.int64)
+        steps = np.array([answer for answers in ways for answer in answers] or [-1], dtype=np.int16)
+        starts = np.cumsum(lengths) - lengths
+        ending = steps[(starts + lengths - 1)[way]]
+        long = lengths[way]
+        place = np.arange(long.sum()) + np.repeat(starts[way] - np.cumsum(long) + long, long)
+        answers = Answers(
+            self.tree,
+            self.users.texts(),
+            subjects,
+            ending=np.where(self.tree.verdict_of[ending] >= 0, ending, -1).astype(np.int16),
+            classification=np.repeat(np.arange(len(way), dtype=np.int32), long),
+            answer=steps[place],
+            **columns,
+        )
+        examples = {reason: tuple(ids) for reason, ids in self.examples.items()}
+        report = ReadReport(
+            source, rows, len(answers), dict(+self.dropped), dict(self.remarks), **counts, examples=examples
+        )
+        return Export(answers, report)
