@@ -69,7 +69,8 @@ class Experiment(Declared):
     plateau_monitor : str
         What must stand still for the optimiser's plateau rule to reduce the learning rate.
     precision : str
-        ``"fp32"`` or ``"bf16"`` (bfloat16 autocast).
+        ``"fp32"``, ``"bf16"`` (bfloat16 autocast) or ``"auto"``: whichever is faster on the processor at hand
+        (`labkit.learn.device.choose_precision`); the model records which.
     seeds : tuple of int
         One run a seed: initial weights, order of batches and augmentation follow from it.
     label_column, split_column : str
@@ -113,7 +114,7 @@ class Experiment(Declared):
     early_stopping_patience: int | None = Field(None, ge=1)
     monitor: Literal["validation_loss", "validation_accuracy"] = "validation_loss"
     plateau_monitor: Literal["validation_loss", "validation_accuracy"] = "validation_accuracy"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     label_column: str = Field("label", min_length=1)
     split_column: str = Field("split", min_length=1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from labkit.errors import InputError
 from labkit.explain.layers import Opened, See, evaluating, open_network, tapped
-from labkit.learn.device import as_input, choose_device
+from labkit.learn.device import as_input, choose_device, choose_precision
 from labkit.learn.model import Model
 from labkit.learn.resident import resize_by_area
 from labkit.sample import Sample
@@ -124,8 +124,8 @@ def prepare(
     (n, band, y, x), has the model's bands in the model's order. For the options see `Computing`.
     """
     precision = model.experiment.precision if precision is None else precision
-    if precision not in ("fp32", "bf16"):
-        raise InputError(f"precision must be 'fp32' or 'bf16', got {precision!r}")
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"precision must be 'auto', 'fp32' or 'bf16', got {precision!r}")
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     if isinstance(images, Sample):
@@ -141,4 +141,7 @@ def prepare(
         )
     where = choose_device(device)
     model.network.to(where)
+    precision = choose_precision(
+        precision, model.network, image_size=model.experiment.image_size, device=where
+    )
     return Prepared(model, open_network(model), images, where, precision, batch_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from labkit.errors import InputError
 from labkit.experiment import Experiment
 from labkit.learn.callbacks import KeepBestAndLast, Progress
 from labkit.learn.checkpoint import SafeCheckpointIO, read_about
-from labkit.learn.device import choose_device, sky_level
+from labkit.learn.device import choose_device, choose_precision, sky_level
 from labkit.learn.model import Model
 from labkit.learn.resident import (
     BalancedBatches,
@@ -145,11 +145,16 @@ def train(
     sky = sky_level(sample.provenance.get("normalisation"))
     drawn_from = seed if fold < 0 else seed_of(seed, fold, 4)  # folds differ in their first weights, too
     task = ClassificationTask(experiment, seed=drawn_from, sky=sky, identity=identity)
+    began_with = read_about(last).get("precision") if last is not None else None  # maybe on another machine
+    task.precision = began_with or choose_precision(
+        experiment.precision, task.network, image_size=experiment.image_size, device=where
+    )
     model = Model.of(experiment, task.network, sample, seed=seed, fold=fold, trained_on=labels)
+    model = replace(model, precision=task.precision, threads=torch.get_num_threads())
     model.describe(folder)
     title = f"{experiment.name}, seed {seed}" + (f", fold {fold}" if fold >= 0 else "")
     shown = Progress(bar=progress, title=title, lines=max(1, 10 // len(experiment.runs)))
-    trainer = _trainer(experiment, where, folder, (shown, *callbacks))
+    trainer = _trainer(experiment, task.precision, where, folder, (shown, *callbacks))
     try:
         _run(trainer, task, sample, parts, where, last)
     except (StopError, SystemExit) as error:
@@ -212,7 +217,11 @@ def _state_to_resume(folder: Path, identity: dict[str, Any], *, resume: bool, re
 
 
 def _trainer(
-    experiment: Experiment, device: torch.device, folder: Path, callbacks: tuple[Callback, ...]
+    experiment: Experiment,
+    precision: str,
+    device: torch.device,
+    folder: Path,
+    callbacks: tuple[Callback, ...],
 ) -> pl.Trainer:
     own: list[Callback] = [KeepBestAndLast(folder, monitor=experiment.monitor)]
     if experiment.early_stopping_patience is not None:
@@ -229,7 +238,7 @@ def _trainer(
             max_epochs=experiment.epochs,
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices=[device.index or 0] if device.type == "cuda" else 1,
-            precision="bf16-mixed" if experiment.precision == "bf16" else "32-true",
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
             callbacks=[*callbacks, *own],
             plugins=[SafeCheckpointIO()],
             default_root_dir=folder,

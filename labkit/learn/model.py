@@ -60,6 +60,10 @@ class Model:
         Fold of the run; -1 without folds.
     trained_on : str
         Hash of the objects and labels of each part (`labkit.learn.splits.parts_digest`); empty if unknown.
+    precision : {"fp32", "bf16"}
+        What it was trained in, also where the experiment says "auto".
+    threads : int
+        CPU threads of the training: the last bits of its sums depend on them.
     """
 
     experiment: Experiment
@@ -71,6 +75,8 @@ class Model:
     versions: dict[str, str]
     fold: int = -1
     trained_on: str = ""
+    precision: str = "fp32"
+    threads: int = 0
 
     @classmethod
     def of(
@@ -162,6 +168,8 @@ class Model:
             "seed": self.seed,
             "fold": self.fold,
             "trained_on": self.trained_on,
+            "precision": self.precision,
+            "threads": self.threads,
             "classes": list(self.classes),
             "bands": list(self.experiment.named_bands),
             "pixel_scale_arcsec": self.pixel_scale_arcsec,
@@ -230,4 +238,6 @@ class Model:
             versions=facts["versions"],
             fold=facts.get("fold", -1),
             trained_on=facts.get("trained_on", ""),
+            precision=facts.get("precision", "fp32"),
+            threads=facts.get("threads", 0),
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from labkit.errors import InputError
 from labkit.experiment import Augmentation
 from labkit.learn.augment import augment
-from labkit.learn.device import as_input, choose_device
+from labkit.learn.device import as_input, choose_device, choose_precision
 from labkit.learn.labels import text_column
 from labkit.learn.model import Model
 from labkit.learn.resident import resize_by_area
@@ -125,7 +125,7 @@ def predict(
     batch_size : int
         Images at a time.
     precision : str, optional
-        ``"fp32"`` or ``"bf16"``; default the experiment's.
+        ``"auto"``, ``"fp32"`` or ``"bf16"``; default the experiment's.
     split : str, optional
         Part of the Sample that all objects are, for the table. Default: the experiment's split column, where
         the Sample has it; empty for a model of a fold (see `out_of_fold`).
@@ -145,8 +145,8 @@ def predict(
     if views < 1 or batch_size < 1:
         raise InputError(f"views and batch_size must be at least 1, got {views} and {batch_size}")
     precision = model.experiment.precision if precision is None else precision
-    if precision not in ("fp32", "bf16"):
-        raise InputError(f"precision must be 'fp32' or 'bf16', got {precision!r}")
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"precision must be 'auto', 'fp32' or 'bf16', got {precision!r}")
     chosen = model.check(sample, accept_normalisation=accept_normalisation)
     if chosen.dtype != np.uint8:
         raise InputError(
@@ -154,7 +154,11 @@ def predict(
             "normalise it first (labkit.images.normalise)"
         )
     scheme = model.experiment.class_scheme
-    model.network.to(choose_device(device))
+    where = choose_device(device)
+    model.network.to(where)
+    precision = choose_precision(
+        precision, model.network, image_size=model.experiment.image_size, device=where
+    )
     scores = np.empty((len(chosen), len(model.classes)))
     for number, (rows, images) in enumerate(chosen.batches(256)):
         scores[rows] = probabilities(

@@ -48,6 +48,7 @@ class ClassificationTask(pl.LightningModule):
         super().__init__()
         self.experiment, self.seed, self.sky = experiment, seed, sky
         self.identity = dict(identity or {})
+        self.precision = "fp32"  # what the training computes in; a resumed one keeps it
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, 0, 1))
             self.network = self.configure_networks()
@@ -142,6 +143,7 @@ class ClassificationTask(pl.LightningModule):
         finished = self.trainer.should_stop or self.current_epoch + 1 >= self.experiment.epochs
         checkpoint["labkit"] = {
             "identity": self.identity,
+            "precision": self.precision,
             "finished": bool(finished),
             "history": self.history,
             "schedule": self.schedule.state_dict(),

@@ -69,7 +69,9 @@ def make_model(sample: Sample) -> Callable[..., Model]:
 
     def make(network: nn.Module | str, **fields: object) -> Model:
         chosen = {"network": network} if isinstance(network, str) else {}
-        experiment = Experiment(name="made", **({"image_size": 32, "dropout": 0.2} | chosen | fields))
+        experiment = Experiment(
+            name="made", **({"image_size": 32, "dropout": 0.2, "precision": "fp32"} | chosen | fields)
+        )
         if isinstance(network, str):
             torch.manual_seed(5)
             network = build_network(experiment)
@@ -84,6 +86,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Model:
     torch.set_num_threads(1)
     many = made(96, seed=2)
     experiment = Experiment(
+        precision="fp32",
         name="blobs", image_size=32, batch_size=16, epochs=12, augmentation=None, dropout=0.0,
         optimiser=AdamW(learning_rate=2e-3), seeds=(1,),
     )  # fmt: skip

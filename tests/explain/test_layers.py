@@ -102,7 +102,7 @@ def test_images_that_do_not_fit_are_refused(trained, sample):
         prepare(trained, sample.images[:, :1])
     with pytest.raises(InputError, match="bands must include 'optical'"):
         prepare(trained, sample.select(bands=("xray",)))
-    with pytest.raises(InputError, match="precision must be 'fp32' or 'bf16', got 'fp16'"):
+    with pytest.raises(InputError, match="precision must be 'auto', 'fp32' or 'bf16', got 'fp16'"):
         prepare(trained, sample, precision="fp16")
     with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
         prepare(trained, sample, batch_size=0)

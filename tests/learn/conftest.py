@@ -64,5 +64,12 @@ def sample() -> Sample:
 def quick() -> Experiment:
     """Three epochs of the custom network at 32 px, with dropout and augmentation."""
     return Experiment(
-        name="quick", image_size=32, batch_size=4, epochs=3, optimiser=AdamW(), dropout=0.3, seeds=(3,)
+        precision="fp32",
+        name="quick",
+        image_size=32,
+        batch_size=4,
+        epochs=3,
+        optimiser=AdamW(),
+        dropout=0.3,
+        seeds=(3,),
     )

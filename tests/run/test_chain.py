@@ -19,7 +19,14 @@ from labkit.sample import Sample
 from labkit.simulate import simulate_survey
 
 BOTH = Experiment(
-    name="both", image_size=32, epochs=2, batch_size=16, optimiser=AdamW(), dropout=0.3, seeds=(0, 1)
+    precision="fp32",
+    name="both",
+    image_size=32,
+    epochs=2,
+    batch_size=16,
+    optimiser=AdamW(),
+    dropout=0.3,
+    seeds=(0, 1),
 )
 XRAY = BOTH.changed(name="x-ray alone", bands=("xray",), seeds=(0,))
 

@@ -29,7 +29,14 @@ from labkit.sample import Sample
 from labkit.tables import write_catalogue
 
 TWO = Experiment(
-    name="two", image_size=16, batch_size=4, epochs=6, optimiser=AdamW(), dropout=0.3, seeds=(0, 1)
+    precision="fp32",
+    name="two",
+    image_size=16,
+    batch_size=4,
+    epochs=6,
+    optimiser=AdamW(),
+    dropout=0.3,
+    seeds=(0, 1),
 )
 ALONE = TWO.changed(name="alone", bands=("xray",), seeds=(5,))
 FOLDS = TWO.changed(name="folds", folds=3, seeds=(0,), epochs=2)
