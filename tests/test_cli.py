@@ -26,7 +26,7 @@ from PIL import Image
 import labkit.run.sweep
 from labkit import __version__
 from labkit.cli import main
-from labkit.cli.models import CATALOGUES
+from labkit.cli.app import CATALOGUE_ENDINGS as OFFERED
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import AdamW, Experiment
 from labkit.sample import Sample
@@ -199,10 +199,10 @@ def test_wrong_usage_is_2_and_says_how(words):
 
 
 def test_endings_are_those_of_the_tables():
-    assert CATALOGUES == CATALOGUE_ENDINGS
+    assert OFFERED == CATALOGUE_ENDINGS
 
 
-@pytest.mark.parametrize("ending", CATALOGUES)
+@pytest.mark.parametrize("ending", OFFERED)
 def test_every_ending_that_is_offered_can_be_written(ending, tmp_path):
     write_catalogue(Table({"object_id": ["a"]}), tmp_path / f"ranked{ending}")
 
@@ -240,6 +240,38 @@ def test_failed_work_is_70(notebook, made, tmp_path, monkeypatch):
     fails(70, "the loss is no longer finite", "train", made / "grey", *words)
 
 
+def test_an_error_that_nobody_foresaw_is_one_line_too(made, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(Sample, "load", broken)
+    words = ("normalise", made / "raw", tmp_path / "out")
+    fails(70, "RuntimeError: two lines; the option --debug", *words)
+    assert "Traceback" in labkit_("--debug", *words).err
+    monkeypatch.setenv("LABKIT_DEBUG", "1")
+    assert "Traceback" in labkit_(*words).err
+
+
+def test_paths_on_the_command_line_mean_the_folder_of_the_shell(tmp_path, monkeypatch):
+    lines = (
+        'models: str = "../data/runs"  # run folder with models',
+        "images: list[str] = []  # images",
+        'network: str = "CN-E"  # which of them',
+    )
+    tagged = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["parameters"]})
+    code = nbformat.v4.new_code_cell("print([models, images, network])")
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=[tagged, code]), tmp_path / "notebooks" / "a.ipynb")
+    sequence = tmp_path / "notebooks" / "s.toml"
+    sequence.write_text('name = "s"\n[[steps]]\nnotebook = "a.ipynb"\n')
+    monkeypatch.chdir(tmp_path)
+    words = ("run", "notebooks/s.toml", "--run", "run {x}", "-p", "models=demo")
+    assert labkit_(*words, "-p", 'images=["pn.fits", "/b.fits"]', "-p", "network=MN-E").code == 0
+    shown = nbformat.read(tmp_path / "run {x}" / "notebooks" / "a.ipynb", 4).cells[1].outputs[0].text
+    images = [str(tmp_path / "pn.fits"), "/b.fits"]
+    assert shown.strip() == str([str(tmp_path / "demo"), images, "MN-E"])
+
+
 def test_reading_or_writing_that_fails_is_74(made, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     fails(74, str(tmp_path / "file"), "normalise", made / "raw", tmp_path / "file" / "out")
@@ -258,7 +290,7 @@ def test_a_training_stopped_by_hand_is_130(made, tmp_path, monkeypatch):
     monkeypatch.setattr(labkit.run.sweep, "sweep", stopped)
     ended = labkit_("train", made / "grey", "--experiment", "CN-E", "--run", tmp_path)
     assert ended.code == 130
-    assert ended.err == "labkit: interrupted; the same command goes on where it was\n"
+    assert ended.err == "labkit: interrupted; the same command resumes\n"
     assert ended.out == ""
 
 
@@ -303,7 +335,7 @@ def test_votes_weighs_answers_and_shows_what_cleaning_changes(tmp_path):
     assert dict(zip(table["object_id"].astype(str), table["label"], strict=True)) == {"0": "no", "1": "yes"}
     assert steps["n_all"].tolist() == [3, 5]
     assert steps["n_first"].tolist() == [3, 3]
-    fails(65, "must end in one of", *words, "--out", tmp_path / "v.txt")
+    assert labkit_(*words, "--out", tmp_path / "v.txt").code == 2
     (tmp_path / "answers.csv").write_text("\n".join([rows[0], rows[-1]]))
     fails(
         65,
@@ -316,20 +348,52 @@ def test_votes_weighs_answers_and_shows_what_cleaning_changes(tmp_path):
     fails(66, "none.csv", "votes", tmp_path / "none.csv", "--out", tmp_path / "v.csv")
 
 
-def test_a_notebook_stopped_by_hand_is_130_and_leaves_no_kernel(tmp_path):
+STOPS = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "terminated")}
+
+
+def start(*words: object) -> subprocess.Popen:
+    """Start a command; Ctrl-C reaches it even where these tests run as a background job, which ignores it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "labkit", "--quiet", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def stop(process: subprocess.Popen, name: str) -> None:
+    """Send a signal; the command must end with its code and one line."""
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=60)
+    code, word = STOPS[name]
+    assert (process.returncode, out) == (code, "")
+    assert err.splitlines()[-1] == f"labkit: {word}; the same command resumes"
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_a_notebook_that_is_stopped_leaves_no_kernel(tmp_path, name):
     code = "import os, time\nopen('kernel', 'w').write(str(os.getpid()))\ntime.sleep(60)"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "a.ipynb")
     (tmp_path / "s.toml").write_text('name = "s"\n[[steps]]\nnotebook = "a.ipynb"\n')
-    command = [sys.executable, "-m", "labkit", "--quiet", "run", tmp_path / "s.toml", "--run", tmp_path / "r"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start("run", tmp_path / "s.toml", "--run", tmp_path / "r")
     wait_for(tmp_path / "kernel", process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert (process.returncode, out) == (130, "")
-    assert err.splitlines()[-1] == "labkit: interrupted; the same command goes on where it was"
-    assert "Traceback" not in err
+    stop(process, name)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "kernel").read_text()), 0)
+
+
+def test_a_training_that_is_terminated_says_so_and_resumes(made, tmp_path):
+    words = ("train", made / "grey", "--experiment", made / "tiny.json", "--run", tmp_path, "--device", "cpu")
+    process = start(*words, "--epochs", 1000)
+    last = tmp_path / "checkpoints" / "tiny-seed0" / "last.safetensors"
+    deadline = time.monotonic() + 60
+    while not last.exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    stop(process, "SIGTERM")
+    assert (tmp_path / "predictions.parquet").is_file()
 
 
 def wait_for(file: Path, process: subprocess.Popen) -> None:

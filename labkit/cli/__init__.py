@@ -1,19 +1,20 @@
 """The command line: the verbs of the notebooks for batches.
 
-Results go to standard output; log lines, or bars where someone watches, to standard error; an error is
-one line there. Exit codes, for batch systems, are those of sysexits.h: 0 done; 2 wrong usage; 65 input
-breaks a rule; 66 input is missing; 70 training or a notebook failed; 74 reading or writing failed;
-130 interrupted (the same command goes on where it was).
+Results go to standard output; log lines, or bars at a terminal, to standard error; an error is one line
+there, whatever it was (with ``--debug`` or ``LABKIT_DEBUG=1`` the traceback, too). Exit codes, for batch
+systems, are those of sysexits.h: 0 done; 2 wrong usage; 65 input breaks a rule; 66 input is missing;
+70 training, a notebook or labkit itself failed; 74 reading or writing failed; 130 interrupted and
+143 terminated (the same command resumes).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labkit.cli import data, members, models, notebooks, pixels, volunteers
-from labkit.cli.verbs import app
+from labkit.cli import learning, notebooks, samples, votes
+from labkit.cli.app import app
 
-__all__ = ["app", "data", "main", "members", "models", "notebooks", "pixels", "volunteers"]
+__all__ = ["app", "learning", "main", "notebooks", "samples", "votes"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

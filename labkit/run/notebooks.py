@@ -1,58 +1,113 @@
-"""Run one notebook from the first cell to the last, without a browser."""
+"""Run one notebook from the first cell to the last, without a browser.
+
+The kernel is this interpreter's own, reached through socket files instead of TCP ports: ports are chosen,
+released and bound again by different processes, so notebooks that start at the same moment can meet on one.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import re
 import sys
+import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
+from traitlets.config import Config
 
 from labkit.errors import FailedError
 from labkit.paths import atomic_file
-from labkit.run.kernels import LocalKernelManager, closing_event_loop, private_connection
 from labkit.run.parameters import read_notebook, with_parameters
-
-__all__ = ["NotebookError", "execute_notebook"]
+from labkit.runfolder import HEADLESS
 
 log = logging.getLogger(__name__)
 _COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 _CELL_LINE = re.compile(r"^ *Cell In\[\d+\], line (\d+)", re.MULTILINE)
+_LONGEST_SOCKET_PATH = 100  # bytes; the system's limit is 104 on macOS and 108 on Linux
 
 
 class NotebookError(FailedError):
-    """A cell of a notebook failed.
-
-    Parameters
-    ----------
-    message : str
-        What failed, where, and what was kept.
-    notebook : Path
-        The notebook.
-    cell : int
-        Number of the cell, counted from one.
-    kept : Path
-        The partly executed notebook.
-    """
+    """A cell failed; `notebook`, the number of the `cell` (from 1), and `kept`, the partly executed copy."""
 
     def __init__(self, message: str, *, notebook: Path, cell: int, kept: Path) -> None:
         super().__init__(message)
         self.notebook, self.cell, self.kept = notebook, cell, kept
 
 
+class _KernelManager(AsyncKernelManager):
+    """Starts kernels with the interpreter that runs labkit, whatever kernel specifications are installed."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The kernel of this interpreter; what it logs when it is stopped is no news."""
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"],
+            display_name="Python 3 (labkit)",
+            language="python",
+            env={HEADLESS: "1"},
+        )
+
+    @property
+    def ipykernel(self) -> bool:
+        return True
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        parts = [*self.kernel_spec.argv, *(extra_arguments or [])]
+        return [self.connection_file if part == "{connection_file}" else part for part in parts]
+
+
+@contextmanager
+def _private_connection() -> Iterator[Config]:
+    """Settings that give one kernel its own folder of sockets; on Windows, which lacks them, local ports.
+
+    If this process is killed (SIGKILL), the folder, some socket files named ``labkit-*``, stays among the
+    temporary files; nothing reads it again.
+    """
+    longest = len(os.fsencode(tempfile.gettempdir())) + len("/labkit-12345678/kernel-ipc-12345")
+    place = None if longest < _LONGEST_SOCKET_PATH else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="labkit-", dir=place, ignore_cleanup_errors=True) as folder:
+        settings = {"transport": "ipc"} if os.name != "nt" else {}
+        yield Config({"_KernelManager": settings | {"connection_file": str(Path(folder) / "kernel.json")}})
+
+
+@contextmanager
+def _closing_event_loop() -> Iterator[None]:
+    """Close the event loop that a notebook client makes for this thread; leave a running one alone."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        loop = ensure_event_loop()
+        try:
+            yield
+        finally:
+            pending = asyncio.all_tasks(loop)  # left over when a person stops the run
+            for task in pending:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+            loop.close()
+            asyncio.set_event_loop(None)
+    else:
+        yield
+
+
 @dataclass
 class _Progress:
-    """Tells how far a notebook is: one line that moves for people, log lines for batch systems."""
+    """How far a notebook is: one line that moves for people, log lines for batch systems."""
 
     name: str
     total: int
@@ -103,7 +158,7 @@ def execute_notebook(
     cell_timeout_s : int, optional
         Longest time for one cell, in seconds.
     progress : bool, optional
-        Show a moving line instead of log lines; by default only if a person is watching (a terminal).
+        Show a moving line instead of log lines; by default only at a terminal.
 
     Returns
     -------
@@ -129,7 +184,7 @@ def execute_notebook(
             target, tracker, cwd=Path(cwd) if cwd is not None else source.parent, timeout=cell_timeout_s
         )
     except (PapermillExecutionError, DeadKernelError, CellControlSignal) as error:
-        raise _explained(error, source, target, tracker) from error
+        raise _explain(error, source, target, tracker) from error
     finally:
         if bar is not None:
             bar.close()
@@ -137,16 +192,17 @@ def execute_notebook(
 
 
 def _run_papermill(target: Path, tracker: _Progress, *, cwd: Path, timeout: int | None) -> None:
-    with closing_event_loop(), private_connection() as connection, warnings.catch_warnings():
+    with _closing_event_loop(), _private_connection() as connection, warnings.catch_warnings():
         # Cells of hand-made notebooks may lack the ids of format 4.5; they run all the same.
         warnings.filterwarnings("ignore", category=nbformat.warnings.MissingIDFieldWarning)
+        path = str(target).replace("{", "{{").replace("}", "}}")  # papermill takes paths for templates
         papermill.execute_notebook(
-            str(target),
-            str(target),
+            path,
+            path,
             kernel_name="python3",
             language="python",
             progress_bar=False,
-            kernel_manager_class=LocalKernelManager,
+            kernel_manager_class=_KernelManager,
             config=connection,
             resources={"metadata": {"path": str(cwd)}},
             execution_timeout=timeout,
@@ -158,7 +214,7 @@ def _run_papermill(target: Path, tracker: _Progress, *, cwd: Path, timeout: int 
 
 
 def _failing_line(error: PapermillExecutionError) -> str:
-    """The line of the cell at which its traceback entered; the first where it tells none (a syntax error)."""
+    """The line of the cell at which its traceback entered; the first where none is named."""
     lines = error.source.splitlines() or [""]
     found = _CELL_LINE.search(_COLOUR_CODES.sub("", "\n".join(error.traceback)))
     number = int(found[1]) if found else 1
@@ -166,7 +222,7 @@ def _failing_line(error: PapermillExecutionError) -> str:
     return f"line {number} (`{lines[number - 1].strip()}`)"
 
 
-def _explained(error: Exception, notebook: Path, kept: Path, tracker: _Progress) -> NotebookError:
+def _explain(error: Exception, notebook: Path, kept: Path, tracker: _Progress) -> NotebookError:
     if isinstance(error, PapermillExecutionError):
         what = f"{error.ename}: {_COLOUR_CODES.sub('', str(error.evalue))}"
         where = f"cell {tracker.cell} of {tracker.total}, {_failing_line(error)}"

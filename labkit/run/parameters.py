@@ -5,7 +5,8 @@ A notebook declares what can be changed in one cell tagged `parameters`, a line 
     epochs: int = 30  # passes through the training set
     bands: list[str] = ["xray", "optical"]  # channel order
 
-The cell is read, never run: names, types and values are known before anything starts.
+The cell is read, never run: names, types and values are known before anything starts, and neither types nor
+values are evaluated. papermill's own reader is not used because it cuts a value at the first "#".
 """
 
 from __future__ import annotations
@@ -14,53 +15,41 @@ import ast
 import copy
 import difflib
 import io
+import math
+import os
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Optional, Union
 
 import nbformat
-from astropy.table import Table
+from pydantic import TypeAdapter, ValidationError
 
 from labkit.errors import InputError, MissingDataError
-from labkit.run.values import convert
 
-__all__ = [
-    "Parameter",
-    "check_parameters",
-    "describe",
-    "read_notebook",
-    "read_parameters",
-    "with_parameters",
-]
-
-TAG = "parameters"
+_TAG = "parameters"
 _RULE = "every line of the parameters cell must be `name: type = literal  # meaning, unit`"
+_TYPES: dict[str, Any] = {
+    **{kind.__name__: kind for kind in (int, float, str, bool, list, tuple, dict)},
+    **{"Optional": Optional, "Union": Union, "Literal": Literal},
+}
+_FILES = (".csv", ".ecsv", ".fit", ".fits", ".gz", ".json", ".parquet", ".reg", ".toml", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a parameters cell.
-
-    Parameters
-    ----------
-    name, annotation, meaning : str
-        The variable, its type as written, and the comment behind it (what it is, and its unit).
-    default : object
-        The literal that the notebook gives it.
-    span : tuple of int
-        First and last character of the value in the cell's source.
-    """
+    """One line of a parameters cell: name, type as written, value, comment, and where the value stands."""
 
     name: str
     annotation: str
     default: Any
     meaning: str
-    span: tuple[int, int] = (0, 0)
+    span: tuple[int, int] = (0, 0)  # bytes of the cell's source
 
     def convert(self, value: Any) -> Any:
-        """The value with the annotated type; text is converted as `labkit.run.values.convert` says.
+        """The value with the annotated type; text may spell it, as on a command line (``"3"``, ``"a,b"``).
 
         Raises
         ------
@@ -68,9 +57,105 @@ class Parameter:
             If it is not, and does not spell, a value of that type.
         """
         try:
-            return convert(value, self.annotation)
+            adapter: TypeAdapter[Any] = TypeAdapter(_type_of(ast.parse(self.annotation, mode="eval").body))
         except InputError as error:
             raise InputError(f"parameter {self.name!r} {error} ({self.meaning})") from error
+        reason = ""
+        for candidate in _readings(value):
+            try:
+                return adapter.validate_python(candidate)
+            except ValidationError as error:
+                reason = reason or error.errors()[0]["msg"]
+        raise InputError(
+            f"parameter {self.name!r} must be {self.annotation}, got {value!r}: {reason} ({self.meaning})"
+        )
+
+    def from_folder(self, value: Any, folder: Path) -> Any:
+        """The value with relative paths taken from a folder: texts that end as a file, or stand for a path.
+
+        Text stands for a path where the notebook's own value is one, or is empty and the text has a slash.
+        """
+        if isinstance(value, list | tuple):
+            return type(value)(self.from_folder(item, folder) for item in value)
+        if not isinstance(value, str) or not value:
+            return value
+        usual = self.default if isinstance(self.default, list | tuple) else [self.default]
+        usual = [item for item in usual if item not in ("", None)]
+        known = any(isinstance(item, str) and _is_path(item) for item in usual)
+        return str(folder / value) if known or _ends_as_file(value) or (not usual and "/" in value) else value
+
+
+def _ends_as_file(text: str) -> bool:
+    return text.lower().endswith(_FILES)
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or _ends_as_file(text)
+
+
+def _readings(value: Any) -> Iterable[Any]:
+    """What a value can mean: text may spell None, be itself, a literal, or a comma-separated list."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if hasattr(value, "tolist"):  # of numpy
+        value = value.tolist()
+    if not isinstance(value, str):
+        return [value]
+    text = value.strip()
+    readings: list[Any] = [None] if text == "None" else []
+    readings.append(value)
+    with suppress(ValueError, SyntaxError):
+        readings.append(_literal(ast.parse(text, mode="eval").body))
+    parts = [part.strip() for part in text.split(",")]
+    return [*readings, parts if parts[-1] else parts[:-1]]
+
+
+class _Infinities(ast.NodeTransformer):
+    """Take ``float("inf")``, ``float("-inf")`` and ``float("nan")`` for the literals that Python lacks."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        text = ast.unparse(node)
+        known = {f"float('{word}')": float(word) for word in ("inf", "-inf", "nan")}
+        return ast.copy_location(ast.Constant(known[text]), node) if text in known else node
+
+
+def _literal(node: ast.expr) -> Any:
+    return ast.literal_eval(_Infinities().visit(copy.deepcopy(node)))
+
+
+def spell(value: Any) -> str:
+    """A value as a literal that `read_parameters` reads back, infinities and NaN included."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{spell(key)}: {spell(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(spell, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + "".join(f"{spell(item)}, " for item in value).rstrip() + ")"
+    return repr(value)
+
+
+def _type_of(node: ast.expr) -> Any:
+    """The type that an annotation spells, from a closed list of names; nothing is evaluated."""
+    try:
+        if isinstance(node, ast.Name):
+            return _TYPES[node.id]
+        if isinstance(node, ast.Constant) and node.value in (None, ...):
+            return node.value
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            return Union[_type_of(node.left), _type_of(node.right)]  # noqa: UP007
+        if isinstance(node, ast.Subscript):
+            base = _type_of(node.value)
+            inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            read = ast.literal_eval if base is Literal else _type_of
+            parts = tuple(map(read, inner))
+            return base[parts if len(parts) != 1 else parts[0]]
+    except (KeyError, ValueError):
+        pass
+    except TypeError as error:
+        raise InputError(f"must have a valid type, got {ast.unparse(node)!r}: {error}") from error
+    raise InputError(f"must have a type made of {sorted(_TYPES)}, got {ast.unparse(node)!r}")
 
 
 def read_notebook(path: str | Path) -> nbformat.NotebookNode:
@@ -85,30 +170,22 @@ def read_notebook(path: str | Path) -> nbformat.NotebookNode:
     """
     path = Path(path)
     if not path.is_file():
-        near = difflib.get_close_matches(
-            path.name, [p.name for p in path.parent.glob("*.ipynb")], n=1, cutoff=0.5
-        )
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.ipynb")], 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise MissingDataError(f"notebook must be a file, got {str(path)!r}{hint}")
     try:
         return nbformat.read(path, as_version=4)
-    except (ValueError, AttributeError, KeyError) as error:
+    except Exception as error:  # whatever nbformat makes of a broken file
         raise InputError(
             f"notebook must be a Jupyter notebook of format 4, got {str(path)!r}: {error}"
         ) from error
 
 
 def _tagged_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
-    cells = [cell for cell in notebook.cells if TAG in cell.metadata.get("tags", [])]
+    cells = [cell for cell in notebook.cells if _TAG in cell.metadata.get("tags", [])]
     if len(cells) > 1:
-        raise InputError(f"notebook must have one cell tagged {TAG!r}, got {len(cells)}; join them")
+        raise InputError(f"notebook must have one cell tagged {_TAG!r}, got {len(cells)}; join them")
     return cells[0] if cells else None
-
-
-def _comments(source: str) -> dict[int, str]:
-    """Text of the comment on each line (1-based)."""
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
 
 
 def _read_line(node: ast.stmt, source: str, comments: Mapping[int, str]) -> Parameter:
@@ -118,14 +195,14 @@ def _read_line(node: ast.stmt, source: str, comments: Mapping[int, str]) -> Para
     meaning = comments.get(node.end_lineno or 0) or comments.get(node.lineno, "")
     if not meaning:
         raise InputError(f"{_RULE}, got {line!r} without a comment; say what it means, and its unit")
+    value = node.value
     try:
-        default = ast.literal_eval(node.value)
-    except ValueError as error:
-        raise InputError(f"{_RULE}, got the value {ast.unparse(node.value)!r} in {line!r}") from error
+        default = _literal(value)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{_RULE}, got the value {ast.unparse(value)!r} in {line!r}") from error
     starts = [0]
     for text in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(text.encode()))
-    value = node.value
     span = (starts[value.lineno - 1] + value.col_offset, starts[value.end_lineno - 1] + value.end_col_offset)  # type: ignore[operator]
     parameter = Parameter(node.target.id, ast.unparse(node.annotation), default, meaning, span)
     parameter.convert(default)
@@ -133,17 +210,7 @@ def _read_line(node: ast.stmt, source: str, comments: Mapping[int, str]) -> Para
 
 
 def read_parameters(notebook: str | Path | nbformat.NotebookNode) -> tuple[Parameter, ...]:
-    """The parameters that a notebook declares, in order.
-
-    Parameters
-    ----------
-    notebook : path or NotebookNode
-        The notebook. Without a cell tagged `parameters` it has none.
-
-    Returns
-    -------
-    tuple of Parameter
-        One for each line of the tagged cell.
+    """The parameters that a notebook declares, in order; none without a cell tagged `parameters`.
 
     Raises
     ------
@@ -159,7 +226,8 @@ def read_parameters(notebook: str | Path | nbformat.NotebookNode) -> tuple[Param
         tree = ast.parse(cell.source)
     except SyntaxError as error:
         raise InputError(f"{_RULE}, got line {error.lineno}: {error.text!r}") from error
-    comments = _comments(cell.source)
+    tokens = tokenize.generate_tokens(io.StringIO(cell.source).readline)
+    comments = {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
     parameters = tuple(_read_line(line, cell.source, comments) for line in tree.body)
     names = [parameter.name for parameter in parameters]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -170,19 +238,7 @@ def read_parameters(notebook: str | Path | nbformat.NotebookNode) -> tuple[Param
 def check_parameters(
     notebook: str | Path | nbformat.NotebookNode, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Check and convert the values given for a notebook, before anything runs.
-
-    Parameters
-    ----------
-    notebook : path or NotebookNode
-        The notebook.
-    given : mapping of str to object
-        New values; text is converted to the declared type.
-
-    Returns
-    -------
-    dict
-        The converted values of the given names.
+    """The values given for a notebook, converted to the declared types before anything runs.
 
     Raises
     ------
@@ -199,36 +255,31 @@ def check_parameters(
 
 
 def with_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """A copy of a notebook with new values written into its parameters cell, types and comments kept.
-
-    Parameters
-    ----------
-    notebook : NotebookNode
-        The notebook; unchanged.
-    given : mapping of str to object
-        New values.
-
-    Returns
-    -------
-    NotebookNode
-        The copy.
-
-    Raises
-    ------
-    InputError
-        As `check_parameters`.
-    """
+    """A copy of a notebook with new values written into its parameters cell, types and comments kept."""
     values = check_parameters(notebook, given)
     changed = copy.deepcopy(notebook)
     cell = _tagged_cell(changed)
     for parameter in reversed(read_parameters(notebook)):
         if cell is not None and parameter.name in values:
             source, (first, last) = cell.source.encode(), parameter.span
-            cell.source = (source[:first] + repr(values[parameter.name]).encode() + source[last:]).decode()
+            cell.source = (source[:first] + spell(values[parameter.name]).encode() + source[last:]).decode()
     return changed
 
 
-def describe(notebook: str | Path | nbformat.NotebookNode) -> Table:
-    """The parameters of a notebook as a table with the columns name, type, default and meaning."""
-    rows = [(p.name, p.annotation, repr(p.default), p.meaning) for p in read_parameters(notebook)]
-    return Table(rows=rows or None, names=("name", "type", "default", "meaning"), dtype=(str,) * 4)
+def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
+    """Split `name=value` texts, as a command line gives them; the notebook's types convert the values later.
+
+    Raises
+    ------
+    InputError
+        If a text has no name or no `=`, or a name comes twice.
+    """
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip()):
+            raise InputError(f"an assignment must be name=value, got {text!r}")
+        if name.strip() in values:
+            raise InputError(f"a parameter must be given once, got {name.strip()!r} twice")
+        values[name.strip()] = value
+    return values

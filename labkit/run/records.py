@@ -11,12 +11,9 @@ from typing import Any
 import nbformat
 
 from labkit.errors import MissingDataError
-from labkit.paths import atomic_file
+from labkit.paths import atomic_file, data_folder
+from labkit.run.parameters import spell
 from labkit.runfolder import RunFolder
-
-__all__ = ["StepRecords", "code_hash", "content_hash", "files_of", "fingerprint"]
-
-_BLOCK_BYTES = 1 << 20
 
 
 def content_hash(path: str | Path) -> str:
@@ -36,17 +33,17 @@ def content_hash(path: str | Path) -> str:
     for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
         digest.update(file.relative_to(path).as_posix().encode() + b"\0")
         with file.open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
+            while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
 
 
 def code_hash() -> str:
-    """SHA-256 of the names and text of labkit's own modules."""
-    root = Path(__file__).parents[1]
+    """SHA-256 of the names and bytes of labkit's own files: modules, and the data that they read."""
     digest = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    for root in (Path(__file__).parents[1], data_folder("published"), data_folder("trees")):
+        for file in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 
@@ -57,41 +54,25 @@ def fingerprint(
     inputs: Iterable[Path] = (),
     after: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Everything that decides what a step makes, part by part.
+    """Everything that decides what a step makes, part by part: notebook, parameters, inputs, after, code.
 
-    Parameters
-    ----------
-    notebook : NotebookNode
-        The notebook; its text counts, its outputs and metadata do not.
-    parameters : mapping of str to object
-        Values of its parameters.
-    inputs : iterable of Path
-        Files and folders that it reads, compared by content.
-    after : iterable of str
-        Names of the steps that it depends on.
-
-    Returns
-    -------
-    dict
-        JSON-able parts: notebook, parameters, inputs, after, code.
+    Of the notebook the text counts, its outputs and metadata do not; inputs are compared by content.
     """
     text = json.dumps([(cell.cell_type, cell.source) for cell in notebook.cells])
-    parts = {
+    return {
         "notebook": hashlib.sha256(text.encode()).hexdigest(),
-        "parameters": dict(parameters),
+        "parameters": {name: spell(value) for name, value in parameters.items()},  # NaN equals itself as text
         "inputs": {str(path): content_hash(path) for path in inputs},
         "after": list(after),
         "code": code_hash(),
     }
-    return json.loads(json.dumps(parts))
 
 
 def files_of(folder: RunFolder) -> dict[str, tuple[int, int]]:
     """Size and time of change of each result in a run folder, apart from notebooks and hidden files."""
-    root = folder.path
     results = {}
-    for file in root.rglob("*"):
-        parts = file.relative_to(root).parts
+    for file in folder.path.rglob("*"):
+        parts = file.relative_to(folder.path).parts
         if parts[0] == "notebooks" or parts in (("manifest.json",), ("report.html",)):
             continue
         if file.is_file() and not any(part.startswith(".") for part in parts):
@@ -101,17 +82,10 @@ def files_of(folder: RunFolder) -> dict[str, tuple[int, int]]:
 
 
 class StepRecords:
-    """The finished steps of a run folder, in `notebooks/steps.json`.
-
-    Parameters
-    ----------
-    folder : RunFolder
-        The run folder.
-    """
+    """The finished steps of a run folder, in `notebooks/steps.json`."""
 
     def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
-        self.file = folder.notebooks / "steps.json"
+        self.folder, self.file = folder, folder.notebooks / "steps.json"
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Record of each finished step; a file cut short counts as none."""

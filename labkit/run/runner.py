@@ -18,26 +18,12 @@ from labkit.run.records import StepRecords, files_of, fingerprint
 from labkit.run.sequence import NotebookSequence, PreparedStep, prepare
 from labkit.runfolder import RunFolder
 
-__all__ = ["StepResult", "plan", "run_sequence"]
-
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What happened, or would happen, to a step.
-
-    Parameters
-    ----------
-    name : str
-        Name of the step.
-    reason : str
-        Why it runs; empty if it is skipped because nothing changed.
-    notebook : Path
-        The executed notebook.
-    seconds : float
-        Time it took; 0 if it was skipped.
-    """
+    """What happened to a step: why it ran (empty: it was skipped), the executed notebook, and the time."""
 
     name: str
     reason: str
@@ -50,17 +36,82 @@ class StepResult:
         return not self.reason
 
 
+def run_sequence(
+    sequence: NotebookSequence,
+    run: str | Path | RunFolder,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    paths_from: str | Path | None = None,
+    force: bool = False,
+    progress: bool | None = None,
+) -> tuple[StepResult, ...]:
+    """Execute a sequence of notebooks into a run folder; steps whose content is unchanged are skipped.
+
+    A step is skipped when its notebook, parameters, inputs and labkit's code are those of its record, its
+    outputs are there, and no step that it depends on runs. Records are withdrawn before a step starts and
+    written after it ends, so a killed run restarts at the step that was cut short.
+
+    Parameters
+    ----------
+    sequence : NotebookSequence
+        The declaration, from `read_sequence` or `sequence_of`.
+    run : path or RunFolder
+        Where executed notebooks and results go.
+    parameters : mapping of str to object, optional
+        Values that go before the declared ones, by `name` or `step.name`; text is converted.
+    paths_from : path, optional
+        Folder that relative paths among `parameters` are taken from (the shell's, for a command line); by
+        default each notebook's own.
+    force : bool
+        Run every step.
+    progress : bool, optional
+        Moving line instead of log lines; by default only at a terminal.
+
+    Returns
+    -------
+    tuple of StepResult
+        One for each step.
+
+    Raises
+    ------
+    InputError
+        Before anything runs: a notebook or parameter that does not exist, or of the wrong type, or the run
+        folder is in use. While running: an input that no step has made.
+    NotebookError
+        If a cell fails; later steps do not run.
+    """
+    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    steps = prepare(sequence, run=folder.path, parameters=parameters, paths_from=paths_from)
+    with _sole_use(folder):
+        records = StepRecords(folder)
+        reasons = _reasons(steps, records, force=force)
+        folder.record(
+            sequence=sequence.name,
+            title=sequence.title,
+            parameters={step.name: step.parameters for step in steps},
+        )
+        results = []
+        for step in steps:
+            output = folder.notebooks / f"{step.name}.ipynb"
+            if not reasons[step.name]:
+                log.info("%s: skipped, nothing changed", step.name)
+                results.append(StepResult(step.name, "", output))
+                continue
+            log.info("%s: runs (%s)", step.name, reasons[step.name])
+            records.withdraw(_dependants(step.name, steps))
+            seconds = _run_step(step, output, folder, progress=progress)
+            log.info("%s: done in %.1f s", step.name, seconds)
+            results.append(StepResult(step.name, reasons[step.name], output, seconds))
+    return tuple(results)
+
+
 def _reasons(steps: Iterable[PreparedStep], records: StepRecords, *, force: bool) -> dict[str, str]:
     """Why each step has to run; a step runs when one that it depends on does."""
     reasons: dict[str, str] = {}
     for step in steps:
         lost = [path for path in step.outputs if not path.exists()]
-        parts = fingerprint(
-            step.notebook,
-            parameters=step.parameters,
-            inputs=[path for path in step.inputs if path.exists()],
-            after=step.after,
-        )
+        present = [path for path in step.inputs if path.exists()]
+        parts = fingerprint(step.notebook, parameters=step.parameters, inputs=present, after=step.after)
         own = "forced" if force else records.why_not(step.name, parts)
         upstream = next((f"{name} runs again" for name in step.after if reasons[name]), "")
         reasons[step.name] = own or upstream or (f"output {lost[0].name} is missing" if lost else "")
@@ -87,85 +138,6 @@ def _sole_use(folder: RunFolder) -> Iterator[None]:
             f"run folder must be used by one run at a time, got {str(folder.path)!r} in use; "
             "wait for the other run or choose another folder"
         ) from error
-
-
-def plan(
-    sequence: NotebookSequence,
-    run: str | Path | RunFolder,
-    *,
-    parameters: Mapping[str, Any] | None = None,
-    force: bool = False,
-) -> tuple[StepResult, ...]:
-    """What `run_sequence` would do, and why, without doing it."""
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
-    steps = prepare(sequence, run=folder.path, parameters=parameters)
-    reasons = _reasons(steps, StepRecords(folder), force=force)
-    return tuple(StepResult(s.name, reasons[s.name], folder.notebooks / f"{s.name}.ipynb") for s in steps)
-
-
-def run_sequence(
-    sequence: NotebookSequence,
-    run: str | Path | RunFolder,
-    *,
-    parameters: Mapping[str, Any] | None = None,
-    force: bool = False,
-    progress: bool | None = None,
-) -> tuple[StepResult, ...]:
-    """Execute a sequence of notebooks into a run folder; steps whose content is unchanged are skipped.
-
-    A step is skipped when its notebook, parameters, inputs and labkit's code are those of its record, its
-    outputs are there, and no step that it depends on runs. Records are withdrawn before a step starts and
-    written after it ends, so a killed run restarts at the step that was cut short.
-
-    Parameters
-    ----------
-    sequence : NotebookSequence
-        The declaration, from `read_sequence` or `sequence_of`.
-    run : path or RunFolder
-        Where executed notebooks and results go.
-    parameters : mapping of str to object, optional
-        Values that go before the declared ones, by `name` or `step.name`; text is converted.
-    force : bool
-        Run every step.
-    progress : bool, optional
-        Moving line instead of log lines; by default only at a terminal.
-
-    Returns
-    -------
-    tuple of StepResult
-        One for each step.
-
-    Raises
-    ------
-    InputError
-        Before anything runs: a notebook or parameter that does not exist, or of the wrong type, or the run
-        folder is in use. While running: an input that no step has made.
-    NotebookError
-        If a cell fails; later steps do not run.
-    """
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
-    steps = prepare(sequence, run=folder.path, parameters=parameters)
-    with _sole_use(folder):
-        records = StepRecords(folder)
-        reasons = _reasons(steps, records, force=force)
-        folder.record(
-            sequence=sequence.name,
-            title=sequence.title,
-            parameters={step.name: step.parameters for step in steps},
-        )
-        results = []
-        for step in steps:
-            output = folder.notebooks / f"{step.name}.ipynb"
-            if not reasons[step.name]:
-                log.info("%s: skipped, nothing changed", step.name)
-                results.append(StepResult(step.name, "", output))
-                continue
-            log.info("%s: runs (%s)", step.name, reasons[step.name])
-            records.withdraw(_dependants(step.name, steps))
-            seconds = _run_step(step, output, folder, progress=progress)
-            log.info("%s: done in %.1f s", step.name, seconds)
-            results.append(StepResult(step.name, reasons[step.name], output, seconds))
-    return tuple(results)
 
 
 def _run_step(step: PreparedStep, output: Path, folder: RunFolder, *, progress: bool | None) -> float:

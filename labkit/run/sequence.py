@@ -1,4 +1,4 @@
-"""A declared sequence of notebooks, executed into a run folder and resumed by content.
+"""A declared sequence of notebooks, read and checked before anything runs.
 
 The declaration is a TOML file beside the notebooks::
 
@@ -13,12 +13,14 @@ The declaration is a TOML file beside the notebooks::
     notebook = "01_data_exploration.ipynb"
     parameters = { n_objects = 400 }  # for this notebook alone
     inputs = []                       # files it reads from outside the run folder, compared by content
+    outputs = []                      # files it must make in the run folder
     after = []                        # steps it depends on; all earlier ones unless said
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,9 +31,7 @@ import nbformat
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from labkit.errors import InputError, MissingDataError
-from labkit.run.parameters import check_parameters, read_notebook, read_parameters
-
-__all__ = ["NotebookSequence", "PreparedStep", "Step", "prepare", "read_sequence", "sequence_of"]
+from labkit.run.parameters import Parameter, check_parameters, read_notebook, read_parameters
 
 
 class Step(BaseModel):
@@ -66,25 +66,7 @@ class NotebookSequence(BaseModel):
 
 @dataclass(frozen=True)
 class PreparedStep:
-    """A step whose notebook was read and whose parameters were checked.
-
-    Parameters
-    ----------
-    name : str
-        Name of the step.
-    path : Path
-        The notebook file.
-    notebook : NotebookNode
-        Its content.
-    parameters : dict
-        Values of all its parameters, converted.
-    inputs : tuple of Path
-        Files and folders it reads.
-    outputs : tuple of Path
-        Files and folders it promises to make.
-    after : tuple of str
-        Steps it depends on.
-    """
+    """A step whose notebook was read and whose parameters (all of them) were checked and converted."""
 
     name: str
     path: Path
@@ -96,12 +78,7 @@ class PreparedStep:
 
 
 def read_sequence(path: str | Path) -> NotebookSequence:
-    """Read a declared sequence.
-
-    Parameters
-    ----------
-    path : path
-        TOML file; notebooks are found relative to its folder.
+    """Read a declared sequence (TOML); notebooks are found relative to its folder.
 
     Raises
     ------
@@ -118,7 +95,7 @@ def read_sequence(path: str | Path) -> NotebookSequence:
         )
     try:
         sequence = NotebookSequence(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"sequence must be valid TOML, got {str(path)!r}: {error}") from error
     except (ValidationError, TypeError) as error:
         raise InputError(
@@ -135,53 +112,12 @@ def sequence_of(notebooks: Iterable[str | Path], *, name: str = "run") -> Notebo
     )
 
 
-def _fill(value: Any, run: Path) -> Any:
-    """Put the run folder's path in place of `{run}`, in texts and in lists of texts."""
-    if isinstance(value, str):
-        return value.replace("{run}", str(run))
-    return [_fill(item, run) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _split_overrides(
-    given: Mapping[str, Any], known: Mapping[str, set[str]]
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Values for every step, and values written `step.name` for one."""
-    everywhere: dict[str, Any] = {}
-    single: dict[str, dict[str, Any]] = {name: {} for name in known}
-    names = {name for parameters in known.values() for name in parameters}
-    names |= {f"{step}.{name}" for step, parameters in known.items() for name in parameters}
-    for name, value in given.items():
-        if name not in names:
-            near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
-            hint = (
-                f"did you mean {near[0]!r}?" if near else f"known: {sorted(n for n in names if '.' not in n)}"
-            )
-            raise InputError(
-                f"parameter must be one that a notebook of the sequence declares, got {name!r}; {hint}"
-            )
-        step, dot, own = name.rpartition(".")
-        if dot:
-            single[step][own] = value
-        else:
-            everywhere[name] = value
-    return everywhere, single
-
-
-def _dependencies(steps: tuple[Step, ...]) -> list[tuple[str, ...]]:
-    """Names of the steps that each step depends on."""
-    labels = [step.label for step in steps]
-    if twice := sorted({label for label in labels if labels.count(label) > 1}):
-        raise InputError(f"names of steps must differ, got {twice} twice; give one of them another `name`")
-    for number, step in enumerate(steps):
-        if unknown := sorted(set(step.after or ()) - set(labels[:number])):
-            raise InputError(
-                f"after must name earlier steps {labels[:number]}, got {unknown} in step {step.label!r}"
-            )
-    return [tuple(labels[:n]) if step.after is None else step.after for n, step in enumerate(steps)]
-
-
 def prepare(
-    sequence: NotebookSequence, *, run: str | Path, parameters: Mapping[str, Any] | None = None
+    sequence: NotebookSequence,
+    *,
+    run: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    paths_from: str | Path | None = None,
 ) -> tuple[PreparedStep, ...]:
     """Read every notebook and check every parameter of a sequence; nothing runs.
 
@@ -193,6 +129,8 @@ def prepare(
         The run folder, for `{run}`.
     parameters : mapping of str to object, optional
         Values that go before the declared ones: `name` for each notebook that has it, `step.name` for one.
+    paths_from : path, optional
+        Folder that relative paths among `parameters` are taken from; by default each notebook's own.
 
     Returns
     -------
@@ -202,29 +140,82 @@ def prepare(
     Raises
     ------
     InputError
-        If a notebook is missing, a parameter is unknown everywhere or of the wrong type, or steps clash.
+        If a notebook is missing, a parameter is unknown everywhere or of the wrong type, steps clash, or a
+        step would write outside the run folder.
     """
     after = _dependencies(sequence.steps)
-    paths = [sequence._folder / step.notebook for step in sequence.steps]
-    notebooks = [read_notebook(path) for path in paths]
-    labels = [step.label for step in sequence.steps]
-    known = {
-        label: {p.name for p in read_parameters(node)} for label, node in zip(labels, notebooks, strict=True)
-    }
-    shared, _ = _split_overrides(sequence.parameters, known)
-    everywhere, single = _split_overrides(parameters or {}, known)
     base, target = sequence._folder, Path(run).resolve()
+    notebooks = [read_notebook(base / step.notebook) for step in sequence.steps]
+    known = [{one.name: one for one in read_parameters(node)} for node in notebooks]
+    labels = [step.label for step in sequence.steps]
+    declared = _for_each_step(sequence.parameters, labels, known)
+    given = _for_each_step(parameters or {}, labels, known)
     prepared = []
-    for step, path, node, needs in zip(sequence.steps, paths, notebooks, after, strict=True):
-        own = known[step.label]
-        given = {k: v for k, v in shared.items() if k in own} | step.parameters
-        given |= {k: v for k, v in everywhere.items() if k in own} | single[step.label]
+    for number, (step, node, own) in enumerate(zip(sequence.steps, notebooks, known, strict=True)):
         try:
-            values = check_parameters(node, {k: _fill(v, target) for k, v in given.items()})
+            values = check_parameters(node, _fill(declared[number] | step.parameters, target))
+            said = check_parameters(node, _fill(given[number], target))
         except InputError as error:
             raise InputError(f"step {step.label!r}: {error}") from error
-        values = {p.name: values.get(p.name, p.default) for p in read_parameters(node)}
-        inputs = tuple(base / _fill(item, target) for item in step.inputs)
-        outputs = tuple(base / _fill(item, target) for item in step.outputs)
-        prepared.append(PreparedStep(step.label, path, node, values, inputs, outputs, needs))
+        if paths_from is not None:
+            said = {k: own[k].from_folder(v, Path(paths_from).resolve()) for k, v in said.items()}
+        values = {name: one.default for name, one in own.items()} | values | said
+        inputs, outputs = (
+            tuple(base / _fill(one, target) for one in names) for names in (step.inputs, step.outputs)
+        )
+        if outside := [str(one) for one in outputs if not one.resolve().is_relative_to(target)]:
+            raise InputError(
+                f"outputs of step {step.label!r} must lie in the run folder, got {outside[0]!r}; "
+                "write them as '{run}/...'"
+            )
+        prepared.append(
+            PreparedStep(step.label, base / step.notebook, node, values, inputs, outputs, after[number])
+        )
     return tuple(prepared)
+
+
+def _fill(value: Any, run: Path) -> Any:
+    """Put the run folder's path in place of `{run}`, in texts and in lists and mappings of texts."""
+    if isinstance(value, str):
+        return value.replace("{run}", str(run))
+    if isinstance(value, Mapping):
+        return {key: _fill(item, run) for key, item in value.items()}
+    return [_fill(item, run) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _for_each_step(
+    given: Mapping[str, Any], labels: list[str], known: list[dict[str, Parameter]]
+) -> list[dict[str, Any]]:
+    """The values that each step takes, of those for all (`name`) and those for one (`step.name`)."""
+    common = {name for own in known for name in own}
+    single = {f"{label}.{name}" for label, own in zip(labels, known, strict=True) for name in own}
+    for name in given:
+        if name not in common | single:
+            near = difflib.get_close_matches(name, sorted(common | single), n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {sorted(common)}"
+            raise InputError(
+                f"parameter must be one that a notebook of the sequence declares, got {name!r}; {hint}"
+            )
+    return [
+        {name: given[name] for name in own if name in given}
+        | {name: given[f"{label}.{name}"] for name in own if f"{label}.{name}" in given}
+        for label, own in zip(labels, known, strict=True)
+    ]
+
+
+def _dependencies(steps: tuple[Step, ...]) -> list[tuple[str, ...]]:
+    """Names of the steps that each step depends on."""
+    labels = [step.label for step in steps]
+    if bad := [label for label in labels if not re.fullmatch(r"\w[\w .+-]*", label)]:
+        raise InputError(
+            f"names of steps must be letters, digits, blanks, '.', '+', '-' and '_', got {bad[0]!r}; "
+            "they become files in the run folder"
+        )
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise InputError(f"names of steps must differ, got {twice} twice; give one of them another `name`")
+    for number, step in enumerate(steps):
+        if unknown := sorted(set(step.after or ()) - set(labels[:number])):
+            raise InputError(
+                f"after must name earlier steps {labels[:number]}, got {unknown} in step {step.label!r}"
+            )
+    return [tuple(labels[:n]) if step.after is None else step.after for n, step in enumerate(steps)]

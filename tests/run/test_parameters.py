@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
+import papermill
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +17,12 @@ from labkit.errors import InputError, MissingDataError
 from labkit.run.parameters import (
     Parameter,
     check_parameters,
-    describe,
+    parse_assignments,
     read_notebook,
     read_parameters,
     with_parameters,
 )
-from labkit.run.values import parse_assignments
+from labkit.run.records import fingerprint
 
 CELL = """\
 # The survey.
@@ -31,22 +35,18 @@ bands: tuple[str, ...] = (
 weights: str | None = None  # file of pretrained weights; None for none
 augment: bool = True  # random rotations
 seeds: list[int] = [0, 1]  # one training each
+limits: list[float] = [float("-inf"), 0]  # limits
+options: dict[str, float] = {}  # options
 """
 
 
 def test_names_types_defaults_and_meanings_are_read(make_notebook):
     parameters = {p.name: p for p in read_parameters(make_notebook("a", CELL))}
-    assert list(parameters) == ["n_objects", "exposure", "bands", "weights", "augment", "seeds"]
+    assert " ".join(parameters) == "n_objects exposure bands weights augment seeds limits options"
+    assert parameters["limits"].default == [-math.inf, 0]
     assert parameters["bands"].default == ("xray", "optical")
     assert parameters["exposure"].meaning == "effective exposure, ks"
     assert parameters["weights"].annotation == "str | None"
-
-
-def test_describe_is_a_table_and_empty_without_parameters(make_notebook):
-    table = describe(make_notebook("a", CELL))
-    assert table.colnames == ["name", "type", "default", "meaning"]
-    assert table["default"][0] == "400"
-    assert len(describe(make_notebook("b", "", "1"))) == 0
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,17 @@ def test_describe_is_a_table_and_empty_without_parameters(make_notebook):
         ("augment", "false", False),
         ("seeds", "3,4", [3, 4]),
         ("seeds", "5", [5]),
+        ("seeds", "5,", [5]),
+        ("seeds", "[]", []),
+        ("seeds", "", []),
+        ("seeds", np.arange(2), [0, 1]),
+        ("exposure", "inf", math.inf),
+        ("exposure", "-inf", -math.inf),
+        ("exposure", np.float32(1.5), 1.5),
+        ("weights", Path("a b {c}"), "a b {c}"),
+        ("limits", "inf,1", [math.inf, 1.0]),
+        ("limits", "[-1e3, 2]", [-1000.0, 2.0]),
+        ("options", '{"a": 2}', {"a": 2.0}),
     ],
 )
 def test_values_and_their_text_take_the_declared_type(make_notebook, name, value, expected):
@@ -98,6 +109,9 @@ def test_a_misspelt_name_is_refused_with_the_near_miss(make_notebook):
         ("n: Quantity = 3  # kpc", "must have a type made of"),
         ("n: int.real = 3  # count", "must have a type made of"),
         ("n: int[str] = 3  # count", "must have a valid type"),
+        ("n: int.__class__.mro() = 3  # count", "must have a type made of"),
+        ("n: (print('run') or int) = 3  # count", "must have a type made of"),
+        ("n: float = float('1')  # count", "got the value"),
         ("n: int = 3  # count\nn: int = 4  # count", "names of parameters must differ"),
         ("n: int = = 3  # count", "got line 1"),
     ],
@@ -124,18 +138,20 @@ def test_new_values_are_written_in_place_and_comments_stay(make_notebook):
         "weights": None,
         "augment": True,
         "seeds": [7],
+        "limits": [-math.inf, 0],
+        "options": {},
     }
-    assert describe(changed)["meaning"].tolist() == describe(node)["meaning"].tolist()
+    assert [p.meaning for p in read_parameters(changed)] == [p.meaning for p in read_parameters(node)]
     assert node.cells[1].source == CELL
 
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(),
-    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "float": st.floats(allow_nan=False),
     "str": st.text(),
     "bool": st.booleans(),
     "list[int]": st.lists(st.integers()),
-    "tuple[float, ...]": st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(tuple),
+    "tuple[float, ...]": st.lists(st.floats(allow_nan=False)).map(tuple),
     "int | None": st.none() | st.integers(),
 }
 
@@ -151,6 +167,46 @@ def test_any_value_survives_writing_and_reading(pair):
     first, last = read_parameters(changed)
     assert first.default == (None if value == "None" and kind != "str" else value)
     assert last.default == 1
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "float('nan')"])
+def test_values_without_a_literal_run_in_the_notebook(make_notebook, text):
+    changed = with_parameters(read_notebook(make_notebook("a", CELL)), {"exposure": text})
+    names: dict[str, Any] = {}
+    exec(changed.cells[1].source, names)
+    expected = float(text.removeprefix("float('").removesuffix("')"))
+    np.testing.assert_equal(names["exposure"], expected)
+    assert fingerprint(changed, parameters=names)["parameters"]["exposure"] == f'float("{expected}")'
+
+
+@pytest.mark.parametrize(
+    ("default", "value", "expected"),
+    [
+        ("../data/runs/x", "demo", "/shell/demo"),
+        ("../data/runs/x", "/demo", "/demo"),
+        ("../data/runs/x", "", ""),
+        ("CN-E", "CN-E/no dropout", "CN-E/no dropout"),
+        ("hunt", "hunt", "hunt"),
+        ("hunt", "tree.toml", "/shell/tree.toml"),
+        ("", "hunt", "hunt"),
+        ("", "a/b", "/shell/a/b"),
+        ([], ["a.fits", "b c.FITS"], ["/shell/a.fits", "/shell/b c.FITS"]),
+        (3, 4, 4),
+    ],
+)
+def test_paths_are_taken_from_a_folder_and_names_are_left_alone(default, value, expected):
+    assert Parameter("x", "str", default, "what").from_folder(value, Path("/shell")) == expected
+
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_reads_the_same_parameters(path):
+    """`papermill --help-notebook` shows every parameter with its type: no `|`, one line each."""
+    shown = papermill.inspect_notebook(path, None)
+    ours = {parameter.name: parameter.annotation for parameter in read_parameters(path)}
+    assert {name: one["inferred_type_name"] for name, one in shown.items()} == ours
 
 
 def test_text_of_a_text_parameter_is_left_alone():

@@ -16,7 +16,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.run import records
 from labkit.run.notebooks import NotebookError
 from labkit.run.records import content_hash
-from labkit.run.runner import plan, run_sequence
+from labkit.run.runner import run_sequence
 from labkit.run.sequence import prepare, read_sequence, sequence_of
 
 COUNT = "with open('ran', 'a') as f: f.write('{} ')"
@@ -85,13 +85,10 @@ def test_resume_runs_only_what_changed_and_what_depends_on_it(declared, tmp_path
     assert (run / "figures" / "b.txt").read_text() == "2"
 
     (declared.parent / "input.txt").write_text("two")
-    assert [r.reason for r in plan(read_sequence(declared), run, parameters={"b.n": "2"})] == [
-        "inputs changed",
-        "a runs again",
-        "",
-    ]
+    changed = run_sequence(read_sequence(declared), run, parameters={"b.n": "2"})
+    assert [result.reason for result in changed] == ["inputs changed", "a runs again", ""]
+    assert ran(declared) == "ab"
     (run / "figures" / "c.txt").unlink()
-    (declared.parent / "input.txt").write_text("one")
     again = run_sequence(read_sequence(declared), run, parameters={"b.n": "2"})
     assert ran(declared) == "c"
     assert again[2].reason == "output figures/c.txt is missing"
@@ -101,8 +98,8 @@ def test_changed_code_runs_everything_again(declared, tmp_path, code):
     sequence = sequence_of([declared.with_name("c.ipynb")])
     run_sequence(sequence, tmp_path / "run", parameters={"run_folder": str(tmp_path)})
     code("edited")
-    planned = plan(sequence, tmp_path / "run", parameters={"run_folder": str(tmp_path)})
-    assert [step.reason for step in planned] == ["code changed"]
+    again = run_sequence(sequence, tmp_path / "run", parameters={"run_folder": str(tmp_path)})
+    assert [step.reason for step in again] == ["code changed"]
 
 
 def test_a_changed_notebook_runs_with_its_dependants_and_a_failure_stops_the_rest(
@@ -168,6 +165,11 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(declared, tmp_path, g
         ("after = []", "afterwards = []", "must hold name, title, parameters and steps"),
         ('name = "tiny"', "name = tiny", "valid TOML"),
         ("run_folder =", "run_foldr =", "did you mean 'run_folder'"),
+        ("after = []", 'name = "../c"', "names of steps must be letters, .* got '../c'"),
+        ("after = []", 'name = "/c"', "names of steps must be letters"),
+        ("after = []", 'name = ".."', "names of steps must be letters"),
+        ("after = []", 'outputs = ["../../c.txt"]', "outputs of step 'c' must lie in the run folder"),
+        ("after = []", 'outputs = ["{run}/../c.txt"]', "outputs of step 'c' must lie in the run folder"),
         (
             "after = []",
             "parameters = { k = 1 }",

@@ -8,21 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labkit.cli.options import Device, Run, watched
-from labkit.cli.verbs import app
+from labkit.cli.app import CATALOGUE_ENDINGS, Device, Run, app, at_terminal, check_ending
 
 if TYPE_CHECKING:
     from labkit.experiment import Experiment
-
-__all__ = ["predict", "sweep", "train"]
-
-CATALOGUES = (".ecsv", ".csv", ".fits", ".parquet")
-
-
-def _catalogue(path: Path) -> Path:
-    if path.suffix not in CATALOGUES:
-        raise typer.BadParameter(f"must end in one of {', '.join(CATALOGUES)}, got {str(path)!r}")
-    return path
 
 
 @app.command()
@@ -41,7 +30,7 @@ def train(
     image_size: Annotated[int | None, typer.Option(min=8, help="side of the network's input, pixels")] = None,
     device: Device = "auto",
 ) -> None:
-    """Train experiments; a killed command goes on where it was when it is given again."""
+    """Train experiments; the same command resumes a killed one."""
     from labkit.experiment import Experiment, preset
 
     given = {"seeds": tuple(seeds) if seeds else None, "epochs": epochs, "image_size": image_size}
@@ -52,8 +41,8 @@ def train(
     ]
     from labkit.run.sweep import sweep as verb
 
-    verb(wanted, sample, run=run, device=device, progress=watched())
-    _tell(wanted, run)
+    verb(wanted, sample, run=run, device=device, progress=at_terminal())
+    _echo_runs(wanted, run)
 
 
 @app.command()
@@ -83,9 +72,9 @@ def sweep(
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of a run; 0 shares the cores")] = 0,
     device: Device = "auto",
 ) -> None:
-    """Train declared experiments with all seeds and folds; killed, it goes on where it was.
+    """Train declared experiments with all seeds and folds; the same command resumes a killed one.
 
-    The page progress.html in the run folder shows what each run does.
+    The file states.csv and the page progress.html in the run folder show what each run does.
     """
     from labkit.experiment import read_experiments
 
@@ -102,12 +91,12 @@ def sweep(
         threads=threads,
         device=device,
         labels=labels or (),
-        progress=watched(),
+        progress=at_terminal(),
     )
-    _tell(wanted, run)
+    _echo_runs(wanted, run)
 
 
-def _tell(experiments: Sequence[Experiment], run: Path) -> None:
+def _echo_runs(experiments: Sequence[Experiment], run: Path) -> None:
     """A line for each network: its folder, and its best epoch."""
     from labkit.run.trained import training_table
 
@@ -122,8 +111,8 @@ def predict(
     out: Annotated[
         Path,
         typer.Option(
-            callback=_catalogue,
-            help=f"ranked catalogue to write, replaced if it is there: {', '.join(CATALOGUES)}",
+            callback=check_ending,
+            help=f"ranked catalogue to write, replaced if it is there: {', '.join(CATALOGUE_ENDINGS)}",
         ),
     ],
     experiment: Annotated[str | None, typer.Option(help="only the models of this experiment")] = None,

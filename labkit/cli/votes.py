@@ -8,11 +8,8 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.options import CATALOGUE_ENDINGS
-from labkit.cli.verbs import app
+from labkit.cli.app import app, check_ending
 from labkit.errors import InputError
-
-__all__ = ["votes"]
 
 
 class Way(StrEnum):
@@ -26,7 +23,10 @@ class Way(StrEnum):
 @app.command("votes")
 def votes(
     answers: Annotated[Path, typer.Argument(help="classification export of Zooniverse (CSV)")],
-    out: Annotated[Path, typer.Option(help="votes to write, by ending .ecsv .csv .fits .parquet")],
+    out: Annotated[
+        Path,
+        typer.Option(callback=check_ending, help="votes to write, by ending .ecsv .csv .fits .parquet"),
+    ],
     tree: Annotated[str, typer.Option(help="decision tree: a name or a TOML file")] = "hunt",
     method: Annotated[Way, typer.Option(help="how votes are combined")] = Way.weighted,
     flat: Annotated[bool, typer.Option("--flat", help="one answer a row, to one question")] = False,
@@ -38,13 +38,13 @@ def votes(
         bool, typer.Option("--reworded", help="questions reworded between versions mean the same")
     ] = False,
     steps: Annotated[
-        Path | None, typer.Option(help="also write what cleaning and weighting change, subject by subject")
+        Path | None,
+        typer.Option(
+            callback=check_ending, help="also write what cleaning and weighting change, subject by subject"
+        ),
     ] = None,
 ) -> None:
     """Weigh volunteers' answers: class, fractions and agreement of every subject."""
-    for path in (out, steps):
-        if path is not None and path.suffix not in CATALOGUE_ENDINGS:
-            raise InputError(f"{str(path)!r} must end in one of {CATALOGUE_ENDINGS}; choose such a name")
     from labkit.sources import read_export, read_flat_answers
     from labkit.tables import write_catalogue
     from labkit.votes import cleaning_steps, consensus

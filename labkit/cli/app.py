@@ -1,0 +1,152 @@
+"""The command itself, how what goes wrong in a verb ends, and the options that verbs share."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from labkit import __version__
+from labkit.errors import FailedError, InputError, MissingDataError
+from labkit.run.stopping import TERMINATED, interrupt_on_sigterm
+
+EXIT_DATA, EXIT_MISSING, EXIT_FAILED, EXIT_IO, EXIT_INTERRUPTED = 65, 66, 70, 74, 130
+#: As in `labkit.tables`, which the command line imports only when it is needed.
+CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
+
+_MADE_HERE = ("sample.json", "truth.ecsv")  # a folder with one of these may be replaced
+_UsageError = typer.BadParameter.__bases__[0]  # of click, or of the copy inside newer versions of typer
+_debug = False
+
+Out = Annotated[Path, typer.Argument(help="folder to make")]
+Run = Annotated[Path, typer.Option(help="run folder")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what labkit made there before")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of everything random, a whole number")]
+SizePx = Annotated[int, typer.Option(min=8, help="pixels along the 7 arcmin side of a cut-out")]
+Processes = Annotated[int, typer.Option(min=1, help="processes; the result does not depend on them")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
+
+
+class _Verbs(TyperGroup):
+    """The verbs; whatever goes wrong in them ends with one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with interrupt_on_sigterm() as terminated:
+            try:
+                result = super().invoke(ctx)
+            except (_UsageError, typer.Exit, typer.Abort):
+                raise
+            except KeyboardInterrupt:
+                if not terminated():
+                    _fail("interrupted; the same command resumes", EXIT_INTERRUPTED)
+            except Exception as error:
+                if _debug or os.environ.get("LABKIT_DEBUG"):
+                    traceback.print_exc()
+                _fail(_words(error), _exit_code(error))
+            if terminated():
+                _fail("terminated; the same command resumes", TERMINATED)
+            return result
+
+
+def _words(error: Exception) -> str:
+    """An error in one line; one that labkit did not foresee with its kind, and how to see more."""
+    if isinstance(error, InputError | FailedError | OSError):
+        return str(error)
+    return f"{type(error).__name__}: {error}; the option --debug (before the verb) shows where"
+
+
+def _exit_code(error: Exception) -> int:
+    full = getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if full or isinstance(error, OSError):
+        return EXIT_IO
+    if isinstance(error, MissingDataError):
+        return EXIT_MISSING
+    return EXIT_DATA if isinstance(error, InputError) else EXIT_FAILED
+
+
+def _fail(words: str, code: int) -> NoReturn:
+    typer.echo(f"labkit: {' '.join(words.split())}", err=True)
+    raise SystemExit(code)
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    help="Classify galaxy clusters: images of candidates in, a ranked and explained catalogue out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"labkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    quiet: Annotated[bool, typer.Option("--quiet", help="log errors only")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    global _debug
+    _debug = debug
+    level = logging.ERROR if quiet else logging.WARNING if sys.stderr.isatty() else logging.INFO
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("papermill").setLevel(logging.WARNING)
+
+
+def at_terminal() -> bool:
+    """Whether standard error is a terminal, so that bars are worth showing."""
+    return sys.stderr.isatty()
+
+
+def refuse_existing(out: Path, overwrite: bool) -> None:
+    """Refuse an output folder that is in the way before any work is done for it."""
+    if not out.exists():
+        return
+    if not overwrite:
+        raise InputError(f"OUT must not exist yet, got {str(out)!r}; choose another or give --overwrite")
+    if not out.is_dir() or not (any((out / name).exists() for name in _MADE_HERE) or not any(out.iterdir())):
+        raise InputError(
+            f"--overwrite replaces a Sample or a simulated observation, got {str(out)!r}, which is neither; "
+            "choose another folder or remove it yourself"
+        )
+
+
+def check_ending(path: Path | None) -> Path | None:
+    """Refuse a table's name whose ending cannot be written."""
+    if path is not None and path.suffix.lower() not in CATALOGUE_ENDINGS:
+        raise typer.BadParameter(f"must end in one of {', '.join(CATALOGUE_ENDINGS)}, got {str(path)!r}")
+    return path
+
+
+@contextmanager
+def bar(title: str, *, unit: str = "object") -> Iterator[Callable[[int, int], None] | None]:
+    """A function that shows how much is done, at a terminal; elsewhere none."""
+    if not at_terminal():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=title, unit=unit, unit_scale=unit == "byte") as shown:
+
+        def show(done: int, total: int) -> None:
+            shown.total = total
+            shown.update(done - shown.n)
+
+        yield show

@@ -1,0 +1,396 @@
+"""Verbs that make Samples, and lists of candidates: simulate, fetch, find, observe, members, normalise."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from labkit.cli.app import (
+    CATALOGUE_ENDINGS,
+    Out,
+    Overwrite,
+    Processes,
+    Seed,
+    SizePx,
+    app,
+    at_terminal,
+    bar,
+    check_ending,
+    refuse_existing,
+)
+from labkit.errors import InputError, MissingDataError
+
+simulate_app = typer.Typer(
+    help="Simulate a survey of candidates, an XMM-Newton observation, or HST fields of clusters.",
+    no_args_is_help=True,
+)
+fetch_app = typer.Typer(help="Fetch published data sets.", no_args_is_help=True)
+app.add_typer(simulate_app, name="simulate")
+app.add_typer(fetch_app, name="fetch")
+
+
+class Outside(StrEnum):
+    """What to do with candidates off the image, as in `labkit.sources.candidates_sample`."""
+
+    refuse = "raise"
+    drop = "drop"
+
+
+class WithoutPlate(StrEnum):
+    """What to do where candidates lie on no plate, as in `labkit.sources.candidates_sample`."""
+
+    refuse = "raise"
+    drop = "drop"
+    omit = "omit band"
+
+
+@simulate_app.command("survey")
+def simulate_survey(
+    out: Out,
+    objects: Annotated[
+        int | None, typer.Option(min=1, help="number of candidates  [default: the paper's 1707]")
+    ] = None,
+    hunt: Annotated[
+        bool, typer.Option(help="add the 1196 candidates that only volunteers saw (in proportion)")
+    ] = False,
+    size_px: SizePx = 178,
+    seed: Seed = 1,
+    processes: Processes = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate X-CLASS-like candidates in two bands, as a raw Sample (X-ray in counts per pixel)."""
+    refuse_existing(out, overwrite)
+    from labkit.simulate import KOSIBA_HUNT
+    from labkit.simulate import simulate_survey as verb
+
+    sample = verb(
+        seed,
+        n_objects=objects,
+        hunt=KOSIBA_HUNT if hunt else None,
+        size_px=size_px,
+        n_jobs=processes,
+        progress=at_terminal(),
+        path=out,
+        overwrite=overwrite,
+    )
+    typer.echo(f"{out}: {sample!r}")
+
+
+@simulate_app.command("observation")
+def simulate_observation(
+    out: Out,
+    seed: Seed = 1,
+    pixel_scale: Annotated[float, typer.Option(min=0.1, help="pixel size, arcsec")] = 4.35,
+    size_px: Annotated[int, typer.Option(min=8, help="pixels along a side of the field")] = 512,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate one EPIC field: images (counts) and exposure maps (s) of the cameras, and the true sources."""
+    refuse_existing(out, overwrite)
+    from labkit.simulate import simulate_observation as verb
+
+    verb(seed, pixel_scale_arcsec=pixel_scale, size_px=size_px, path=out, overwrite=overwrite)
+    typer.echo(f"{out}: {', '.join(sorted(file.name for file in out.iterdir()))}")
+
+
+@fetch_app.command("kosiba2020")
+def fetch_kosiba2020(
+    out: Out,
+    copy: Annotated[
+        Path | None, typer.Option(help="a copy you have: the zip, or the unpacked folder")
+    ] = None,
+    validation: Annotated[
+        float,
+        typer.Option(min=0, max=0.99, help="share of the training images set aside for validation, 0 to 1"),
+    ] = 0.2,
+    channels: Annotated[
+        str | None,
+        typer.Option(help="order of the channels, as in empty,xray,optical  [default: read from them]"),
+    ] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fetch the training set of Kosiba et al. 2020 (Zenodo 7236582, 259 MB), as a normalised Sample.
+
+    The download is kept in the user's cache folder, or in the one that LABKIT_CACHE names.
+    """
+    refuse_existing(out, overwrite)
+    from labkit.sources import fetch_kosiba2020 as verb
+
+    with bar("download", unit="byte") as fetched, bar("read") as progress:
+        sample = verb(
+            copy,
+            output=out,
+            validation_fraction=validation,
+            channels=channels.split(",") if channels else None,
+            seed=seed,
+            overwrite=overwrite,
+            progress=progress,
+            download_progress=fetched,
+        )
+    typer.echo(f"{out}: {sample!r}")
+
+
+@app.command()
+def find(
+    images: Annotated[
+        list[Path], typer.Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
+    ],
+    exposure: Annotated[
+        list[Path], typer.Option(help="exposure map, s (FITS): one an image, or one for all")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            callback=check_ending,
+            help=f"catalogue to write, replaced if it is there: {', '.join(CATALOGUE_ENDINGS)}",
+        ),
+    ],
+    regions: Annotated[
+        Path | None, typer.Option(help="region file (.reg) for DS9 to write, replaced if it is there")
+    ] = None,
+) -> None:
+    """Find candidates in an XMM-Newton observation: sources with extent and likelihoods, C1 first."""
+    from labkit.finder import find_candidates
+    from labkit.sources import read_observation, write_regions
+    from labkit.tables import write_catalogue
+
+    with bar("fits", unit="fit") as progress:
+        candidates = find_candidates(read_observation(images, exposure), progress=progress)
+    write_catalogue(candidates, out)
+    if regions is not None:
+        write_regions(candidates, regions)
+    typer.echo(f"{out}: {len(candidates)} sources, {candidates['c1'].sum()} of them C1")
+
+
+@app.command()
+def observe(
+    out: Out,
+    image: Annotated[
+        list[Path], typer.Option(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
+    ],
+    candidates: Annotated[
+        Path,
+        typer.Option(
+            help="table (FITS, ECSV, CSV, VOTable) with ra and dec in degrees, or a DS9 region file"
+        ),
+    ],
+    exposure: Annotated[
+        list[Path] | None, typer.Option(help="exposure map, s (FITS): one an image, or one for all")
+    ] = None,
+    plate: Annotated[list[Path] | None, typer.Option(help="optical plate (FITS); repeat for more")] = None,
+    size_px: SizePx = 178,
+    outside: Annotated[Outside, typer.Option(help="candidates off the image")] = Outside.refuse,
+    without_plate: Annotated[
+        WithoutPlate, typer.Option(help="candidates on no plate as a whole")
+    ] = WithoutPlate.refuse,
+    overwrite: Overwrite = False,
+) -> None:
+    """Cut the candidates of an XMM-Newton observation out, 7 x 7 arcmin each, as a raw Sample."""
+    refuse_existing(out, overwrite)
+    from labkit.sources import candidates_sample, read_observation
+
+    sample = candidates_sample(
+        read_observation(image, exposure or None),
+        candidates,
+        pixels=size_px,
+        optical=plate or None,
+        outside=outside.value,
+        without_optical=without_plate.value,
+    )
+    sample.save(out, overwrite=overwrite)
+    typer.echo(f"{out}: {sample!r}")
+
+
+def _split(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _values(text: str | None) -> tuple[Any, ...] | None:
+    """Whole numbers as such, other words as text."""
+    parts = _split(text)
+    return None if parts is None else tuple(int(one) if one.lstrip("-").isdecimal() else one for one in parts)
+
+
+def _mosaic_source(given: list[str]) -> Path | list[tuple[str, Path]]:
+    """A folder, or band=file pairs."""
+    if len(given) == 1 and (Path(given[0]).is_dir() or "=" not in given[0]):
+        return Path(given[0])
+    pairs = [one.partition("=") for one in given]
+    if bad := [one for one, (band, _, path) in zip(given, pairs, strict=True) if not (band and path)]:
+        raise InputError(f"--mosaics must be one folder, or band=file for each band, got {bad}")
+    return [(band, Path(path)) for band, _, path in pairs]
+
+
+@simulate_app.command("fields")
+def simulate_hst_fields(
+    out: Annotated[Path, typer.Argument(help="folder of the fields; those that are there are kept")],
+    clusters: Annotated[
+        str | None, typer.Option(help="short names, as in M1206,R2248  [default: all]")
+    ] = None,
+    bands: Annotated[str | None, typer.Option(help="bands, as in F435,F606,F814  [default: all]")] = None,
+    size: Annotated[float, typer.Option(min=1, help="side of a field, arcsec")] = 130.0,
+    scale: Annotated[float, typer.Option(min=0.01, help="numbers of galaxies, 1 as published")] = 1.0,
+    seed: Seed = 1,
+    processes: Processes = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate HST fields of the CLASH and Frontier clusters: mosaics (FITS), catalogues, and fields.ecsv."""
+    from labkit.simulate.hst import simulate_fields
+    from labkit.tables import write_catalogue
+
+    fields = simulate_fields(
+        out,
+        seed=seed,
+        clusters=_split(clusters),
+        bands=_split(bands),
+        size_arcsec=size,
+        scale=scale,
+        n_jobs=processes,
+        overwrite=overwrite,
+    )
+    fields["folder"] = [Path(folder).name for folder in fields["folder"]]
+    write_catalogue(fields, out / "fields.ecsv")
+    typer.echo("\n".join(fields.pformat(max_lines=-1, max_width=-1)))
+    typer.echo(f"{out / 'fields.ecsv'}: for labkit members --fields")
+
+
+@app.command("members")
+def members(
+    out: Out,
+    mosaics: Annotated[
+        list[str] | None, typer.Option(help="folder of mosaics (FITS), or band=file; repeat for each band")
+    ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(help="sources (FITS, ECSV, CSV, VOTable, Parquet) with positions in degrees; spectra"),
+    ] = None,
+    cluster: Annotated[str | None, typer.Option(help="short name of the cluster")] = None,
+    redshift: Annotated[float | None, typer.Option(min=0, help="redshift of the cluster")] = None,
+    fields: Annotated[
+        Path | None,
+        typer.Option(help="for several clusters instead: table with the columns cluster, redshift, folder"),
+    ] = None,
+    pattern: Annotated[
+        str, typer.Option(help="names of the mosaics in a folder, {band} where the band stands")
+    ] = "*_{band}.fits*",
+    bands: Annotated[str | None, typer.Option(help="bands, as in F435,F606,F814  [default: all]")] = None,
+    needed: Annotated[
+        str | None, typer.Option(help="bands that a source must have  [default: those of the Sample]")
+    ] = None,
+    size_px: Annotated[int, typer.Option(min=8, help="pixels along a side of a cut-out")] = 64,
+    pixel_scale: Annotated[
+        float | None, typer.Option(min=1e-4, help="pixel size, arcsec  [default: the mosaics']")
+    ] = None,
+    v_max: Annotated[float, typer.Option(min=1, help="members lie within this velocity, km/s")] = 3000.0,
+    ra: Annotated[str, typer.Option(help="column of right ascension")] = "ra",
+    dec: Annotated[str, typer.Option(help="column of declination")] = "dec",
+    z: Annotated[str, typer.Option(help="column of redshifts, or 'none'")] = "z_spec",
+    quality: Annotated[str | None, typer.Option(help="column of redshift qualities")] = None,
+    accepted: Annotated[str | None, typer.Option(help="qualities that count, as in 2,3,9")] = None,
+    member: Annotated[str | None, typer.Option(help="column that flags members, instead of z")] = None,
+    source_id: Annotated[str, typer.Option(help="column of names")] = "source_id",
+    labelled: Annotated[
+        bool, typer.Option("--labelled", help="leave out sources of unknown membership")
+    ] = False,
+    extract: Annotated[
+        bool,
+        typer.Option("--extract", help="find the sources on the mosaics; a catalogue gives redshifts only"),
+    ] = False,
+    detect_on: Annotated[
+        str | None, typer.Option(help="with --extract: bands to find them on  [default: all]")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Cut the sources of a catalogue out of mosaics and label cluster members, as a raw Sample."""
+    refuse_existing(out, overwrite)
+    single = {"--mosaics": mosaics, "--catalogue": catalogue, "--cluster": cluster, "--redshift": redshift}
+    missing = [name for name, value in single.items() if value is None or value == []]
+    lacking = [name for name in missing if not (extract and name == "--catalogue")]
+    if fields is None and lacking:
+        raise typer.BadParameter(f"give {', '.join(lacking)}, or --fields for several clusters")
+    if (detect_on is not None and not extract) or (member is not None and extract):
+        raise typer.BadParameter("--detect-on belongs to --extract, and --member does not")
+    if fields is not None and len(missing) < (3 if catalogue is not None else 4):
+        raise typer.BadParameter(
+            "give --fields, or one field by --mosaics, --cluster and --redshift, not both"
+        )
+    import astropy.units as u
+
+    from labkit.sources import counts_table, fields_sample, members_sample, read_mosaics
+
+    options: dict[str, Any] = {
+        "bands": _split(bands),
+        "needed": _split(needed),
+        "size_px": size_px,
+        "pixel_scale": None if pixel_scale is None else pixel_scale * u.arcsec,
+        "v_max": v_max * u.km / u.s,
+        **{"ra": ra, "dec": dec, "z": None if z == "none" else z, "labelled": labelled},
+        **{"quality": quality, "accepted": _values(accepted), "path": out, "overwrite": overwrite},
+    }
+    if extract:
+        options["extract"] = {} if detect_on is None else {"detect_on": _split(detect_on)}
+    else:
+        options |= {"member": member, "source_id": source_id}
+    if fields is not None:
+        file = "catalogue.fits" if catalogue is None else str(catalogue)
+        sample = fields_sample(fields, pattern=pattern, catalogue=file, **options)
+    else:
+        opened = read_mosaics(_mosaic_source(mosaics or []), pattern=pattern)
+        options |= {"cluster": str(cluster), "redshift": float(redshift or 0)}
+        sample = members_sample(opened, catalogue, **options)
+    typer.echo("\n".join(counts_table(sample).pformat(max_lines=-1, max_width=-1)))
+    typer.echo(f"{out}: {sample!r}")
+
+
+class Method(StrEnum):
+    """Ways to grey levels, as in `labkit.images.normalise`."""
+
+    xamin = "xamin"
+    asinh = "asinh"
+    percentile = "percentile"
+    fixed_asinh = "fixed-asinh"
+
+
+def _normalisation_of(folder: Path) -> dict[str, Any]:
+    """How the pixels of a normalised Sample, or those that a model was trained on, became grey levels."""
+    for name, inside in (("sample.json", "provenance"), ("model.json", None)):
+        if (folder / name).is_file():
+            facts = json.loads((folder / name).read_text())
+            record = (facts if inside is None else facts.get(inside, {})).get("normalisation")
+            if isinstance(record, dict):
+                return record
+            raise InputError(
+                f"--like must be a Sample or model with a normalisation, {str(folder)!r} has none"
+            )
+    raise MissingDataError(
+        f"--like must be the folder of a normalised Sample or a model, got {str(folder)!r}"
+    )
+
+
+@app.command("normalise")
+def normalise_sample(
+    sample: Annotated[Path, typer.Argument(help="folder of a raw Sample")],
+    out: Out,
+    method: Annotated[Method | None, typer.Option(help="scale of the grey levels  [default: xamin]")] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(help="instead: do as for this normalised Sample or trained model (folder)"),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn a raw Sample's pixels into grey levels, 0 to 255."""
+    if method is not None and like is not None:
+        raise typer.BadParameter("give --method or --like, not both")
+    if out.resolve() == sample.resolve():
+        raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
+    how = {"method": (method or Method.xamin).value} if like is None else {"like": _normalisation_of(like)}
+    refuse_existing(out, overwrite)
+    from labkit.images import normalise
+    from labkit.sample import Sample
+
+    done = normalise(Sample.load(sample), **how, path=out, overwrite=overwrite)
+    typer.echo(f"{out}: {done!r}")

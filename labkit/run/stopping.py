@@ -1,0 +1,40 @@
+"""SIGTERM, as batch systems send it, stops work as Ctrl-C does: what is done is kept."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+TERMINATED = 128 + signal.SIGTERM
+
+_came = threading.Event()
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    _came.set()
+    present = signal.getsignal(signal.SIGINT)
+    if callable(present):
+        present(signal.SIGINT, frame)
+    else:  # ignored, as in background jobs of a shell
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupt_on_sigterm() -> Iterator[Callable[[], bool]]:
+    """Handle SIGTERM as an interrupt while the block runs; gives a function that says whether it came.
+
+    Inside another such block, and in threads, it changes nothing.
+    """
+    inner = signal.getsignal(signal.SIGTERM) is _interrupt
+    if inner or threading.current_thread() is not threading.main_thread():
+        yield _came.is_set
+        return
+    _came.clear()
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield _came.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
