@@ -18,8 +18,9 @@ from bs4 import BeautifulSoup
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
-from labkit.run import read_sequence, records, run_sequence, write_report
+from labkit.run import read_sequence, records, run_sequence
 from labkit.run.notebooks import NotebookError, execute_notebook
+from labkit.views.report import write_report
 
 
 def printed(path) -> str:
