@@ -29,8 +29,6 @@ import numpy as np
 
 from labkit.errors import InputError
 
-__all__ = ["ChannelDecision", "channel_statistics", "check_channels", "decide_channels"]
-
 ROLES = ("empty", "xray", "optical")
 
 _EMPTY_SPAN = 2  # grey levels between the 1st and 99th percentile
@@ -40,20 +38,11 @@ _AGREEMENT, _TURNOUT, _EMPTY_SHARE = 0.9, 0.5, 0.95
 
 @dataclass(frozen=True)
 class ChannelDecision:
-    """The role of each channel and the numbers that decided it.
+    """The role of each channel ("empty", "xray" or "optical") and the numbers that decided it.
 
-    Parameters
-    ----------
-    order : tuple of str
-        Role of the first, second and third channel: "empty", "xray" or "optical".
-    images, votes_for, votes_against : int
-        Images looked at; how many of them voted for this order and for the exchanged one.
-    equal_neighbours : dict of str to float
-        Median share of neighbouring pixels with the same grey level, for each role.
-    entropy_bits : dict of str to float
-        Median entropy of the grey levels, for each role.
-    commonest_level : dict of str to int
-        Median of the most frequent grey level, for each role; in X-ray images that of empty sky.
+    `votes_for` of the `images` looked at voted for this order, `votes_against` for the exchanged one; the
+    medians by role are the share of neighbouring pixels with the same grey level, the entropy of the
+    levels in bits, and the most frequent level, in X-ray images that of empty sky.
     """
 
     order: tuple[str, ...]
@@ -70,19 +59,10 @@ class ChannelDecision:
 
 
 def channel_statistics(image: np.ndarray) -> np.ndarray:
-    """Span, share of equal neighbours, entropy and commonest level of each channel of one image.
+    """Span, equal neighbours, entropy and commonest level of each channel: (y, x, channel) -> (channel, 4).
 
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (y, x, channel)
-        One stacked image.
-
-    Returns
-    -------
-    ndarray, shape (channel, 4)
-        Grey levels between the 1st and 99th percentile; share of horizontally and vertically
-        neighbouring pixels with the same level, 0 to 1; entropy of the levels, in bits; the most
-        frequent level.
+    Grey levels between the 1st and 99th percentile; share of horizontally and vertically neighbouring pixels
+    with the same level, 0 to 1; entropy of the levels, in bits; the most frequent level.
     """
     rows = []
     for plane in np.moveaxis(np.asarray(image), -1, 0):  # (y, x)
@@ -95,13 +75,7 @@ def channel_statistics(image: np.ndarray) -> np.ndarray:
 
 
 def check_channels(channels: Sequence[str]) -> tuple[str, ...]:
-    """A channel order given by hand, checked.
-
-    Raises
-    ------
-    InputError
-        If it is not the three roles, each once.
-    """
+    """A channel order given by hand, refused if it is not the three roles, each once."""
     order = tuple(channels)
     if sorted(order) != sorted(ROLES):
         raise InputError(f"channels must be {ROLES} in some order, got {order}")
@@ -121,28 +95,12 @@ def _empty_channel(span: np.ndarray) -> int:
 
 
 def decide_channels(images: Iterable[np.ndarray]) -> ChannelDecision:
-    """Find the role of each channel from the pixels of many images.
+    """Find the role of each channel from some tens of images of all kinds, uint8, (y, x, 3) each.
 
-    Parameters
-    ----------
-    images : iterable of ndarray of uint8, shape (y, x, 3)
-        Stacked images, of all kinds of objects; some tens are enough.
-
-    Returns
-    -------
-    ChannelDecision
-        The order and its evidence.
-
-    Raises
-    ------
-    InputError
-        If no channel, or more than one, is empty; or fewer than half of the images tell X-ray from
-        optical, or fewer than nine in ten of those agree.
-
-    Notes
-    -----
-    An image votes for a channel as the X-ray one if its neighbours are equal at least 1.5 times as
-    often as the other channel's *and* its entropy is at least 0.5 bits lower; otherwise it abstains.
+    An image votes for a channel as the X-ray one if its neighbours are equal at least 1.5 times as often
+    as the other channel's *and* its entropy is at least 0.5 bits lower; otherwise it abstains. An
+    InputError says that no channel, or more than one, is empty; or that fewer than half of the images
+    vote, or fewer than nine in ten of those agree.
     """
     table = np.array([channel_statistics(image) for image in images])  # (image, channel, statistic)
     if not len(table):

@@ -21,11 +21,8 @@ from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
 from labkit.sources.archives import Archive, open_archive
 from labkit.sources.channel_order import check_channels, decide_channels
-from labkit.sources.checksums import check_sum
-from labkit.sources.download import download
+from labkit.sources.download import check_sum, download
 from labkit.sources.image_lists import IMAGE_SIZE, LABELS, LISTS, ListedImage, object_ids, read_list
-
-__all__ = ["BANDS", "PIXEL_SCALE", "URL", "fetch_kosiba2020", "read_kosiba2020"]
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +153,7 @@ def read_kosiba2020(
     MissingDataError
         If `path`, a list or an image is not there.
     InputError
-        If the zip file is damaged or unsafe, a list has other columns, classes or repeated ids, an
+        If the zip file is damaged, a list has other columns, classes or repeated ids, an
         image is not 356 x 356 RGB, an object is in both lists, or the channel order cannot be decided.
     """
     with open_archive(path, root_file="train.csv") as archive:
@@ -220,7 +217,7 @@ def fetch_kosiba2020(
         kept beside the file. So the default guards against a broken transfer, not against a changed
         record. A zip file given by `path` is checked only if you state its sum.
     attempts : int
-        How often a broken download is continued before giving up.
+        How often a broken download is resumed before giving up.
     download_progress : callable, optional
         Called as ``download_progress(done, total)`` in bytes; `total` is 0 where the server does not say.
     **reading

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources.checksums import check_sum, parse_checksum, zenodo_checksum
-from labkit.sources.download import Resume, default_cache, download
+from labkit.sources.download import check_sum, default_cache, download, parse_checksum, zenodo_entry
 
 CONTENT = np.random.default_rng(1).bytes(1_000_000)
-KEPT = 1 << 18  # whole blocks that arrived before the break at half of the content
+KEPT = len(CONTENT) // 2  # all that arrived before the break
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +56,7 @@ def test_broken_transfer_continues_by_itself(server, tmp_path, caplog):
 
 def test_next_call_continues_what_the_last_one_left(server, tmp_path):
     server.breaks = 1
-    with pytest.raises(MissingDataError, match=f"{KEPT} bytes are kept .* the next call continues"):
+    with pytest.raises(MissingDataError, match=f"{KEPT} bytes are kept .* the next call resumes"):
         download(server.url, cache=tmp_path, attempts=1)
     assert (tmp_path / "Kosiba2020.zip.partial").stat().st_size == KEPT
     assert not (tmp_path / "Kosiba2020.zip").exists()
@@ -97,6 +96,37 @@ def test_bytes_of_another_version_are_noticed(server, tmp_path):
     with pytest.raises(InputError, match="must have the checksum"):
         download(server.url, cache=tmp_path)
     assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_an_answer_without_a_length_is_whole_only_by_the_record(server, tmp_path):
+    server.length, server.breaks = False, 1  # the half looks like a whole answer
+    path, _ = download(server.url, cache=tmp_path)
+    assert path.read_bytes() == CONTENT
+    assert _asked_for_file(server) == ["", f"bytes={KEPT}-"]
+
+
+def test_another_length_than_the_records(server, tmp_path):
+    server.size = len(CONTENT) + 1
+    with pytest.raises(InputError, match="must have the 1000001 bytes of its record, got 1000000"):
+        download(server.url, cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_too_many_bytes_are_given_up(server, tmp_path, length):
+    server.length = length
+    with pytest.raises(InputError, match="must have at most 300000 bytes, got more"):
+        download(server.url, cache=tmp_path, largest=300_000)
+    assert list(tmp_path.iterdir()) == []
+    assert len(_asked_for_file(server)) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/", "http://127.0.0.1:9/a/..", "http://127.0.0.1:9/a%2Fb"]
+)
+def test_an_address_that_names_no_file(tmp_path, url):
+    with pytest.raises(InputError, match="url must end in the name of a file"):
+        download(url, cache=tmp_path, checksum="md5:" + "0" * 32)
 
 
 def test_missing_file(server, tmp_path):
@@ -142,17 +172,20 @@ def test_check_sum_of_an_own_file(tmp_path, server):
 
 def test_checksum_needs_the_address_of_a_record(server):
     with pytest.raises(InputError, match="url must look like .*give checksum="):
-        zenodo_checksum(server.address + "/some/file.zip")
+        zenodo_entry(server.address + "/some/file.zip")
 
 
 def test_record_that_does_not_list_the_file(server):
     with pytest.raises(InputError, match=r"must list 'other.zip' with its checksum"):
-        zenodo_checksum(server.address + "/records/7236582/files/other.zip")
+        zenodo_entry(server.address + "/records/7236582/files/other.zip")
+    server.checksum = "crc32:1"
+    with pytest.raises(InputError, match=r"must list 'Kosiba2020.zip' with its checksum"):
+        zenodo_entry(server.url)
 
 
 def test_attempts_must_be_positive(tmp_path):
     with pytest.raises(InputError, match="attempts must be at least 1, got 0"):
-        Resume(tmp_path / "a", attempts=0)
+        download("http://127.0.0.1:9/a.zip", cache=tmp_path, attempts=0)
 
 
 def test_cache_folder_can_be_chosen(monkeypatch, tmp_path):
