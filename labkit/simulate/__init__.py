@@ -1,21 +1,19 @@
 """Simulated skies: the physics, the instruments and the surveys that labkit shows first.
 
-Candidates: `sky` is what there is; `xmm` and `schmidt` are how it is seen, by XMM-Newton and on plates;
-`candidates` makes a survey of it, and `hunt` lets volunteers look at that. Members: `hst`, imported by its
-own name. Imports go one way, sky -> xmm, schmidt -> candidates -> hunt; hst stands apart.
+Both sides: `profiles`, `painting`, `numbers`. Candidates: `clusters`, `xray`, `galaxies` and `nearby` are
+what there is; `xmm` and `plates` are how it is seen, by XMM-Newton and on plates; `candidates`, `plan` and
+`survey` make a survey of it, `observation` a field; `volunteers` and `hunt` let people look at that. Members:
+`hst`, imported by its own name.
 """
 
 from __future__ import annotations
 
-from labkit.simulate.candidates.defaults import field_files, survey_at
-from labkit.simulate.candidates.hunt_plan import KOSIBA_HUNT, HuntCounts
-from labkit.simulate.candidates.plan import KOSIBA_TABLE_2, SurveyCounts
-from labkit.simulate.candidates.survey import simulate_survey
-from labkit.simulate.hunt.answers import HuntBiases
-from labkit.simulate.hunt.hunt import Disorder, SimulatedHunt, simulate_hunt
-from labkit.simulate.hunt.volunteers import Crowd
-from labkit.simulate.xmm.observation import simulate_observation
-from labkit.simulate.xmm.pointing import NUISANCES
+from labkit.simulate.hunt import Disorder, SimulatedHunt, simulate_hunt
+from labkit.simulate.observation import field_files, simulate_observation
+from labkit.simulate.plan import KOSIBA_HUNT, KOSIBA_TABLE_2, HuntCounts, SurveyCounts
+from labkit.simulate.survey import simulate_survey, survey_at
+from labkit.simulate.volunteers import Crowd, HuntBiases
+from labkit.simulate.xmm import NUISANCES
 
 __all__ = [
     "KOSIBA_HUNT",

@@ -19,11 +19,11 @@ from astropy.modeling.models import Sersic2D
 from labkit.simulate.hst import BANDS, simulate_fields
 from labkit.simulate.hst.bands import PIXEL_SCALE_ARCSEC
 from labkit.simulate.hst.clusters import pick_clusters
-from labkit.simulate.hst.components import Components, components
 from labkit.simulate.hst.footprints import draw_zones
-from labkit.simulate.hst.painting import CORE_PX, _box, _reach, blur, paint
+from labkit.simulate.hst.painting import CORE_PX, Components, blur, draw_components, paint_bands
 from labkit.simulate.hst.population import populate
-from labkit.simulate.hst.sersic import gaussians
+from labkit.simulate.painting import _box, component_reach
+from labkit.simulate.profiles import sersic_mixture
 
 SKY = {name: band.sky_sigma() for name, band in BANDS.items()}
 
@@ -31,13 +31,13 @@ SKY = {name: band.sky_sigma() for name, band in BANDS.items()}
 def whole_field(size_px: int) -> Components:
     """Components of one field."""
     row, rng = pick_clusters(["M1206"])[0], np.random.default_rng(1)
-    return components(rng, populate(rng, row, draw_zones(rng, row, size_px=size_px), scale=0.2))
+    return draw_components(rng, populate(rng, row, draw_zones(rng, row, size_px=size_px), scale=0.2))
 
 
 def ours(listed: Components, size_px: int) -> float:
     """Seconds for a band when all twelve are painted and blurred."""
     start = time.perf_counter()
-    canvas = paint(listed, list(BANDS), size_px=size_px, sky_sigma=SKY)
+    canvas = paint_bands(listed, list(BANDS), size_px=size_px, sky_sigma=SKY)
     for image, band in zip(canvas, BANDS.values(), strict=True):
         blur(image, band)
     return (time.perf_counter() - start) / len(BANDS)
@@ -59,11 +59,11 @@ def plain(listed: Components, size_px: int, share: float) -> float:
     chosen = np.random.default_rng(0).random(len(flux)) < share
     start = time.perf_counter()
     for i in np.flatnonzero(chosen):
-        weights, sigmas = gaussians(float(listed.index[i]))
+        weights, sigmas = sersic_mixture(float(listed.index[i]), fine=True)
         major = (sigmas * listed.re_px[i]) ** 2 + CORE_PX**2
-        reach = _reach(contrast[i], weights, major, major)
+        reach = component_reach(contrast[i], weights, major, major)
         x, y = listed.x[i] + size_px / 2, listed.y[i] + size_px / 2
-        box = _box(x, y, max(reach, 13.0), size_px)
+        box = _box(x, y, max(reach, 13.0), canvas.shape)
         if box is None:
             continue
         rows, columns = np.mgrid[box]

@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.cosmology import FlatLambdaCDM
-from astropy.table import QTable
+from astropy.table import QTable, join
 from astropy.units import Quantity
 
+from labkit.cosmology import COSMOLOGY, r200
 from labkit.errors import InputError
 from labkit.paths import data_folder
 
-__all__ = ["COSMOLOGY", "clash_clusters", "pick_clusters", "r200", "velocity_dispersion"]
-
-#: Cosmology of the paper (section 1).
-COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
-
-#: Right ascension and declination of the brightest galaxy, degrees, rounded; from memory.
-_PLACE = {
-    "A383": (42.014, -3.529),
-    "R2129": (322.416, 0.089),
-    "A2744": (3.586, -30.400),
-    "MS2137": (325.063, -23.661),
-    "R2248": (342.183, -44.531),
-    "M1931": (292.957, -26.576),
-    "M1115": (168.966, 1.499),
-    "A370": (39.970, -1.577),
-    "M0416": (64.038, -24.067),
-    "M1206": (181.551, -8.801),
-    "M0329": (52.423, -2.196),
-    "R1347": (206.878, -11.753),
-    "M1311": (197.758, -3.178),
-    "M1149": (177.399, 22.399),
-    "M2129": (322.357, -7.691),
-}
-#: M200c of weak lensing in 10^14 solar masses, about those of Umetsu et al. (2018), from memory.
-_LENSING_MASS = {"R2248": 18.8, "M0416": 10.7, "M1206": 18.2, "M1149": 25.0}
-_FRONTIER = ("A2744", "A370", "R2248", "M0416", "M1149")
-
 
 def clash_clusters() -> QTable:
-    """The fifteen clusters: redshifts and numbers of spectra as published, masses known or assumed.
+    """The fifteen clusters: redshifts and numbers of spectra as published, places and masses assumed.
 
     Returns
     -------
@@ -57,32 +31,17 @@ def clash_clusters() -> QTable:
         If the published table is not installed.
     """
     table = QTable.read(data_folder("published") / "angora2020_table1.ecsv", format="ascii.ecsv")
-    names = [str(name) for name in table["short"]]
-    place = np.array([_PLACE[name] for name in names])
-    table["ra"], table["dec"] = place[:, 0] * u.deg, place[:, 1] * u.deg
-    table["frontier"] = [name in _FRONTIER for name in names]
-    assumed = _mass_of_richness(np.maximum(table["acs_members"], table["mixed_members"]))
-    known = np.array([_LENSING_MASS.get(name, np.nan) for name in names])
-    table["m200c"] = np.where(np.isnan(known), assumed, known) * 1e14 * u.M_sun
-    table["m200c_note"] = [
-        "about Umetsu et al. 2018, from memory" if name in _LENSING_MASS else "assumed" for name in names
-    ]
+    ours = QTable.read(Path(__file__).with_name("clusters.ecsv"), format="ascii.ecsv")
+    table = join(table, ours, keys="short", keep_order=True, metadata_conflicts="silent")
+    known = table["m200c"].value
+    # An assumption for the others: as the root of the number of spectra.
+    spectra = np.maximum(table["acs_members"], table["mixed_members"])
+    of_spectra = np.round(15 * np.sqrt(np.asarray(spectra) / 150), 1)
+    table["m200c"] = np.where(np.isnan(known), of_spectra, known) * 1e14 * u.M_sun
+    notes = ("assumed, of the size of weak-lensing masses", "assumed, from the number of spectra")
+    table["m200c_note"] = np.where(np.isnan(known), *notes[::-1])
     table["r200"] = r200(table["m200c"], table["redshift"])
     return table
-
-
-def _mass_of_richness(members: np.ndarray) -> np.ndarray:
-    """An assumption for clusters without a mass here, 10^14 solar masses: as the root of the spectra."""
-    return np.round(15 * np.sqrt(np.asarray(members) / 150), 1)
-
-
-def r200(m200c: Quantity, redshift: np.ndarray) -> Quantity:
-    """Radius within which the mean density is 200 times critical, Mpc.
-
-    (2 G M200c / (200 H(z)^2))^(1/3), Angora et al. (2020), footnote 3.
-    """
-    density = COSMOLOGY.critical_density(redshift)
-    return ((3 * m200c / (800 * np.pi * density)) ** (1 / 3)).to(u.Mpc)
 
 
 def velocity_dispersion(m200c: Quantity, redshift: float) -> float:
@@ -92,13 +51,7 @@ def velocity_dispersion(m200c: Quantity, redshift: float) -> float:
 
 
 def pick_clusters(names: Iterable[str] | None) -> QTable:
-    """Rows of `clash_clusters` by short name, in the order asked for; all for None.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown or given twice.
-    """
+    """Rows of `clash_clusters` by short name, in the order asked for; all for None."""
     table = clash_clusters()
     known = [str(name) for name in table["short"]]
     asked = known if names is None else [names] if isinstance(names, str) else list(names)

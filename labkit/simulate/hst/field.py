@@ -1,34 +1,39 @@
-"""One simulated field: mosaics, the catalogue that a user would hold, and the truth beside them."""
+"""Simulated fields: mosaics, the catalogue that a user would hold, and the truth beside them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import logging
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.table import QTable, Row
+from astropy.table import QTable, Row, Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from labkit.errors import InputError
+from labkit.images.coordinates import pixel_to_sky, tangent_plane
 from labkit.paths import atomic_folder
 from labkit.simulate.hst.bands import BANDS, FRONTIER_BANDS, PIXEL_SCALE_ARCSEC, band_names
-from labkit.simulate.hst.catalogues import SOURCE, describe, field_wcs, source_catalogue, truth_table
 from labkit.simulate.hst.clusters import pick_clusters
-from labkit.simulate.hst.components import components
-from labkit.simulate.hst.detection import detect
 from labkit.simulate.hst.footprints import CUTOUT_HALF_PX, Zones, draw_zones
-from labkit.simulate.hst.painting import blur, expose, paint
-from labkit.simulate.hst.population import populate
-from labkit.simulate.hst.spectroscopy import take_spectra
+from labkit.simulate.hst.galaxies import V_MAX
+from labkit.simulate.hst.painting import blur, draw_components, expose, paint_bands
+from labkit.simulate.hst.population import Detections, Spectra, detect, is_member, populate, take_spectra
 
-__all__ = ["SimulatedField", "field_bands", "simulate_field"]
+logger = logging.getLogger(__name__)
 
+#: Name by which headers and tables say what they are.
+SOURCE = "simulated CLASH field"
 _LEAST_ARCSEC, _MOST_ARCSEC = 20.0, 400.0
 
 
@@ -46,8 +51,8 @@ class SimulatedField:
     wcs : astropy.wcs.WCS
         Tangent plane of all bands.
     catalogue : QTable
-        What a user would hold, one row a detected source, from south to north: ``source_id``, ``ra``, ``dec``
-        (measured), ``mag_F814`` and ``mag_F814_error`` (measured), ``z_spec`` (NaN without spectrum),
+        What a user would hold, one row per detected source, from south to north: ``source_id``, ``ra``,
+        ``dec`` (measured), ``mag_F814`` and ``mag_F814_error`` (measured), ``z_spec`` (NaN without spectrum),
         ``z_quality`` (`QUALITIES`). The numbers of Table 1 are those with ``z_quality`` of at least 2.
     truth : QTable
         Every body: ``source_id``, true place and redshift, ``member``, ``origin``, ``kind``, shape, true
@@ -66,13 +71,7 @@ class SimulatedField:
         return tuple(self.mosaics)
 
     def header(self, band: str) -> fits.Header:
-        """FITS header of a band's mosaic: WCS, filter, exposure time, AB zero point.
-
-        Raises
-        ------
-        InputError
-            If the field lacks the band.
-        """
+        """FITS header of a band's mosaic: WCS, filter, exposure time, AB zero point."""
         if band not in self.mosaics:
             raise InputError(f"band must be one of {self.bands}, got {band!r}")
         about, deep = BANDS[band], bool(self.cluster["frontier"])
@@ -90,25 +89,7 @@ class SimulatedField:
         return header
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write ``<short>_<band>.fits``, catalogue.fits, truth.fits and cluster.json into a new folder.
-
-        Parameters
-        ----------
-        path : path
-            Folder to make.
-        overwrite : bool
-            Replace a folder that is there.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        InputError
-            If the folder exists and `overwrite` is false.
-        """
+        """Write ``<short>_<band>.fits``, catalogue.fits, truth.fits and cluster.json into a new folder."""
         with atomic_folder(path, overwrite=overwrite) as folder:
             for band, image in self.mosaics.items():
                 name = f"{self.cluster['short']}_{band}.fits"
@@ -120,13 +101,7 @@ class SimulatedField:
 
 
 def field_bands(cluster: Row, bands: Iterable[str] | None) -> tuple[str, ...]:
-    """Those of the bands asked for (all for None) in which a cluster was observed, by wavelength.
-
-    Raises
-    ------
-    InputError
-        If a band is unknown or given twice, or none of them was observed.
-    """
+    """Those of the bands asked for (all for None) in which a cluster was observed, by wavelength."""
     asked = band_names(bands)
     there = tuple(name for name in asked if not cluster["frontier_only"] or name in FRONTIER_BANDS)
     if not there:
@@ -180,28 +155,23 @@ def simulate_field(
     streams = {name: _stream(seed, cluster, name) for name in ("footprint", "bodies", "looks", "catalogue")}
     zones = draw_zones(streams["footprint"], row, size_px=size_px)
     table = populate(streams["bodies"], row, zones, scale=scale)
-    listed = components(streams["looks"], table)
+    listed = draw_components(streams["looks"], table)
     deep = bool(row["frontier"])
     sky = {name: BANDS[name].sky_sigma(frontier=deep) for name in BANDS}
     found = detect(streams["catalogue"], table, sky_sigma=sky["F814"])
     zone = zones.zone(found.x / PIXEL_SCALE_ARCSEC, found.y / PIXEL_SCALE_ARCSEC)
     spectra = take_spectra(streams["catalogue"], table, row, zone=zone, found=found.found, scale=scale)
-    canvas = paint(listed, names, size_px=size_px, sky_sigma=sky)
+    canvas = paint_bands(listed, names, size_px=size_px, sky_sigma=sky)
     mosaics = {}
     for number, name in enumerate(names):
-        image = blur(canvas[number], BANDS[name])
-        image = expose(
-            _stream(seed, cluster, name),
-            image,
-            sky_sigma=sky[name],
-            exposure_s=BANDS[name].exposure(frontier=deep),
-        )
-        _leave_dark(image, zones, name)
-        mosaics[name] = image
-    wcs = field_wcs(row, size_px)
-    about = describe(row, seed=int(seed), size_arcsec=float(size_arcsec), scale=float(scale), bands=names)
-    truth = truth_table(table, listed.total(len(table)), row, wcs, found)
-    catalogue = source_catalogue(truth, found, spectra, wcs)
+        noise = {"sky_sigma": sky[name], "exposure_s": BANDS[name].exposure(frontier=deep)}
+        mosaics[name] = expose(_stream(seed, cluster, name), blur(canvas[number], BANDS[name]), **noise)
+        _leave_dark(mosaics[name], zones, name)
+    centre = row["ra"].to_value(u.deg), row["dec"].to_value(u.deg)
+    wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC, (size_px, size_px))
+    about = _describe(row, seed=int(seed), size_arcsec=float(size_arcsec), scale=float(scale), bands=names)
+    truth = _truth_table(table, listed.total(len(table)), row, wcs, found)
+    catalogue = _source_catalogue(truth, found, spectra, wcs)
     return SimulatedField(about, mosaics, wcs, catalogue, truth[np.argsort(truth["source_id"])])
 
 
@@ -234,3 +204,195 @@ def _leave_dark(image: NDArray, zones: Zones, band: str) -> None:
     if footprint is not None:
         axis = np.arange(len(image)) - (len(image) - 1) / 2
         image[~footprint.contains(axis[None, :], axis[:, None])] = np.nan
+
+
+def _sky(wcs: WCS, x_arcsec: NDArray, y_arcsec: NDArray) -> tuple[NDArray, NDArray]:
+    centre = np.asarray(wcs.wcs.crpix) - 1
+    return pixel_to_sky(
+        wcs, x_arcsec / PIXEL_SCALE_ARCSEC + centre[0], y_arcsec / PIXEL_SCALE_ARCSEC + centre[1]
+    )
+
+
+def _truth_table(table: Table, magnitudes: NDArray, row: Row, wcs: WCS, found: Detections) -> QTable:
+    """What is in the field, one row per body, in the order of `table`.
+
+    Sources are numbered from south to north, so that a number tells nothing but the place.
+    """
+    ra, dec = _sky(wcs, np.asarray(table["x_arcsec"]), np.asarray(table["y_arcsec"]))
+    rank = np.argsort(np.argsort(dec + 1e-12 * ra))
+    galaxy = ~np.isin(np.asarray(table["kind"]), ("star", "icl"))
+    truth = QTable(
+        {
+            "source_id": [f"{row['short']}-{number:05d}" for number in rank],
+            "ra": ra * u.deg,
+            "dec": dec * u.deg,
+            "redshift": np.asarray(table["redshift"]),
+            "member": is_member(table["redshift"], float(row["redshift"])) & galaxy,
+            "origin": np.asarray(table["origin"]),
+            "kind": np.asarray(table["kind"]),
+            "re": np.asarray(table["re_arcsec"]) * u.arcsec,
+            "sersic_n": np.asarray(table["sersic_n"]),
+            "axis_ratio": np.asarray(table["axis_ratio"]),
+            "position_angle": np.asarray(table["position_angle"]) * u.deg,
+            "detected": found.found,
+        }
+    )
+    for number, name in enumerate(BANDS):
+        truth[f"mag_{name}"] = magnitudes[:, number]
+    return truth
+
+
+def _source_catalogue(truth: QTable, found: Detections, spectra: Spectra, wcs: WCS) -> QTable:
+    """The detected sources on the mosaic, as `SimulatedField.catalogue` says."""
+    ra, dec = _sky(wcs, found.x, found.y)
+    size = wcs.array_shape[0] * PIXEL_SCALE_ARCSEC / 2
+    listed = found.found & (np.abs(found.x) < size) & (np.abs(found.y) < size)
+    catalogue = QTable(
+        {
+            "source_id": truth["source_id"],
+            "ra": ra * u.deg,
+            "dec": dec * u.deg,
+            "mag_F814": found.magnitude,
+            "mag_F814_error": found.magnitude_error,
+            "z_spec": spectra.redshift,
+            "z_quality": spectra.quality.astype(np.int16),
+        }
+    )[listed]
+    return catalogue[np.argsort(catalogue["source_id"])]
+
+
+def _describe(row: Row, *, bands: tuple[str, ...], **made: object) -> dict[str, Any]:
+    """A row of the clusters' table and the numbers of a simulation, as plain values for JSON."""
+    plain = {
+        name: value.item() if hasattr(value, "item") else value
+        for name in ("short", "redshift", "z_min", "z_max", "frontier", "frontier_only", "m200c_note")
+        for value in [row[name]]
+    }
+    return {
+        "name": str(row["cluster"]),
+        **plain,
+        "ra_deg": float(row["ra"].to_value(u.deg)),
+        "dec_deg": float(row["dec"].to_value(u.deg)),
+        "m200c_msun": float(row["m200c"].to_value(u.M_sun)),
+        "r200_mpc": float(row["r200"].to_value(u.Mpc)),
+        "v_max_km_s": V_MAX,
+        "pixel_scale_arcsec": PIXEL_SCALE_ARCSEC,
+        "bands": list(bands),
+        "source": SOURCE,
+        **made,
+    }
+
+
+def simulate_fields(
+    out: str | Path,
+    *,
+    seed: int,
+    clusters: Iterable[str] | None = None,
+    bands: Iterable[str] | None = None,
+    size_arcsec: float = 130.0,
+    scale: float = 1.0,
+    n_jobs: int = 1,
+    overwrite: bool = False,
+) -> QTable:
+    """Simulate fields of the clusters of Angora et al. (2020) and write them, one folder per cluster.
+
+    A field appears whole or not at all, and one that is there with the same numbers is kept, so that a run
+    which was stopped resumes.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the fields; each lies in ``<out>/<short name>/``, as `SimulatedField.write` makes it.
+    seed, size_arcsec, scale
+        As for `simulate_field`.
+    clusters : iterable of str, optional
+        Short names; all fifteen by default.
+    bands : iterable of str, optional
+        Bands to paint where they were observed; all by default.
+    n_jobs : int
+        Number of processes; the result does not depend on it.
+    overwrite : bool
+        Replace fields that were made with other numbers.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row per field: ``name``, ``short``, ``redshift``, ``bands``, ``n_sources`` on the list,
+        ``n_members`` and ``n_non_members`` with a spectrum of quality 2 or better, ``folder``.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, a number out of range, or a folder holds something else and `overwrite` is
+        false.
+    """
+    if n_jobs < 1:
+        raise InputError(f"n_jobs must be at least 1, got {n_jobs}")
+    rows = pick_clusters(clusters)
+    asked = band_names(bands)
+    made = {"seed": int(seed), "size_arcsec": float(size_arcsec), "scale": float(scale)}
+    folders = [Path(out) / str(row["short"]) for row in rows]
+    tasks = []
+    for row, folder in zip(rows, folders, strict=True):
+        expected = {**made, "bands": list(field_bands(row, asked))}
+        if not _kept(folder, expected, overwrite=overwrite):
+            tasks.append((str(row["short"]), folder, expected))
+    logger.info(
+        "%d fields are there, simulating %d in %d process(es)", len(rows) - len(tasks), len(tasks), n_jobs
+    )
+    for number, folder in enumerate(_mapped(tasks, n_jobs), start=1):
+        logger.info("simulated %s, %d of %d", folder.name, number, len(tasks))
+    return _fields(folders)
+
+
+def _kept(folder: Path, expected: dict[str, Any], *, overwrite: bool) -> bool:
+    """Whether a field with these numbers is there already."""
+    if not folder.exists():
+        return False
+    described = folder / "cluster.json"
+    found = json.loads(described.read_text()) if described.is_file() else {}
+    if all(found.get(name) == value for name, value in expected.items()):
+        return True
+    if not overwrite:
+        has = {name: found.get(name) for name in expected} if found else "no simulated field"
+        raise InputError(
+            f"out must hold no other data, got {str(folder)!r} with {has} instead of {expected}; choose "
+            "another folder or pass overwrite=True"
+        )
+    return False
+
+
+def _mapped(tasks: list[tuple], n_jobs: int) -> Iterator[Path]:
+    if n_jobs == 1 or len(tasks) < 2:
+        yield from map(_one, tasks)
+        return
+    with ProcessPoolExecutor(n_jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(_one, task) for task in tasks]):
+            yield done.result()
+
+
+def _one(task: tuple[str, Path, dict[str, Any]]) -> Path:
+    """Simulate and write one field; on one thread, because sums depend on how they are split."""
+    short, folder, options = task
+    with threadpool_limits(1):
+        return simulate_field(short, **options).write(folder, overwrite=True)
+
+
+def _fields(folders: list[Path]) -> QTable:
+    rows = []
+    for folder in folders:
+        about = json.loads((folder / "cluster.json").read_text())
+        catalogue = QTable.read(folder / "catalogue.fits")
+        counted = catalogue["z_quality"] >= 2
+        member = is_member(np.nan_to_num(catalogue["z_spec"]), about["redshift"]) & counted
+        rows.append(
+            {name: about[name] for name in ("name", "short", "redshift")}
+            | {
+                "bands": " ".join(about["bands"]),
+                "n_sources": len(catalogue),
+                "n_members": int(member.sum()),
+                "n_non_members": int((counted & ~member).sum()),
+                "folder": str(folder),
+            }
+        )
+    return QTable(rows=rows)

@@ -11,42 +11,19 @@ from numpy.typing import NDArray
 
 from labkit.simulate.hst.bands import IR_BANDS, MIXED_BANDS
 
-__all__ = ["CUTOUT_HALF_PX", "Footprint", "Zones", "draw_zones"]
-
 #: Half a cut-out of 64 px and a pixel to spare: sources with spectra have whole cut-outs.
 CUTOUT_HALF_PX = 33
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """A square about the field's centre.
-
-    Parameters
-    ----------
-    side_px : float
-        Side, pixels.
-    roll_deg : float
-        Angle by which it is turned.
-    """
+    """A square about the field's centre."""
 
     side_px: float
-    roll_deg: float
+    roll_deg: float  # angle by which it is turned
 
     def contains(self, x: NDArray, y: NDArray, *, margin: float = 0.0) -> NDArray:
-        """Whether squares of half-side `margin`, with sides along x and y, lie within.
-
-        Parameters
-        ----------
-        x, y : ndarray
-            Centres, pixels from the field's centre; shapes that broadcast.
-        margin : float
-            Half-side, pixels.
-
-        Returns
-        -------
-        ndarray of bool
-            Of the broadcast shape.
-        """
+        """Whether squares of half-side `margin`, with sides along x and y, lie within."""
         c, s = np.cos(np.radians(self.roll_deg)), np.sin(np.radians(self.roll_deg))
         reach = self.side_px / 2 - margin * (abs(c) + abs(s))
         return (np.abs(c * x + s * y) <= reach) & (np.abs(c * y - s * x) <= reach)
@@ -54,19 +31,11 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Zones:
-    """The footprints of a field, and which of them a source falls into.
+    """The footprints of a field, and which of them a source falls into."""
 
-    Parameters
-    ----------
-    size_px : int
-        Side of the optical mosaic.
-    mixed, complete : Footprint
-        Where F105 and F140 were taken; where the other infrared bands were.
-    """
-
-    size_px: int
-    mixed: Footprint
-    complete: Footprint
+    size_px: int  # side of the optical mosaic
+    mixed: Footprint  # where F105 and F140 were taken
+    complete: Footprint  # where the other infrared bands were
 
     def footprint(self, band: str) -> Footprint | None:
         """Footprint of a band; None where the whole mosaic was observed."""
@@ -77,11 +46,8 @@ class Zones:
     def zone(self, x: NDArray, y: NDArray) -> NDArray:
         """Zone of each position, pixels from the field's centre.
 
-        Returns
-        -------
-        ndarray of int, same shape
-            2: whole cut-out in all bands; 1: in the optical and the mixed ones, centre without the others;
-            0: in the optical, centre without any infrared band; -1: cut by an edge.
+        2: whole cut-out in all bands; 1: in the optical and the mixed ones, centre without the others; 0: in
+        the optical, centre without any infrared band; -1: cut by an edge.
         """
         m = CUTOUT_HALF_PX
         whole = np.maximum(np.abs(x), np.abs(y)) < self.size_px / 2 - m
@@ -97,21 +63,8 @@ def draw_zones(rng: np.random.Generator, cluster: Row, *, size_px: int) -> Zones
     """Draw the footprints of a cluster's field.
 
     The rolls are random. The sides follow from Table 1 of Angora et al. (2020): the share of non-members,
-    which are spread evenly, with all bands of a configuration is the share of the field that has them.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    cluster : `~astropy.table.Row`
-        Row of `clash_clusters`.
-    size_px : int
-        Side of the optical mosaic.
-
-    Returns
-    -------
-    Zones
-        Footprints. A side is at most 1.3 times that of the mosaic, so that corners stay dark.
+    which are spread evenly, with all bands of a configuration is the share of the field that has them. A side
+    is at most 1.3 times that of the mosaic, so that corners stay dark.
     """
     roll = rng.uniform(8, 37)
     inner_roll = roll + rng.choice([-1, 1]) * rng.uniform(20, 30)

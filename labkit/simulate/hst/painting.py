@@ -1,4 +1,4 @@
-"""Painting: components on a canvas, the rest of the point-spread function over all of it, and noise.
+"""A field on pixels: what is painted for each body, the point-spread function, and noise.
 
 Every point-spread function is at least as wide as one common Gaussian core. A component is painted once, as
 Gaussians that hold this core, for all bands together; what a band's function has beyond the core is a
@@ -9,134 +9,210 @@ of `labkit.simulate.hst.bands` include them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from numpy.typing import NDArray
 from scipy import fft
 
-from labkit.simulate.hst.bands import BANDS, CORE_FWHM_ARCSEC, PIXEL_SCALE_ARCSEC, Band
-from labkit.simulate.hst.components import Components
-from labkit.simulate.hst.sersic import gaussians
-
-__all__ = ["CORE_PX", "MARGIN_PX", "blur", "expose", "paint"]
+from labkit.simulate.hst.bands import BANDS, CORE_FWHM_ARCSEC, F814, PIXEL_SCALE_ARCSEC, WAVELENGTHS, Band
+from labkit.simulate.hst.templates import HIGHEST_REDSHIFT, magnitudes, star_colours
+from labkit.simulate.painting import paint
+from labkit.simulate.profiles import LOWEST_INDEX, nearest_index
 
 #: Dispersion of the common core, pixels.
 CORE_PX = CORE_FWHM_ARCSEC / PIXEL_SCALE_ARCSEC / np.sqrt(8 * np.log(2))
 #: Pixels around the mosaic that are painted too, because light comes in over the edge.
 MARGIN_PX = 24
-#: A component is painted to where its surface brightness is this share of the sky's noise in every band, and
-#: at least to where this share of its light is inside.
-FAINT, INSIDE = 0.01, 0.99
-_REACH = 4.5
-_RADII = np.geomspace(2.0, 4000.0, 64)
+_BAND_SCATTER = 0.012  # of each band's magnitude, which no template explains
+#: Shares of a star's light in each of two spikes, and the magnitude from which they are painted.
+_SPIKE_SHARE, _SPIKE_LIMIT, _SPIKE_ARCSEC = 0.012, 22.0, 1.1
+_CLUMPS, _BEADS = 6, 100
 
 
-def paint(
+@dataclass(frozen=True)
+class Components:
+    """Sersic components, all arrays of one length."""
+
+    body: NDArray  # (n,) row of the body that each belongs to
+    x: NDArray  # (n,) pixels from the field's centre to the west
+    y: NDArray  # (n,) and to the north
+    magnitude: NDArray  # (n, band) AB magnitudes in all twelve bands
+    re_px: NDArray  # (n,) half-light radius
+    index: NDArray  # (n,) Sersic index
+    axis_ratio: NDArray  # (n,)
+    position_angle: NDArray  # (n,) from north through east, degrees
+
+    def total(self, n: int) -> NDArray:
+        """AB magnitudes of the bodies, shape (n, band): the components' light together."""
+        flux = np.zeros((n, self.magnitude.shape[1]))
+        np.add.at(flux, self.body, 10 ** (-0.4 * self.magnitude))
+        return -2.5 * np.log10(flux)
+
+
+def draw_components(rng: np.random.Generator, table: Table) -> Components:
+    """Spheroids, discs with clumps, beads along arcs and stars with spikes, for a table of bodies.
+
+    At least one component each; their light adds up to the body's in F814.
+    """
+    body = {name: np.asarray(table[name]) for name in table.colnames}
+    body |= {name: body[f"{name}_arcsec"] / PIXEL_SCALE_ARCSEC for name in ("x", "y", "re")}
+    scatter = rng.normal(0, _BAND_SCATTER, (len(table), len(BANDS)))
+    scatter -= scatter[:, [F814]]
+    spheroid, disc = _colours(body)
+    star = star_colours(body["temperature"])
+    spheroid = np.where((body["kind"] == "star")[:, None], star, spheroid) + scatter
+    disc = disc + scatter
+    clump, disc_share = _clump_share(body), _disc_share(body)
+    parts = [
+        _spheroids(body, spheroid),
+        _part(body, disc, disc_share * (1 - _CLUMPS * clump), index=1.0),
+        *(_clumps(rng, body, disc, disc_share * clump) for _ in range(_CLUMPS)),
+        _beads(rng, body, disc),
+        *(_spikes(body, spheroid, angle) for angle in (40.0, 130.0)),
+    ]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.argsort(joined["body"], kind="stable")
+    return Components(**{name: value[order] for name, value in joined.items()})
+
+
+_Body = Mapping[str, NDArray]  # the table's columns, and x, y and re in pixels
+
+
+def _colours(body: _Body) -> tuple[NDArray, NDArray]:
+    """Magnitudes of spheroids and discs relative to their F814, each of shape (n, band)."""
+    z = np.clip(body["redshift"], 0, HIGHEST_REDSHIFT)
+    old, young = body["old"], body["young"]
+    light = np.stack([old, np.clip(1 - old - young, 0, 1), young], axis=1)
+    light /= light.sum(axis=1, keepdims=True)
+    spheroid = magnitudes(z, np.tile([1.0, 0.0, 0.0], (len(z), 1)), tilt=body["bulge_tilt"])
+    disc = magnitudes(z, light, tilt=body["tilt"])
+    return spheroid - spheroid[:, [F814]], disc - disc[:, [F814]]
+
+
+def _part(
+    body: _Body, colour: NDArray, share: NDArray, *, rows: NDArray | None = None, **shape: Any
+) -> dict[str, NDArray]:
+    """Components with a share of the F814 light of some bodies: `rows`, or those with a share above 0."""
+    if rows is None:
+        rows = np.flatnonzero(share > 0)
+        share = share[rows]
+    base = body["magnitude"][rows] - 2.5 * np.log10(share)
+    names = {"x": "x", "y": "y", "re_px": "re", "index": "sersic_n"}
+    names |= {name: name for name in ("axis_ratio", "position_angle")}
+    part = {new: body[name][rows] for new, name in names.items()} | shape
+    part["index"] = nearest_index(part["index"])
+    part = {name: np.broadcast_to(value, (len(rows),)) for name, value in part.items()}
+    return part | {"body": rows, "magnitude": base[:, None] + colour[rows]}
+
+
+def _spheroids(body: _Body, colour: NDArray) -> dict[str, NDArray]:
+    """Early types whole, bulges of late ones (rounder, a third of the disc), stars without their spikes."""
+    star, share = body["kind"] == "star", np.array(body["bulge"], dtype=float)
+    share[star] = 1 - 2 * _SPIKE_SHARE * _spiked(body)[star]
+    rows = np.flatnonzero(share > 0.01)
+    bulge, axis_ratio = body["kind"][rows] == "late", body["axis_ratio"][rows]
+    shape = {
+        "re_px": body["re"][rows] * np.where(bulge, 0.35, 1.0),
+        "index": np.where(star[rows], LOWEST_INDEX, body["sersic_n"][rows]),
+        "axis_ratio": np.where(bulge, 0.5 + 0.5 * axis_ratio, axis_ratio),
+    }
+    return _part(body, colour, share[rows], rows=rows, **shape)
+
+
+def _disc_share(body: _Body) -> NDArray:
+    """Share of the light outside the spheroid; shape (n,)."""
+    bulge = body["bulge"]
+    return np.where(body["kind"] == "late", 1 - np.where(bulge > 0.01, bulge, 0), 0.0)
+
+
+def _clump_share(body: _Body) -> NDArray:
+    """Share of the disc's light in each clump: none where a galaxy is too small to show them."""
+    resolved = (body["re"] > 4) & (body["kind"] == "late")
+    # In large nearby discs, single clumps are small beside the whole.
+    share = (0.02 + 0.02 * body["young"]) * np.clip(12 / np.maximum(body["re"], 1), 0.1, 1)
+    return np.where(resolved, share, 0.0)
+
+
+def _clumps(rng: np.random.Generator, body: _Body, colour: NDArray, share: NDArray) -> dict[str, NDArray]:
+    """One knot of young stars in each resolved disc, bluer than the disc."""
+    rows = np.flatnonzero(share > 0)
+    along = np.radians(body["position_angle"][rows])
+    radius = body["re"][rows] * rng.gamma(2.0, 0.6, len(rows))
+    azimuth = rng.uniform(0, 2 * np.pi, len(rows))
+    major = radius * np.cos(azimuth)
+    minor = radius * np.sin(azimuth) * body["axis_ratio"][rows]
+    shape = {
+        "x": body["x"][rows] - major * np.sin(along) - minor * np.cos(along),
+        "y": body["y"][rows] + major * np.cos(along) - minor * np.sin(along),
+        "re_px": np.clip(0.12 * body["re"][rows], 0.6, 3.0),
+        "index": LOWEST_INDEX,
+        "axis_ratio": 1.0,
+    }
+    bluer = 1.2 * np.log10(WAVELENGTHS / WAVELENGTHS[F814])
+    return _part(body, colour + bluer, share[rows], rows=rows, **shape)
+
+
+def _beads(rng: np.random.Generator, body: _Body, colour: NDArray) -> dict[str, NDArray]:
+    """Arcs as Gaussians side by side along a circle about the centre, of uneven brightness."""
+    arcs = np.flatnonzero(body["kind"] == "arc")
+    rows = np.repeat(arcs, _BEADS)
+    x, y, half_length = body["x"][rows], body["y"][rows], body["re"][rows]
+    radius, azimuth = np.hypot(x, y), np.arctan2(y, x)
+    along = np.tile(np.linspace(-1, 1, _BEADS), len(arcs))
+    turned = azimuth + along * half_length / np.maximum(radius, 1)
+    weight = (1 - along**2 + 0.05) * rng.gamma(3.0, size=len(rows))
+    share = weight / np.bincount(rows, weight, minlength=len(body["x"]))[rows]
+    shape = {
+        "x": radius * np.cos(turned),
+        "y": radius * np.sin(turned),
+        "re_px": np.maximum(half_length * body["axis_ratio"][rows], 3.0 * half_length / _BEADS),
+        "index": LOWEST_INDEX,
+        "axis_ratio": 1.0,
+    }
+    return _part(body, colour, share, rows=rows, **shape)
+
+
+def _spiked(body: _Body) -> NDArray:
+    return (body["kind"] == "star") & (body["magnitude"] < _SPIKE_LIMIT)
+
+
+def _spikes(body: _Body, colour: NDArray, angle: float) -> dict[str, NDArray]:
+    """One of the two diffraction spikes of bright stars, as a long thin Gaussian."""
+    shape = {"re_px": _SPIKE_ARCSEC / PIXEL_SCALE_ARCSEC, "index": LOWEST_INDEX, "axis_ratio": 0.02}
+    return _part(body, colour, _SPIKE_SHARE * _spiked(body), position_angle=angle, **shape)
+
+
+def paint_bands(
     listed: Components, bands: Sequence[str], *, size_px: int, sky_sigma: Mapping[str, float]
 ) -> NDArray[np.float32]:
-    """Paint components through the common core.
+    """Components through the common core, electrons per second, with `MARGIN_PX` around: (band, y, x).
 
-    Parameters
-    ----------
-    listed : Components
-        What to paint, with places from the centre of the canvas.
-    bands : sequence of str
-        Bands to paint.
-    size_px : int
-        Side of the mosaic.
-    sky_sigma : mapping of str to float
-        Noise of the sky in all twelve bands, electrons/s; components end where they are far below it in each,
-        so that a band's pixels do not depend on which others are painted.
-
-    Returns
-    -------
-    ndarray, shape (band, size_px + 2 MARGIN_PX, size_px + 2 MARGIN_PX)
-        Electrons per second, float32.
+    `sky_sigma` is the noise of a pixel in all twelve bands: components end where they are far below it in
+    each, so that a band's pixels do not depend on which others are painted.
     """
     side = size_px + 2 * MARGIN_PX
     canvas = np.zeros((len(bands), side, side), dtype=np.float32)
     flux = 10 ** (-0.4 * (listed.magnitude - [band.zero_point for band in BANDS.values()]))
-    contrast = (flux / [sky_sigma[name] for name in BANDS]).max(axis=1)
-    flux = flux[:, [list(BANDS).index(name) for name in bands]]
-    x, y = listed.x + (side - 1) / 2, listed.y + (side - 1) / 2
-    for i in range(len(flux)):
-        weights, sigmas = gaussians(float(listed.index[i]))
-        major = (sigmas * listed.re_px[i]) ** 2
-        minor = major * listed.axis_ratio[i] ** 2 + CORE_PX**2
-        major = major + CORE_PX**2
-        reach = _reach(contrast[i], weights, major, minor)
-        box = _box(x[i], y[i], reach, side)
-        if box is None:
-            continue
-        stamp = _stamp(box, x[i], y[i], listed.position_angle[i], weights, major, minor)
-        for band in range(len(bands)):
-            canvas[band, box[0], box[1]] += np.float32(flux[i, band]) * stamp
+    paint(
+        canvas,
+        listed.x + (side - 1) / 2,
+        listed.y + (side - 1) / 2,
+        flux=flux[:, [list(BANDS).index(name) for name in bands]],
+        contrast=(flux / [sky_sigma[name] for name in BANDS]).max(axis=1),
+        size=listed.re_px,
+        index=listed.index,
+        axis_ratio=listed.axis_ratio,
+        angle=listed.position_angle,
+        core=CORE_PX,
+    )
     return canvas
 
 
-def _reach(contrast: float, weights: NDArray, major: NDArray, minor: NDArray) -> float:
-    """Radius along the major axis from which a component no longer shows."""
-    falling = np.exp(-(_RADII[:, None] ** 2) / (2 * major))
-    surface = contrast * (falling @ (weights / (2 * np.pi * np.sqrt(major * minor))))
-    outside = falling @ weights
-    shown = int(np.sum((surface > FAINT) | (outside > 1 - INSIDE)))
-    return float(_RADII[min(shown, len(_RADII) - 1)])
-
-
-def _box(x: float, y: float, reach: float, side: int) -> tuple[slice, slice] | None:
-    """Rows and columns of the canvas within reach, or None if there are none."""
-    low = [max(int(np.floor(c - reach)), 0) for c in (y, x)]
-    high = [min(int(np.ceil(c + reach)) + 1, side) for c in (y, x)]
-    if low[0] >= high[0] or low[1] >= high[1]:
-        return None
-    return slice(low[0], high[0]), slice(low[1], high[1])
-
-
-def _stamp(
-    box: tuple[slice, slice],
-    x: float,
-    y: float,
-    angle: float,
-    weights: NDArray,
-    major: NDArray,
-    minor: NDArray,
-) -> NDArray[np.float32]:
-    """A component of flux 1; narrow Gaussians only where they are not nothing."""
-    dy = np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None] - np.float32(y)
-    dx = np.arange(box[1].start, box[1].stop, dtype=np.float32)[None, :] - np.float32(x)
-    s, c = np.float32(np.sin(np.radians(angle))), np.float32(np.cos(np.radians(angle)))
-    along, across = (c * dy - s * dx) ** 2, (s * dy + c * dx) ** 2
-    stamp = np.zeros(along.shape, dtype=np.float32)
-    for weight, a, b in zip(weights, major, minor, strict=True):
-        part = _window(dy[:, 0], dx[0], _REACH * np.sqrt(a))
-        power = along[part] * np.float32(-0.5 / a)
-        power += across[part] * np.float32(-0.5 / b)
-        np.exp(power, out=power)
-        power *= np.float32(weight / (2 * np.pi * np.sqrt(a * b)))
-        stamp[part] += power
-    return stamp
-
-
-def _window(dy: NDArray, dx: NDArray, reach: float) -> tuple[slice, slice]:
-    rows, columns = np.searchsorted(dy, (-reach, reach)), np.searchsorted(dx, (-reach, reach))
-    return slice(int(rows[0]), int(rows[1])), slice(int(columns[0]), int(columns[1]))
-
-
 def blur(canvas: NDArray[np.float32], band: Band) -> NDArray[np.float32]:
-    """Give a painted canvas the whole point-spread function of a band.
-
-    Parameters
-    ----------
-    canvas : ndarray, shape (y, x)
-        One band as `paint` gives it, through the common core.
-    band : Band
-        The band.
-
-    Returns
-    -------
-    ndarray, shape (y - 2 MARGIN_PX, x - 2 MARGIN_PX)
-        The mosaic without its margin. Light is conserved.
-    """
+    """Give a painted band (y, x) the whole point-spread function and cut its margin off; light is kept."""
     weights, sigmas = band.psf()
     beyond = (sigmas / PIXEL_SCALE_ARCSEC) ** 2 - CORE_PX**2
     shape = [fft.next_fast_len(n, real=True) for n in canvas.shape]
@@ -156,24 +232,10 @@ def blur(canvas: NDArray[np.float32], band: Band) -> NDArray[np.float32]:
 def expose(
     rng: np.random.Generator, image: NDArray[np.float32], *, sky_sigma: float, exposure_s: float
 ) -> NDArray[np.float32]:
-    """Add the noise of the sky and of the light itself.
+    """Add the noise of the sky and of the light itself to electrons per second (y, x).
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    image : ndarray, shape (y, x)
-        Electrons per second without sky.
-    sky_sigma : float
-        Noise of the sky in a pixel, electrons/s.
-    exposure_s : float
-        Exposure time, for the Poisson noise of the sources.
-
-    Returns
-    -------
-    ndarray, shape (y, x)
-        Sky-subtracted electrons per second, float32. The sky alone is thousands of electrons in a pixel, so
-        Poisson noise is Gaussian; neighbouring pixels are independent and nothing saturates.
+    The sky alone is thousands of electrons in a pixel, so Poisson noise is Gaussian; neighbouring pixels are
+    independent and nothing saturates.
     """
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     variance = np.maximum(image, 0)

@@ -16,40 +16,20 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from labkit.errors import MissingDataError
-from labkit.simulate.hst.bands import BANDS
+from labkit.simulate.hst.bands import BANDS, F814, WAVELENGTHS
+from labkit.simulate.numbers import read_numbers
 
-__all__ = ["HIGHEST_REDSHIFT", "TEMPLATES", "magnitudes", "star_colours"]
-
-#: Spectra by name: file of kcorrect and row in it. "old" is the mean luminous red galaxy.
-TEMPLATES = {
-    "old": ("kcorrect-lrg1-v4.fits", 0),
-    "intermediate": ("kcorrect-default-v4.fits", 4),
-    "young": ("kcorrect-default-v4.fits", 1),
-}
-HIGHEST_REDSHIFT = 6.5
+_NUMBERS = read_numbers("hst/bands")["templates"]
+HIGHEST_REDSHIFT: float = _NUMBERS["highest_redshift"]
 _STEPS = 400
-#: Where all templates are equally bright in their rest frame, micrometres (SDSS r).
-_REFERENCE_UM = (0.55, 0.69)
-_PIVOT_UM = 0.62
 
 
 def magnitudes(redshift: NDArray, light: NDArray, *, tilt: NDArray | float = 0.0) -> NDArray:
-    """AB magnitudes through all twelve bands, without the distance modulus.
+    """AB magnitudes less distance modulus and absolute rest-frame r, in all twelve bands; (n, band).
 
-    Parameters
-    ----------
-    redshift : ndarray, shape (n,)
-        Redshifts, 0 to `HIGHEST_REDSHIFT`.
-    light : ndarray, shape (n, 3)
-        Shares of the templates in the rest-frame r light: old, intermediate, young.
-    tilt : ndarray, shape (n,), or float
-        The spectrum is multiplied by wavelength^-tilt: positive is bluer, as with less metals, a younger age
-        or less dust.
-
-    Returns
-    -------
-    ndarray, shape (n, band)
-        m - DM - M_r: what is to be added to distance modulus and absolute rest-frame r magnitude.
+    `light` (n, 3) holds the shares of the templates old, intermediate and young in the rest-frame r light.
+    The spectrum is multiplied by wavelength^-tilt: positive is bluer, as with less metals, a younger age or
+    less dust.
     """
     z = np.asarray(redshift, dtype=float)
     where = np.log1p(z) / np.log1p(HIGHEST_REDSHIFT) * (_STEPS - 1)
@@ -58,36 +38,21 @@ def magnitudes(redshift: NDArray, light: NDArray, *, tilt: NDArray | float = 0.0
     grid = _grid()
     flux = 10 ** (-0.4 * ((1 - part) * grid[low] + part * grid[low + 1]))  # (n, template, band)
     mixed = -2.5 * np.log10(np.einsum("nt,ntb->nb", np.asarray(light, dtype=float), flux))
-    rest = _wavelengths() / (1 + z[:, None]) / _PIVOT_UM
+    rest = WAVELENGTHS / (1 + z[:, None]) / _NUMBERS["pivot_um"]
     return mixed + 2.5 * np.broadcast_to(tilt, z.shape)[:, None] * np.log10(rest)
 
 
 def star_colours(temperature: NDArray) -> NDArray:
-    """AB magnitudes of black bodies in all bands relative to F814.
-
-    Parameters
-    ----------
-    temperature : ndarray, shape (n,)
-        Effective temperatures, K.
-
-    Returns
-    -------
-    ndarray, shape (n, band)
-        m(band) - m(F814) at the bands' pivot wavelengths.
-    """
-    x = 14387.8 / (_wavelengths() * np.asarray(temperature, dtype=float)[:, None])
-    colour = -2.5 * np.log10(_wavelengths() ** -3 / np.expm1(x))
-    return colour - colour[:, [list(BANDS).index("F814")]]
-
-
-def _wavelengths() -> NDArray:
-    return np.array([band.wavelength_um for band in BANDS.values()])
+    """AB magnitudes of black bodies (n,), K, in all bands relative to F814; (n, band)."""
+    x = 14387.8 / (WAVELENGTHS * np.asarray(temperature, dtype=float)[:, None])
+    colour = -2.5 * np.log10(WAVELENGTHS**-3 / np.expm1(x))
+    return colour - colour[:, [F814]]
 
 
 @lru_cache(maxsize=1)
 def _grid() -> NDArray:
     """Magnitudes relative to absolute rest-frame r, shape (redshift, template, band); takes a second."""
-    spectra = [_spectrum(*TEMPLATES[name]) for name in TEMPLATES]
+    spectra = [_spectrum(*_NUMBERS[name]) for name in ("old", "intermediate", "young")]
     redshifts = np.expm1(np.linspace(0, np.log1p(HIGHEST_REDSHIFT), _STEPS))
     grid = np.empty((_STEPS, len(spectra), len(BANDS)))
     for column, band in enumerate(BANDS.values()):
@@ -108,7 +73,8 @@ def _spectrum(filename: str, row: int) -> tuple[NDArray, NDArray]:
         table = hdus["FLUX"].data
         wave = table["wave"][0].astype(float)
         flux = np.atleast_2d(table["flux"][0])[row].astype(float)
-    inside = (wave > 1e4 * _REFERENCE_UM[0]) & (wave < 1e4 * _REFERENCE_UM[1])
+    low, high = _NUMBERS["reference_um"]
+    inside = (wave > 1e4 * low) & (wave < 1e4 * high)
     step = np.gradient(wave)[inside]
     mean = np.sum(step * wave[inside] * flux[inside]) / np.sum(step / wave[inside])
     return wave, flux / mean

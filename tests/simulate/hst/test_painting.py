@@ -11,9 +11,8 @@ from scipy.signal import fftconvolve
 
 from labkit.errors import InputError
 from labkit.simulate.hst.bands import BANDS, PIXEL_SCALE_ARCSEC
-from labkit.simulate.hst.components import Components
-from labkit.simulate.hst.painting import MARGIN_PX, blur, expose, paint
-from labkit.simulate.hst.sersic import encircled, gaussians, nearest_index
+from labkit.simulate.hst.painting import MARGIN_PX, Components, blur, expose, paint_bands
+from labkit.simulate.profiles import encircled, nearest_index, sersic_mixture
 
 SKY = {name: band.sky_sigma() for name, band in BANDS.items()}
 
@@ -35,12 +34,12 @@ def one(
 
 
 def image(listed: Components, name: str = "F814", size_px: int = 161) -> np.ndarray:
-    return blur(paint(listed, [name], size_px=size_px, sky_sigma=SKY)[0], BANDS[name])
+    return blur(paint_bands(listed, [name], size_px=size_px, sky_sigma=SKY)[0], BANDS[name])
 
 
 @pytest.mark.parametrize("index", [0.5, 0.75, 1.0, 2.0, 2.5, 4.0, 5.0, 6.0])
 def test_gaussians_grow_like_the_profile(index):
-    weights, sigmas = gaussians(index)
+    weights, sigmas = sersic_mixture(index, fine=True)
     radius = np.geomspace(0.1, 8, 60)
     grown = (weights * (1 - np.exp(-(radius[:, None] ** 2) / (2 * sigmas**2)))).sum(axis=1)
     np.testing.assert_allclose(grown, encircled(radius, index), atol=0.01)
@@ -56,10 +55,10 @@ def test_growth_is_that_of_astropys_profile():
 
 def test_indices_are_in_steps():
     assert nearest_index(np.array([0.1, 1.1, 3.9, 9.0])).tolist() == [0.5, 1.0, 4.0, 6.0]
-    with pytest.raises(InputError, match="index must be between 0.5 and 6.0 in steps"):
-        gaussians(1.1)
+    with pytest.raises(InputError, match="index must be a Sersic index from 0.5 to 6.0 in steps"):
+        sersic_mixture(1.1, fine=True)
     with pytest.raises(InputError, match="got 7"):
-        gaussians(7.0)
+        sersic_mixture(7.0, fine=True)
 
 
 @settings(max_examples=25, deadline=None)
@@ -121,15 +120,15 @@ def test_infrared_images_are_less_sharp():
 
 def test_bands_do_not_depend_on_what_else_is_painted():
     galaxy = one(magnitude=21, index=4.0, x=4.3)
-    alone = paint(galaxy, ["F606"], size_px=101, sky_sigma=SKY)
-    both = paint(galaxy, ["F435", "F606", "F160"], size_px=101, sky_sigma=SKY)
+    alone = paint_bands(galaxy, ["F606"], size_px=101, sky_sigma=SKY)
+    both = paint_bands(galaxy, ["F435", "F606", "F160"], size_px=101, sky_sigma=SKY)
     assert np.array_equal(alone[0], both[1])
 
 
 def test_bodies_beyond_the_edge_shine_in_and_those_far_away_do_not():
     assert image(one(x=70.0, re_px=10), size_px=101)[50, -1] > 0
-    assert not paint(one(x=5000.0), ["F814"], size_px=101, sky_sigma=SKY).any()
-    assert paint(one(), ["F814"], size_px=101, sky_sigma=SKY).shape == (
+    assert not paint_bands(one(x=5000.0), ["F814"], size_px=101, sky_sigma=SKY).any()
+    assert paint_bands(one(), ["F814"], size_px=101, sky_sigma=SKY).shape == (
         1,
         101 + 2 * MARGIN_PX,
         101 + 2 * MARGIN_PX,

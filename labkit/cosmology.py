@@ -1,0 +1,42 @@
+"""The cosmology of all three papers' fields, and the radius of a cluster in it."""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+from astropy.cosmology import FLRW, FlatLambdaCDM
+from numpy.typing import ArrayLike
+
+from labkit.errors import InputError
+
+#: Flat, as in Angora et al. (2020), section 1.
+COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
+
+
+def r200(mass: u.Quantity, redshift: ArrayLike, *, cosmology: FLRW = COSMOLOGY) -> u.Quantity:
+    """Radius within which the mean density is 200 times the critical one.
+
+    R200 = (2 G M200c / (200 H(z)^2))^(1/3) (Angora et al. 2020, footnote 3).
+
+    Parameters
+    ----------
+    mass : Quantity
+        M200c, any shape.
+    redshift : float or array_like
+        Of the clusters, broadcast with `mass`.
+    cosmology : `~astropy.cosmology.FLRW`
+        Gives H(z).
+
+    Returns
+    -------
+    Quantity
+        In Mpc.
+
+    Raises
+    ------
+    InputError
+        If a mass is not positive.
+    """
+    if not np.all(mass > 0):
+        raise InputError(f"mass must be positive, got {mass}")
+    return ((3 * mass / (800 * np.pi * cosmology.critical_density(redshift))) ** (1 / 3)).to(u.Mpc)

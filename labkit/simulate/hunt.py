@@ -1,0 +1,296 @@
+"""The simulated Hunt: volunteers classify the candidates of a simulated survey, and Zooniverse exports it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table, vstack
+from numpy.typing import NDArray
+
+from labkit.errors import InputError
+from labkit.paths import atomic_file
+from labkit.sample import Sample
+from labkit.simulate.numbers import default, read_numbers
+from labkit.simulate.volunteers import (
+    KINDS,
+    Crowd,
+    Evidence,
+    HuntBiases,
+    Volunteers,
+    assign,
+    draw_volunteers,
+    hunt_evidence,
+    plain,
+)
+from labkit.votes import DecisionTree, Weights, read_tree
+
+_BATCH, _ROWS = 100_000, 50_000  # classifications that are answered, and written, at a time
+
+
+@dataclass(frozen=True)
+class Disorder:
+    """What an export holds besides complete first answers of people who were logged in.
+
+    Shares are relative to those answers, and come on top of them.
+
+    Parameters
+    ----------
+    logged_out : float
+        Classifications without a user.
+    repeats : float
+        Classifications of an object by a volunteer who did it before.
+    unfinished : float
+        Classifications that stop before an ending answer.
+    beta : float
+        Classifications of an earlier version of the workflow, before the launch.
+
+    Raises
+    ------
+    InputError
+        If a share is not between 0 and 1.
+    """
+
+    logged_out: float = default("hunt", "disorder", "logged_out")
+    repeats: float = default("hunt", "disorder", "repeats")
+    unfinished: float = default("hunt", "disorder", "unfinished")
+    beta: float = default("hunt", "disorder", "beta")
+
+    def __post_init__(self) -> None:
+        for name in ("logged_out", "repeats", "unfinished", "beta"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedHunt:
+    """A simulated export, and what no real one tells.
+
+    Parameters
+    ----------
+    path : Path
+        The export.
+    rows : int
+        Classifications in it.
+    volunteers : Table
+        ``user_name``, ``kind``, ``activity`` and ``skill_<task>`` of each volunteer.
+    """
+
+    path: Path
+    rows: int
+    volunteers: Table
+
+    def by_kind(self, weights: Weights) -> Table:
+        """Share of the answers of each kind of volunteer that agree with the majority."""
+        kind = dict(zip(self.volunteers["user_name"], self.volunteers["kind"], strict=True))
+        kinds = np.array([kind.get(name, "") for name in weights.users])
+        rows = []
+        for name in KINDS:
+            here = (kinds == name) & weights.given.any(axis=1)
+            given, agreeing = weights.given[here].sum(axis=0), weights.agreeing[here].sum(axis=0)
+            share = np.divide(agreeing, given, out=np.full(given.shape, np.nan), where=given > 0)
+            rows.append((name, int(here.sum()), *share))
+        return Table(rows=rows, names=("kind", "volunteers", *weights.tasks))
+
+
+def simulate_hunt(
+    survey: Sample | Table,
+    seed: int,
+    *,
+    path: str | Path,
+    n_volunteers: int = 1227,
+    answers_per_object: int = 30,
+    biases: HuntBiases | None = None,
+    crowd: Crowd | None = None,
+    disorder: Disorder | None = None,
+    tree: str | Path | DecisionTree = "hunt",
+) -> SimulatedHunt:
+    """Let simulated volunteers classify candidates, and write what Zooniverse would export.
+
+    Each object is classified to the end by `answers_per_object` different volunteers who are logged in; the
+    other classifications come on top. Answers follow from what an object physically is
+    (`labkit.simulate.volunteers`), never from its label.
+
+    Parameters
+    ----------
+    survey : Sample or Table
+        Simulated survey or its catalogue; where it has a column ``in_hunt``, only those objects.
+    seed : int
+        Seed of everything random.
+    path : path
+        CSV file to write; replaced if it is there.
+    n_volunteers : int
+        Volunteers; 1,227 in Kosiba et al. (2020), section 2.
+    answers_per_object : int
+        Different volunteers for each object.
+    biases : HuntBiases, optional
+        What tempts volunteers to wrong answers.
+    crowd : Crowd, optional
+        What kind of volunteers.
+    disorder : Disorder, optional
+        What else the export holds.
+    tree : str, path or DecisionTree
+        The questions, with the answers of the Hunt.
+
+    Returns
+    -------
+    SimulatedHunt
+        The export, and the volunteers' true skills.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, the tree is not the Hunt's, no object is in the Hunt, or a number is out of
+        range.
+    """
+    catalogue = survey.catalogue if isinstance(survey, Sample) else survey
+    if "in_hunt" in catalogue.colnames:
+        catalogue = catalogue[np.asarray(catalogue["in_hunt"], dtype=bool)]
+    if not len(catalogue):
+        raise InputError("survey must have objects in the Hunt, got none; simulate it with hunt=KOSIBA_HUNT")
+    tree, rng = tree if isinstance(tree, DecisionTree) else read_tree(tree), np.random.default_rng(seed)
+    crowd, disorder = crowd or Crowd(), disorder or Disorder()
+    evidence = hunt_evidence(catalogue, tree, biases or HuntBiases(), rng)
+    volunteers = draw_volunteers(rng, n_volunteers, questions=len(tree.questions), crowd=crowd)
+    schedule = _schedule(rng, volunteers, len(catalogue), answers_per_object, disorder)
+    ways = np.concatenate(
+        [
+            _ways(rng, tree, evidence, volunteers, schedule[start : start + _BATCH])
+            for start in range(0, len(schedule), _BATCH)
+        ]
+    )
+    _write_export(path, schedule, ways, tree=tree, users=volunteers.names, subjects=catalogue)
+    return SimulatedHunt(Path(path), len(schedule), volunteers.table(tree.tasks))
+
+
+def _schedule(
+    rng: np.random.Generator, volunteers: Volunteers, objects: int, per_object: int, disorder: Disorder
+) -> Table:
+    """Who classifies what and when: one row per classification, in the order of time."""
+    user = assign(rng, volunteers.activity, objects=objects, per_object=per_object).ravel()
+    end = _export()["days"]
+    regular = _rows(user, np.repeat(np.arange(objects), per_object), rng.uniform(0, end, len(user)))
+    chance = volunteers.activity / volunteers.activity.sum()
+    parts = [regular]
+    for name in ("logged_out", "unfinished", "beta"):
+        number = round(getattr(disorder, name) * len(regular))
+        days = rng.uniform(-30, -5, number) if name == "beta" else rng.uniform(0, end, number)
+        who = rng.choice(len(volunteers), number, p=chance)
+        parts.append(_rows(who, rng.integers(objects, size=number), days, **{name: True}))
+    again = regular[rng.choice(len(regular), round(disorder.repeats * len(regular)), replace=False)]
+    again["day"] += rng.exponential(3.0, len(again))
+    schedule = vstack([*parts, again])
+    return schedule[np.argsort(schedule["day"], kind="stable")]
+
+
+def _rows(user: np.ndarray, subject: np.ndarray, day: np.ndarray, **marks: bool) -> Table:
+    rows = Table({"user": user, "subject": subject, "day": day})
+    for name in ("logged_out", "unfinished", "beta"):
+        rows[name] = np.full(len(rows), marks.get(name, False))
+    return rows
+
+
+def _ways(
+    rng: np.random.Generator, tree: DecisionTree, evidence: Evidence, volunteers: Volunteers, schedule: Table
+) -> NDArray[np.int64]:
+    """Answer to each question on each classification's way, -1 off the way, shape (n, questions)."""
+    user, subject = np.asarray(schedule["user"]), np.asarray(schedule["subject"])
+    odds = evidence.odds[subject] + volunteers.skill[user][:, tree.question_of] * evidence.right[subject]
+    odds = volunteers.trust[user][:, None] * odds + rng.gumbel(size=odds.shape)
+    ways = np.full((len(user), len(tree.questions)), -1)
+    at = np.zeros(len(user), dtype=np.int64)  # number of the question that is asked next, -1 after the end
+    after = np.array([tree.tasks.index(choice.next) if choice.next else -1 for choice in tree.choices])
+    while (at >= 0).any():
+        for number in np.unique(at[at >= 0]):
+            here = np.flatnonzero(at == number)
+            offered = np.flatnonzero(tree.question_of == number)
+            ways[here, number] = offered[odds[np.ix_(here, offered)].argmax(axis=1)]
+            at[here] = after[ways[here, number]]
+    return _broken_off(rng, ways, np.asarray(schedule["unfinished"]))
+
+
+def _broken_off(
+    rng: np.random.Generator, ways: NDArray[np.int64], unfinished: np.ndarray
+) -> NDArray[np.int64]:
+    """The same ways, of which some stop before their ending answer, at the earliest before the first."""
+    answered = ways >= 0
+    steps = np.cumsum(answered, axis=1)
+    kept = np.floor(rng.random(len(ways)) * steps[:, -1])
+    return np.where(unfinished[:, None] & answered & (steps > kept[:, None]), -1, ways)
+
+
+def _write_export(
+    path: str | Path,
+    schedule: Table,
+    ways: NDArray[np.int64],
+    *,
+    tree: DecisionTree,
+    users: np.ndarray,
+    subjects: Table,
+) -> None:
+    """Write classifications as Zooniverse exports them, JSON in CSV; the file appears when it is complete.
+
+    `ways` (n, questions) holds the number of the answer to each question, -1 where it was not asked.
+    """
+    different, kind = np.unique(ways, axis=0, return_inverse=True)
+    annotations = np.array([_quoted(_annotations(tree, way)) for way in different], dtype=object)[
+        kind.ravel()
+    ]
+    data = [_quoted(text) for text in _subject_data(subjects)]
+    lengths = (ways >= 0).sum(axis=1)
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(_export()["columns"]) + "\n")
+        for start in range(0, len(schedule), _ROWS):
+            rows = slice(start, start + _ROWS)
+            file.writelines(_lines(start, schedule[rows], annotations[rows], lengths[rows], data, users))
+
+
+def _export() -> dict[str, Any]:
+    return read_numbers("hunt")["export"]
+
+
+def _lines(
+    start: int, piece: Table, annotations: np.ndarray, lengths: np.ndarray, data: list[str], users: np.ndarray
+) -> Iterator[str]:
+    about = _export()
+    end = np.datetime64(about["launch"]) + (np.asarray(piece["day"]) * 86_400_000).astype("timedelta64[ms]")
+    begin = end - (1000 * about["seconds_per_question"] * (lengths + 0.5)).astype("timedelta64[ms]")
+    columns = (piece[name].tolist() for name in ("user", "subject", "logged_out", "beta"))
+    rows = zip(*columns, begin.astype(str), end.astype(str), annotations, strict=True)
+    for number, (user, subject, logged_out, beta, began, ended, given) in enumerate(
+        rows, start=about["first_classification"] + start
+    ):
+        who = f"not-logged-in-{user:020x}," if logged_out else f"{users[user]},{about['first_user'] + user}"
+        flow = f"{about['workflow_id']},{about['workflow_name']},{about['versions'][not beta]}"
+        meta = _quoted(f'{{"started_at":"{began}Z","finished_at":"{ended}Z","session":"{user:064x}"}}')
+        created = f"{ended[:10]} {ended[11:19]} UTC"
+        subject_id = about["first_subject"] + subject
+        yield f"{number},{who},,{flow},{created},,,{meta},{given},{data[subject]},{subject_id}\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _annotations(tree: DecisionTree, way: NDArray[np.int64]) -> str:
+    """The answers of one way, in the order in which they were given."""
+    questions = {question.task: question for question in tree.questions}
+    return json.dumps(
+        [
+            {"task": task, "task_label": questions[task].text, "value": tree.choices[answer].text}
+            for task, answer in zip(tree.tasks, way, strict=True)
+            if answer >= 0
+        ]
+    )
+
+
+def _subject_data(subjects: Table) -> Iterator[str]:
+    places = {name: plain(subjects, name) for name in ("ra", "dec") if name in subjects.colnames}
+    for number, name in enumerate(subjects["object_id"], start=_export()["first_subject"]):
+        row = number - _export()["first_subject"]
+        place = {key: round(float(values[row]), 6) for key, values in places.items()}
+        yield json.dumps({str(number): {"retired": None, "object_id": str(name), **place}})

@@ -1,0 +1,25 @@
+"""Numbers that are data: TOML files beside the code, each with the source of what it holds."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+@lru_cache
+def read_numbers(name: str) -> dict[str, Any]:
+    """A data file of this package by its name below it, such as ``"hst/bands"``; read once."""
+    return tomllib.loads(Path(__file__).parent.joinpath(f"{name}.toml").read_text("utf-8"))
+
+
+def default(name: str, group: str, key: str) -> Any:
+    """Field of a dataclass whose default is a number of a data file."""
+
+    def read() -> Any:
+        value = read_numbers(name)[group][key]
+        return tuple(value) if isinstance(value, list) else value
+
+    return field(default_factory=read)

@@ -1,0 +1,248 @@
+"""A whole simulated XMM-Newton observation: images and exposure maps of the three cameras, and the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import QTable
+from astropy.wcs import WCS
+
+from labkit.errors import InputError
+from labkit.images.coordinates import sky_to_pixel, tangent_plane
+from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
+from labkit.paths import atomic_folder
+from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
+from labkit.simulate.xmm import SURVEY_LIMIT, Grid, Pointing, count_images, draw_pointing
+from labkit.simulate.xray import Component, field_agn, galaxy_emission
+
+#: Clusters per square degree above the survey limit, and the share of them below redshift 0.3. A choice: deep
+#: surveys count about ten, the population of `labkit.simulate.clusters` has thirty.
+_CLUSTER_DENSITY, _LOW_Z_SHARE = 15.0, 0.25
+#: Half the side of the square of sky in which sources are drawn, arcmin; it holds the field of view.
+_HALF_FIELD = 18.0
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Something in the field: what it is, its components, and its cluster if it is one."""
+
+    kind: str
+    components: list[Component]
+    cluster: Cluster | None = None
+
+    @property
+    def flux(self) -> float:
+        return self.cluster.flux if self.cluster else sum(part.flux for part in self.components)
+
+
+@dataclass(frozen=True)
+class SimulatedObservation:
+    """Images of one observation, 0.5-2 keV, north up and east left.
+
+    Parameters
+    ----------
+    images : dict of str to ndarray, shape (y, x)
+        Counts for "pn", "mos1", "mos2" and their sum "epic".
+    exposures : dict of str to ndarray, shape (y, x)
+        Vignetted exposure in seconds; that of "epic" is in seconds of one MOS with the same effective area.
+    wcs : astropy.wcs.WCS
+        Tangent plane about the nominal pointing.
+    truth : QTable
+        One row per source: kind, ra, dec, x and y (pixels from 0), flux, core radius of its main component,
+        the counts expected from that flux at that place (0 where it falls into a gap), and for clusters
+        redshift, m500 and r500.
+    pointing : Pointing
+        Circumstances.
+    """
+
+    images: dict[str, np.ndarray]
+    exposures: dict[str, np.ndarray]
+    wcs: WCS
+    truth: QTable
+    pointing: Pointing
+
+    def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write ``<camera>_image.fits``, ``<camera>_exposure.fits`` and ``truth.ecsv`` into a new folder."""
+        with atomic_folder(path, overwrite=overwrite) as folder:
+            for camera, image in self.images.items():
+                self._hdu(camera, image, "counts").writeto(folder / f"{camera}_image.fits")
+                self._hdu(camera, self.exposures[camera], "s").writeto(folder / f"{camera}_exposure.fits")
+            self.truth.write(folder / "truth.ecsv")
+        return Path(path)
+
+    def _hdu(self, camera: str, data: np.ndarray, unit: str) -> fits.PrimaryHDU:
+        header = self.wcs.to_header()
+        header["TELESCOP"] = ("XMM", "simulated")
+        header["INSTRUME"] = {"pn": "EPN", "mos1": "EMOS1", "mos2": "EMOS2"}.get(camera, "EPIC")
+        header["OBJECT"] = "SIMULATED FIELD"
+        header["BUNIT"] = unit
+        header["RA_PNT"], header["DEC_PNT"] = self.pointing.ra_deg, self.pointing.dec_deg
+        header["PA_PNT"] = self.pointing.position_angle_deg
+        header["E_MIN"], header["E_MAX"] = (0.5, "[keV]"), (2.0, "[keV]")
+        if camera in self.pointing.exposure_s:
+            header["EXPOSURE"] = (self.pointing.exposure_s[camera], "[s]")
+        return fits.PrimaryHDU(data.astype(np.float32), header)
+
+
+def simulate_observation(
+    seed: int,
+    *,
+    pixel_scale_arcsec: float = 4.35,
+    size_px: int = 512,
+    pointing: Pointing | None = None,
+    target: Cluster | None = None,
+    path: str | Path | None = None,
+    overwrite: bool = False,
+) -> SimulatedObservation:
+    """Simulate a field of XMM-Newton: a target near the aim point, AGN, other clusters, a galaxy at times.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of everything random.
+    pixel_scale_arcsec : float
+        Pixel size.
+    size_px : int
+        Pixels along a side; 512 of 4.35 arcsec hold the field of view.
+    pointing : Pointing, optional
+        Circumstances; drawn by default.
+    target : Cluster, optional
+        The cluster that was pointed at; a bright one is drawn by default.
+    path : path, optional
+        Also write the observation there, as `SimulatedObservation.write` does.
+    overwrite : bool
+        Replace a folder that is at `path`.
+
+    Returns
+    -------
+    SimulatedObservation
+        Images, exposure maps and truth.
+
+    Raises
+    ------
+    InputError
+        If size or pixel scale is not positive, or `path` exists and `overwrite` is false.
+    """
+    if size_px < 1 or not pixel_scale_arcsec > 0:
+        raise InputError(
+            f"size_px and pixel_scale_arcsec must be positive, got {size_px} and {pixel_scale_arcsec}"
+        )
+    rng = np.random.default_rng(seed)
+    drawn = draw_pointing(rng)
+    pointing = drawn if pointing is None else pointing
+    grid = Grid(0.0, 0.0, size_px, pixel_scale_arcsec / 60)
+    wcs = tangent_plane(pointing.ra_deg, pointing.dec_deg, pixel_scale_arcsec, (size_px, size_px))
+    sources = _sources(rng, pointing, target)
+    images = count_images(rng, [part for source in sources for part in source.components], pointing, grid)
+    exposures = {camera.name: _exposure_map(pointing, camera, grid) for camera in CAMERAS}
+    images["epic"] = np.sum(list(images.values()), axis=0)
+    weighted = [np.float32(camera.share / MOS1.share) * exposures[camera.name] for camera in CAMERAS]
+    exposures["epic"] = np.sum(weighted, axis=0)
+    observation = SimulatedObservation(images, exposures, wcs, _truth(sources, pointing, wcs), pointing)
+    if path is not None:
+        observation.write(path, overwrite=overwrite)
+    return observation
+
+
+def _exposure_map(pointing: Pointing, camera: Camera, grid: Grid) -> np.ndarray:
+    """Mean exposure over each pixel, from 3 x 3 points in it; shape (y, x)."""
+    fine = replace(grid, size=3 * grid.size, pixel_arcmin=grid.pixel_arcmin / 3)
+    seconds = pointing.exposure(camera, *pointing.to_detector(*fine.positions()))
+    return seconds.reshape(grid.size, 3, grid.size, 3).mean(axis=(1, 3)).astype(np.float32)
+
+
+def _sources(rng: np.random.Generator, pointing: Pointing, target: Cluster | None) -> list[_Source]:
+    """Everything in the field, the target first."""
+    if target is None:
+        target = draw_cluster(rng, low_z=bool(rng.random() < 0.7), flux_limit=3e-13, bright=True)
+    x, y = np.asarray(pointing.to_image(*PN.axis)) + rng.normal(0, 1.2, 2)
+    sources = [_Source("target cluster", cluster_components(target, x=float(x), y=float(y)), target)]
+    area = (2 * _HALF_FIELD / 60) ** 2
+    for _ in range(rng.poisson(_CLUSTER_DENSITY * area)):
+        cluster = draw_cluster(rng, low_z=bool(rng.random() < _LOW_Z_SHARE), flux_limit=SURVEY_LIMIT)
+        x, y = rng.uniform(-_HALF_FIELD, _HALF_FIELD, 2).tolist()
+        sources.append(_Source("cluster", cluster_components(cluster, x=x, y=y), cluster))
+    if rng.random() < 0.3:
+        x, y = rng.uniform(-_HALF_FIELD, _HALF_FIELD, 2).tolist()
+        flux = float(np.exp(rng.uniform(np.log(1e-14), np.log(2e-13))))
+        shape = {"size": rng.uniform(0.3, 1.2), "axis_ratio": 0.7, "angle_deg": 0.0}
+        parts = galaxy_emission(rng, x=x, y=y, flux=flux, **shape)
+        sources.append(_Source("nearby galaxy", parts))
+    return sources + [_Source("agn", [agn]) for agn in field_agn(rng, x=0.0, y=0.0, half=_HALF_FIELD)]
+
+
+def _truth(sources: list[_Source], pointing: Pointing, wcs: WCS) -> QTable:
+    main = [source.components[0] for source in sources]
+    x, y = np.array([(part.x, part.y) for part in main]).T
+    ra, dec = np.array([pointing.sky(*place) for place in zip(x, y, strict=True)]).T
+    column, row = sky_to_pixel(wcs, ra, dec)
+    flux = np.array([source.flux for source in sources])
+    known = {
+        name: np.array([getattr(source.cluster, name, np.nan) for source in sources])
+        for name in ("redshift", "m500", "r500_arcmin")
+    }
+    return QTable(
+        {
+            "kind": [source.kind for source in sources],
+            "ra": ra * u.deg,
+            "dec": dec * u.deg,
+            "x": column,
+            "y": row,
+            "flux": flux * u.erg / u.s / u.cm**2,
+            "counts": flux * pointing.counts_per_flux(*pointing.to_detector(x, y)),
+            "redshift": known["redshift"],
+            "m500": known["m500"] * u.M_sun,
+            "r500": known["r500_arcmin"] * u.arcmin,
+            "core_radius": np.array([60 * part.core for part in main]) * u.arcsec,
+        }
+    )
+
+
+def field_files(
+    path: str | Path, seed: int, *, least_counts: float = 30.0
+) -> tuple[list[str], list[str], str]:
+    """Files of a simulated observation, as a user would hold them: images, exposure maps, candidates.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the observation; made again, with the files in it.
+    seed : int
+        Seed of everything random.
+    least_counts : float
+        Expected counts from which a source of the field is on the candidate list, which holds only positions.
+
+    Returns
+    -------
+    images, exposures : list of str
+        FITS files of PN, MOS1 and MOS2.
+    candidates : str
+        ECSV table with ``ra`` and ``dec``.
+
+    Raises
+    ------
+    InputError
+        If no source of the field is that bright.
+    """
+    observation = simulate_observation(seed, path=path, overwrite=True)
+    truth = observation.truth[observation.truth["counts"] >= least_counts]
+    inside = observation.exposures["epic"] > 0
+    x, y = truth["x"].round().astype(int), truth["y"].round().astype(int)
+    size_y, size_x = inside.shape
+    on = (x >= 0) & (x < size_x) & (y >= 0) & (y < size_y)
+    on[on] = inside[y[on], x[on]]
+    if not on.any():
+        raise InputError(
+            f"least_counts must leave a candidate, got {least_counts} and none in the field of view"
+        )
+    folder = Path(path)
+    listed = QTable({"ra": truth["ra"][on].to(u.deg), "dec": truth["dec"][on].to(u.deg)})
+    listed.write(folder / "candidates.ecsv", overwrite=True)
+    images, exposures = (
+        [str(folder / f"{camera.name}_{kind}.fits") for camera in CAMERAS] for kind in ("image", "exposure")
+    )
+    return images, exposures, str(folder / "candidates.ecsv")

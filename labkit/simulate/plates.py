@@ -1,0 +1,279 @@
+"""Red Schmidt plates: optics, emulsion, grain, and what the sky survey would show of each candidate.
+
+Numbers marked *measured* come from a red plate of the Digitized Sky Survey (SERC-ER, IIIaF + OG590). A plate
+is made in pixels of 1 arcsec from independent streams of randomness: the plate and its grain, the field
+(stars and galaxies that happen to be there) and the object. The kind of object changes only the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.special import expit
+
+from labkit.errors import InputError
+from labkit.images import regrid
+from labkit.images.coordinates import tangent_plane
+from labkit.simulate.galaxies import cluster_members, field_galaxies, stars
+from labkit.simulate.nearby import draw_nearby_galaxy, render_nearby_galaxy
+from labkit.simulate.painting import POINT, Bodies, patch, render
+
+_NATIVE_SCALE_ARCSEC = 1.0  # scanning step of DSS2
+_BRIGHT = 14.0  # stars brighter than this get halo and spikes
+_FAINTEST_HALO = 0.01  # of the sky
+
+
+@dataclass(frozen=True)
+class Plate:
+    """What distinguishes one plate from another."""
+
+    sky_counts: float = 6000.0  # scanned density of the sky, counts
+    fog_counts: float = 1800.0  # of unexposed emulsion
+    saturation_counts: float = 21800.0  # of fully exposed emulsion
+    contrast: float = 1.6  # exponent g of the characteristic curve
+    #: grain: rms of the density where the curve is steepest, in quarters of the range of the curve
+    granularity: float = 0.112
+    grain_px: float = 0.74  # correlation length (Gaussian sigma) of the grain, pixels
+    seeing_arcsec: float = 2.5  # full width at half maximum of faint stars, arcsec
+    sky_magnitude: float = 21.2  # R magnitude of a square arcsecond of sky, with the zero point of the plate
+    #: relative change of the exposure across a degree along x and y
+    gradient: tuple[float, float] = (0.0, 0.0)
+    rotation_deg: float = 0.0  # angle of the diffraction spikes from the axes
+    specks: float = 0.0  # dust specks per square degree
+
+    def __post_init__(self) -> None:
+        if not self.fog_counts < self.sky_counts < self.saturation_counts:
+            raise InputError(
+                "sky_counts must lie between fog_counts and saturation_counts, got "
+                f"{self.sky_counts} with {self.fog_counts} and {self.saturation_counts}"
+            )
+
+    @property
+    def optics(self) -> dict[str, float]:
+        """What `render` needs to know of it."""
+        scale, seeing, zero_point = _NATIVE_SCALE_ARCSEC, self.seeing_arcsec, self.sky_magnitude
+        return {"pixel_scale_arcsec": scale, "seeing_arcsec": seeing, "zero_point": zero_point}
+
+    def density(self, exposure: NDArray, *, grain: NDArray | float = 0.0) -> NDArray[np.float32]:
+        """Turn exposure into scanned density by the characteristic curve.
+
+        D = fog + (saturation - fog) q / (1 + q), q = q_sky exposure^g exp(grain): a straight line in the
+        logarithm of the exposure between a toe and a shoulder. Grain shifts the logarithm of q, so that it
+        vanishes where the emulsion is exhausted.
+        """
+        q_sky = (self.sky_counts - self.fog_counts) / (self.saturation_counts - self.sky_counts)
+        log_q = self.contrast * np.log(np.maximum(exposure, 1e-6)) + (np.log(q_sky) + grain)
+        span = self.saturation_counts - self.fog_counts
+        return (self.fog_counts + span * expit(log_q)).astype(np.float32)
+
+
+def draw_plate(rng: np.random.Generator) -> Plate:
+    """Draw a plate: every property varies on its own, none knows what was photographed.
+
+    Skies have about 4,000 to 9,000 counts, seeing is 2 to 3.3"; R = 20.8 is a star of about 2 sigma.
+    """
+    return Plate(
+        sky_counts=float(np.clip(6000 * np.exp(rng.normal(0, 0.2)), 3800, 10000)),
+        fog_counts=rng.uniform(1200, 2400),
+        saturation_counts=rng.normal(21800, 500),
+        contrast=rng.uniform(1.4, 1.9),  # measured: 1.6
+        granularity=0.112 * np.exp(rng.normal(0, 0.08)),  # measured: 0.107 to 0.120
+        grain_px=rng.uniform(0.68, 0.80),  # measured: 0.74
+        seeing_arcsec=float(np.clip(2.5 * np.exp(rng.normal(0, 0.12)), 2.0, 3.3)),
+        sky_magnitude=21.2 + rng.normal(0, 0.15),  # dark sky; gives the limit
+        gradient=tuple(rng.normal(0, 0.25, 2)),
+        rotation_deg=rng.normal(0, 1.0),
+        specks=rng.gamma(1.0, 12.0),
+    )
+
+
+def expose(bodies: Bodies, plate: Plate, *, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Light of bodies through the telescope, in units of the sky, without it; (ny, nx) in pixels of 1 arcsec.
+
+    Bright stars have halos and diffraction spikes.
+    """
+    light = render(bodies, shape=shape, **plate.optics)
+    for star in np.flatnonzero((bodies.index == POINT) & (bodies.magnitude < _BRIGHT)):
+        flux = 10 ** (-0.4 * (bodies.magnitude[star] - plate.sky_magnitude))
+        x, y = bodies.x[star] + (shape[1] - 1) / 2, bodies.y[star] + (shape[0] - 1) / 2
+        _add_halo(light, x, y, flux, rotation=np.radians(plate.rotation_deg), width=plate.seeing_arcsec / 2.4)
+    return light
+
+
+def develop(rng: np.random.Generator, light: NDArray, plate: Plate) -> NDArray[np.float32]:
+    """Expose the emulsion to the sky and to light in units of it (ny, nx), develop and scan it: counts."""
+    light = np.asarray(light, dtype=np.float32)
+    if light.ndim != 2:
+        raise InputError(f"light must have the axes (y, x), got shape {light.shape}")
+    slope_y, slope_x = ((np.arange(n, dtype=np.float32) - n / 2) / 3600 for n in light.shape)
+    illumination = 1 + plate.gradient[1] * slope_y[:, None] + plate.gradient[0] * slope_x
+    grain = gaussian_filter(rng.standard_normal(light.shape, dtype=np.float32), plate.grain_px, truncate=2.7)
+    grain *= np.float32(plate.granularity) / grain.std()
+    counts = plate.density((1 + light) * illumination.astype(np.float32), grain=grain)
+    for _ in range(rng.poisson(plate.specks * light.size / 3600**2)):
+        i, j = rng.integers(0, light.shape[0]), rng.integers(0, light.shape[1])
+        size, sign = rng.integers(1, 3), rng.choice([-1, 1], p=[0.6, 0.4])
+        counts[i : i + size, j : j + rng.integers(1, 4)] += sign * rng.uniform(2000, 6000)
+    return np.clip(counts, 0.3 * plate.fog_counts, plate.saturation_counts)
+
+
+def _add_halo(light: NDArray, x: float, y: float, flux: float, *, rotation: float, width: float) -> None:
+    """Add aureole (scattering), ghost disc (reflection) and four spikes (spider) of a star at pixel x, y."""
+    aureole, core = 0.007 * flux, 20.0  # w c / (2 pi (r^2 + c^2)^1.5), c in px
+    ghost, ghost_radius = 0.002 * flux / (np.pi * 95.0**2), 95.0
+    spike = 5e-5 * flux  # per px at 12" (measured), falling as (d + 8")^-5
+    tail = 2e-6 * flux  # per px at 25", falling as d^-2
+    reach = max(15.0, (aureole * core / (2 * np.pi * _FAINTEST_HALO)) ** (1 / 3))
+    reach = max(reach, 25 * (tail / _FAINTEST_HALO) ** 0.5)
+    if ghost > _FAINTEST_HALO:
+        reach = max(reach, 1.5 * ghost_radius)
+    part, dx, dy = patch(light, x, y, reach=reach)
+    if part.size == 0:
+        return
+    r2 = dx**2 + dy**2
+    part += np.float32(aureole * core / (2 * np.pi)) * (r2 + np.float32(core**2)) ** np.float32(-1.5)
+    part += np.float32(ghost) * expit((np.float32(ghost_radius) - np.sqrt(r2)) / 10)
+    cos, sin = np.float32(np.cos(rotation)), np.float32(np.sin(rotation))
+    across, along = cos * dy - sin * dx, cos * dx + sin * dy
+    for t, d in ((across, along), (along, across)):
+        outside = 1 - np.exp(np.maximum(-(d**2) / 150, -50))  # the core of the image is the star's own
+        arm = np.float32(spike) * (20 / (np.abs(d) + 8)) ** 5 + np.float32(tail) * (25 / (np.abs(d) + 1)) ** 2
+        part += outside * arm * np.exp(np.maximum(-0.5 * (t / np.float32(width)) ** 2, -50))
+
+
+KINDS = ("cluster", "nearby galaxy", "star", "agn", "none")
+
+
+@dataclass(frozen=True)
+class OpticalScene:
+    """What a candidate is in the optical."""
+
+    kind: str  # an "agn" is a compact body, "none" leaves only what the field holds by chance
+    redshift: float = 0.0  # needed for a cluster
+    m500: float = 0.0  # mass within R500, solar masses; needed for a cluster
+    r500_arcmin: float = 0.0  # needed for a cluster
+    #: offset (x, y) from the image centre, arcsec: x to the west, y to the north
+    centre: tuple[float, float] = (0.0, 0.0)
+    #: R magnitude of the counterpart, for a cluster of its brightest galaxy; drawn when not given
+    magnitude: float | None = None
+    size_arcsec: float | None = None  # half-light radius of a nearby galaxy; drawn when not given
+    #: shape of a nearby galaxy or cluster; the angle from north through east. Drawn when not given
+    position_angle_deg: float | None = None
+    axis_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        if self.axis_ratio is not None and not 0 < self.axis_ratio <= 1:
+            raise InputError(f"axis_ratio must be in (0, 1], got {self.axis_ratio}")
+        if self.kind == "cluster":
+            for name in ("redshift", "m500", "r500_arcmin"):
+                if not getattr(self, name) > 0:
+                    raise InputError(f"{name} must be positive for a cluster, got {getattr(self, name)}")
+
+
+def _scene_bodies(rng: np.random.Generator, scene: OpticalScene) -> Bodies:
+    """Members of a cluster, a star, or a nucleus with or without its galaxy."""
+    if scene.kind == "cluster":
+        return cluster_members(
+            rng,
+            redshift=scene.redshift,
+            mass=scene.m500,
+            r500_arcsec=60 * scene.r500_arcmin,
+            centre=scene.centre,
+            brightest=scene.magnitude,
+            axis_ratio=scene.axis_ratio,
+            angle=_image_angle(scene),
+        )
+    x, y = np.asarray(scene.centre) + rng.normal(0, 1.5, 2)  # pointing accuracy of XMM
+    drawn = rng.uniform(6, 12) if scene.kind == "star" else np.clip(rng.normal(18.3, 1.4), 13, 22)
+    magnitude = drawn if scene.magnitude is None else scene.magnitude
+    nucleus = Bodies.points(x, y, magnitude)
+    if scene.kind == "star" or rng.random() < 0.5:
+        return nucleus
+    host = rng.uniform(0.2, 0.8)
+    body = Bodies(
+        x, y, magnitude - 2.5 * np.log10(host), rng.uniform(0.6, 2.5), rng.uniform(0.5, 1), 0.0, 4.0
+    )
+    return Bodies.join([Bodies.points(x, y, magnitude - 2.5 * np.log10(1 - host)), body])
+
+
+def _nearby_light(
+    rng: np.random.Generator, scene: OpticalScene, plate: Plate, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    galaxy = draw_nearby_galaxy(
+        rng,
+        centre=scene.centre,
+        magnitude=scene.magnitude,
+        size_arcsec=scene.size_arcsec,
+        axis_ratio=scene.axis_ratio,
+        angle=_image_angle(scene),
+    )
+    return render_nearby_galaxy(rng, galaxy, shape=shape, **plate.optics)
+
+
+def _image_angle(scene: OpticalScene) -> float | None:
+    """Angle from the x (west) towards the y (north) axis, of a position angle from north through east."""
+    return None if scene.position_angle_deg is None else 90.0 + scene.position_angle_deg
+
+
+def plate_cutout(
+    rng: np.random.Generator,
+    scenes: Sequence[OpticalScene],
+    *,
+    size: int,
+    pixel_scale_arcsec: float,
+    galactic_latitude_deg: float = 50.0,
+) -> NDArray[np.float32]:
+    """One plate cut-out around a candidate: density-like counts (size, size), north up and east left."""
+    if size < 1:
+        raise InputError(f"size must be at least 1 pixel, got {size}")
+    if not pixel_scale_arcsec > 0:
+        raise InputError(f"pixel_scale_arcsec must be positive, got {pixel_scale_arcsec}")
+    scale = pixel_scale_arcsec / _NATIVE_SCALE_ARCSEC
+    native = int(np.ceil(size * scale)) + 2
+    image = plate_image(rng, scenes, shape=(native, native), galactic_latitude_deg=galactic_latitude_deg)
+    return regrid(image, scale=scale, shape=(size, size), conserve="surface brightness")
+
+
+def plate_image(
+    rng: np.random.Generator,
+    scenes: Sequence[OpticalScene],
+    *,
+    shape: tuple[int, int],
+    galactic_latitude_deg: float = 50.0,
+    plate: Plate | None = None,
+) -> NDArray[np.float32]:
+    """A plate (ny, nx) with several objects on it, in pixels of 1 arcsec: density-like counts."""
+    if len(shape) != 2 or min(shape) < 1:
+        raise InputError(f"shape must be two positive numbers (ny, nx), got {shape}")
+    streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=4)]
+    plate_rng, field_rng, grain_rng, object_rng = streams
+    drawn = draw_plate(plate_rng)
+    plate = drawn if plate is None else plate
+    extent = (shape[0] * _NATIVE_SCALE_ARCSEC, shape[1] * _NATIVE_SCALE_ARCSEC)
+    parts = [field_galaxies(field_rng, extent), stars(field_rng, extent, latitude_deg=galactic_latitude_deg)]
+    parts += [
+        _scene_bodies(object_rng, scene) for scene in scenes if scene.kind in ("cluster", "star", "agn")
+    ]
+    light = expose(Bodies.join(parts), plate, shape=shape)
+    for scene in scenes:
+        if scene.kind == "nearby galaxy":
+            light += _nearby_light(object_rng, scene, plate, shape)
+    return develop(grain_rng, light, plate)
+
+
+def plate_hdu(image: NDArray, centre: SkyCoord) -> fits.PrimaryHDU:
+    """A plate image about a place on the sky as FITS: 16-bit integers as in the Digitized Sky Survey."""
+    place = centre.icrs.ra.deg, centre.icrs.dec.deg
+    header = tangent_plane(*place, _NATIVE_SCALE_ARCSEC, image.shape).to_header()
+    header["SURVEY"] = ("SIMULATED", "imitates DSS2 red (IIIaF)")
+    header["BANDPASS"] = ("R", "photographic red")
+    header["BUNIT"] = ("density", "scanned photographic density, counts")
+    return fits.PrimaryHDU(np.rint(image).astype(np.int16), header)

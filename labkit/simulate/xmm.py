@@ -1,0 +1,388 @@
+"""XMM-Newton at work: an observation's circumstances, its photons, its depth, and what looks like a source.
+
+Positions on the sky are in arcmin from the nominal pointing, west (x) and north (y); on the detectors (u, v).
+Circumstances are nuisances: they are drawn before, and independently of, what is in the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
+from labkit.instruments.mirrors import point_spread
+from labkit.simulate.xray import Component
+
+#: Catalogue columns of a survey that have nothing to do with the class (off-axis angle: but for "edge").
+NUISANCES = (
+    "exposure",
+    "background",
+    "off_axis",
+    "native_pixel_scale",
+    "position_angle",
+    "galactic_latitude",
+)
+
+_GALACTIC_POLE = np.radians([192.85948, 27.12825])
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """Circumstances of one XMM-Newton observation."""
+
+    ra_deg: float  # nominal pointing, degrees (ICRS)
+    dec_deg: float
+    position_angle_deg: float  # angle of the detectors on the sky, degrees
+    exposure_s: dict[str, float]  # of each camera, seconds
+    background: float  # quiet background relative to that of `labkit.instruments.epic`
+    flare: float  # residual flare background of PN, counts/s/arcmin2
+    #: share of PN events that arrive while their column is read out (0.063, or 0.023 in the extended mode)
+    out_of_time: float
+    #: whether the archive subtracted those events statistically, which leaves fractional counts
+    out_of_time_subtracted: bool
+    dead_chips: tuple[int, ...]  # chips of MOS1 that no longer work
+    #: (n, 4) rectangles without exposure for each camera: u0, u1, v0, v1 in arcmin
+    bad_columns: dict[str, np.ndarray]
+
+    def to_detector(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Detector coordinates (u, v) of image offsets (x west, y north), all in arcmin."""
+        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        angle = np.radians(self.position_angle_deg - 270)
+        return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+
+    def to_image(self, u: ArrayLike, v: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Image offsets (x west, y north) of detector coordinates, all in arcmin."""
+        u, v = np.asarray(u, dtype=float), np.asarray(v, dtype=float)
+        angle = np.radians(self.position_angle_deg - 270)
+        return u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
+
+    def sky(self, x: float, y: float) -> tuple[float, float]:
+        """Right ascension and declination in degrees of an image offset in arcmin (tangent plane)."""
+        xi, eta = -np.radians(x / 60), np.radians(y / 60)
+        dec0 = np.radians(self.dec_deg)
+        denominator = np.cos(dec0) - eta * np.sin(dec0)
+        ra = np.radians(self.ra_deg) + np.arctan2(xi, denominator)
+        dec = np.arctan2(np.sin(dec0) + eta * np.cos(dec0), np.hypot(xi, denominator))
+        return float(np.degrees(ra) % 360), float(np.degrees(dec))
+
+    @property
+    def galactic_latitude_deg(self) -> float:
+        """Galactic latitude of the pointing, degrees."""
+        ra, dec = np.radians(self.ra_deg), np.radians(self.dec_deg)
+        pole_ra, pole_dec = _GALACTIC_POLE
+        sine = np.sin(dec) * np.sin(pole_dec) + np.cos(dec) * np.cos(pole_dec) * np.cos(ra - pole_ra)
+        return float(np.degrees(np.arcsin(sine)))
+
+    def chip_of(self, camera: Camera, u: NDArray, v: NDArray) -> NDArray[np.int8]:
+        """Number of the working chip under each position; -1 in gaps, bad columns and outside the field."""
+        chip = camera.chip_of(u, v)
+        if camera.name == "mos1" and self.dead_chips:
+            chip[np.isin(chip, self.dead_chips)] = -1
+        for u0, u1, v0, v1 in self.bad_columns[camera.name]:
+            chip[(u > u0) & (u < u1) & (v > v0) & (v < v1)] = -1
+        return chip
+
+    def exposure(self, camera: Camera, u: NDArray, v: NDArray) -> NDArray[np.float64]:
+        """Vignetted exposure of a camera in seconds at detector positions; 0 where nothing is recorded."""
+        seconds = self.exposure_s[camera.name] * camera.live * vignetting(camera.off_axis(u, v))
+        return seconds * (self.chip_of(camera, u, v) >= 0)
+
+    def counts_per_flux(self, u: NDArray, v: NDArray) -> NDArray[np.float64]:
+        """Counts in the sum of the cameras for a flux of 1 erg/s/cm2 (0.5-2 keV) at detector positions."""
+        shares = [self.exposure(camera, u, v) * camera.share for camera in CAMERAS]
+        return np.sum(shares, axis=0) / COUNT_RATE_TO_FLUX
+
+    def background_rate(self, camera: Camera) -> tuple[float, float]:
+        """Vignetted and unvignetted background of a camera, counts/s/arcmin2 of nominal exposure."""
+        flare = self.flare * camera.flare
+        return camera.sky * self.background + 0.2 * flare, camera.particle * self.background + 0.8 * flare
+
+
+def _bad_columns(rng: np.random.Generator, camera: Camera) -> np.ndarray:
+    """Most of the permanent bad columns and a few of this observation's own."""
+    kept = camera.bad_columns[rng.random(len(camera.bad_columns)) < 0.95]
+    chips = rng.integers(len(camera.chips), size=rng.poisson(3 if camera is PN else 30))
+    drawn = [_random_column(rng, camera, chip) for chip in chips]
+    return np.concatenate([kept, np.reshape(drawn, (-1, 4))])
+
+
+def _random_column(rng: np.random.Generator, camera: Camera, chip: int) -> tuple[float, float, float, float]:
+    u0, u1, v0, v1 = camera.chips[chip]
+    across, along = ((u0, u1), (v0, v1)) if camera.along_v[chip] else ((v0, v1), (u0, u1))
+    start, width = rng.uniform(*across), camera.column_arcmin * rng.integers(1, 3)
+    ends = sorted((rng.choice(along), rng.uniform(*along))) if rng.random() < 0.6 else along
+    return (start, start + width, *ends) if camera.along_v[chip] else (*ends, start, start + width)
+
+
+def draw_pointing(rng: np.random.Generator) -> Pointing:
+    """Draw the circumstances of an observation.
+
+    Exposures are 5 to 20 ks as in X-CLASS, PN's somewhat shorter than MOS's; most observations are quiet, the
+    others have flares that raise the PN background up to sixfold.
+    """
+    while True:
+        ra, dec = rng.uniform(0, 360), np.degrees(np.arcsin(rng.uniform(-1, 1)))
+        mos = float(np.exp(rng.uniform(np.log(5e3), np.log(2e4))))
+        pointing = Pointing(
+            ra_deg=ra,
+            dec_deg=float(dec),
+            position_angle_deg=float(rng.uniform(0, 360)),
+            exposure_s={
+                "pn": mos * rng.uniform(0.6, 0.97),
+                "mos1": mos,
+                "mos2": mos * rng.uniform(0.93, 1.03),
+            },
+            background=float(np.exp(rng.normal(0, 0.2))),
+            flare=float(
+                min(rng.exponential(6e-4) if rng.random() < 0.7 else rng.exponential(3.5e-3), 1.2e-2)
+            ),
+            out_of_time=0.063 if rng.random() < 0.7 else 0.023,
+            out_of_time_subtracted=bool(rng.random() < 0.5),
+            dead_chips=((), (2,), (2, 6))[rng.choice(3, p=(0.5, 0.38, 0.12))],
+            bad_columns={camera.name: _bad_columns(rng, camera) for camera in CAMERAS},
+        )
+        if abs(pointing.galactic_latitude_deg) > 20:
+            return pointing
+
+
+@dataclass(frozen=True)
+class Spurious:
+    """Counts of one camera that no source at that place made, untouched by the mirrors."""
+
+    camera: str  # name of the camera
+    x: np.ndarray  # (n,) positions, arcmin from the nominal pointing towards west and north
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A square image on the sky, north up and east left."""
+
+    x: float  # centre, arcmin from the nominal pointing towards west and north
+    y: float
+    size: int  # pixels along a side
+    pixel_arcmin: float  # side of a pixel
+
+    @property
+    def half(self) -> float:
+        """Half the side in arcmin."""
+        return self.size * self.pixel_arcmin / 2
+
+    def histogram(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Number of positions in each pixel, shape (size, size), axes (y, x)."""
+        column = np.floor((x - self.x + self.half) / self.pixel_arcmin).astype(np.int64)
+        row = np.floor((y - self.y + self.half) / self.pixel_arcmin).astype(np.int64)
+        inside = (column >= 0) & (column < self.size) & (row >= 0) & (row < self.size)
+        flat = row[inside] * self.size + column[inside]
+        return np.bincount(flat, minlength=self.size**2).reshape(self.size, self.size).astype(np.float32)
+
+    def positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Centres of the pixels (x, y), each of shape (size, size), arcmin."""
+        offset = (np.arange(self.size) + 0.5) * self.pixel_arcmin - self.half
+        x, y = np.broadcast_arrays(self.x + offset, self.y + offset[:, None])
+        return x, y
+
+
+def draw_photons(rng: np.random.Generator, component: Component, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (x, y) on the sky, each (n,), of photons from a component."""
+    if component.core == 0:
+        return np.full(n, component.x), np.full(n, component.y)
+    power = 1 - component.slope
+    inside = 1 - (1 + component.limit**2) ** power
+    radius = component.core * np.sqrt((1 - inside * rng.random(n)) ** (1 / power) - 1)
+    angle, turn = 2 * np.pi * rng.random(n), np.radians(component.angle_deg)
+    major = radius * np.cos(angle) / np.sqrt(component.axis_ratio)
+    minor = radius * np.sin(angle) * np.sqrt(component.axis_ratio)
+    return (
+        component.x + major * np.cos(turn) - minor * np.sin(turn),
+        component.y + major * np.sin(turn) + minor * np.cos(turn),
+    )
+
+
+def _source_events(
+    rng: np.random.Generator, components: Sequence[Component], pointing: Pointing, camera: Camera
+) -> tuple[np.ndarray, np.ndarray]:
+    """Detector positions where photons of the sources fall, vignetted and piled up, gaps not yet applied."""
+    seconds = pointing.exposure_s[camera.name] * camera.live
+    rate = np.array([c.flux for c in components]) * camera.share / COUNT_RATE_TO_FLUX
+    numbers = rng.poisson(rate * seconds)
+    if not numbers.sum():
+        return np.empty(0), np.empty(0)
+    x, y = (
+        np.concatenate(p)
+        for p in zip(*map(draw_photons, [rng] * len(rate), components, numbers), strict=True)
+    )
+    u, v = pointing.to_detector(x, y)
+    du, dv = u - camera.axis[0], v - camera.axis[1]
+    kept = rng.random(len(u)) < vignetting(np.hypot(du, dv))
+    u, v = u[kept], v[kept]
+    shift_u, shift_v = point_spread(rng, du[kept], dv[kept], triangle=camera.triangle)
+    points = rate * camera.frame_s * np.array([c.core == 0 for c in components])
+    if points.max() > 0.02:
+        # Photons that share a frame and a few pixels merge into events that the pattern filter rejects.
+        crowding = np.repeat(0.6 * points, numbers)[kept] * np.exp(-np.hypot(shift_u, shift_v) / 0.12)
+        single = rng.random(len(u)) * (1 + crowding) < 1
+        u, v, shift_u, shift_v = u[single], v[single], shift_u[single], shift_v[single]
+    return u + shift_u, v + shift_v
+
+
+def _background_events(
+    rng: np.random.Generator, pointing: Pointing, camera: Camera, grid: Grid
+) -> tuple[np.ndarray, np.ndarray]:
+    """Detector positions of background counts within a grid, gaps not yet applied."""
+    sky, particle = pointing.background_rate(camera)
+    area = (2 * grid.half) ** 2
+    n = rng.poisson((sky + particle) * area * pointing.exposure_s[camera.name])
+    x, y = (centre + grid.half * (2 * rng.random(n) - 1) for centre in (grid.x, grid.y))
+    u, v = pointing.to_detector(x, y)
+    kept = rng.random(n) * (sky + particle) < sky * vignetting(camera.off_axis(u, v)) + particle
+    return u[kept], v[kept]
+
+
+def _smear(rng: np.random.Generator, chip: np.ndarray) -> np.ndarray:
+    """Positions along the columns of PN chips at which out-of-time events seem to arrive."""
+    start, stop = PN.chips[chip, 2], PN.chips[chip, 3]
+    return start + (stop - start) * rng.random(len(chip))
+
+
+def _recorded(events: Sequence[np.ndarray], pointing: Pointing, camera: Camera, grid: Grid) -> np.ndarray:
+    """Image of the detector positions (u, v) that fall on working pixels."""
+    u, v = events
+    on_chip = pointing.chip_of(camera, u, v) >= 0
+    return grid.histogram(*pointing.to_image(u[on_chip], v[on_chip]))
+
+
+def count_images(
+    rng: np.random.Generator,
+    components: Sequence[Component],
+    pointing: Pointing,
+    grid: Grid,
+    *,
+    spurious: Sequence[Spurious] = (),
+) -> dict[str, np.ndarray]:
+    """Observe a sky with the three cameras: counts in 0.5-2 keV for "pn", "mos1" and "mos2", each (y, x).
+
+    Photons are drawn one by one and followed to the detectors: vignetting, gaps and pile-up thin them, the
+    mirrors scatter them, and a share of those that PN records is smeared along its column by the read-out.
+    Sources outside the grid matter too, by their wings and streaks. Where the out-of-time events were
+    subtracted, those of "pn" are fractional and may be negative.
+    """
+    images = {}
+    for camera in CAMERAS:
+        sources = _source_events(rng, components, pointing, camera)
+        field = _background_events(rng, pointing, camera, grid)
+        artefacts = [pointing.to_detector(s.x, s.y) for s in spurious if s.camera == camera.name]
+        chip = pointing.chip_of(camera, *sources)
+        if camera is PN:
+            late = (rng.random(len(chip)) < pointing.out_of_time) & (chip >= 0)
+            sources[1][late] = _smear(rng, chip[late])
+        events = [np.concatenate(axis) for axis in zip(sources, field, *artefacts, strict=True)]
+        image = _recorded(events, pointing, camera, grid)
+        if camera is PN and pointing.out_of_time_subtracted:
+            smeared = sources[0][chip >= 0], _smear(rng, chip[chip >= 0])
+            field = _background_events(rng, pointing, camera, grid)
+            events = [np.concatenate(axis) for axis in zip(smeared, field, strict=True)]
+            image -= np.float32(pointing.out_of_time) * _recorded(events, pointing, camera, grid)
+        images[camera.name] = image
+    return images
+
+
+#: Faintest candidates of the survey, erg/s/cm2 in 0.5-2 keV.
+SURVEY_LIMIT = 1e-14
+
+
+def flux_limit(pointing: Pointing, *, x: float, y: float, extended: bool = False) -> tuple[float, float]:
+    """Flux at which a source at a position is detected, and the counts that a unit flux gives there.
+
+    A point needs 45 counts and six times the noise of the background within 0.5 arcmin, an extended source 80
+    counts and six times the noise within 0.8 arcmin. The limit is kept between the survey's and 2e-13.
+    """
+    u, v = (np.atleast_1d(axis) for axis in pointing.to_detector(x, y))
+    ring = 0.4 * np.exp(1j * np.arange(8) * np.pi / 4)
+    per_flux = float(np.mean(pointing.counts_per_flux(u + ring.real, v + ring.imag)))
+    rate = sum(sum(pointing.background_rate(c)) * pointing.exposure_s[c.name] for c in CAMERAS)
+    least, radius = (80.0, 0.8) if extended else (45.0, 0.5)
+    needed = max(least, 6 * np.sqrt(np.pi * radius**2 * rate))
+    return max(SURVEY_LIMIT, needed / max(per_flux, needed / 2e-13)), per_flux
+
+
+def streak_source(rng: np.random.Generator, pointing: Pointing, *, x: float, y: float) -> Component | None:
+    """A bright point source whose PN read-out streak runs through a position; None where PN sees nothing."""
+    u, v = pointing.to_detector(x, y)
+    chip = int(pointing.chip_of(PN, np.array([u]), np.array([v]))[0])
+    if chip < 0:
+        return None
+    places = rng.uniform(PN.chips[chip, 2] + 0.5, PN.chips[chip, 3] - 0.5, 30)
+    places = places[np.abs(places - v) > 1.2]
+    seen = pointing.counts_per_flux(np.full(len(places), u), places)
+    # Enough counts for some 30 to 300 out-of-time ones within an arcmin of the column.
+    place = int(np.argmax(seen))
+    counts = np.exp(rng.uniform(np.log(30), np.log(300))) * 13 / pointing.out_of_time
+    bright = counts / max(seen[place] * PN.share, 1.0)
+    sky_x, sky_y = pointing.to_image(u, places[place])
+    return Component(float(sky_x), float(sky_y), float(min(bright, 8e-11)))
+
+
+def spurious_counts(
+    rng: np.random.Generator, pointing: Pointing, *, kind: str, x: float, y: float, counts: float
+) -> Spurious:
+    """Counts of a detector artefact of one camera at a position.
+
+    A hot column, a hot pixel, single-reflection arcs of a source outside the field (stray light), or the
+    residue of a flare on one chip. `counts` is the expected number in a column or pixel, per arcmin2 in arcs
+    and on a chip. Shapes, sizes and numbers look like archival EPIC images; none is a measured distribution.
+    """
+    u, v = pointing.to_detector(x, y)
+    chips = {c.name: int(pointing.chip_of(c, np.array([u]), np.array([v]))[0]) for c in CAMERAS}
+    working = [c for c in CAMERAS if chips[c.name] >= 0] or list(CAMERAS)
+    if kind == "chip":
+        working = [c for c in working if c is not PN] or working
+    camera = working[rng.integers(len(working))]
+    draw = {"column": _hot_column, "pixel": _hot_pixel, "arc": _stray_light, "chip": _noisy_chip}[kind]
+    points = draw(rng, camera, max(chips[camera.name], 0), (float(u), float(v)), counts)
+    return Spurious(camera.name, *pointing.to_image(*points))
+
+
+def _hot_column(
+    rng: np.random.Generator, camera: Camera, chip: int, place: tuple[float, float], counts: float
+) -> NDArray[np.float64]:
+    n, width = rng.poisson(counts), camera.column_arcmin * rng.integers(1, 4)
+    length = np.exp(rng.uniform(np.log(0.4), np.log(6)))
+    along = length * (rng.random(n) - rng.uniform(0.2, 0.8))
+    across = width * (rng.random(n) - 0.5)
+    offset = (across, along) if camera.along_v[chip] else (along, across)
+    return np.array([place[0] + offset[0], place[1] + offset[1]])
+
+
+def _hot_pixel(
+    rng: np.random.Generator, camera: Camera, chip: int, place: tuple[float, float], counts: float
+) -> NDArray[np.float64]:
+    n, spots = rng.poisson(counts), rng.normal(0, 0.12, (rng.integers(1, 4), 2))
+    return (spots[rng.integers(len(spots), size=n)] + camera.column_arcmin * rng.random((n, 2)) + place).T
+
+
+def _stray_light(
+    rng: np.random.Generator, camera: Camera, chip: int, place: tuple[float, float], counts: float
+) -> NDArray[np.float64]:
+    distance, direction = rng.uniform(25, 60), rng.uniform(0, 2 * np.pi)
+    rings = np.cumsum(rng.uniform(0.35, 1.1, rng.integers(3, 9)))
+    rings -= rings[rng.integers(len(rings))]
+    opening = rng.uniform(2, 9) / distance
+    n = rng.poisson(counts * len(rings) * opening * distance * 0.25)
+    radius = distance + rings[rng.integers(len(rings), size=n)] + rng.normal(0, 0.07, n)
+    angle = direction + opening * (rng.random(n) - rng.uniform(0.3, 0.7))
+    centre = place - distance * np.array([np.cos(direction), np.sin(direction)])
+    return np.array([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)])
+
+
+def _noisy_chip(
+    rng: np.random.Generator, camera: Camera, chip: int, place: tuple[float, float], counts: float
+) -> NDArray[np.float64]:
+    u0, u1, v0, v1 = camera.chips[chip]
+    n = rng.poisson(counts * (u1 - u0) * (v1 - v0))
+    lump = rng.poisson(counts)
+    corner = np.array([[u0], [v0]]) + np.array([[u1 - u0], [v1 - v0]]) * rng.random((2, n))
+    return np.concatenate([corner, np.reshape(place, (2, 1)) + rng.normal(0, 0.5, (2, lump))], axis=1)

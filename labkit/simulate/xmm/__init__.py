@@ -1,1 +1,0 @@
-"""Seen through XMM-Newton: `pointing`, `events`, `artefacts`, `depth`; a whole field: `observation`."""

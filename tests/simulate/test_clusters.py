@@ -1,0 +1,110 @@
+"""The population of clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labkit.cosmology import COSMOLOGY
+from labkit.errors import InputError
+from labkit.simulate.clusters import (
+    Cluster,
+    cluster_components,
+    cluster_counts,
+    draw_cluster,
+    luminosity,
+    mass_function,
+    r500,
+)
+
+
+def test_mass_function_falls_with_mass_and_redshift():
+    mass = np.logspace(13.5, 15.2, 20)
+    assert (np.diff(mass_function(mass, 0.1)) < 0).all()
+    assert (mass_function(mass[8:], 1.0) < mass_function(mass[8:], 0.1)).all()
+
+
+def test_local_density_of_massive_clusters_is_as_observed():
+    mass = np.logspace(14.5, 15.6, 200)
+    density = np.trapezoid(mass_function(mass, 0.05), np.log10(mass))
+    assert 3e-7 < density < 4e-6  # Mpc^-3
+
+
+def test_luminosity_is_self_similar_in_redshift():
+    ratio = luminosity(3e14, 0.5) / luminosity(3e14, 0.0)
+    assert ratio == pytest.approx(float(COSMOLOGY.efunc(0.5)) ** (7 / 3), rel=1e-3)
+
+
+def test_r500_of_a_known_cluster():
+    assert r500(4.6e14, 0.153) == pytest.approx(1.12, rel=0.03)  # Abell 907, Mpc
+
+
+def test_luminosity_and_radius_grow_with_mass():
+    mass = np.logspace(13, 15.3, 24)
+    slope = np.diff(np.log(luminosity(mass, 0.2))) / np.diff(np.log(mass))
+    assert slope == pytest.approx(np.full(23, 1.64))
+    radii = np.array([r500(m, 0.2) for m in mass])
+    assert radii == pytest.approx(radii[0] * (mass / mass[0]) ** (1 / 3))
+    assert r500(3e14, 0.8) < r500(3e14, 0.1)
+
+
+def test_population_counts_are_euclidean_where_bright_and_flatter_where_faint():
+    flux = np.logspace(-14, -11, 4)
+    counts = np.array([cluster_counts(f, low_z=True) + cluster_counts(f, low_z=False) for f in flux])
+    slopes = np.diff(np.log10(counts))
+    assert slopes[0] == pytest.approx(-1.1, abs=0.1)
+    assert slopes[2] == pytest.approx(-1.5, abs=0.1)
+    assert (np.diff(slopes) < 0).all()
+    # observed, approximately: 10 and 1 per square degree, and one in thirty above 2e-12
+    assert (counts[:2] / (10, 1) > 1).all()
+    assert (counts[:2] / (10, 1) < 3.5).all()
+    assert 1 < 30 * cluster_counts(2e-12, low_z=True) < 3
+    assert cluster_counts(1.0, low_z=True) == 0
+
+
+@pytest.mark.parametrize("low_z", [True, False])
+def test_drawn_fluxes_follow_the_counts_and_luminosities_the_relation(low_z):
+    rng = np.random.default_rng(3)
+    drawn = [draw_cluster(rng, low_z=low_z, flux_limit=2e-14) for _ in range(600)]
+    share = np.mean([cluster.flux > 6e-14 for cluster in drawn])
+    expected = cluster_counts(6e-14, low_z=low_z) / cluster_counts(2e-14, low_z=low_z)
+    assert share == pytest.approx(expected, abs=0.05)
+    excess = [np.log(c.luminosity / luminosity(c.m500, c.redshift)) for c in drawn]
+    assert 0.25 < np.std(excess) < 0.45
+    assert 0 < np.mean(excess) < 0.4  # a flux limit prefers the luminous ones (Malmquist)
+
+
+@pytest.mark.parametrize("low_z", [True, False])
+def test_drawn_clusters_obey_limit_and_redshift_cut(low_z):
+    rng = np.random.default_rng(0)
+    drawn = [draw_cluster(rng, low_z=low_z, flux_limit=2e-14, bright=k % 3 == 0) for k in range(300)]
+    assert min(cluster.flux for cluster in drawn) >= 2e-14
+    assert all((cluster.redshift < 0.3) == low_z for cluster in drawn)
+    assert 1e13 < min(cluster.m500 for cluster in drawn) < max(cluster.m500 for cluster in drawn) < 2e15
+
+
+def test_a_cluster_like_abell_907_lies_inside_the_population():
+    rng = np.random.default_rng(2)
+    drawn = [draw_cluster(rng, low_z=True, flux_limit=2e-14, bright=True) for _ in range(1000)]
+    near = [c for c in drawn if 2e-12 < c.flux < 1.3e-11 and 0.08 < c.redshift < 0.25]
+    assert len(near) > 30
+    assert any(c.cool_core for c in near)
+    assert not all(c.cool_core for c in near)
+    core = np.array([60 * c.core_fraction * c.r500_arcmin for c in near])
+    assert np.percentile(core, 5) < 60 < np.percentile(core, 95)
+
+
+def test_components_hold_the_flux_within__r500():
+    cluster = Cluster(0.2, 3e14, 1e44, 1e-12, 4.0, 0.15, 0.4, 0.8, 30.0, (0.2, 0.4, -0.3))
+    parts = cluster_components(cluster, x=1.0, y=2.0)
+    within = sum(
+        p.flux * (1 - (1 + (4.0 / p.core) ** 2) ** -0.5) / (1 - (1 + p.limit**2) ** -0.5) for p in parts
+    )
+    assert within == pytest.approx(1e-12)
+    assert [p.core for p in parts] == pytest.approx([0.6, 0.15, 0.36])
+    assert (parts[2].x, parts[2].y) == pytest.approx((2.6, 0.8))
+
+
+def test_an_impossible_flux_limit_is_refused():
+    with pytest.raises(InputError, match="flux_limit must lie between 0 and"):
+        draw_cluster(np.random.default_rng(0), low_z=False, flux_limit=1e-8)

@@ -1,0 +1,258 @@
+"""The simulated Hunt: its export is read like any other, its biases are those declared."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from labkit.errors import InputError
+from labkit.evaluate import auc
+from labkit.simulate import Crowd, Disorder, HuntBiases, simulate_hunt
+from labkit.simulate.numbers import read_numbers
+from labkit.simulate.volunteers import assign, draw_volunteers, hunt_evidence
+from labkit.sources import read_export
+from labkit.votes import Answers, consensus, ending_counts, read_tree, weights
+
+COLUMNS = tuple(read_numbers("hunt")["export"]["columns"])
+CALM = Disorder(logged_out=0, repeats=0, unfinished=0, beta=0)
+TREE = read_tree("hunt")
+
+
+def candidates(number: int = 1, **columns) -> QTable:
+    """Rows of a survey's catalogue: bright nearby clusters unless said otherwise."""
+    ordinary = {
+        "true_class": "low-z cluster",
+        "flux": 5e-13,
+        "exposure": 10.0,
+        "background": 4e-3,
+        "off_axis": 5.0,
+        "redshift": 0.15,
+        "core_radius": 25.0,
+    }
+    table = QTable({"object_id": [f"C{row:03d}" for row in range(number)]})
+    for name, value in (ordinary | columns).items():
+        table[name] = np.broadcast_to(value, number)
+    return table
+
+
+def survey() -> QTable:
+    """A hundred and twenty candidates, two thirds of them clusters of all brightnesses."""
+    rng = np.random.default_rng(5)
+    kinds = np.repeat(["low-z cluster", "high-z cluster", "point source", "artefact"], [45, 35, 25, 15])
+    cluster = np.char.endswith(kinds, "cluster")
+    redshift = np.where(kinds == "low-z cluster", rng.uniform(0.05, 0.3, 120), rng.uniform(0.3, 0.9, 120))
+    return candidates(
+        120,
+        true_class=kinds,
+        flux=np.where(kinds == "artefact", 0.0, np.exp(rng.uniform(-30.5, -27.5, 120))),
+        redshift=np.where(cluster, redshift, np.nan),
+        core_radius=np.where(cluster, rng.uniform(5, 40, 120), np.nan),
+    )
+
+
+@pytest.fixture(scope="module")
+def hunt(tmp_path_factory):
+    """Two hundred volunteers on 120 candidates, with everything an export can hold."""
+    path = tmp_path_factory.mktemp("hunt") / "hunt.csv"
+    disorder = Disorder(logged_out=0.1, repeats=0.05, unfinished=0.04, beta=0.05)
+    made = simulate_hunt(survey(), 1, path=path, n_volunteers=200, disorder=disorder)
+    assert made.rows == round(3600 * 1.24)
+    return made
+
+
+def answers_of(table: QTable, tmp_path: Path, *, seed: int = 0, **options) -> Answers:
+    options = {"n_volunteers": 60, "disorder": CALM} | options
+    made = simulate_hunt(table, seed, path=tmp_path / "hunt.csv", **options)
+    return read_export(made.path, TREE).answers
+
+
+def share_of(ending: str, table: QTable, tmp_path: Path, **options) -> np.ndarray:
+    counts = ending_counts(answers_of(table, tmp_path, **options))
+    order = np.argsort(np.asarray(counts["object_id"]))
+    return np.asarray(counts[ending])[order] / 30
+
+
+def test_the_export_has_the_columns_of_zooniverse(hunt):
+    with hunt.path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert len(rows) == hunt.rows
+    for row in rows[:: len(rows) // 50]:
+        given = {entry["task"]: entry["value"] for entry in json.loads(row["annotations"])}
+        _, ending = TREE.walk({task: TREE.numbers[task][text.casefold()] for task, text in given.items()})
+        assert ending >= -1
+        assert json.loads(row["metadata"])["started_at"] < json.loads(row["metadata"])["finished_at"]
+        (subject,) = json.loads(row["subject_data"]).values()
+        assert subject["object_id"].startswith("C")
+    ids = [int(row["classification_id"]) for row in rows]
+    assert ids == sorted(set(ids))
+    assert [row["created_at"] for row in rows] == sorted(row["created_at"] for row in rows)
+
+
+def test_the_columns_are_those_of_a_real_export(real, hunt):
+    with (real / "zooniverse" / "decision_tree_export.csv").open(newline="") as file:
+        assert tuple(next(csv.reader(file))) == COLUMNS
+
+
+def test_the_reader_finds_what_was_put_in(hunt):
+    read = read_export(hunt.path, TREE, versions=("12",))
+    dropped = read.report.dropped
+    assert read.report.rows == hunt.rows
+    assert dropped["another version of the workflow"] == 180
+    assert dropped["volunteer not logged in"] == 360
+    assert dropped["repeated by the same volunteer"] >= 180
+    done = ending_counts(read.answers)
+    assert (sum(done[name] for name in TREE.endings) == 30).all()
+    assert set(read.answers.users[np.unique(read.answers.user)]) <= set(hunt.volunteers["user_name"])
+
+
+def test_everyone_takes_part_and_few_do_most(hunt):
+    answers = read_export(hunt.path, TREE, versions=("12",)).answers
+    work = np.sort(list(Counter(answers.user.tolist()).values()))[::-1]
+    assert len(work) == 200
+    assert work[:20].sum() > 0.3 * work.sum()
+
+
+def test_the_same_generator_gives_the_same_file(tmp_path):
+    files = []
+    for name in ("one", "two"):
+        made = simulate_hunt(survey(), 3, path=tmp_path / name, n_volunteers=60)
+        files.append(made.path.read_bytes())
+    assert files[0] == files[1]
+
+
+def test_labels_are_never_read(tmp_path):
+    table = survey()
+    first = simulate_hunt(table, 3, path=tmp_path / "a.csv", n_volunteers=60)
+    table["label"] = table["true_class"][::-1]
+    second = simulate_hunt(table, 3, path=tmp_path / "b.csv", n_volunteers=60)
+    assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_only_objects_in_the_hunt_are_shown(tmp_path):
+    table = survey()
+    table["in_hunt"] = np.arange(120) % 2 == 0
+    answers = answers_of(table, tmp_path)
+    assert set(answers.subjects) == set(table["object_id"][::2])
+    table["in_hunt"] = False
+    with pytest.raises(InputError, match="survey must have objects in the Hunt, got none"):
+        answers_of(table, tmp_path)
+
+
+def test_volunteers_miss_clusters_rather_than_invent_them(hunt):
+    votes = consensus(read_export(hunt.path, TREE, versions=("12",)).answers)
+    table = survey()
+    cluster = dict(zip(table["object_id"], np.char.endswith(table["true_class"], "cluster"), strict=True))
+    truth = np.array([cluster[name] for name in votes["object_id"]])
+    said = np.asarray(votes["label"] == "cluster")
+    assert (said & ~truth).sum() <= 2
+    assert 0.2 < said[truth].mean() < 0.9
+    assert auc(truth, votes["soft_cluster"]) > 0.9
+
+
+def test_faint_emission_is_taken_for_none(tmp_path):
+    fluxes = np.repeat([4e-12, 4e-15], 20)
+    share = share_of("no emission", candidates(40, flux=fluxes), tmp_path)
+    assert share[20:].mean() > share[:20].mean() + 0.2
+
+
+def test_small_clusters_are_taken_for_points(tmp_path):
+    share = share_of("point", candidates(40, core_radius=np.repeat([60.0, 4.0], 20)), tmp_path)
+    assert share[20:].mean() > 2 * share[:20].mean()
+
+
+def test_gaps_are_taken_for_the_edge_and_more_so_far_off_axis(tmp_path):
+    share = share_of("edge", candidates(60, off_axis=np.repeat([0.0, 13.0], 30)), tmp_path)
+    assert share[30:].mean() > share[:30].mean() > 0.01
+
+
+def test_nearby_clusters_are_taken_for_galaxies(tmp_path):
+    share = share_of("nearby galaxy", candidates(40, redshift=np.repeat([0.25, 0.03], 20)), tmp_path)
+    assert share[20:].mean() > 1.5 * share[:20].mean()
+
+
+def test_beyond_the_plates_there_is_no_distant_cluster(tmp_path):
+    redshift = np.repeat([0.32, 0.9], 20)
+    table = candidates(40, true_class="high-z cluster", redshift=redshift)
+    no, yes = (share_of(name, table, tmp_path) for name in ("not a distant cluster", "distant cluster"))
+    missed = no / np.maximum(no + yes, 1e-9)
+    assert missed[20:].mean() > missed[:20].mean() + 0.15
+
+
+def test_without_biases_and_scatter_skilled_volunteers_are_right(tmp_path):
+    never = {name: -9.0 for name in vars(HuntBiases()) if not name.endswith(("_slope", "scatter"))}
+    sure = HuntBiases(**dict.fromkeys(vars(HuntBiases()), 0.0) | never)
+    crowd = Crowd(skimmers=0, random=0, malicious=0, skill=0, question_skill=0)
+    votes = consensus(answers_of(survey(), tmp_path, biases=sure, crowd=crowd))
+    truth = dict(zip(survey()["object_id"], np.char.endswith(survey()["true_class"], "cluster"), strict=True))
+    assert all((row["label"] == "cluster") == truth[row["object_id"]] for row in votes)
+    assert votes["agreement"].min() > 0.8
+
+
+def test_weights_tell_who_is_malicious(tmp_path):
+    crowd = Crowd(skimmers=0.2, random=0.1, malicious=0.1)
+    path = tmp_path / "hunt.csv"
+    made = simulate_hunt(survey(), 2, path=path, n_volunteers=60, crowd=crowd, disorder=CALM)
+    kinds = made.by_kind(weights(read_export(path, TREE).answers))
+    assert kinds["volunteers"].sum() == 60
+    mean = dict(zip(kinds["kind"], kinds["T0"], strict=True))
+    assert mean["malicious"] < mean["random"] < mean["skimmer"] < mean["reader"]
+
+
+def test_evidence_has_one_right_answer_a_question_at_most():
+    evidence = hunt_evidence(survey(), TREE, HuntBiases(), np.random.default_rng(0))
+    per_question = np.add.reduceat(evidence.right, TREE.offsets, axis=1)
+    assert (per_question == 1).all()
+    assert (evidence.odds[evidence.right] == 0).all()
+
+
+def test_what_evidence_needs_is_named():
+    table = survey()
+    table.remove_column("flux")
+    with pytest.raises(InputError, match=r"catalogue must have the columns .* got none of \['flux'\]"):
+        hunt_evidence(table, TREE, HuntBiases(), np.random.default_rng(0))
+    with pytest.raises(InputError, match="tree must have the answers of the Hunt, got 'presence"):
+        hunt_evidence(survey(), read_tree("presence_absence"), HuntBiases(), np.random.default_rng(0))
+
+
+def test_nobody_sees_an_object_twice():
+    activity = np.exp(np.random.default_rng(0).normal(0, 2, 50))
+    chosen = assign(np.random.default_rng(1), activity, objects=40, per_object=12)
+    assert all(len(set(row)) == 12 for row in chosen.tolist())
+    work = np.bincount(chosen.ravel(), minlength=50)
+    assert work.min() >= 1
+    assert np.corrcoef(np.log(activity), work)[0, 1] > 0.7
+    with pytest.raises(InputError, match="answers_per_object must lie between 1 and"):
+        assign(np.random.default_rng(1), activity, objects=4, per_object=51)
+
+
+def test_crowds_have_the_shares_asked_for():
+    crowd = Crowd(skimmers=0.3, random=0.1, malicious=0.05)
+    drawn = draw_volunteers(np.random.default_rng(0), 400, questions=6, crowd=crowd)
+    assert Counter(drawn.kind.tolist()) == {"reader": 220, "skimmer": 120, "random": 40, "malicious": 20}
+    assert drawn.skill.shape == (400, 6)
+    skimmer, reader = (drawn.skill[drawn.kind == kind].mean() for kind in ("skimmer", "reader"))
+    assert skimmer == pytest.approx(reader - crowd.unread, abs=0.3)
+    calm = replace(crowd, skill=0.0, question_skill=0.0, unread=0.0)
+    assert (draw_volunteers(np.random.default_rng(0), 9, questions=2, crowd=calm).skill == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: Crowd(random=-0.1), "numbers of a crowd must be 0 or more"),
+        (lambda: Crowd(skimmers=0.9, random=0.2), "must add up to at most 1"),
+        (lambda: Disorder(beta=1.5), "beta must be between 0 and 1, got 1.5"),
+        (lambda: draw_volunteers(np.random.default_rng(0), 0, questions=1), "number of volunteers must be 1"),
+    ],
+)
+def test_impossible_numbers_are_refused(make, match):
+    with pytest.raises(InputError, match=match):
+        make()
