@@ -15,8 +15,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from labkit.errors import InputError
-from labkit.paths import atomic_file
-from labkit.tables import read_table, write_table
+from labkit.tables import read_catalogue, write_table
 
 __all__ = ["Predictions", "Run"]
 
@@ -210,12 +209,18 @@ class Predictions:
         return Predictions(table, parts[0].classes, parts[0].positive)
 
     def save(self, path: str | Path) -> Path:
-        """Write the table as Parquet; the file appears whole or not at all."""
+        """Write the table as Parquet; the file appears whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If the name does not end in .parquet.
+        """
+        if Path(path).suffix.lower() != ".parquet":
+            raise InputError(f"path must end in .parquet, got {str(path)!r}; write_table writes other formats")
         table = Table(self.table, copy=False)
         table.meta = {"classes": list(self.classes), "positive": self.positive}
-        with atomic_file(path) as partial:
-            write_table(table, partial)
-        return Path(path)
+        return write_table(table, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
@@ -228,7 +233,7 @@ class Predictions:
         InputError
             If it does not hold predictions.
         """
-        table = read_table(path)
+        table = read_catalogue(path)
         if "classes" not in table.meta:
             raise InputError(f"{str(path)!r} must be a file of predictions, but names no classes")
         return cls(Table(table), tuple(table.meta["classes"]), table.meta["positive"])

@@ -30,7 +30,7 @@ from labkit.cli.app import CATALOGUE_ENDINGS as OFFERED
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import AdamW, Experiment
 from labkit.sample import Sample
-from labkit.tables import CATALOGUE_ENDINGS, write_catalogue
+from labkit.tables import CATALOGUE_ENDINGS, write_table
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def test_endings_are_those_of_the_tables():
 
 @pytest.mark.parametrize("ending", OFFERED)
 def test_every_ending_that_is_offered_can_be_written(ending, tmp_path):
-    write_catalogue(Table({"object_id": ["a"]}), tmp_path / f"ranked{ending}")
+    write_table(Table({"object_id": ["a"]}), tmp_path / f"ranked{ending}")
 
 
 def test_input_that_breaks_a_rule_is_65(made, notebook, tmp_path):

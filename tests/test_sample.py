@@ -153,7 +153,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(small_sample, tmp_path, monkeyp
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("labkit.tables.pq.ParquetWriter.write_table", full)
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
     with pytest.raises(InputError, match="the disk is full while writing .*free space and run again"):
         small_sample.save(tmp_path / "s")
     assert list(tmp_path.iterdir()) == []

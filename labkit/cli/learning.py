@@ -130,7 +130,7 @@ def predict(
     from labkit.evaluate import ranked_catalogue
     from labkit.run.chain import find_models, score
     from labkit.sample import Sample
-    from labkit.tables import write_catalogue
+    from labkit.tables import write_table
 
     data = Sample.load(sample)
     predictions = score(
@@ -141,6 +141,6 @@ def predict(
         accept_normalisation=accept_normalisation,
     )
     ranked = ranked_catalogue(predictions, data.catalogue)
-    write_catalogue(ranked, out)
+    write_table(ranked, out)
     best = f"p = {ranked[f'p_{predictions.positive}'][0]:.3f}"
     typer.echo(f"{out}: {len(ranked)} objects, best {ranked['object_id'][0]} with {best}")

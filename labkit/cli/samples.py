@@ -156,11 +156,11 @@ def find(
     """Find candidates in an XMM-Newton observation: sources with extent and likelihoods, C1 first."""
     from labkit.finder import find_candidates
     from labkit.sources import read_observation, write_regions
-    from labkit.tables import write_catalogue
+    from labkit.tables import write_table
 
     with bar("fits", unit="fit") as progress:
         candidates = find_candidates(read_observation(images, exposure), progress=progress)
-    write_catalogue(candidates, out)
+    write_table(candidates, out)
     if regions is not None:
         write_regions(candidates, regions)
     typer.echo(f"{out}: {len(candidates)} sources, {candidates['c1'].sum()} of them C1")
@@ -240,7 +240,7 @@ def simulate_hst_fields(
 ) -> None:
     """Simulate HST fields of the CLASH and Frontier clusters: mosaics (FITS), catalogues, and fields.ecsv."""
     from labkit.simulate.hst import simulate_fields
-    from labkit.tables import write_catalogue
+    from labkit.tables import write_table
 
     fields = simulate_fields(
         out,
@@ -253,7 +253,7 @@ def simulate_hst_fields(
         overwrite=overwrite,
     )
     fields["folder"] = [Path(folder).name for folder in fields["folder"]]
-    write_catalogue(fields, out / "fields.ecsv")
+    write_table(fields, out / "fields.ecsv")
     typer.echo("\n".join(fields.pformat(max_lines=-1, max_width=-1)))
     typer.echo(f"{out / 'fields.ecsv'}: for labkit members --fields")
 

@@ -46,7 +46,7 @@ def votes(
 ) -> None:
     """Weigh volunteers' answers: class, fractions and agreement of every subject."""
     from labkit.sources import read_export, read_flat_answers
-    from labkit.tables import write_catalogue
+    from labkit.tables import write_table
     from labkit.votes import cleaning_steps, consensus
 
     if flat:
@@ -66,8 +66,8 @@ def votes(
         )
     typer.echo("\n".join(cleaned.report.table().pformat(max_lines=-1, max_width=-1)))
     table = consensus(cleaned.answers, method=method.value)
-    write_catalogue(table, out)
+    write_table(table, out)
     if steps is not None:
-        write_catalogue(cleaning_steps(found.answers), steps)
+        write_table(cleaning_steps(found.answers), steps)
     people = len(set(cleaned.answers.user.tolist()))
     typer.echo(f"{out}: {len(table)} subjects, {table['n_votes'].sum()} votes of {people} volunteers")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.sample.sample import Sample
-from labkit.tables import text_values
+from labkit.tables import text
 
 __all__ = ["with_columns"]
 
@@ -71,8 +71,8 @@ def _hash(before: str, old: QTable, new: QTable) -> str:
     digest, changed = hashlib.sha256(before.encode()), False
     for name in _HASHED:
         if name in new.colnames:
-            values = text_values(new[name])
-            given = text_values(old[name]) if name in old.colnames else None
+            values = text(new[name])
+            given = text(old[name]) if name in old.colnames else None
             changed |= given is None or not np.array_equal(values, given)
             digest.update("\n".join([name, *values.tolist()]).encode())
     return digest.hexdigest() if changed else before

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table
 
 from labkit.errors import InputError, MissingDataError
-from labkit.tables import number_values, read_table, text_values
+from labkit.tables import numbers, read_catalogue, text
 from labkit.taxonomy import SCHEMES
 
 __all__ = ["VERDICTS", "checked_labels", "last_verdicts", "read_labels"]
@@ -40,7 +40,7 @@ def read_labels(path: str | Path) -> Table:
     if not path.is_file():
         raise MissingDataError(f"labels must be a file, got {str(path)!r}; check the path")
     if path.suffix == ".parquet":
-        return read_table(path)
+        return read_catalogue(path)
     if path.suffix == ".csv":
         return _read_csv(path)
     formats = {".ecsv": "ascii.ecsv", ".fits": "fits"}
@@ -97,7 +97,7 @@ def last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
         If a column is missing, a verdict unknown, or "relabel" comes without a label.
     """
     _need(table, "object_id", "verdict", "label")
-    ids, verdicts, labels = (text_values(table[name]) for name in ("object_id", "verdict", "label"))
+    ids, verdicts, labels = (text(table[name]) for name in ("object_id", "verdict", "label"))
     if unknown := sorted(set(verdicts.tolist()) - set(VERDICTS)):
         raise InputError(f"verdict must be one of {VERDICTS}, got {unknown}")
     last = np.array(sorted({name: row for row, name in enumerate(ids.tolist())}.values()), dtype=np.int64)
@@ -130,21 +130,21 @@ def checked_labels(table: Table, *, into: str, split: str) -> dict[str, np.ndarr
         If a column is missing, an object comes twice, or a label or part is unknown.
     """
     _need(table, "object_id", "label")
-    if twice := [name for name, n in Counter(text_values(table["object_id"]).tolist()).items() if n > 1]:
+    if twice := [name for name, n in Counter(text(table["object_id"]).tolist()).items() if n > 1]:
         raise InputError(
             f"object_id must be unique in a table of labels, got {twice[:3]} again; remove the repeats"
         )
-    columns = {into: text_values(table["label"])}
+    columns = {into: text(table["label"])}
     known = {label for scheme in SCHEMES.values() for label in (*scheme.mapping, *scheme.left_out)}
     if bad := sorted(set(columns[into].tolist()) - known - {""}):
         raise InputError(
             f"labels must be empty or known to a class scheme, got {bad}; known: {sorted(known)}"
         )
     if "split" in table.colnames:
-        columns[split] = text_values(table["split"])
+        columns[split] = text(table["split"])
         if bad := sorted(set(columns[split].tolist()) - set(_PARTS)):
             raise InputError(f"split must be one of {_PARTS}, got {bad}")
     for name in table.colnames:
         if name.startswith("soft_"):
-            columns[name] = number_values(table[name])
+            columns[name] = numbers(table[name])
     return columns

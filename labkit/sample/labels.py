@@ -14,7 +14,7 @@ from labkit.errors import InputError
 from labkit.sample.columns import with_columns
 from labkit.sample.label_tables import checked_labels, last_verdicts, read_labels
 from labkit.sample.sample import Sample
-from labkit.tables import number_values, text_values
+from labkit.tables import numbers, text
 
 __all__ = ["with_label_files", "with_labels"]
 
@@ -86,7 +86,7 @@ def with_labels(
         for name, values in columns.items()
     }
     if further in columns and further != "split" and "split" in sample.catalogue.colnames:
-        tested = text_values(sample.catalogue["split"]) == "test"
+        tested = text(sample.catalogue["split"]) == "test"
         joined[further] = np.where(tested, "test", joined[further])
     return with_columns(sample, joined)
 
@@ -135,7 +135,7 @@ def _split_name(into: str) -> str:
 
 def _rows(sample: Sample, table: Table, *, unknown: str) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the Sample, and the rows of the table that belong to them; in linear time."""
-    names = text_values(table["object_id"]).tolist()
+    names = text(table["object_id"]).tolist()
     position = {name: row for row, name in enumerate(sample.object_ids.tolist())}
     pairs = [(position[name], row) for row, name in enumerate(names) if name in position]
     if strange := len(names) - len(pairs):
@@ -151,11 +151,11 @@ def _rows(sample: Sample, table: Table, *, unknown: str) -> tuple[np.ndarray, np
 
 
 def _old(catalogue: QTable, name: str, values: np.ndarray, *, empty: bool) -> np.ndarray:
-    text = values.dtype.kind == "U"
+    worded = values.dtype.kind == "U"
     if name not in catalogue.colnames or empty:
-        return np.full(len(catalogue), "" if text else np.nan, dtype=values.dtype)
+        return np.full(len(catalogue), "" if worded else np.nan, dtype=values.dtype)
     column = catalogue[name]
-    return text_values(column) if text else number_values(column)
+    return text(column) if worded else numbers(column)
 
 
 def _put(old: np.ndarray, rows: np.ndarray, new: np.ndarray) -> np.ndarray:

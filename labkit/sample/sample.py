@@ -21,7 +21,7 @@ from labkit.sample.rules import (
     check_pixel_scale,
 )
 from labkit.sample.store import SampleWriter, open_images, read_header
-from labkit.tables import read_table
+from labkit.tables import read_catalogue
 
 __all__ = ["Sample"]
 
@@ -221,7 +221,7 @@ class Sample:
         about, images = read_header(path), open_images(path)
         sample = cls(
             images,
-            read_table(path / "catalogue.parquet"),
+            read_catalogue(path / "catalogue.parquet"),
             bands=about["bands"],
             pixel_scale=about["pixel_scale_arcsec"] * u.arcsec,
             provenance=about["provenance"],

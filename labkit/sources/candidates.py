@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sources.regions import read_regions
-from labkit.tables import read_table
+from labkit.tables import read_catalogue
 
 __all__ = ["position_names", "read_candidates"]
 
@@ -119,7 +119,7 @@ def _read(source: str | Path | Table | SkyCoord, wcs: WCS) -> QTable:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
             if path.suffix == ".parquet":
-                return read_table(path)
+                return read_catalogue(path)
             return QTable(Table.read(path, format=FORMATS.get(path.suffix)))
     except (IORegistryError, ValueError, OSError, TypeError, IndexError) as error:
         raise InputError(

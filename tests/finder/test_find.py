@@ -19,7 +19,7 @@ from labkit.finder import models as finder_models
 from labkit.instruments import PointSpread, Templates
 from labkit.sources import Observation, candidates_sample, read_observation, write_regions
 from labkit.sources.regions import read_regions
-from labkit.tables import write_catalogue
+from labkit.tables import write_table
 
 SIZE, PIXEL, EXPOSURE, BACKGROUND = 128, 4.35, 1e4, 0.12
 #: x, y, counts, extent of what is in the field.
@@ -86,7 +86,7 @@ def test_the_residual_is_noise(found):
 
 def test_the_catalogue_goes_into_files_and_a_sample(found, tmp_path):
     seen = observation(CLUSTER, BRIGHT, FAINT)
-    write_catalogue(found.candidates, tmp_path / "found.ecsv")
+    write_table(found.candidates, tmp_path / "found.ecsv")
     sample = candidates_sample(seen, tmp_path / "found.ecsv", pixels=24)
     assert sample.catalogue["object_id"].tolist() == found.candidates["object_id"].tolist()
     again = candidates_sample(seen, found.candidates, pixels=24)

@@ -26,7 +26,7 @@ from labkit.run.sweep import SweepError, sweep
 from labkit.run.trained import histories, training_table
 from labkit.runfolder import HEADLESS, RunFolder
 from labkit.sample import Sample
-from labkit.tables import write_catalogue
+from labkit.tables import write_table
 
 TWO = Experiment(
     precision="fp32",
@@ -215,7 +215,7 @@ def test_labels_are_joined_and_change_the_training(stored, tmp_path):
     labels = np.where(np.arange(36) % 4 < 2, "cluster", "non-cluster")
     parts = np.where(np.arange(36) % 3 == 0, "validation", "train")
     votes = QTable({"object_id": ids, "label": labels, "split": parts, "n_votes": np.full(36, 30)})
-    path = write_catalogue(votes, tmp_path / "votes.ecsv")
+    path = write_table(votes, tmp_path / "votes.ecsv")
     fields = {
         "label_column": "volunteer_label",
         "split_column": "volunteer_split",

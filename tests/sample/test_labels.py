@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, read_labels, with_label_files, with_labels
-from labkit.tables import write_catalogue
+from labkit.tables import write_table
 
 
 def votes(ids, labels, **columns):
@@ -150,7 +150,7 @@ def test_masked_labels_are_unknown(small_sample):
 @pytest.mark.parametrize("ending", [".csv", ".ecsv", ".parquet", ".fits"])
 def test_files_say_the_same_in_every_format(small_sample, tmp_path, ending):
     table = votes(["X01", "X02"], ["edge", "cluster"], soft_cluster=[0.1, 0.75])
-    path = write_catalogue(table, tmp_path / f"t{ending}")
+    path = write_table(table, tmp_path / f"t{ending}")
     joined = with_labels(small_sample, path)
     assert joined.labels[1:3].tolist() == ["edge", "cluster"]
     assert joined.catalogue["soft_cluster"][1:3].tolist() == [0.1, 0.75]
@@ -167,9 +167,9 @@ def test_ids_of_a_csv_stay_as_they_are_written_and_torn_lines_are_counted(tmp_pa
 
 def test_files_go_where_they_belong(small_sample, tmp_path):
     voted = votes(["X00", "X01"], ["cluster", "non-cluster"], n_votes=[30, 30])
-    write_catalogue(voted, tmp_path / "votes.parquet")
-    write_catalogue(journal(("X02", "relabel", "edge", "")), tmp_path / "verdicts.csv")
-    write_catalogue(votes(["X03"], ["edge"]), tmp_path / "mine.csv")
+    write_table(voted, tmp_path / "votes.parquet")
+    write_table(journal(("X02", "relabel", "edge", "")), tmp_path / "verdicts.csv")
+    write_table(votes(["X03"], ["edge"]), tmp_path / "mine.csv")
     files = [tmp_path / "votes.parquet", tmp_path / "verdicts.csv", f"second_label={tmp_path / 'mine.csv'}"]
     joined = with_label_files(small_sample, files).catalogue
     assert joined["volunteer_label"].tolist()[:3] == ["cluster", "non-cluster", ""]

@@ -20,7 +20,7 @@ from labkit.simulate.hst import simulate_fields
 from labkit.sources import field_catalogue, fields_sample, measure_fields, members_sample, read_mosaics
 from labkit.sources.members.listed import read_fields
 from labkit.sources.mosaics import Mosaics, extract_mosaics, registered
-from labkit.tables import read_table, write_catalogue, write_table
+from labkit.tables import read_catalogue, write_table
 
 SIDE, ZERO_POINT, NOISE = 260, 26.0, 0.01
 #: x, y, magnitude in I and standard deviation (px) of round Gaussian sources; R is a magnitude fainter.
@@ -222,7 +222,7 @@ def test_radii_are_those_of_the_clusters_and_survive_a_file(simulated, tmp_path)
     # 1 arcsec is 3.14 kpc at z = 0.188 (H0 = 70, Om = 0.3)
     np.testing.assert_allclose(phot["radius_r200"], away.arcsec * 3.143e-3 / about["r200_mpc"], rtol=2e-3)
     write_table(phot, tmp_path / "phot.parquet")
-    read = read_table(tmp_path / "phot.parquet")
+    read = read_catalogue(tmp_path / "phot.parquet")
     assert read["mag_F814"].unit == u.mag
     assert read.meta == phot.meta
     moved = QTable(table[:1])
@@ -234,7 +234,7 @@ def test_radii_are_those_of_the_clusters_and_survive_a_file(simulated, tmp_path)
 def test_what_is_not_known_of_a_field_is_nan_and_bad_lists_are_named(tmp_path):
     folder = write_field(tmp_path / "a", field())
     table = Table({"cluster": ["A1"], "redshift": [0.4], "folder": ["a"]})
-    write_catalogue(table, tmp_path / "fields.ecsv")
+    write_table(table, tmp_path / "fields.ecsv")
     objects = sky(object_id=["p", "q", "r", "s"], cluster=["A1"] * 4)
     phot = measure_fields(tmp_path / "fields.ecsv", objects)
     assert phot["measured"].all()
@@ -346,9 +346,9 @@ def test_a_run_set_is_cut_out_with_sources_at_border_and_gaps_counted():
 def test_run_sets_of_several_fields_and_by_the_verb(tmp_path, capsys):
     for name in ("A1", "B2"):
         folder = write_field(tmp_path / name, field())
-        write_catalogue(sky(q=[3, 3, 1, 3]), folder / "catalogue.fits")
+        write_table(sky(q=[3, 3, 1, 3]), folder / "catalogue.fits")
     table = Table({"cluster": ["A1", "B2"], "redshift": [0.4, 0.5], "folder": ["A1", "B2"]})
-    write_catalogue(table, tmp_path / "fields.ecsv")
+    write_table(table, tmp_path / "fields.ecsv")
     options = {"size_px": 16, "quality": "q", "accepted": (3,)}
     detection = {"detect_on": ("I",)}
     both = fields_sample(tmp_path / "fields.ecsv", **options, extract=detection)

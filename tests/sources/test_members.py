@@ -23,7 +23,7 @@ from labkit.sources.members.membership import flag_labels, velocity_labels
 from labkit.sources.members.repeats import groups_within, merge_repeats
 from labkit.sources.members.stamps import coverage_of, make_cutter
 from labkit.sources.mosaics import Mosaics
-from labkit.tables import write_catalogue
+from labkit.tables import write_table
 
 SCALE = 0.065 * u.arcsec
 SHAPE = (150, 170)
@@ -420,7 +420,7 @@ def test_catalogues_of_all_formats_give_the_same_sample(name, tmp_path):
     if path.suffix in (".vot", ".gz"):
         table.write(path, format={".vot": "votable", ".gz": "ascii.csv"}[path.suffix])
     else:
-        write_catalogue(table, path)
+        write_table(table, path)
     options = {**CLUSTER, "size_px": 8, "ra": "ALPHA", "member": "flag"}
     read, direct = (members_sample(arrays(), one, **options) for one in (path, table))
     assert read.object_ids.tolist() == direct.object_ids.tolist() == [f"A1-{i:04d}" for i in range(6)]
@@ -429,13 +429,13 @@ def test_catalogues_of_all_formats_give_the_same_sample(name, tmp_path):
 
 
 def test_catalogues_that_cannot_be_read_are_named(tmp_path):
-    with pytest.raises(MissingDataError, match=r"catalogue .*no\.fits' does not exist"):
+    with pytest.raises(MissingDataError, match=r"table .*no\.fits' does not exist"):
         members_sample(arrays(), tmp_path / "no.fits", **CLUSTER)
-    (tmp_path / "c.txt").write_text("ra dec\n")
-    with pytest.raises(InputError, match=r"a catalogue must end in one of \.ecsv, \.csv, .* got .*c\.txt"):
-        members_sample(arrays(), tmp_path / "c.txt", **CLUSTER)
+    (tmp_path / "c.xls").write_text("ra dec\n")
+    with pytest.raises(InputError, match=r"a table must end in one of \.csv, .* got .*c\.xls"):
+        members_sample(arrays(), tmp_path / "c.xls", **CLUSTER)
     (tmp_path / "c.fits").write_bytes(b"SIMPLE")
-    with pytest.raises(InputError, match=r"catalogue 'c\.fits' cannot be read as \.fits"):
+    with pytest.raises(InputError, match=r"table .*c\.fits' cannot be read as \.fits"):
         members_sample(arrays(), tmp_path / "c.fits", **CLUSTER)
 
 
@@ -483,9 +483,9 @@ def two_fields(tmp_path):
         for band in bands:
             data = noise(seed=number)
             fits.PrimaryHDU(data, tangent().to_header()).writeto(folder / f"{name}_{band}.fits")
-        write_catalogue(inside(z_spec=[0.4, 0.5] * 3), folder / "catalogue.fits")
+        write_table(inside(z_spec=[0.4, 0.5] * 3), folder / "catalogue.fits")
     table = Table({"cluster": ["A1", "B2"], "redshift": [0.4, 0.5], "folder": ["A1", "B2"]})
-    write_catalogue(table, tmp_path / "fields.ecsv")
+    write_table(table, tmp_path / "fields.ecsv")
     return tmp_path / "fields.ecsv"
 
 

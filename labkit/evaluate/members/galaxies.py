@@ -15,7 +15,7 @@ from labkit.evaluate.members.outcomes import rows_of
 from labkit.evaluate.members.parts import bright_and_red
 from labkit.evaluate.tables import known_objects
 from labkit.predictions import Predictions
-from labkit.tables import number_values
+from labkit.tables import numbers
 
 __all__ = ["error_shares", "galaxy_parts", "galaxy_table"]
 
@@ -70,7 +70,7 @@ def galaxy_parts(
     rows = rows_of(ids, np.asarray(known.table["object_id"], dtype=str), name="catalogue")
     member = np.zeros(len(catalogue), dtype=bool)
     member[rows[np.asarray(known.table["true"] == known.positive)]] = True
-    m, differential = (number_values(catalogue[name]) for name in (magnitude, colour))
+    m, differential = (numbers(catalogue[name]) for name in (magnitude, colour))
     parts: dict[tuple[str, str], NDArray[np.bool_]] = {}
     stacked: dict[tuple[str, str], NDArray[np.bool_]] = {}
     for host in dict.fromkeys(hosts[np.sort(rows)].tolist()):

@@ -117,7 +117,7 @@ def read_sources(
     """
     _check(cluster, redshift, quality, accepted, z, repeats)
     table = (
-        read_catalogue(catalogue, text=_texts(source_id))
+        read_catalogue(catalogue, as_text=_texts(source_id))
         if isinstance(catalogue, str | Path)
         else QTable(catalogue)
     )

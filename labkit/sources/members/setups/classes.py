@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.sample import Sample, with_columns
-from labkit.tables import number_values, text_values
+from labkit.tables import numbers, text
 from labkit.taxonomy import MEMBER
 
 __all__ = ["class_codes", "column_of", "need_both", "number_of", "with_setups"]
@@ -32,7 +32,7 @@ def column_of(sample: Sample, name: str) -> NDArray[np.str_]:
             f"sample must have a column {name!r}, got {sample.catalogue.colnames}; make it first, or name "
             "another"
         )
-    return text_values(sample.catalogue[name])
+    return text(sample.catalogue[name])
 
 
 def class_codes(sample: Sample, label: str) -> NDArray[np.int64]:
@@ -62,7 +62,7 @@ def number_of(sample: Sample, name: str) -> NDArray[np.float64]:
         If there is no such column.
     """
     column_of(sample, name)
-    return number_values(sample.catalogue[name])
+    return numbers(sample.catalogue[name])
 
 
 def need_both(codes: NDArray[np.int64], what: str, *, remedy: str) -> None:
