@@ -217,7 +217,7 @@ class Predictions:
             If the name does not end in .parquet.
         """
         if Path(path).suffix.lower() != ".parquet":
-            raise InputError(f"path must end in .parquet, got {str(path)!r}; write_table writes other formats")
+            raise InputError(f"path must end in .parquet, got {str(path)!r}; write_table writes others")
         table = Table(self.table, copy=False)
         table.meta = {"classes": list(self.classes), "positive": self.positive}
         return write_table(table, path)
