@@ -14,12 +14,12 @@ from typing import Any, Unpack
 
 import numpy as np
 import torch
+from astropy.table import Table
 from torch import Tensor
 
 from labkit.errors import InputError
 from labkit.explain.inputs import Computing, Images, Prepared, prepare
 from labkit.learn.model import Model
-from labkit.tables import Table
 
 
 def band_index(

@@ -15,6 +15,7 @@ from typing import Any, Unpack
 
 import numpy as np
 import torch
+from astropy.table import Table
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from torch import Tensor
@@ -27,7 +28,6 @@ from labkit.explain.layers import open_network
 from labkit.explain.maps import ClassActivation, class_activation
 from labkit.learn.model import Model
 from labkit.learn.predict import probabilities
-from labkit.tables import Table
 
 #: Maps that are still this alike (mean rank correlation) when no layer knows anything, ignore the weights.
 _ALIKE = 0.5

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from astropy.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,7 +18,6 @@ from labkit.errors import InputError
 from labkit.learn.model import Model
 from labkit.learn.networks import CustomNetwork
 from labkit.learn.pretrained import FillEmpty
-from labkit.tables import Table
 
 #: Coarser maps than this say little about where; Grad-CAM's default layer is the last that is not coarser.
 _LEAST_SIDE = 6
