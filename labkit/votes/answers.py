@@ -138,13 +138,7 @@ def drop_repeats(answers: Answers, *, keep: Literal["first", "none"] = "first") 
 
 
 def answer_counts(answers: Answers) -> np.ndarray:
-    """How often each answer was given for each subject.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_subjects, answers of the tree)
-        Counts over all classifications, finished or not.
-    """
+    """How often each answer was given for each subject, int64, shape (n_subjects, answers of the tree)."""
     n_choices = len(answers.tree.choices)
     cell = answers.subject[answers.classification].astype(np.int64) * n_choices + answers.answer
     counts = np.bincount(cell, minlength=len(answers.subjects) * n_choices)
@@ -154,10 +148,7 @@ def answer_counts(answers: Answers) -> np.ndarray:
 def ending_counts(answers: Answers) -> QTable:
     """How many volunteers came to each ending answer for each subject.
 
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row per subject: ``object_id``, one column per ending answer, by its name, and ``unfinished``.
+    One row per subject: ``object_id``, one column per ending answer, by its name, and ``unfinished``.
     """
     width = len(answers.tree.choices) + 1
     cell = answers.subject.astype(np.int64) * width + answers.ending + 1

@@ -21,24 +21,12 @@ _EQUAL = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Weight of each volunteer on each question.
-
-    Parameters
-    ----------
-    tasks : tuple of str
-        Tasks of the questions.
-    users : object ndarray of str, shape (n_users,)
-        Names of the volunteers.
-    given : ndarray of int64, shape (n_users, questions)
-        Answers that the volunteer gave to the question, Q_i.
-    agreeing : ndarray of int64, shape (n_users, questions)
-        Those of them that agree with the majority, C_i.
-    """
+    """Weight of each volunteer on each question."""
 
     tasks: tuple[str, ...]
-    users: np.ndarray
-    given: np.ndarray
-    agreeing: np.ndarray
+    users: np.ndarray  # names, (n_users,)
+    given: np.ndarray  # answers of the volunteer to the question, Q_i, int64, (n_users, questions)
+    agreeing: np.ndarray  # those of them that agree with the majority, C_i, (n_users, questions)
 
     @property
     def values(self) -> np.ndarray:

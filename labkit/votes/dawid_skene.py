@@ -16,26 +16,14 @@ _SMALLEST = 1e-10
 class DawidSkene:
     """What the votes say about the subjects, and about the volunteers.
 
-    Parameters
-    ----------
-    probabilities : ndarray of float64, shape (n_subjects, classes)
-        Probability of each class; NaN where a subject has no vote.
-    confusion : ndarray of float64, shape (n_users, classes, classes)
-        Probability of each vote of a volunteer (last axis) for each true class; NaN where they never voted.
-        The votes they used are equally likely for a class that they have not met.
-    priors : ndarray of float64, shape (classes,)
-        Fraction of each class among the subjects with votes.
-    iterations : int
-        Steps made.
-    converged : bool
-        Whether the probabilities stood still before the steps ran out.
+    In `confusion`, the votes that a volunteer used are equally likely for a class that they have not met.
     """
 
-    probabilities: np.ndarray
-    confusion: np.ndarray
-    priors: np.ndarray
+    probabilities: np.ndarray  # of each class, (n_subjects, classes); NaN where a subject has no vote
+    confusion: np.ndarray  # of each vote for each true class, (n_users, true, voted); NaN without votes
+    priors: np.ndarray  # fraction of each class among the subjects with votes, (classes,)
     iterations: int
-    converged: bool
+    converged: bool  # whether the probabilities stood still before the steps ran out
 
 
 def dawid_skene(

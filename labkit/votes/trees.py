@@ -28,30 +28,14 @@ def plain_text(text: str) -> str:
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer that a question offers: it leads to another question or ends the tree.
+    """One answer that a question offers: it leads to another question or ends the tree."""
 
-    Parameters
-    ----------
-    text : str
-        The answer as the export writes it; pictures in Markdown are left out.
-    next : str, optional
-        Task of the question it leads to.
-    leaf : str, optional
-        Name of the ending answer, where it ends the tree.
-    verdict : str, optional
-        Class that the ending answer stands for; the key ``class`` of a tree's file.
-    experts : tuple of str
-        Labels of experts that mean the same as this ending answer.
-    also : tuple of str
-        Other texts of the same answer, for example of an earlier version of the workflow.
-    """
-
-    text: str
-    next: str | None = None
-    leaf: str | None = None
-    verdict: str | None = None
-    experts: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
+    text: str  # as the export writes it; pictures in Markdown are left out
+    next: str | None = None  # task of the question it leads to
+    leaf: str | None = None  # name of the ending answer, where it ends the tree
+    verdict: str | None = None  # class of the ending answer; the key `class` of a tree's file
+    experts: tuple[str, ...] = ()  # labels of experts that mean the same
+    also: tuple[str, ...] = ()  # other texts of the answer, such as those of an earlier version
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -19,37 +19,17 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class ReadReport:
-    """Count of every row of a file: kept, or left out for one named reason.
+    """Count of every row of a file: kept, or left out for one named reason."""
 
-    Parameters
-    ----------
-    source : str
-        Name of the file.
-    rows : int
-        Rows in the file, without the header.
-    kept : int
-        Classifications that were kept; ``rows`` is this and the sum of `dropped`.
-    dropped : mapping of str to int
-        Rows left out for each reason.
-    remarks : mapping of str to int
-        Rows with each oddity in their annotations; such rows are kept unless `dropped` says otherwise.
-    versions : mapping of str to int
-        Rows of each version of the chosen workflow.
-    unknown_tasks, outside : mapping of str to int
-        Tasks that the tree does not know; answers that it does not offer, as ``task: answer``.
-    examples : mapping of str to tuple of str
-        The first classification ids of each reason.
-    """
-
-    source: str
-    rows: int
-    kept: int
-    dropped: Mapping[str, int]
-    remarks: Mapping[str, int]
-    versions: Mapping[str, int] = field(default_factory=dict)
-    unknown_tasks: Mapping[str, int] = field(default_factory=dict)
-    outside: Mapping[str, int] = field(default_factory=dict)
-    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    source: str  # name of the file
+    rows: int  # in the file, without the header: `kept` and the sum of `dropped`
+    kept: int  # classifications
+    dropped: Mapping[str, int]  # rows left out for each reason
+    remarks: Mapping[str, int]  # rows with each oddity; they are kept unless `dropped` says otherwise
+    versions: Mapping[str, int] = field(default_factory=dict)  # rows of each version of the workflow
+    unknown_tasks: Mapping[str, int] = field(default_factory=dict)  # tasks that the tree does not know
+    outside: Mapping[str, int] = field(default_factory=dict)  # answers that it does not offer
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # first ids of each reason
 
     def table(self) -> QTable:
         """One row per count: ``what``, ``which``, ``rows``, ``examples`` (classification ids)."""
