@@ -11,6 +11,7 @@ from astropy.table import QTable
 from labkit.errors import InputError
 from labkit.votes.answers import Answers, answer_counts
 from labkit.votes.dawid_skene import dawid_skene, fractions
+from labkit.votes.trees import DecisionTree
 
 #: How votes can be combined.
 METHODS = ("weighted", "majority", "dawid-skene")
@@ -134,8 +135,8 @@ def consensus(
     elif method == "majority":
         soft = fractions(votes)
     else:
-        soft = dawid_skene(user, subject, tree.verdict_of[ending], shape=(len(answers.users), *shape))
-        soft = soft.probabilities
+        sizes = (len(answers.users), *shape)
+        soft = dawid_skene(user, subject, tree.verdict_of[ending], shape=sizes).probabilities
     labels = np.array([*tree.classes, ""])
     best, tie = _winner(soft)
     columns |= _by_class("soft", soft, tree)
@@ -146,7 +147,7 @@ def consensus(
     return QTable(columns, meta={"tree": tree.name, "method": method, "classes": list(tree.classes)})
 
 
-def _by_class(what: str, values: np.ndarray, tree) -> dict[str, np.ndarray]:
+def _by_class(what: str, values: np.ndarray, tree: DecisionTree) -> dict[str, np.ndarray]:
     return {f"{what}_{name}": values[:, k] for k, name in enumerate(tree.classes)}
 
 

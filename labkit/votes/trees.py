@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -154,7 +154,7 @@ def _check_names(tree: DecisionTree) -> None:
         raise InputError(f"positive must be one of the classes {tree.classes}, got {tree.positive!r}")
 
 
-def _repeated(names) -> list[str]:
+def _repeated(names: Iterable[str]) -> list[str]:
     return sorted(name for name, count in Counter(names).items() if count > 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -175,11 +175,10 @@ class _Reader:
             self.names.setdefault(id_, as_text(names[int(rows[0])].as_py()))
             self.chosen = self.chosen or id_
         block = self.rows.drop("another workflow", block, (texts != self.chosen)[workflow])
-        texts, version = encode(block["workflow_version"])
-        texts = [as_text(text) for text in texts]
-        for text, count in zip(texts, np.bincount(version, minlength=len(texts)), strict=True):
-            self.versions[text] += int(count)
-        wanted = np.array([self._wanted(text) for text in texts], dtype=bool)
+        values, version = encode(block["workflow_version"])
+        for value, count in zip(values, np.bincount(version, minlength=len(values)), strict=True):
+            self.versions[as_text(value)] += int(count)
+        wanted = np.array([self._wanted(as_text(value)) for value in values], dtype=bool)
         return self.rows.drop("another version of the workflow", block, ~wanted[version])
 
     def _wanted(self, version: str) -> bool:
@@ -241,7 +240,7 @@ class _Subjects:
         return np.array(names, dtype=object)
 
 
-def _written(value) -> str:
+def _written(value: Any) -> str:
     """A name of JSON as text: whole numbers without their point."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -308,7 +307,8 @@ def read_flat_answers(
     if len(tree.tasks) != 1:
         raise InputError(f"tree must have one question for a flat table, {tree.name!r} has {len(tree.tasks)}")
     blocks = CsvBlocks(path, needed=[user, subject, answer, *([logged_in] if logged_in else [])])
-    rows, subjects, outside, row = Gathering(tree, None), Names(), Counter(), 0
+    rows, subjects, row = Gathering(tree, None), Names(), 0
+    outside: Counter[str] = Counter()
     for block in blocks:
         block = block.append_column("row", pa.array(np.arange(row, row + len(block))))
         row += len(block)
