@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
 def interrupt_on_sigterm() -> Iterator[Callable[[], bool]]:
     """Handle SIGTERM as an interrupt while the block runs; gives a function that says whether it came.
 
-    Inside another such block, and in threads, it changes nothing.
+    A block that it ends then exits with code 143. Inside another such block, and in threads, nothing changes.
     """
     inner = signal.getsignal(signal.SIGTERM) is _interrupt
     if inner or threading.current_thread() is not threading.main_thread():
@@ -36,5 +37,10 @@ def interrupt_on_sigterm() -> Iterator[Callable[[], bool]]:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield _came.is_set
+    except KeyboardInterrupt:
+        if not _came.is_set():
+            raise
+        sys.stderr.write("labkit: terminated; the same call resumes\n")
+        raise SystemExit(TERMINATED) from None
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

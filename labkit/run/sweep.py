@@ -1,4 +1,4 @@
-"""A sweep: every run of a set of experiments, on any number of workers, that goes on where it was killed.
+"""A sweep: every run of a set of experiments, on any number of workers, resumed where it was killed.
 
 Each run (an experiment, a seed, maybe a fold) leaves its network and its predictions in its own folder.
 The tables are put together from these, in the order of the experiments, so they are the same whoever did
@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,12 @@ from labkit.learn.device import choose_device
 from labkit.learn.networks import build_network
 from labkit.learn.splits import named_bands_of, split_for_training
 from labkit.predictions import Predictions
-from labkit.run.sweep_board import Board
+from labkit.run.stopping import interrupt_on_sigterm
 from labkit.run.sweep_runs import SweepRun, read_note, run_predictions
+from labkit.run.sweep_states import Board
 from labkit.run.sweep_workers import Ended, connected, cores, here, on_workers
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample, with_label_files
-
-__all__ = ["SweepError", "sweep"]
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,10 @@ def sweep(
 ) -> Predictions:
     """Train every run of some experiments and predict the Sample with each.
 
-    What a killed call has finished is kept; the same call goes on where it was, with a half-trained network
-    from its last epoch. A training of the same name, seed and fold with other settings, labels or Sample
-    is replaced. A run that fails does not stop the others. The page ``progress.html`` in the run folder shows
-    what each run does.
+    What a killed call has finished is kept; the same call resumes it, a half-trained network from its last
+    epoch. A training of the same name, seed and fold with other settings, labels or Sample is replaced. A run
+    that fails does not stop the others. ``states.csv`` and ``progress.html`` in the run folder show what each
+    run does; workers have Dask's dashboard besides.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def sweep(
         Normalised images with labels and splits. Of several, an experiment takes the first that has its bands
         (grey levels and six colour channels are two Samples of the same objects).
     run : path or RunFolder
-        Gets ``experiments/``, ``checkpoints/``, ``progress.html`` and a table of predictions for each kind
+        Gets ``experiments/``, ``checkpoints/``, ``states.csv`` and a table of predictions for each kind
         of experiment, see `RunFolder.predictions_of`.
     workers : int or str
         0: one run after another in this process. n: as many processes on this machine. Address of a Dask
@@ -81,7 +81,7 @@ def sweep(
     labels : sequence of str or path
         Label tables to join first, see `labkit.sample.with_label_files`: volunteers' votes, verdicts.
     progress : bool
-        A bar where someone watches; otherwise log lines.
+        A bar at a terminal or in a notebook; otherwise log lines.
 
     Returns
     -------
@@ -97,7 +97,9 @@ def sweep(
         At the end, if runs failed; each is named.
     KeyboardInterrupt
         If it is stopped by hand. Tables hold what is done, and the best epoch so far of a run that was
-        stopped in this process; the same call goes on.
+        stopped in this process; the same call resumes.
+    SystemExit
+        With code 143 after SIGTERM, which otherwise does the same.
     """
     _check(experiments, workers, threads, device)
     samples = [_opened(one, labels) for one in _listed(sample)]
@@ -114,15 +116,16 @@ def sweep(
     ]
     _check_folders(runs)
     failed: list[tuple[SweepRun, BaseException]] = []
-    try:
-        for one, error in _performed(runs, samples, workers, folder, progress):
-            if error is not None:
-                failed.append((one, error))
-    finally:
-        release()
-        kept = [one for one in runs if read_note(one).get("made_from")]
-        tables = _save_tables(kept, folder)
-        _record(kept, folder, samples, labels)
+    with interrupt_on_sigterm():
+        try:
+            for one, error in _perform(runs, samples, workers, folder, progress):
+                if error is not None:
+                    failed.append((one, error))
+        finally:
+            release()
+            kept = [one for one in runs if read_note(one).get("made_from")]
+            tables = _save_tables(kept, folder)
+            _record(kept, folder, samples, labels)
     if failed:
         told = "; ".join(f"{one.title}: {type(error).__name__}: {error}" for one, error in failed)
         raise SweepError(
@@ -132,35 +135,26 @@ def sweep(
     return tables[0]
 
 
-def _performed(
+def _perform(
     runs: Sequence[SweepRun],
     samples: Sequence[Sample],
     workers: int | str,
     folder: RunFolder,
-    progress: bool,
+    bar: bool,
 ) -> Iterator[Ended]:
     """Do the runs, and show it."""
-    page, title = folder.path / "progress.html", f"Sweep {folder.name}"
-    if workers == 0:
-        yield from _shown(
-            Board(runs, page, title=title, bar=progress), lambda tell: here(runs, samples, tell)
+    with ExitStack() as stack:
+        client = None if workers == 0 else stack.enter_context(connected(workers))
+        board = Board(runs, folder.path, bar=bar, dashboard=client.dashboard_link if client else "")
+        stack.callback(board.close)
+        ended = (
+            on_workers(runs, samples, board.update, client=client)
+            if client
+            else here(runs, samples, board.update)
         )
-        return
-    with connected(workers) as client:
-        at_once = len(client.scheduler_info(n_workers=-1)["workers"])
-        link = client.dashboard_link
-        board = Board(runs, page, title=title, bar=progress, workers=at_once, dashboard=link)
-        yield from _shown(board, lambda tell: on_workers(runs, samples, tell, client=client))
-
-
-def _shown(board: Board, perform: Callable[[Callable[[], None]], Iterator[Ended]]) -> Iterator[Ended]:
-    log.info("progress: %s", board.page)
-    try:
-        for one, error in perform(board.update):
+        for one, error in ended:
             board.end_of(one, error)
             yield one, error
-    finally:
-        board.close()
 
 
 def _check(experiments: Sequence[Experiment], workers: int | str, threads: int, device: str) -> None:

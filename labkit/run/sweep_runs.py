@@ -29,8 +29,6 @@ from labkit.paths import atomic_file
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 
-__all__ = ["SweepRun", "read_note", "run_predictions", "train_run"]
-
 log = logging.getLogger(__name__)
 
 _one_at_a_time = threading.Lock()  # torch's random numbers belong to the process
@@ -39,34 +37,16 @@ _NOTE, _TABLE = "sweep.json", "predictions.parquet"
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run, and how it is to be done.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        What is trained.
-    seed, fold : int
-        Of the run; fold -1: no folds.
-    sample : int
-        Number of its Sample among those of the sweep.
-    run : Path
-        Run folder.
-    sweep : str
-        Name of the call, by which its notes are told from older ones.
-    device : str
-        See `labkit.learn.train`.
-    threads : int
-        CPU threads; 0 leaves them as they are.
-    """
+    """One run, and how it is to be done; `sweep` names the call, so that older notes do not count."""
 
     experiment: Experiment
     seed: int
-    fold: int
-    sample: int
+    fold: int  # -1: no folds
+    sample: int  # number of its Sample among those of the sweep
     run: Path
     sweep: str
     device: str = "auto"
-    threads: int = 0
+    threads: int = 0  # 0 leaves them as they are
 
     @property
     def folder(self) -> Path:
@@ -96,23 +76,10 @@ class _Tell(Callback):
 
 
 def train_run(run: SweepRun, sample: Sample, *, tell: Callable[[], None] | None = None) -> None:
-    """Train one run and predict with it, as far as that is not done yet.
+    """Train one run and predict with it, as far as that is not done yet; `tell` is called at each epoch.
 
-    Only one process trains a run at a time; another that is to do the same waits and finds it done.
-
-    Parameters
-    ----------
-    run : SweepRun
-        What to do.
-    sample : Sample
-        Normalised images with labels.
-    tell : callable, optional
-        Called at the start of each epoch.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If it is stopped by hand; the best epoch so far is predicted with then, if there is one.
+    Only one process trains a run at a time; another that is to do the same waits and finds it done. Stopped
+    by hand it raises KeyboardInterrupt, after predicting with the best epoch so far, if there is one.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time, FileLock(run.folder / ".sweep.lock"), _threads(run.threads):
@@ -145,7 +112,6 @@ def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> No
     made_from |= {"epochs": len(fitted.history), "sample": sample.content_hash}
     table = fitted.folder / _TABLE
     if before.get("made_from") != made_from or not table.is_file():
-        table.unlink(missing_ok=True)
         score = out_of_fold if run.fold >= 0 else predict
         model: Any = [fitted.model] if run.fold >= 0 else fitted.model
         score(model, sample, device=run.device).save(table)
@@ -153,7 +119,7 @@ def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> No
     state = "stopped" if fitted.interrupted else "done"
     _note(run, state=state, made_from=made_from, ended=time.time(), **times)
     if fitted.interrupted:
-        raise KeyboardInterrupt(f"{run.title} was stopped; the same call goes on with it")
+        raise KeyboardInterrupt(f"{run.title} was stopped; the same call resumes it")
 
 
 @contextmanager
@@ -187,13 +153,7 @@ def read_note(run: SweepRun) -> dict[str, Any]:
 
 
 def run_predictions(run: SweepRun) -> Predictions:
-    """The predictions that a finished or stopped run has left.
-
-    Raises
-    ------
-    InputError
-        If they are not there any more.
-    """
+    """The predictions that a finished or stopped run has left."""
     table = run.folder / _TABLE
     if not table.is_file():
         raise InputError(f"predictions of {run.title} must be in {str(table)!r}; run the sweep again")

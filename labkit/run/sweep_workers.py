@@ -13,8 +13,6 @@ from labkit.errors import InputError, MissingDataError
 from labkit.run.sweep_runs import SweepRun, train_run
 from labkit.sample import Sample
 
-__all__ = ["Ended", "connected", "cores", "here", "on_workers"]
-
 #: A run that has ended, and the error that ended it.
 Ended = tuple[SweepRun, BaseException | None]
 _POLL_S = 1.0
@@ -27,26 +25,11 @@ def cores() -> int:
 
 
 def here(runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[], None]) -> Iterator[Ended]:
-    """Do the runs one after another in this process.
-
-    Parameters
-    ----------
-    runs : sequence of SweepRun
-        In order.
-    samples : sequence of Sample
-        Those that the runs name by number.
-    tell : callable
-        Called at each epoch.
-
-    Yields
-    ------
-    tuple of SweepRun and exception or None
-        Each run as it ends.
-    """
+    """Do the runs one after another in this process; gives each as it ends, with the error that ended it."""
     for run in runs:
         try:
             train_run(run, samples[run.sample], tell=tell)
-        except Exception as error:  # whatever it is, the other runs go on; it is told at the end
+        except Exception as error:  # whatever it is, the other runs go on; it is raised at the end
             yield run, error
         else:
             yield run, None
@@ -54,17 +37,7 @@ def here(runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[],
 
 @contextmanager
 def connected(workers: int | str) -> Iterator[Client]:
-    """A client of workers: of processes started for the sweep, or of a scheduler that is there.
-
-    Parameters
-    ----------
-    workers : int or str
-        Processes of this machine, one thread each; or a scheduler's address, such as ``"tcp://node1:8786"``.
-
-    Yields
-    ------
-    distributed.Client
-        The client; what was started for it is closed afterwards.
+    """A client of processes started for the sweep, or of the scheduler at an address (``"tcp://node1:8786"``).
 
     Raises
     ------
@@ -102,7 +75,7 @@ def connected(workers: int | str) -> Iterator[Client]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what Dask tells of its own doings out of the log, up to the last worker's end."""
+    """Keep Dask's own messages out of the log, up to the last worker's end."""
     dask = logging.getLogger("distributed")
     level = dask.level
     dask.setLevel(logging.CRITICAL)
@@ -115,23 +88,10 @@ def _quiet() -> Iterator[None]:
 def on_workers(
     runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[], None], *, client: Client
 ) -> Iterator[Ended]:
-    """Do the runs on the workers of a client, each on one worker.
+    """Do the runs on the workers of a client, each on one; gives each as it ends, as `here`.
 
     A Sample that was opened from disk travels without its pixels: each worker opens the same folder and keeps
-    one copy of what its runs read. A run whose worker dies is given to another one, which goes on from the
-    last epoch.
-
-    Parameters
-    ----------
-    runs, samples, tell
-        As for `here`.
-    client : distributed.Client
-        Of workers that see the run folder and the Samples' folders under the same names.
-
-    Yields
-    ------
-    tuple of SweepRun and exception or None
-        Each run as it ends.
+    one copy of what its runs read. A run whose worker dies is given to another one, which resumes it.
     """
     held = [client.scatter(sample, broadcast=True, hash=False) for sample in samples]
     futures = {

@@ -14,8 +14,6 @@ from labkit.learn import model_folder
 from labkit.learn.checkpoint import read_about
 from labkit.runfolder import RunFolder
 
-__all__ = ["histories", "training_table"]
-
 
 def histories(
     run: str | Path | RunFolder, experiments: Sequence[Experiment]
@@ -32,7 +30,7 @@ def histories(
     Returns
     -------
     dict of str to list
-        For each experiment its runs, in the order of seeds and folds; a run is a list of rows, one an epoch.
+        For each experiment its runs, in the order of seeds and folds; a run is a list of rows, one per epoch.
         Runs that have not ended an epoch are left out.
 
     Raises
@@ -58,7 +56,7 @@ def training_table(run: str | Path | RunFolder, experiments: Sequence[Experiment
     Returns
     -------
     `~astropy.table.QTable`
-        A row a run: ``network``, ``seed``, ``fold``, ``folder`` of the model, ``epochs`` (that ended),
+        One row per run: ``network``, ``seed``, ``fold``, ``folder`` of the model, ``epochs`` (that ended),
         ``epoch`` (the best, counted from 0), then learning rate, loss and accuracy of training and
         validation at that epoch.
 

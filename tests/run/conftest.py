@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import nbformat.v4
 import pytest
+from traitlets.config import Config
+
+from labkit.run import notebooks
 
 MakeNotebook = Callable[..., Path]
 
@@ -37,3 +43,48 @@ def make_notebook(tmp_path: Path) -> MakeNotebook:
         return path
 
     return make
+
+
+@pytest.fixture
+def shared_kernel(monkeypatch) -> Iterator[None]:
+    """One kernel for all notebooks of a test, emptied before each: what they import is loaded once.
+
+    Loading the libraries anew for every section takes longer than the small sections themselves.
+    """
+
+    class Shared(notebooks._KernelManager):
+        first = None
+
+        async def start_kernel(self, **options):
+            if Shared.first is None:
+                await super().start_kernel(**options)
+                Shared.first = self
+                return
+            self.provisioner = Shared.first.provisioner
+            self.load_connection_info(Shared.first.get_connection_info())
+            client = self.client()
+            client.start_channels()
+            await client.wait_for_ready(timeout=60)
+            code = f"%reset -f\nimport os\nos.chdir({str(options['cwd'])!r})\ndel os"
+            await client.execute(code, reply=True, timeout=60)
+            client.stop_channels()
+
+        async def shutdown_kernel(self, *_, **__):
+            """It goes on to the next notebook."""
+
+        async def cleanup_resources(self, *_, **__):
+            """The sockets, too."""
+
+    with tempfile.TemporaryDirectory(prefix="labkit-", dir="/tmp") as folder:
+        settings = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+
+        @contextmanager
+        def connection():
+            yield Config({"_KernelManager": settings})
+
+        monkeypatch.setattr(notebooks, "_KernelManager", Shared)
+        monkeypatch.setattr(notebooks, "_private_connection", connection)
+        yield
+        if Shared.first is not None:
+            asyncio.run(Shared.first.provisioner.kill())
+            asyncio.run(Shared.first.provisioner.wait())

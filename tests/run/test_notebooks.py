@@ -182,7 +182,9 @@ def with_small_fields(sequence):
     return sequence.model_copy(update={"steps": type(sequence.steps)(steps)})
 
 
-def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(tmp_path, monkeypatch):
+def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
+    tmp_path, monkeypatch, shared_kernel
+):
     monkeypatch.setattr(records, "code_hash", lambda: "as it is")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for busy cores cost more than they give
     run, sequence = tmp_path / "run", with_small_fields(read_sequence(DEMO))
