@@ -1,4 +1,4 @@
-"""Predictions: a tidy table of class probabilities, one row an object and run.
+"""Predictions: a tidy table of class probabilities, one row per object and run.
 
 Every metric, figure, comparison and inspector starts from this table, whether the probabilities
 come from a network, a forest, volunteers' votes or a published column.
@@ -15,9 +15,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from labkit.errors import InputError
-from labkit.tables import read_catalogue, write_table
-
-__all__ = ["Predictions", "Run"]
+from labkit.tables import numbers, read_catalogue, rows_of, text, write_table
 
 
 class Run(NamedTuple):
@@ -59,7 +57,7 @@ class Predictions:
             raise InputError(f"predictions must have the columns {needed}; {missing} missing")
         if self.positive is not None and self.positive not in self.classes:
             raise InputError(f"positive must be one of {self.classes}, got {self.positive!r}")
-        if unknown := sorted(set(np.unique(self.table["true"]).tolist()) - {"", *self.classes}):
+        if unknown := sorted(set(text(self.table["true"]).tolist()) - {"", *self.classes}):
             raise InputError(f"true must hold the classes {self.classes} or be empty, got {unknown}")
         p = self.probabilities
         if len(p) and not (np.all(p >= 0) and np.all(p <= 1) and np.allclose(p.sum(1), 1, atol=1e-3)):
@@ -109,7 +107,7 @@ class Predictions:
         InputError
             If lengths differ, an id repeats, or a rule of `Predictions` is broken.
         """
-        ids = np.asarray(object_id, dtype=str)
+        ids = text(object_id)
         probabilities = np.asarray(probabilities, dtype=np.float64)
         if probabilities.shape != (len(ids), len(classes)):
             raise InputError(
@@ -123,8 +121,8 @@ class Predictions:
                 "experiment": np.full(len(ids), experiment, dtype=f"U{max(1, len(experiment))}"),
                 "seed": np.full(len(ids), seed, dtype=np.int64),
                 "fold": np.full(len(ids), fold, dtype=np.int64),
-                "split": np.broadcast_to(np.asarray(split, dtype=str), len(ids)).copy(),
-                "true": np.asarray(true, dtype=str),
+                "split": np.broadcast_to(text(split), len(ids)).copy(),
+                "true": text(true),
             }
         )
         for name, column in zip(classes, probabilities.T, strict=True):
@@ -137,13 +135,12 @@ class Predictions:
     @property
     def probabilities(self) -> np.ndarray:
         """Probability of each class, shape (n, k)."""
-        return np.column_stack([np.asarray(self.table[name], dtype=np.float64) for name in self._columns])
+        return np.column_stack([numbers(self.table[name]) for name in self._columns])
 
     @property
     def true_codes(self) -> np.ndarray:
         """Number of the true class, -1 where unknown, shape (n,)."""
-        codes = {name: i for i, name in enumerate(self.classes)} | {"": -1}
-        return np.array([codes[name] for name in self.table["true"]], dtype=np.int64)
+        return rows_of(self.classes, self.table["true"])
 
     @property
     def known(self) -> Predictions:
@@ -166,7 +163,7 @@ class Predictions:
         """
         if self.positive is None:
             raise InputError(f"these predictions have no positive class; name one of {self.classes}")
-        return np.asarray(self.table[f"p_{self.positive}"], dtype=np.float64)
+        return numbers(self.table[f"p_{self.positive}"])
 
     def select(
         self,

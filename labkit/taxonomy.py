@@ -7,43 +7,15 @@ multi-class experiments.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from types import MappingProxyType
 
 import numpy as np
 
 from labkit.errors import InputError
-
-__all__ = [
-    "BINARY",
-    "EXPERT_CLASSES",
-    "FIVE_CLASSES",
-    "LEFT_OUT",
-    "MEMBER",
-    "SCHEMES",
-    "Scheme",
-    "get_scheme",
-]
-
-#: The twelve answers that the X-CLASS experts could give (Kosiba et al. 2020, section 2.4).
-EXPERT_CLASSES = (
-    "low-z cluster",
-    "high-z cluster",
-    "nearby galaxy",
-    "point source",
-    "star or AGN",
-    "double source",
-    "artefact",
-    "edge",
-    "fossil group",
-    "high background",
-    "no optical image",
-    "dubious",
-)
-
-#: The four answers that no scheme uses (Kosiba et al. 2020, section 2.4).
-LEFT_OUT = EXPERT_CLASSES[8:]
 
 
 @dataclass(frozen=True)
@@ -114,39 +86,23 @@ class Scheme:
         return names[np.asarray(codes, dtype=np.int64)]
 
 
-def _expert_scheme(name: str, classes: dict[str, tuple[str, ...]], positive: str | None = None) -> Scheme:
-    mapping = {label: cls for cls, labels in classes.items() for label in (cls, *labels)}
-    return Scheme(name, tuple(classes), mapping, LEFT_OUT, positive)
+def _read_schemes() -> tuple[dict[str, Scheme], dict[str, list[str]]]:
+    """Schemes and the experts' labels, from ``schemes.toml``."""
+    text = (resources.files("labkit") / "schemes.toml").read_text(encoding="utf-8")
+    declared = tomllib.loads(text)
+    schemes = {}
+    for name, one in declared["schemes"].items():
+        mapping = {label: cls for cls, labels in one["classes"].items() for label in (cls, *labels)}
+        left_out = tuple(declared["experts"]["left_out"]) if one.get("experts", True) else ()
+        schemes[name] = Scheme(name, tuple(one["classes"]), mapping, left_out, one.get("positive"))
+    return schemes, declared["experts"]
 
 
-#: Cluster or not (Kosiba et al. 2020, section 2.4). "other" is the published training set's own class.
-BINARY = _expert_scheme(
-    "binary",
-    {"non-cluster": (*EXPERT_CLASSES[2:8], "other"), "cluster": EXPERT_CLASSES[:2]},
-    positive="cluster",
-)
-
-#: The five classes of Kosiba et al. 2020, section 5.5.
-FIVE_CLASSES = _expert_scheme(
-    "five-class",
-    {
-        "low-z cluster": (),
-        "high-z cluster": (),
-        "point source": ("star or AGN", "double source"),
-        "nearby galaxy": (),
-        "other": ("artefact", "edge"),
-    },
-)
-
-#: Galaxies in and out of a cluster (Angora et al. 2020, section 2); the labels are the classes.
-MEMBER = Scheme(
-    "member",
-    ("non-member", "member"),
-    {"non-member": "non-member", "member": "member"},
-    positive="member",
-)
-
-SCHEMES: Mapping[str, Scheme] = MappingProxyType({s.name: s for s in (BINARY, FIVE_CLASSES, MEMBER)})
+_SCHEMES, _EXPERTS = _read_schemes()
+SCHEMES: Mapping[str, Scheme] = MappingProxyType(_SCHEMES)
+BINARY, FIVE_CLASSES, MEMBER = (SCHEMES[name] for name in ("binary", "five-class", "member"))
+#: The answers that the X-CLASS experts could give, and those that no scheme uses.
+EXPERT_CLASSES, LEFT_OUT = (tuple(_EXPERTS[name]) for name in ("labels", "left_out"))
 
 
 def get_scheme(name: str) -> Scheme:

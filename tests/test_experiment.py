@@ -28,9 +28,8 @@ def test_digest_ignores_name_and_seeds_only():
     assert base.changed(optimiser=SGD(learning_rate=1e-3)).digest != base.digest
 
 
-def test_fields_of_later_versions_count_only_where_they_are_used():
+def test_every_other_field_changes_the_digest():
     base = preset("CN-E")
-    assert base.digest == "0be666caaa8e"
     for change in (
         {"label_column": "volunteer_label"},
         {"split_column": "volunteer_split"},
@@ -92,3 +91,18 @@ def test_an_experiment_cannot_be_changed_in_place():
         preset("CN-E").epochs = 3
     assert preset("CN-E").named_bands == ("xray", "optical")
     assert preset("CN-E").class_scheme.name == "binary"
+
+
+def test_text_from_files_is_escaped():
+    page = preset("CN-E").changed(name="<img src=x onerror=alert(1)>")._repr_html_()
+    assert "<img" not in page
+    assert "&lt;img src=x" in page
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("{", "must be JSON"), ("[1]", "must be a JSON object, got list")]
+)
+def test_files_that_hold_no_experiment(content, message, tmp_path):
+    (tmp_path / "e.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        Experiment.load(tmp_path / "e.json")

@@ -79,3 +79,26 @@ def test_known_leaves_out_objects_of_unknown_class():
     options = {"classes": CLASSES, "experiment": "a"}
     predictions = Predictions.from_arrays(["a", "b"], [[0.5, 0.5]] * 2, true=["", CLASSES[0]], **options)
     assert predictions.known.table["object_id"].tolist() == ["b"]
+
+
+def test_other_endings_are_refused(tmp_path):
+    one = Predictions.from_arrays(["a"], [[1.0, 0.0]], classes=("x", "y"), true=["x"], experiment="e")
+    with pytest.raises(InputError, match=r"must end in .parquet, got '.*p.csv'; write_table writes"):
+        one.save(tmp_path / "p.csv")
+    assert list(tmp_path.iterdir()) == []
+    assert one.save(tmp_path / "P.PARQUET").is_file()
+
+
+def test_masked_classes_are_unknown_and_text_is_escaped():
+    tag = "<img src=x onerror=alert(1)>"
+    one = Predictions.from_arrays(
+        ["a", tag],
+        [[1.0, 0.0]] * 2,
+        classes=("x", "y"),
+        true=np.ma.array(["x", "y"], mask=[0, 1]),
+        experiment="e",
+    )
+    assert one.true_codes.tolist() == [0, -1]
+    assert one.known.table["object_id"].tolist() == ["a"]
+    assert "<img" not in one._repr_html_()
+    assert "&lt;img" in one._repr_html_()

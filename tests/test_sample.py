@@ -5,7 +5,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 import zarr
-from astropy.table import QTable
+from astropy.table import MaskedColumn, QTable
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
@@ -45,7 +45,7 @@ def test_loading_reads_no_pixels(small_sample, tmp_path, monkeypatch):
     assert chosen.shape == (3, 1, 16, 16)
     assert "12 objects" in repr(sample)
     assert "low-z cluster" in sample._repr_html_()
-    with pytest.raises(RuntimeError, match="pixels were read"):
+    with pytest.raises(InputError, match="pixels were read"):
         _ = chosen.images
 
 
@@ -84,6 +84,65 @@ def test_content_hash_sees_pixels_and_labels_but_not_pieces(small_sample, tmp_pa
     catalogue = small_sample.catalogue.copy()
     catalogue["label"][0] = "edge"
     assert rebuilt(small_sample, catalogue=catalogue).content_hash != small_sample.content_hash
+
+
+@pytest.mark.parametrize("kind", [">f4", ">i2", "<f8"])
+def test_the_order_of_bytes_changes_nothing(kind, small_sample, tmp_path):
+    images = small_sample.images.astype(kind)
+    swapped = rebuilt(small_sample, images=images)
+    native = rebuilt(small_sample, images=images.astype(images.dtype.newbyteorder("=")))
+    assert swapped.dtype.isnative
+    assert swapped.content_hash == native.content_hash
+    with SampleWriter(tmp_path / "s", bands=small_sample.bands, pixel_scale=2.36 * u.arcsec) as writer:
+        writer.append(images, small_sample.catalogue)
+    back = Sample.load(tmp_path / "s")
+    np.testing.assert_array_equal(back.images, images)
+    assert back.content_hash == native.content_hash
+
+
+def test_ids_and_labels_are_plain_text(small_sample):
+    catalogue = small_sample.catalogue.copy()
+    catalogue["object_id"] = np.arange(12)
+    catalogue["label"] = MaskedColumn(["hidden"] * 12, mask=[True] + [False] * 11)
+    sample = rebuilt(small_sample, catalogue=catalogue)
+    assert sample.object_ids[:2].tolist() == ["0", "1"]
+    assert sample.catalogue["label"][:2].tolist() == ["", "hidden"]
+    catalogue["object_id"] = MaskedColumn(np.arange(12), mask=[False] * 11 + [True])
+    with pytest.raises(InputError, match="object_id must name every object, got none for 1 of them"):
+        rebuilt(small_sample, catalogue=catalogue)
+
+
+def test_text_from_data_is_escaped(small_sample):
+    tag = "<img src=x onerror=alert(1)>"
+    catalogue = small_sample.catalogue.copy()
+    catalogue["label"] = np.full(12, tag)
+    sample = rebuilt(small_sample, catalogue=catalogue, bands=(tag, "<b>"), provenance={"source": tag})
+    page = sample._repr_html_()
+    assert "<img" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;") == 3
+    assert "&lt;b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda chunk: chunk.write_bytes(chunk.read_bytes()[:-9] + b"123456789"), "are damaged"),
+        (lambda chunk: chunk.write_bytes(b""), "are damaged"),
+        (lambda chunk: chunk.unlink(), "1 of 1 chunks are missing"),
+    ],
+)
+def test_a_damaged_chunk_is_refused(damage, message, small_sample, tmp_path):
+    path = small_sample.save(tmp_path / "s")
+    damage(next(p for p in (path / "images.zarr" / "c").rglob("*") if p.is_file()))
+    sample = Sample.load(path)
+    for read in (lambda: sample.images, lambda: sample.select([3]).images, lambda: sample.band("xray")):
+        with pytest.raises(InputError, match=message):
+            read()
+
+
+def test_a_sample_of_zeros_is_whole(small_sample, tmp_path):
+    path = rebuilt(small_sample, images=np.zeros_like(small_sample.images)).save(tmp_path / "s")
+    assert not Sample.load(path).images.any()
 
 
 def test_hundred_thousand_objects_open_without_their_images(tmp_path):
@@ -133,7 +192,7 @@ def test_bad_selections(small_sample):
         small_sample.select(["Y"])
     with pytest.raises(InputError, match=r"bands must be among .* got \['uv'\]"):
         small_sample.select(bands=["uv"])
-    with pytest.raises(InputError, match="a mask must have one value an object"):
+    with pytest.raises(InputError, match="a mask must have one value per object"):
         small_sample.select(np.ones(3, bool))
     with pytest.raises(InputError, match="row indices must lie below 12"):
         small_sample.select([12])
@@ -192,6 +251,9 @@ def test_loading_what_is_no_sample(small_sample, tmp_path):
     header = json.loads((path / "sample.json").read_text())
     (path / "sample.json").write_text(json.dumps(header | {"format": "other"}))
     with pytest.raises(InputError, match="must have the format labkit-sample-1, got 'other'"):
+        Sample.load(path)
+    (path / "sample.json").write_text("{")
+    with pytest.raises(InputError, match=r"sample.json' is damaged"):
         Sample.load(path)
     (path / "sample.json").write_text(json.dumps(header))
     (path / "images.zarr" / "zarr.json").unlink()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from labkit.experiment.experiment import EMPTY, Experiment
-from labkit.experiment.files import read_experiments
-from labkit.experiment.presets import PRESETS, preset
+from labkit.experiment.files import PRESETS, preset, read_experiments
 from labkit.experiment.settings import SGD, Adadelta, AdamW, Augmentation, RightAngles
 
 __all__ = [

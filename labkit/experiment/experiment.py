@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from labkit.errors import InputError, MissingDataError
-from labkit.experiment.declared import Declared
-from labkit.experiment.settings import SGD, Adadelta, AdamW, AnyAugmentation, Augmentation
+from labkit.experiment.settings import SGD, Adadelta, AdamW, AnyAugmentation, Augmentation, Declared
 from labkit.predictions import Run
 from labkit.taxonomy import SCHEMES, Scheme, get_scheme
-
-__all__ = ["EMPTY", "Experiment"]
 
 #: Name of a zero-filled channel (Kosiba et al. 2020, section 3.1).
 EMPTY = "empty"
 
-# Fields that came after the first models.
-_LATER = {
-    *("label_column", "split_column", "soft_labels", "folds", "fold_seed", "fold_by", "fold_splits"),
-    *("validation_share", "batches", "plateau_monitor"),
-}
 _NETWORKS = ("custom", "mobilenet", "vgg", "vgg-small")
 
 
@@ -175,7 +168,7 @@ class Experiment(Declared):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{name}</td><td><code>{getattr(self, name)!r}</code></td></tr>"
+            f"<tr><td>{name}</td><td><code>{escape(repr(getattr(self, name)))}</code></td></tr>"
             for name in type(self).model_fields
         )
         return f"<table><tbody>{rows}</tbody></table>"
@@ -202,15 +195,8 @@ class Experiment(Declared):
 
     @property
     def digest(self) -> str:
-        """Short hash of every field but the seeds and the name: equal for equal trainings.
-
-        Fields that came later than the first models count only where they differ from their
-        defaults, so that a model trained before them keeps its digest.
-        """
+        """Short hash of every field but the seeds and the name: equal for equal trainings."""
         fields = self.model_dump(mode="json", exclude={"seeds", "name"})
-        for name in _LATER & set(fields):
-            if getattr(self, name) == type(self).model_fields[name].default:
-                del fields[name]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
     def save(self, path: str | Path) -> Path:
@@ -235,6 +221,8 @@ class Experiment(Declared):
             fields = json.loads(Path(path).read_text())
         except FileNotFoundError as error:
             raise MissingDataError(f"experiment {str(path)!r} does not exist; check the path") from error
-        except json.JSONDecodeError as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"experiment {str(path)!r} must be JSON ({error})") from error
+        if not isinstance(fields, dict):
+            raise InputError(f"experiment {str(path)!r} must be a JSON object, got {type(fields).__name__}")
         return cls(**fields)

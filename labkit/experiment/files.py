@@ -1,6 +1,6 @@
-"""Experiments declared in a TOML file that anyone can edit.
+"""Experiments declared in a TOML file that anyone can edit; the papers' networks are such a file too.
 
-A file holds fields of every experiment in ``[defaults]`` and one ``[[experiments]]`` an experiment::
+A file holds fields of every experiment in ``[defaults]`` and one ``[[experiments]]`` per experiment::
 
     [defaults]
     seeds = [0, 1, 2]
@@ -20,14 +20,12 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from labkit.errors import InputError, MissingDataError
 from labkit.experiment.experiment import Experiment
-from labkit.experiment.presets import PRESETS
-
-__all__ = ["read_experiments"]
 
 _TOP = {"title", "defaults", "experiments"}
 
@@ -63,7 +61,7 @@ def read_experiments(path: str | Path, *, only: Sequence[str] = (), **changes: A
     problems: list[str] = []
     for number, entry in enumerate(declared["experiments"], start=1):
         try:
-            made.append(_experiment(declared.get("defaults", {}), entry, changes))
+            made.append(_experiment(declared.get("defaults", {}), entry, changes, PRESETS))
         except InputError as error:
             problems.append(f"entry {number} ({_called(entry)}): {error}")
     if problems:
@@ -97,7 +95,10 @@ def _called(entry: Mapping[str, Any]) -> str:
 
 
 def _experiment(
-    defaults: Mapping[str, Any], entry: Mapping[str, Any], changes: Mapping[str, Any]
+    defaults: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    presets: Mapping[str, Experiment],
 ) -> Experiment:
     known = Experiment.model_fields
     for name in {**defaults, **entry, **changes}:
@@ -105,11 +106,11 @@ def _experiment(
             raise InputError(f"{name!r} is not a field of an experiment; {_hint(name, known)}")
     fields: dict[str, Any] = {}
     if (start := entry.get("preset")) is not None:
-        if start not in PRESETS:
+        if start not in presets:
             raise InputError(
-                f"preset must be one of the networks by name, got {start!r}; {_hint(start, PRESETS)}"
+                f"preset must be one of the networks by name, got {start!r}; {_hint(start, presets)}"
             )
-        fields = PRESETS[start].model_dump()
+        fields = presets[start].model_dump()
     own = {name: value for name, value in entry.items() if name != "preset"}
     for layer in (defaults, own, changes):
         for name, value in layer.items():
@@ -135,3 +136,28 @@ def _chosen(made: Sequence[Experiment], only: Sequence[str], file: str) -> tuple
     if unknown := [name for name in only if name not in found]:
         raise InputError(f"{file} has no experiment {unknown[0]!r}; {_hint(unknown[0], found)}")
     return tuple(found[name] for name in only) if only else tuple(made)
+
+
+def _read_presets() -> dict[str, Experiment]:
+    """The networks of ``presets.toml``; each may start from an earlier one."""
+    text = (resources.files("labkit.experiment") / "presets.toml").read_text(encoding="utf-8")
+    made: dict[str, Experiment] = {}
+    for entry in tomllib.loads(text)["experiments"]:
+        made[entry["name"]] = _experiment({}, entry, {}, made)
+    return made
+
+
+PRESETS = _read_presets()
+
+
+def preset(name: str, **changes: Any) -> Experiment:
+    """One of `PRESETS`, with some fields changed.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset, or a change breaks a rule.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset must be one of {tuple(PRESETS)}, got {name!r}")
+    return PRESETS[name].changed(**changes)

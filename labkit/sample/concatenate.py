@@ -15,8 +15,6 @@ from labkit.errors import InputError
 from labkit.sample.sample import Sample
 from labkit.sample.store import SampleWriter
 
-__all__ = ["concatenate"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["dealing_order", "every"]
-
 
 def dealing_order(codes: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rows that take part, class by class and in it group by group, shuffled in each.

@@ -1,24 +1,192 @@
-"""Labels from elsewhere joined to a Sample: volunteers' votes, an inspection's verdicts, a catalogue's."""
+"""A Sample's catalogue with further columns: labels of volunteers, an inspection's verdicts, anything."""
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from astropy.table import QTable, Table
+from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.sample.columns import with_columns
-from labkit.sample.label_tables import checked_labels, last_verdicts, read_labels
 from labkit.sample.sample import Sample
-from labkit.tables import numbers, text
-
-__all__ = ["with_label_files", "with_labels"]
+from labkit.tables import numbers, read_catalogue, rows_of, text
+from labkit.taxonomy import SCHEMES
 
 log = logging.getLogger(__name__)
+
+#: What a journal of verdicts may say of an object.
+VERDICTS = ("agree", "relabel", "doubtful", "note", "withdrawn")
+_PARTS = ("", "train", "validation", "test")
+_HASHED = ("label", "split")  # columns that a Sample's content_hash covers
+_FIXED = ("object_id", "ra", "dec")
+
+
+def with_columns(
+    sample: Sample, columns: Mapping[str, ArrayLike], *, provenance: Mapping[str, Any] | None = None
+) -> Sample:
+    """A Sample with columns added to its catalogue, or replaced; pixels stay unread.
+
+    Where the columns ``label`` or ``split`` change, so does ``content_hash``; trainings on other columns are
+    told apart by the labels they used.
+
+    Parameters
+    ----------
+    sample : Sample
+        Unchanged.
+    columns : mapping of str to array_like, shape (object,)
+        Columns by name.
+    provenance : mapping, optional
+        Entries to add to the provenance, as JSON.
+
+    Returns
+    -------
+    Sample
+        The same pixels with another catalogue.
+
+    Raises
+    ------
+    InputError
+        If a column has not one value per object, or says which object a row is.
+    """
+    if fixed := [name for name in columns if name in _FIXED]:
+        raise InputError(f"columns must not be any of {_FIXED}, got {fixed}")
+    catalogue = QTable(sample.catalogue, copy=False)
+    for name, values in columns.items():
+        if np.shape(values) != (len(sample),):
+            raise InputError(
+                f"column {name!r} must have one value per object, {len(sample)}, got {np.shape(values)}"
+            )
+        catalogue[name] = text(values) if name in _HASHED else values
+    joined = copy.copy(sample)
+    joined.catalogue = catalogue
+    joined.provenance = {**sample.provenance, **(provenance or {})}
+    before = joined.__dict__.pop("content_hash", None)
+    if before is not None:
+        joined.__dict__["content_hash"] = _hash(before, sample.catalogue, catalogue)
+    return joined
+
+
+def _hash(before: str, old: QTable, new: QTable) -> str:
+    """A new hash where a column that it covers has changed."""
+    digest, changed = hashlib.sha256(before.encode()), False
+    for name in _HASHED:
+        if name in new.colnames:
+            values = text(new[name])
+            given = text(old[name]) if name in old.colnames else None
+            changed |= given is None or not np.array_equal(values, given)
+            digest.update("\n".join([name, *values.tolist()]).encode())
+    return digest.hexdigest() if changed else before
+
+
+def read_labels(path: str | Path) -> Table:
+    """Read a table of labels or verdicts, in any format of `~labkit.tables.read_catalogue`.
+
+    Ids of a text table stay as they are written. Lines that are not whole (a journal whose writer was killed)
+    are left out and counted in the log.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    InputError
+        If the file cannot be read, or a fraction ``soft_<class>`` is no number.
+    """
+    table = read_catalogue(path, broken_lines="skip")
+    for name in table.colnames:
+        if name.startswith("soft_"):
+            try:
+                table[name] = numbers(table[name])
+            except InputError as error:
+                raise InputError(f"labels {str(path)!r}: {error}") from error
+    return table
+
+
+def _need(table: Table, *names: str) -> None:
+    if missing := [name for name in names if name not in table.colnames]:
+        raise InputError(
+            f"a table of labels must have the columns {names}, {missing} missing in {table.colnames}"
+        )
+
+
+def last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
+    """The labels that verdicts change: the last verdict on each object counts.
+
+    Parameters
+    ----------
+    table : Table
+        Columns ``object_id``, ``verdict`` (one of `VERDICTS`) and ``label``.
+    drop_doubtful : bool
+        Empty the label of objects whose last verdict is "doubtful".
+
+    Returns
+    -------
+    Table
+        ``object_id`` and ``label`` of the objects whose label changes.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a verdict unknown, or "relabel" comes without a label.
+    """
+    _need(table, "object_id", "verdict", "label")
+    ids, verdicts, labels = (text(table[name]) for name in ("object_id", "verdict", "label"))
+    if unknown := sorted(set(verdicts.tolist()) - set(VERDICTS)):
+        raise InputError(f"verdict must be one of {VERDICTS}, got {unknown}")
+    last = np.array(sorted({name: row for row, name in enumerate(ids.tolist())}.values()), dtype=np.int64)
+    changing = np.isin(verdicts[last], ["relabel", *(["doubtful"] if drop_doubtful else [])])
+    rows = last[changing]
+    relabelled = verdicts[rows] == "relabel"
+    if (bad := relabelled & (labels[rows] == "")).any():
+        raise InputError(f"a verdict 'relabel' must give a label, got none for {str(ids[rows][bad][0])!r}")
+    return Table({"object_id": ids[rows], "label": np.where(relabelled, labels[rows], "")})
+
+
+def checked_labels(table: Table, *, into: str, split: str) -> dict[str, np.ndarray]:
+    """What a table of labels puts into a catalogue, by the name of the column there.
+
+    Parameters
+    ----------
+    table : Table
+        Columns ``object_id``, ``label``, and maybe ``split`` and ``soft_<class>``.
+    into, split : str
+        Columns of the catalogue for labels and parts.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (row,)
+        Text; the fractions as float64, NaN where there is none.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, an object comes twice, or a label or part is unknown.
+    """
+    _need(table, "object_id", "label")
+    if twice := [name for name, n in Counter(text(table["object_id"]).tolist()).items() if n > 1]:
+        raise InputError(
+            f"object_id must be unique in a table of labels, got {twice[:3]} again; remove the repeats"
+        )
+    columns = {into: text(table["label"])}
+    known = {label for scheme in SCHEMES.values() for label in (*scheme.mapping, *scheme.left_out)}
+    if bad := sorted(set(columns[into].tolist()) - known - {""}):
+        raise InputError(
+            f"labels must be empty or known to a class scheme, got {bad}; known: {sorted(known)}"
+        )
+    if "split" in table.colnames:
+        columns[split] = text(table["split"])
+        if bad := sorted(set(columns[split].tolist()) - set(_PARTS)):
+            raise InputError(f"split must be one of {_PARTS}, got {bad}")
+    for name in table.colnames:
+        if name.startswith("soft_"):
+            columns[name] = numbers(table[name])
+    return columns
 
 
 def with_labels(
@@ -135,19 +303,17 @@ def _split_name(into: str) -> str:
 
 def _rows(sample: Sample, table: Table, *, unknown: str) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the Sample, and the rows of the table that belong to them; in linear time."""
-    names = text(table["object_id"]).tolist()
-    position = {name: row for row, name in enumerate(sample.object_ids.tolist())}
-    pairs = [(position[name], row) for row, name in enumerate(names) if name in position]
-    if strange := len(names) - len(pairs):
-        first = next(name for name in names if name not in position)
-        if unknown == "refuse" or not pairs:
+    rows = rows_of(sample.object_ids, table["object_id"])
+    strange, found = np.flatnonzero(rows < 0), np.flatnonzero(rows >= 0)
+    if len(strange):
+        first = str(text(table["object_id"])[strange[0]])
+        if unknown == "refuse" or not len(found):
             raise InputError(
-                f"object_id must name objects of the Sample, got {strange} of {len(names)} that are not in "
-                f"it, first {first!r}; give the table of this Sample, or unknown='drop' to leave those out"
+                f"object_id must name objects of the Sample, got {len(strange)} of {len(rows)} that are not "
+                f"in it, first {first!r}; give the table of this Sample, or unknown='drop' to leave those out"
             )
-        log.info("%d of %d labels are of objects that are not in the Sample; left out", strange, len(names))
-    found = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+        log.info("%d of %d labels are of objects not in the Sample; left out", len(strange), len(rows))
+    return rows[found], found
 
 
 def _old(catalogue: QTable, name: str, values: np.ndarray, *, empty: bool) -> np.ndarray:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
-import zarr
 from astropy.table import Table
 
 from labkit.errors import InputError
-from labkit.sample.rules import (
+from labkit.sample.store import (
     ContentDigest,
+    SampleWriter,
+    StoredImages,
     check_bands,
     check_catalogue,
     check_images,
     check_pixel_scale,
+    read_header,
 )
-from labkit.sample.store import SampleWriter, open_images, read_header
-from labkit.tables import read_catalogue
-
-__all__ = ["Sample"]
+from labkit.tables import read_catalogue, rows_of, text
 
 
 class Sample:
@@ -32,9 +32,9 @@ class Sample:
     Parameters
     ----------
     images : array, shape (object, band, y, x)
-        Pixels; a numpy array or a Zarr array, which is read only when needed.
+        Pixels; a numpy array, or what reads them when needed.
     catalogue : `~astropy.table.QTable`
-        One row an object, in the order of `images`. Needed: ``object_id`` (unique), ``ra`` and
+        One row per object, in the order of `images`. Needed: ``object_id`` (unique), ``ra`` and
         ``dec`` (angles), ``label`` (empty where unknown). ``split`` names the train, validation
         and test objects where the survey fixes them.
     bands : sequence of str
@@ -84,12 +84,12 @@ class Sample:
     @property
     def labels(self) -> np.ndarray:
         """Label of each object, shape (object,)."""
-        return np.asarray(self.catalogue["label"], dtype=str)
+        return text(self.catalogue["label"])
 
     @property
     def object_ids(self) -> np.ndarray:
         """Id of each object, shape (object,)."""
-        return np.asarray(self.catalogue["object_id"], dtype=str)
+        return text(self.catalogue["object_id"])
 
     @cached_property
     def images(self) -> np.ndarray:
@@ -118,11 +118,7 @@ class Sample:
         if "images" in self.__dict__:
             return self.__dict__["images"][rows]
         index = rows if self._rows is None else self._rows[rows]
-        if isinstance(self._source, zarr.Array):
-            orthogonal = not isinstance(index, slice)
-            pixels = np.asarray(self._source.oindex[index] if orthogonal else self._source[index])
-        else:
-            pixels = self._source[index]
+        pixels = self._source[index]
         return pixels if self._columns is None else pixels[:, self._columns]
 
     def select(
@@ -159,13 +155,14 @@ class Sample:
             return np.arange(len(self))[rows]
         rows = np.atleast_1d(np.asarray(rows))
         if rows.dtype.kind in "SUO":
-            position = {name: i for i, name in enumerate(self.object_ids)}
-            if unknown := [str(name) for name in rows if str(name) not in position]:
-                raise InputError(f"rows must name objects of the Sample; unknown ids: {unknown[:5]}")
-            return np.array([position[str(name)] for name in rows], dtype=np.int64)
+            found = rows_of(self.object_ids, rows)
+            if (found < 0).any():
+                unknown = text(rows[found < 0])[:5].tolist()
+                raise InputError(f"rows must name objects of the Sample; unknown ids: {unknown}")
+            return found
         if rows.dtype == bool and rows.shape != (len(self),):
             raise InputError(
-                f"a mask must have one value an object ({len(self)}), got the shape {rows.shape}"
+                f"a mask must have one value per object ({len(self)}), got the shape {rows.shape}"
             )
         if rows.dtype == bool:
             return np.flatnonzero(rows)
@@ -218,7 +215,8 @@ class Sample:
             If the folder is damaged or of another format.
         """
         path = Path(path)
-        about, images = read_header(path), open_images(path)
+        about = read_header(path)
+        images = StoredImages(path, whole=about.get("all_chunks", False))
         sample = cls(
             images,
             read_catalogue(path / "catalogue.parquet"),
@@ -248,11 +246,11 @@ class Sample:
     def _repr_html_(self) -> str:
         labels, counts = np.unique(self.labels, return_counts=True)
         rows = "".join(
-            f"<tr><td>{label or 'unknown'}</td><td style='text-align:right'>{count}</td></tr>"
+            f"<tr><td>{escape(str(label)) or 'unknown'}</td><td style='text-align:right'>{count}</td></tr>"
             for label, count in zip(labels, counts, strict=True)
         )
-        source = self.provenance.get("source", "not recorded")
+        source = escape(str(self.provenance.get("source", "not recorded")))
         return (
-            f"<p><b>{repr(self)[1:-1]}</b><br>source: {source}</p>"
+            f"<p><b>{escape(repr(self)[1:-1])}</b><br>source: {source}</p>"
             f"<table><thead><tr><th>label</th><th>objects</th></tr></thead><tbody>{rows}</tbody></table>"
         )

@@ -1,9 +1,9 @@
-"""Samples on disk: the layout, and a writer that streams.
+"""Samples on disk: the rules that every Sample meets, the layout, and a writer that streams.
 
 A Sample is one folder::
 
-    images.zarr/         chunked, compressed array, axes (object, band, y, x)
-    catalogue.parquet    one row an object, units kept
+    images.zarr/         chunked, compressed array with checksums, axes (object, band, y, x)
+    catalogue.parquet    one row per object, units kept
     sample.json          bands, pixel scale, provenance; written last
 
 The folder appears under its name only when it is complete, so a Sample that loads is whole.
@@ -11,6 +11,7 @@ The folder appears under its name only when it is complete, so a Sample that loa
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,23 +20,96 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import zarr
-from astropy.table import Table
+from astropy.table import QTable, Table
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from labkit.errors import InputError, MissingDataError
 from labkit.paths import atomic_folder
-from labkit.sample.rules import (
-    ContentDigest,
-    check_bands,
-    check_catalogue,
-    check_images,
-    check_pixel_scale,
-)
-from labkit.tables import TableWriter
-
-__all__ = ["SampleWriter", "open_images", "read_header"]
+from labkit.tables import TableWriter, text
 
 FORMAT = "labkit-sample-1"
 _CHUNK_BYTES = 2_000_000
+
+
+def check_bands(bands: Sequence[str]) -> tuple[str, ...]:
+    """Names of bands as a tuple, or an InputError."""
+    names = (bands,) if isinstance(bands, str) else tuple(str(band) for band in bands)
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"bands must be different names, one or more, got {names}")
+    return names
+
+
+def check_pixel_scale(pixel_scale: u.Quantity) -> u.Quantity:
+    """One positive angle in arcsec, or an InputError."""
+    try:
+        scale = u.Quantity(pixel_scale).to(u.arcsec)
+    except u.UnitConversionError as error:
+        raise InputError(
+            f"pixel_scale must be an angle such as 2.36 * u.arcsec, got {pixel_scale!r}"
+        ) from error
+    if scale.ndim or not np.isfinite(scale.value) or scale <= 0 * u.arcsec:
+        raise InputError(f"pixel_scale must be one positive angle, got {pixel_scale!r}")
+    return scale
+
+
+def check_catalogue(catalogue: Table) -> QTable:
+    """The catalogue with its needed columns and unique ids, or an InputError."""
+    table = QTable(catalogue, copy=False)
+    if missing := [name for name in ("object_id", "ra", "dec", "label") if name not in table.colnames]:
+        raise InputError(f"catalogue must have the columns object_id, ra, dec and label; {missing} missing")
+    for name in ("ra", "dec"):
+        if not isinstance(table[name], u.Quantity) or not table[name].unit.is_equivalent(u.deg):
+            raise InputError(
+                f"catalogue column {name!r} must be an angle with a unit, got {table[name].dtype}"
+            )
+    for name in ("object_id", "label", "split"):
+        if name in table.colnames:
+            table[name] = text(table[name])
+    ids, count = np.unique(table["object_id"], return_counts=True)
+    if len(ids) and not ids[0]:
+        raise InputError(
+            f"object_id must name every object, got none for {count[0]} of them; give each its own"
+        )
+    if (count > 1).any():
+        raise InputError(
+            f"object_id must be unique, got {(count > 1).sum()} repeated, "
+            f"first {ids[count > 1][:3].tolist()}; remove the repeats or give each object its own id"
+        )
+    return table
+
+
+def check_images(images: Any, *, objects: int, bands: Sequence[str]) -> Any:
+    """Images of the shape (object, band, y, x) in native byte order, or an InputError."""
+    if len(images.shape) != 4 or images.shape[:2] != (objects, len(bands)):
+        raise InputError(
+            f"images must have the shape (object, band, y, x) with {objects} objects (catalogue rows) "
+            f"and {len(bands)} bands {tuple(bands)}, got {images.shape}"
+        )
+    native = np.dtype(images.dtype).newbyteorder("=")
+    return images if images.dtype == native and np.dtype(images.dtype).isnative else images.astype(native)
+
+
+class ContentDigest:
+    """SHA-256 of a Sample's content, fed in the order of the rows."""
+
+    def __init__(self, bands: Sequence[str], pixel_scale: u.Quantity) -> None:
+        self._hash = hashlib.sha256(
+            json.dumps([list(bands), round(pixel_scale.to_value(u.arcsec), 9)]).encode()
+        )
+        self._rows = hashlib.sha256()
+
+    def update(self, images: np.ndarray, catalogue: QTable) -> None:
+        """Add the next rows; in whatever order the bytes of a number stand."""
+        self._hash.update(np.ascontiguousarray(images, images.dtype.newbyteorder("<")).tobytes())
+        names = [name for name in ("object_id", "label", "split") if name in catalogue.colnames]
+        rows = zip(*(text(catalogue[name]).tolist() for name in names), strict=True)
+        self._rows.update("".join("\t".join(row) + "\n" for row in rows).encode())
+
+    def hexdigest(self) -> str:
+        """Digest of all rows so far."""
+        combined = self._hash.copy()
+        combined.update(self._rows.digest())
+        return combined.hexdigest()
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -54,7 +128,10 @@ def read_header(path: Path) -> dict[str, Any]:
             f"path must be the folder of a Sample (with sample.json), got {str(path)!r}; "
             "make one with `labkit simulate`, `labkit fetch` or `labkit observe`"
         )
-    about = json.loads(header.read_text())
+    try:
+        about = json.loads(header.read_text())
+    except ValueError as error:
+        raise InputError(f"{str(header)!r} is damaged ({error}); make the Sample again") from error
     if about.get("format") != FORMAT:
         raise InputError(
             f"{str(path)!r} must have the format {FORMAT}, got {about.get('format')!r}; make it again"
@@ -62,20 +139,36 @@ def read_header(path: Path) -> dict[str, Any]:
     return about
 
 
-def open_images(path: Path) -> zarr.Array:
-    """The images of a Sample, unread.
+class StoredImages:
+    """The images of a Sample's folder: their shape is known, pixels are read and checked when asked for.
 
     Raises
     ------
     InputError
-        If they are damaged.
+        If they cannot be opened; on reading, if a chunk is damaged or missing.
     """
-    try:
-        return zarr.open_array(path / "images.zarr", mode="r")
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"the images of {str(path)!r} cannot be opened ({error}); make the Sample again"
-        ) from error
+
+    def __init__(self, path: Path, *, whole: bool) -> None:
+        self._path, self._unchecked = path, whole
+        try:
+            self._array = zarr.open_array(path / "images.zarr", mode="r")
+        except Exception as error:
+            raise InputError(
+                f"the images of {str(path)!r} cannot be opened ({error}); make the Sample again"
+            ) from error
+        self.shape, self.dtype = self._array.shape, self._array.dtype
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        try:
+            # A missing chunk would read as zeros.
+            if self._unchecked and (lost := self._array.nchunks - self._array.nchunks_initialized):
+                raise OSError(f"{lost} of {self._array.nchunks} chunks are missing")
+            self._unchecked = False
+            return np.asarray(self._array[index] if isinstance(index, slice) else self._array.oindex[index])
+        except Exception as error:
+            raise InputError(
+                f"the images of {str(self._path)!r} are damaged ({error}); make the Sample again"
+            ) from error
 
 
 class SampleWriter:
@@ -137,8 +230,8 @@ class SampleWriter:
             If shapes, types or columns differ from the first piece's, or an id comes twice.
         """
         table = check_catalogue(catalogue)
-        check_images(images, objects=len(table), bands=self._bands)
-        ids = {str(name) for name in table["object_id"]}
+        images = check_images(images, objects=len(table), bands=self._bands)
+        ids = set(table["object_id"].tolist())
         if repeated := self._ids & ids:
             raise InputError(f"object_id must be unique, got {sorted(repeated)[:3]} again in a later piece")
         if self._array is None:
@@ -162,21 +255,21 @@ class SampleWriter:
             shape=(0, *images.shape[1:]),
             chunks=(max(1, _CHUNK_BYTES // per_object), *images.shape[1:]),
             dtype=images.dtype,
+            compressors=(ZstdCodec(level=0), Crc32cCodec()),
+            config={"write_empty_chunks": True},
             dimension_names=("object", "band", "y", "x"),
         )
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._table.close()
         if kind is None and self._array is None:
-            kind, error = (
-                InputError,
-                InputError(f"a Sample needs objects; nothing was appended to {str(self.path)!r}"),
-            )
-            self._folder.__exit__(kind, error, None)
-            raise error
+            empty = InputError(f"a Sample needs objects; nothing was appended to {str(self.path)!r}")
+            self._folder.__exit__(InputError, empty, None)
+            raise empty
         if kind is None:
             about = {
                 "format": FORMAT,
+                "all_chunks": True,
                 "bands": list(self._bands),
                 "pixel_scale_arcsec": self._pixel_scale.to_value(u.arcsec),
                 "provenance": self._provenance,

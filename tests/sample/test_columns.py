@@ -29,7 +29,7 @@ def test_only_labels_and_splits_change_what_a_sample_is(small_sample):
 
 
 def test_columns_must_fit(small_sample):
-    with pytest.raises(InputError, match=r"column 'x' must have one value an object, 12, got \(3,\)"):
+    with pytest.raises(InputError, match=r"column 'x' must have one value per object, 12, got \(3,\)"):
         with_columns(small_sample, {"x": [1, 2, 3]})
     with pytest.raises(InputError, match=r"columns must not be any of .*, got \['ra'\]"):
         with_columns(small_sample, {"ra": np.zeros(12)})

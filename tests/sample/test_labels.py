@@ -116,7 +116,7 @@ def test_unknown_objects_are_refused_or_counted(small_sample, caplog):
         with_labels(small_sample, table)
     with caplog.at_level(logging.INFO):
         assert with_labels(small_sample, table, unknown="drop").labels[1] == "edge"
-    assert "2 of 3 labels are of objects that are not in the Sample" in caplog.text
+    assert "2 of 3 labels are of objects not in the Sample" in caplog.text
     with pytest.raises(InputError, match="got 2 of 2 that are not in it"):
         with_labels(small_sample, table[1:], unknown="drop")
 
@@ -179,13 +179,19 @@ def test_files_go_where_they_belong(small_sample, tmp_path):
 
 
 def test_files_that_are_not_tables_are_named(small_sample, tmp_path):
-    with pytest.raises(MissingDataError, match=r"labels must be a file, got '.*no.csv'; check the path"):
+    with pytest.raises(MissingDataError, match=r"table '.*no.csv' does not exist; check the path"):
         with_label_files(small_sample, [tmp_path / "no.csv"])
-    (tmp_path / "t.txt").write_text("")
-    with pytest.raises(InputError, match="labels must end in .csv, .ecsv, .parquet or .fits"):
-        read_labels(tmp_path / "t.txt")
+    with pytest.raises(InputError, match="a table must end in one of .csv"):
+        (tmp_path / "t.xls").write_text("")
+        read_labels(tmp_path / "t.xls")
+    (tmp_path / "soft.csv").write_text('object_id,label,soft_cluster\nX01,edge,"0,5"\n')
+    with pytest.raises(InputError, match=r"labels '.*soft.csv': column 'soft_cluster' .* got '0,5' in row 1"):
+        read_labels(tmp_path / "soft.csv")
+    (tmp_path / "long.csv").write_text(f'object_id,label,note\nX01,edge,"{"x" * 140_000}"\n')
+    with pytest.raises(InputError, match=r"long.csv', row 1 or the one after: field larger than"):
+        read_labels(tmp_path / "long.csv")
     (tmp_path / "t.csv").write_text("")
-    with pytest.raises(InputError, match="must have a line of column names, got an empty file"):
+    with pytest.raises(InputError, match="must have a line of column names, got none"):
         read_labels(tmp_path / "t.csv")
     (tmp_path / "t.ecsv").write_text("x")
     with pytest.raises(InputError, match="cannot be read as .ecsv"):
@@ -193,3 +199,28 @@ def test_files_that_are_not_tables_are_named(small_sample, tmp_path):
     (tmp_path / "bad.csv").write_text("object_id,label\nX01,quasar\n")
     with pytest.raises(InputError, match=r"labels '.*bad.csv': labels must be empty or known"):
         with_label_files(small_sample, [tmp_path / "bad.csv"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "\ufeffobject_id,label\r\n0042,edge\r\n"),
+        ("t.CSV", "object_id, label\n0042, edge\n"),
+        ("semi.csv", "object_id;label\n0042;edge\n"),
+        ("t.tsv", "object_id\tlabel\n0042\tedge\n"),
+    ],
+)
+def test_tables_of_any_program_find_the_objects(name, content, small_sample, tmp_path):
+    catalogue = small_sample.catalogue.copy()
+    catalogue["object_id"] = ["0042", *catalogue["object_id"][1:]]
+    sample = Sample(small_sample.images, catalogue, bands=small_sample.bands, pixel_scale=2 * u.arcsec)
+    (tmp_path / name).write_bytes(content.encode())
+    assert with_labels(sample, tmp_path / name).labels[0] == "edge"
+
+
+@pytest.mark.parametrize("ids", [np.array([7.0]), np.array([7]), [b"7"]])
+def test_ids_of_any_type_find_the_objects(ids, small_sample):
+    catalogue = small_sample.catalogue.copy()
+    catalogue["object_id"] = ["7", *catalogue["object_id"][1:]]
+    sample = Sample(small_sample.images, catalogue, bands=small_sample.bands, pixel_scale=2 * u.arcsec)
+    assert with_labels(sample, Table({"object_id": ids, "label": ["edge"]})).labels[0] == "edge"
