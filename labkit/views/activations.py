@@ -15,9 +15,9 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
+from labkit.views.gallery import gallery
 from labkit.views.scaling import grey_levels, limits_of, png_uri, smoothed
 from labkit.views.style import GLYPH_FONT, INK, PALETTE, axes, style_legend
-from labkit.views.thumbnails import gallery
 
 __all__ = [
     "activation_overlay",

@@ -1,4 +1,4 @@
-"""Curves: receiver operating characteristic, purity against completeness, training history."""
+"""Curves over all thresholds, of several runs, classes or folds, and the history of a training."""
 
 from __future__ import annotations
 
@@ -8,67 +8,43 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from bokeh.layouts import gridplot
 from bokeh.models import BasicTickFormatter, GridPlot, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from labkit.errors import InputError
-from labkit.evaluate.curves import area_under, mean_roc
-from labkit.views.style import INK, axes, colours, style_legend, unit_range
-
-__all__ = ["history", "purity_completeness", "roc"]
+from labkit.evaluate.curves import area_under, mean_roc, purity_completeness_curve, roc_curve
+from labkit.evaluate.multiclass import AVERAGES
+from labkit.predictions import Predictions
+from labkit.views.marks import draw_line
+from labkit.views.style import (
+    INK,
+    PALETTE,
+    axes,
+    class_colours,
+    colours,
+    grid,
+    legend_inside,
+    style_legend,
+    unit_range,
+)
 
 _GRID = np.linspace(0, 1, 401)
+_AVERAGE_DASHES = dict(zip(AVERAGES, ("dashed", "dotdash"), strict=True))
+_TIP = "($x{0.000}, $y{0.000})"
+
+Curves = Predictions | Mapping[str, Predictions | Sequence[Table]]
 
 
-def _mean_purity(curves: Sequence[Table]) -> Table:
-    """Mean purity of several curves at equal completeness; the best where one comes twice."""
-    heights = []
-    for curve in curves:
-        x, y = np.asarray(curve["completeness"], dtype=float), np.asarray(curve["purity"], dtype=float)
-        order = np.lexsort((-y, x))
-        heights.append(np.interp(_GRID, x[order], y[order]))
-    return Table({"completeness": _GRID, "purity": np.mean(heights, axis=0)})
-
-
-def _check_runs(runs: Mapping[str, Sequence[Table]], columns: tuple[str, str]) -> None:
-    for name, curves in runs.items():
-        if not len(curves) or any(set(columns) - set(curve.colnames) for curve in curves):
-            got = [curve.colnames for curve in curves]
-            raise InputError(
-                f"runs[{name!r}] must hold one curve or more with the columns {columns}, got {got}"
-            )
-
-
-def _draw(
-    plot: figure, runs: Mapping[str, Sequence[Table]], means: Mapping[str, Table], labels: Mapping[str, str]
-) -> None:
-    """Every run thin, their mean thick, one legend entry for each name."""
-    palette = colours(runs)
-    for name, curves in runs.items():
-        first, second = ("fpr", "tpr") if "fpr" in means[name].colnames else ("completeness", "purity")
-        style = {"color": palette[name], "legend_label": labels[name]}
-        for curve in curves if len(curves) > 1 else ():
-            plot.line(np.asarray(curve[first]), np.asarray(curve[second]), alpha=0.3, line_width=1, **style)
-        line = plot.line(
-            np.asarray(means[name][first]), np.asarray(means[name][second]), line_width=2.8, **style
-        )
-        plot.add_tools(HoverTool(renderers=[line], tooltips=[(name, "($x{0.000}, $y{0.000})")], mode="mouse"))
-    style_legend(plot.legend[0])
-    plot.legend[0].click_policy = "hide"
-
-
-def roc(
-    runs: Mapping[str, Sequence[Table]], *, title: str = "", width: int = 520, height: int = 500
-) -> figure:
+def roc(runs: Curves, *, title: str = "", width: int = 520, height: int = 500) -> figure:
     """ROC curves: every run thin, the mean thick, the area under the curve in the legend.
 
     The dashed diagonal is a classifier that guesses (Kosiba et al. 2020, Fig. 8).
 
     Parameters
     ----------
-    runs : mapping of str to sequence of Table
-        Curves of each experiment, one a run, from `labkit.evaluate.curves.roc_curve` (columns fpr, tpr).
+    runs : Predictions, or mapping of str to Predictions or to sequence of Table
+        Predictions with a positive class give a curve per run, and a colour per experiment or per name;
+        objects of unknown class are left out. Tables are curves of `labkit.evaluate.roc_curve`, one per run.
     title : str
         Title of the figure.
     width, height : int
@@ -82,27 +58,20 @@ def roc(
     Raises
     ------
     InputError
-        If a name has no curve, or a curve lacks its columns.
+        If there is nothing to draw, a curve lacks its columns, or predictions lack a class or the positive
+        one.
     """
-    _check_runs(runs, ("fpr", "tpr"))
-    labels = {}
-    for name, curves in runs.items():
-        areas = [area_under(curve) for curve in curves]
-        spread = f" ± {np.std(areas, ddof=1):.3f}" if len(areas) > 1 else ""
-        labels[name] = f"{name}: AUC {np.mean(areas):.3f}{spread}"
-    plot = axes(title=title, x="false positive rate", y="true positive rate", width=width, height=height,
-                x_range=unit_range(), y_range=unit_range())  # fmt: skip
+    found = _curves(runs, ("fpr", "tpr"), roc_curve)
+    plot = _unit_square("false positive rate", "true positive rate", title, width, height)
     plot.line([0, 1], [0, 1], color=INK, line_dash="dashed", line_width=1.2)
-    means = {
-        name: mean_roc(curves, points=401) if len(curves) > 1 else curves[0] for name, curves in runs.items()
-    }
-    _draw(plot, runs, means, labels)
-    plot.legend[0].location = "bottom_right"
-    return plot
+    labels = {name: f"{name}: {_areas(curves)}" for name, curves in found.items()}
+    means = {name: mean_roc(c, points=401) if len(c) > 1 else c[0] for name, c in found.items()}
+    _draw(plot, found, means, labels)
+    return legend_inside(plot, "bottom_right")
 
 
 def purity_completeness(
-    runs: Mapping[str, Sequence[Table]],
+    runs: Curves,
     *,
     base_rate: float | None = None,
     title: str = "",
@@ -113,9 +82,8 @@ def purity_completeness(
 
     Parameters
     ----------
-    runs : mapping of str to sequence of Table
-        Curves of each experiment, one a run, from `labkit.evaluate.curves.purity_completeness_curve` (columns
-        completeness, purity).
+    runs : Predictions, or mapping of str to Predictions or to sequence of Table
+        As for `roc`; tables are curves of `labkit.evaluate.purity_completeness_curve`.
     base_rate : float, optional
         Share of true clusters: the purity of a classifier that guesses, drawn dashed.
     title : str
@@ -131,17 +99,151 @@ def purity_completeness(
     Raises
     ------
     InputError
-        If a name has no curve, or a curve lacks its columns.
+        As for `roc`.
     """
-    _check_runs(runs, ("completeness", "purity"))
-    plot = axes(title=title, x="completeness", y="purity", width=width, height=height,
-                x_range=unit_range(), y_range=unit_range())  # fmt: skip
+    found = _curves(runs, ("completeness", "purity"), purity_completeness_curve)
+    plot = _unit_square("completeness", "purity", title, width, height)
     if base_rate is not None:
         plot.line([0, 1], [base_rate, base_rate], color=INK, line_dash="dashed", line_width=1.2)
-    means = {name: _mean_purity(curves) if len(curves) > 1 else curves[0] for name, curves in runs.items()}
-    _draw(plot, runs, means, {name: name for name in runs})
-    plot.legend[0].location = "bottom_left"
-    return plot
+    means = {name: _mean_purity(curves) if len(curves) > 1 else curves[0] for name, curves in found.items()}
+    _draw(plot, found, means, {name: name for name in found})
+    return legend_inside(plot, "bottom_left")
+
+
+def roc_by_class(
+    networks: Mapping[str, Sequence[Mapping[str, Table]]], *, width: int = 470, height: int = 470
+) -> GridPlot:
+    """One panel per network, one curve per class, averages dashed (Kosiba et al. 2020, Fig. 13).
+
+    `networks` holds for each network its runs, each a curve for each class and average as `class_rocs` gives
+    them. Runs are averaged at equal false positive rate; a class that a run lacks, over the others.
+    """
+    if not networks:
+        raise InputError("networks must hold one network or more, got none")
+    panels = []
+    for network, runs in networks.items():
+        if not len(runs):
+            raise InputError(f"networks[{network!r}] must hold the curves of one run or more, got none")
+        found = {name: [run[name] for run in runs if name in run] for run in runs for name in run}
+        palette = class_colours(name for name in found if name not in AVERAGES)
+        plot = _unit_square("false positive rate", "true positive rate", network, width, height)
+        plot.line([0, 1], [0, 1], color=INK, line_dash="dotted", line_width=1.2)
+        for name, curves in found.items():
+            _check(name, curves, ("fpr", "tpr"))
+            curve = mean_roc(curves, points=401) if len(curves) > 1 else curves[0]
+            draw_line(plot, curve["fpr"], curve["tpr"], name=name, colour=palette.get(name, INK),
+                      dash=_AVERAGE_DASHES.get(name, "solid"), label=f"{name}: {_areas(curves)}",
+                      tips=[(name, _TIP)])  # fmt: skip
+        legend_inside(plot, "bottom_right").legend[0].label_text_font_size = "12px"
+        panels.append(plot)
+    return grid([panels])
+
+
+def roc_by_fold(
+    folds: Mapping[str, Table],
+    *,
+    out_of_fold: Table | None = None,
+    title: str = "",
+    width: int = 520,
+    height: int = 500,
+) -> figure:
+    """One thin ROC curve per fold, their mean thick (Kosiba et al. 2020, Fig. 14).
+
+    `out_of_fold` is the curve of all objects, each scored by the network that had not seen it; drawn dashed.
+    """
+    curves = list(folds.values())
+    _check("folds", curves, ("fpr", "tpr"))
+    plot = _unit_square("false positive rate", "true positive rate", title, width, height)
+    plot.line([0, 1], [0, 1], color=INK, line_dash="dotted", line_width=1.2)
+    thin = {"width": 1, "alpha": 0.45}
+    shown = [(f"fold {name}", curve, PALETTE[0], "", thin) for name, curve in folds.items()]
+    label = f"mean of {len(curves)} folds: {_areas(curves)}"
+    shown.append(("mean", mean_roc(curves, points=401), PALETTE[0], label, {"width": 2.8}))
+    if out_of_fold is not None:
+        label, dashed = f"all objects, out of fold: {_areas([out_of_fold])}", {"width": 2, "dash": "dashed"}
+        shown.append(("all objects", out_of_fold, PALETTE[1], label, dashed))
+    for name, curve, colour, label, style in shown:
+        options = {"colour": colour, "label": label, "tips": [(name, _TIP)]} | style
+        draw_line(plot, curve["fpr"], curve["tpr"], name=name, **options)
+    return legend_inside(plot, "bottom_right", clickable=False)
+
+
+def _curves(runs: Any, columns: tuple[str, str], curve: Any) -> dict[str, list[Table]]:
+    """The curves of each name, one per run, whatever they were given as."""
+    if isinstance(runs, Predictions):
+        names = dict.fromkeys(run.experiment for run, _ in runs.runs())
+        runs = {name: runs.select(experiment=name) for name in names}
+    if not isinstance(runs, Mapping):
+        raise InputError(f"runs must be Predictions, or a mapping of names to Predictions or to lists of "
+                         f"curves, got {type(runs).__name__}")  # fmt: skip
+    if not runs:
+        raise InputError("runs must hold one name or more, got none")
+    found = {}
+    for name, given in runs.items():
+        curves = _curves_of_runs(name, given, curve) if isinstance(given, Predictions) else given
+        if isinstance(curves, Table):
+            curves = [curves]
+        _check(f"runs[{name!r}]", curves, columns)
+        found[name] = list(curves)
+    return found
+
+
+def _curves_of_runs(name: str, given: Predictions, curve: Any) -> list[Table]:
+    if given.positive is None:
+        raise InputError(f"predictions of {name!r} must have a positive class, got none; use class_rocs and "
+                         "roc_by_class for several classes")  # fmt: skip
+    positive = given.classes.index(given.positive)
+    found = []
+    for run, rows in given.known.runs():
+        true = rows.true_codes == positive
+        if true.all() or not true.any():
+            raise InputError(f"predictions must hold objects of both classes in each run, got one in "
+                             f"{name!r}, seed {run.seed}; select a split that has both")  # fmt: skip
+        found.append(curve(true, rows.score))
+    if not found:
+        raise InputError(
+            f"predictions of {name!r} must hold objects of known class, got none of {len(given)}"
+        )
+    return found
+
+
+def _check(name: str, curves: Any, columns: tuple[str, str]) -> None:
+    if not len(curves) or any(set(columns) - set(getattr(curve, "colnames", ())) for curve in curves):
+        raise InputError(f"{name} must hold one curve or more with the columns {columns}")
+
+
+def _areas(curves: Sequence[Table]) -> str:
+    """Mean area under some curves, with its scatter."""
+    areas = [area_under(curve) for curve in curves]
+    spread = f" ± {np.std(areas, ddof=1):.3f}" if len(areas) > 1 else ""
+    return f"AUC {np.mean(areas):.3f}{spread}"
+
+
+def _mean_purity(curves: Sequence[Table]) -> Table:
+    """Mean purity of several curves at equal completeness; the best where one comes twice."""
+    heights = []
+    for curve in curves:
+        x, y = np.asarray(curve["completeness"], dtype=float), np.asarray(curve["purity"], dtype=float)
+        order = np.lexsort((-y, x))
+        heights.append(np.interp(_GRID, x[order], y[order]))
+    return Table({"completeness": _GRID, "purity": np.mean(heights, axis=0)})
+
+
+def _unit_square(x: str, y: str, title: str, width: int, height: int) -> figure:
+    options = {"width": width, "height": height, "x_range": unit_range(), "y_range": unit_range()}
+    return axes(title=title, x=x, y=y, **options)
+
+
+def _draw(
+    plot: figure, runs: Mapping[str, Sequence[Table]], means: Mapping[str, Table], labels: Mapping[str, str]
+) -> None:
+    """Every run thin, their mean thick, one legend entry for each name."""
+    for name, colour in colours(runs).items():
+        x, y = ("fpr", "tpr") if "fpr" in means[name].colnames else ("completeness", "purity")
+        style: dict[str, Any] = {"colour": colour, "label": labels[name], "name": name}
+        for curve in runs[name] if len(runs[name]) > 1 else ():
+            draw_line(plot, curve[x], curve[y], alpha=0.3, width=1, **style)
+        draw_line(plot, means[name][x], means[name][y], width=2.8, tips=[(name, _TIP)], **style)
 
 
 _PANELS = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning rate"}
@@ -150,25 +252,11 @@ History = Sequence[Mapping[str, float]]
 
 
 def history(runs: Mapping[str, Sequence[History]], *, width: int = 400, height: int = 330) -> GridPlot:
-    """Loss, accuracy and learning rate by epoch; training dashed, validation solid.
+    """Loss, accuracy and learning rate by epoch; training dashed, validation solid; epoch axes move together.
 
-    Parameters
-    ----------
-    runs : mapping of str to sequence of histories
-        The histories of each experiment, one a run. A history is a row an epoch: `epoch` and any of
-        `train_loss`, `validation_loss`, `train_accuracy`, `validation_accuracy`, `learning_rate`.
-    width, height : int
-        Size of a panel in screen pixels.
-
-    Returns
-    -------
-    bokeh.models.GridPlot
-        One panel for each quantity that a run has; the epoch axes move together.
-
-    Raises
-    ------
-    InputError
-        If a history is empty or lacks `epoch`, or none has a known column.
+    `runs` holds the histories of each experiment, one per run. A history has a row per epoch: ``epoch`` and
+    any of ``train_loss``, ``validation_loss``, ``train_accuracy``, ``validation_accuracy``,
+    ``learning_rate``.
     """
     columns = {name for histories in runs.values() for rows in histories for row in rows for name in row}
     if lacking := [name for name, all_ in runs.items() for h in all_ if not h or "epoch" not in h[0]]:
@@ -182,25 +270,24 @@ def history(runs: Mapping[str, Sequence[History]], *, width: int = 400, height: 
         panels.append(_history_panel(runs, name, width=width, height=height, **shared))
     for box in [box for panel in panels[1:] for box in panel.legend]:
         box.visible = False  # the first panel's legend holds for all
-    return gridplot([panels], toolbar_options={"logo": None, "autohide": True}, merge_tools=True)
+    return grid([panels])
 
 
 def _history_panel(runs: Mapping[str, Sequence[History]], name: str, **options: Any) -> figure:
     """One quantity of all runs by epoch."""
     rate = name == "learning_rate"
     plot = axes(x="epoch", y=_PANELS[name], y_axis_type="log" if rate else "linear", **options)
-    palette, dashed = colours(runs), False
-    for experiment, histories in runs.items():
-        for rows in histories:
+    draw, dashed = partial(plot.step, mode="after") if rate else None, False
+    for experiment, colour in colours(runs).items():
+        for rows in runs[experiment]:
             for part, dash in _PARTS.items():
                 if not any(part + name in row for row in rows):
                     continue
                 dashed |= dash == "dashed"
                 y = [row.get(part + name, np.nan) for row in rows]
-                draw = partial(plot.step, mode="after") if rate else plot.line
-                style = {"color": palette[experiment], "line_dash": dash, "line_width": 2, "alpha": 0.75}
-                style |= {"legend_label": experiment} if dash == "solid" else {}
-                draw([row["epoch"] for row in rows], y, name=f"{experiment} {part}".strip("_ "), **style)
+                draw_line(plot, [row["epoch"] for row in rows], y, colour=colour, dash=dash, width=2,
+                          alpha=0.75, label=experiment if dash == "solid" else "", draw=draw,
+                          name=f"{experiment} {part}".strip("_ "))  # fmt: skip
     if dashed:
         plot.line([np.nan], [np.nan], color=INK, line_dash="dashed", legend_label="training")
     for box in plot.legend:

@@ -1,4 +1,4 @@
-"""What a catalogue holds: class counts, distributions, and scatter figures that are selected together."""
+"""What a catalogue holds: histograms, class counts, and scatter figures by group, selected together."""
 
 from __future__ import annotations
 
@@ -7,69 +7,31 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from bokeh.layouts import gridplot
-from bokeh.models import ColumnDataSource, FactorRange, GridPlot, HoverTool
+from bokeh.models import CDSView, ColumnDataSource, GridPlot, IndexFilter, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.views.style import FONT, GLYPH_FONT, axes, class_colours, colours, style_legend
+from labkit.tables import text_values
+from labkit.views.marks import column_values, draw_steps, need_columns
+from labkit.views.plots import bars
+from labkit.views.style import (
+    GROUP_COLOURS,
+    GROUP_MARKERS,
+    INK,
+    axes,
+    class_colours,
+    colours,
+    field_name,
+    grid,
+    group_marker,
+    hover_picture,
+    legend_above,
+    legend_inside,
+)
+from labkit.views.tables import column_title
 
-__all__ = ["class_counts", "histogram", "linked_scatters"]
-
-_SELECTING = "pan,wheel_zoom,box_select,lasso_select,reset,save"
-
-
-def class_counts(
-    labels: ArrayLike, *, by: ArrayLike | None = None, title: str = "", width: int = 560
-) -> figure:
-    """Number of objects of each class, the most frequent on top.
-
-    Parameters
-    ----------
-    labels : array_like of str, shape (n,)
-        Class of each object.
-    by : array_like of str, shape (n,), optional
-        A second property, such as the split, stacked in colours.
-    title : str
-        Title of the figure.
-    width : int
-        Width in screen pixels.
-
-    Returns
-    -------
-    bokeh.plotting.figure
-        The figure.
-
-    Raises
-    ------
-    InputError
-        If there is no object, or `by` has another length.
-    """
-    names = np.asarray(labels, dtype=str)
-    groups = np.full(names.shape, "objects") if by is None else np.asarray(by, dtype=str)
-    if names.size == 0 or groups.shape != names.shape:
-        raise InputError(f"labels must hold objects and by as many, got {names.shape} and {groups.shape}")
-    names = np.where(names == "", "unknown", names)
-    classes, count = np.unique(names, return_counts=True)
-    classes = classes[np.argsort(count, kind="stable")]
-    parts = list(dict.fromkeys(groups.tolist()))
-    data = {part: [int(((names == name) & (groups == part)).sum()) for name in classes] for part in parts}
-    totals = np.sum(list(data.values()), axis=0)
-    source = ColumnDataSource(
-        data | {"class": classes.tolist(), "total": totals, "text": [f"{n:,}" for n in totals]}
-    )
-    plot = axes(title=title, x="number of objects", y="", width=width, height=70 + 34 * len(classes),
-                y_range=FactorRange(*classes), x_range=(0, 1.15 * totals.max()), tools="save")  # fmt: skip
-    plot.hbar_stack(parts, y="class", height=0.72, source=source, color=list(colours(parts).values()),
-                    **({"legend_label": parts} if by is not None else {}))  # fmt: skip
-    plot.text("total", "class", "text", source=source, x_offset=6, text_baseline="middle",
-              text_font=GLYPH_FONT, text_font_size="13px")  # fmt: skip
-    plot.ygrid.grid_line_color = None
-    for legend in plot.legend:
-        style_legend(legend).location = "bottom_right"
-    plot.add_tools(HoverTool(tooltips=[("class", "@class"), *[(part, f"@{{{part}}}") for part in parts]]))
-    return plot
+_SELECTING = "pan,wheel_zoom,box_zoom,tap,box_select,lasso_select,reset,save"
 
 
 def histogram(
@@ -118,8 +80,8 @@ def histogram(
     InputError
         If no value can be shown, or `by` has another length.
     """
-    x = np.asarray(getattr(values, "value", values), dtype=float)
-    groups = np.full(x.shape, "") if by is None else np.asarray(by, dtype=str)
+    x = column_values(Table({label: np.ma.asarray(getattr(values, "value", values))}), label)
+    groups = np.full(x.shape, "") if by is None else text_values(by)
     if groups.shape != x.shape:
         raise InputError(f"by must have one entry for each value, got {groups.shape} for {x.shape}")
     good = np.isfinite(x) & (x > 0 if log else True)
@@ -131,21 +93,182 @@ def histogram(
     if edges.ndim == 0:
         edges = np.histogram_bin_edges(np.log10(x[good]) if log else x[good], bins=int(edges))
         edges = 10**edges if log else edges
-    count_label = f"share of {of}" if normalised else f"number of {of}"
-    plot = axes(title=title, x=label, y=count_label, width=width,
+    plot = axes(title=title, x=label, y=f"share of {of}" if normalised else f"number of {of}", width=width,
                 height=height, x_axis_type="log" if log else "linear")  # fmt: skip
     plot.y_range.start = 0
-    for name, colour in class_colours(dict.fromkeys(groups[good].tolist())).items():
+    names = class_colours(groups[good].tolist())
+    for name, colour in names.items():
         count = np.histogram(x[good & (groups == name)], bins=edges)[0].astype(float)
         count /= max(count.sum(), 1) if normalised else 1
-        steps_x, steps_y = np.repeat(edges, 2), np.concatenate([[0], np.repeat(count, 2), [0]])
-        words = {"legend_label": name} if name else {}
-        if len(set(groups[good].tolist())) <= 2:  # more fills than two hide one another
-            plot.varea(steps_x, 0, steps_y, color=colour, alpha=0.15, **words)
-        plot.line(steps_x, steps_y, color=colour, line_width=2, **words)
-    for legend in plot.legend:
-        style_legend(legend).update(location="top_right", click_policy="hide")
-    return plot
+        fill = 0.15 if len(names) <= 2 else 0.0  # more fills than two hide one another
+        draw_steps(plot, edges, count, colour=colour, name=name or label, label=name, fill=fill)
+    return legend_inside(plot, "top_right")
+
+
+def scatter(
+    table: Table,
+    x: str,
+    y: str,
+    *,
+    by: str = "label",
+    details: Sequence[str] | Mapping[str, str] = ("object_id",),
+    pictures: Sequence[str] | None = None,
+    log: Sequence[str] = (),
+    hollow: str = "",
+    markers: Sequence[str] = (),
+    counts: bool = False,
+    unnamed: str = "no class",
+    relation: Any = None,
+    central: float = 1.0,
+    source: ColumnDataSource | None = None,
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    width: int = 480,
+    height: int = 460,
+) -> figure:
+    """One point for each object, coloured by group; the pointer shows the object and its picture.
+
+    Parameters
+    ----------
+    table : Table
+        One row per object.
+    x, y : str
+        Columns; objects without a value are left out.
+    by : str
+        Column with the group of each object.
+    details : sequence of str, or mapping of str to str
+        Columns that the pointer shows, with bokeh's format of each if wanted.
+    pictures : sequence of str, optional
+        PNG data URI of each row.
+    log : sequence of str
+        Columns shown on a logarithmic axis; values not above zero are left out there.
+    hollow : str
+        Boolean column: where it is true, the point is hollow.
+    markers : sequence of str
+        Bokeh's markers of the groups, in turn; members, candidates and errors have their own.
+    counts : bool
+        Write the number of objects of each group into the legend, which then stands above the frame.
+    unnamed : str
+        Legend text of objects without a group; they are left out if it is empty.
+    relation : callable, optional
+        Mean of y at x, with the attribute ``scatter``, drawn dashed in a grey band.
+    central : float
+        Share of the values that the axes hold at first; the wheel and the reset tool show the rest.
+    source : ColumnDataSource, optional
+        That of another scatter figure of the same table: what is selected in one is selected in both.
+    title, x_label, y_label : str
+        Of the figure; names and units of the columns by default.
+    width, height : int
+        Size in screen pixels.
+
+    Returns
+    -------
+    bokeh.plotting.figure
+        The figure; a tap, box or lasso selects, a click on the legend hides a group.
+
+    Raises
+    ------
+    InputError
+        If a column or a picture is missing, or no object can be drawn.
+    """
+    details = dict(details) if isinstance(details, Mapping) else dict.fromkeys(details, "")
+    need_columns(table, [x, y, by, *details, *([hollow] if hollow else [])], "table")
+    if pictures is not None and len(pictures) != len(table):
+        raise InputError(f"pictures must be one for each row, got {len(pictures)} for {len(table)} rows")
+    places = {name: column_values(table, name) for name in (x, y)}
+    for name in set(log) & set(places):
+        places[name] = np.where(places[name] > 0, places[name], np.nan)
+    groups = text_values(table[by])
+    good = np.isfinite(places[x]) & np.isfinite(places[y]) & ((groups != "") | bool(unnamed))
+    if not good.any():
+        raise InputError(f"points must be finite and of a group for one object at least, got none of "
+                         f"{len(table)} in {x!r} and {y!r}")  # fmt: skip
+    scales = {f"{axis}_axis_type": "log" if name in log else "linear" for axis, name in (("x", x), ("y", y))}
+    ranges = {}
+    for axis, name, margin in (("x", x, 0.03), ("y", y, 0.08)):
+        if central < 1:
+            low, high = np.percentile(places[name][good], [50 * (1 - central), 50 * (1 + central)])
+            room = margin * (high - low) or 0.5
+            ranges[f"{axis}_range"] = Range1d(float(low - room), float(high + room))
+    plot = axes(title=title, x=x_label or column_title(table, x), y=y_label or column_title(table, y),
+                width=width, height=height, tools=_SELECTING, **scales, **ranges)  # fmt: skip
+    if relation is not None:
+        line = np.linspace(*((ranges["x_range"].start, ranges["x_range"].end) if ranges else
+                             (places[x][good].min(), places[x][good].max())), 60)  # fmt: skip
+        words, middle = f"red sequence ± {relation.scatter:.3f} mag", relation(line)
+        plot.varea(line, middle - relation.scatter, middle + relation.scatter, color="#bdbdbd", alpha=0.6,
+                   legend_label=words, name="scatter")  # fmt: skip
+        plot.line(line, middle, color=INK, line_dash="dashed", level="overlay", legend_label=words,
+                  name="relation")  # fmt: skip
+    if source is None:
+        source = ColumnDataSource({field_name(name): plain_column(table[name]) for name in details})
+    for name, values in places.items():
+        source.data[field_name(name)] = values
+    source.data["_group"] = groups
+    if pictures is not None:
+        source.data["_picture"] = list(pictures)
+    if hollow:
+        source.data["_fill"] = np.where(np.asarray(table[hollow]), 0.0, 0.6)
+    palette = class_colours(sorted(set(groups[good].tolist())))
+    order = [name for name in palette if name not in GROUP_COLOURS]
+    order += [name for name in GROUP_COLOURS if name in palette]
+    drawn = []
+    for number, name in enumerate(order):
+        rows = np.flatnonzero(good & (groups == name))
+        style: dict[str, Any] = {"marker": "circle", "size": 7, "fill_alpha": 0.65, "line_color": None}
+        if name in GROUP_MARKERS or counts:
+            style = group_marker(name)
+        elif markers:
+            style = {"marker": markers[number % len(markers)], "size": 9, "line_width": 1.4}
+            style |= {"fill_alpha": "_fill" if hollow else 0.6, "line_color": palette[name]}
+        style = {"color": palette[name]} | style if "line_color" not in style else \
+            {"fill_color": palette[name]} | style  # fmt: skip
+        words = (name or unnamed) + (f" ({len(rows):,})" if counts else "")
+        drawn.append(
+            plot.scatter(field_name(x), field_name(y), source=source, view=CDSView(filter=IndexFilter(rows)),
+                         name=name, legend_label=words, nonselection_alpha=0.08, **style)
+        )  # fmt: skip
+    forms = [(key.replace("_", " "), f"@{{{field_name(key)}}}" + (f"{{{form}}}" if form else ""))
+             for key, form in details.items()]  # fmt: skip
+    hover_picture(plot, drawn, forms, picture="_picture" if pictures is not None else "", heading="_group")
+    if counts:
+        return legend_above(plot, columns=3 if width >= 600 else 2)
+    return legend_inside(plot, "bottom_right")
+
+
+def plain_column(column: Any) -> np.ndarray:
+    """A column for the pointer, without unit or mask, as text unless it is numbers."""
+    values: Any = np.ma.asarray(getattr(column, "value", column))
+    if values.dtype.kind not in "biuf":
+        return text_values(values)
+    if np.ma.is_masked(values):
+        return np.asarray(values.astype(float).filled(np.nan))
+    return np.asarray(values.filled())
+
+
+def class_counts(
+    labels: ArrayLike, *, by: ArrayLike | None = None, title: str = "", width: int = 560
+) -> figure:
+    """Number of objects of each class, the most frequent on top, stacked by a property such as the split."""
+    names = text_values(labels)
+    groups = np.full(names.shape, "objects") if by is None else text_values(by)
+    if names.size == 0 or groups.shape != names.shape:
+        raise InputError(f"labels must hold objects and by as many, got {names.shape} and {groups.shape}")
+    names = np.where(names == "", "unknown", names)
+    classes, count = np.unique(names, return_counts=True)
+    parts = list(dict.fromkeys(groups.tolist()))
+    table = Table(
+        [
+            {"class": name, "part": part, "objects": int(((names == name) & (groups == part)).sum()),
+             "total": total, "text": f"{total:,}"}
+            for name, total in sorted(zip(classes.tolist(), count.tolist(), strict=True), key=lambda c: -c[1])
+            for part in parts
+        ]
+    )  # fmt: skip
+    words = {part: part for part in parts} if by is not None else None
+    return bars(table, "class", "objects", by="part", stacked=True, text="text", palette=colours(parts),
+                labels=words, title=title, x_label="number of objects", width=width)  # fmt: skip
 
 
 def linked_scatters(
@@ -159,72 +282,19 @@ def linked_scatters(
     details: Sequence[str] = ("object_id",),
     size_px: int = 420,
 ) -> GridPlot:
-    """Scatter figures that share their selection; the pointer shows the object and its cut-out.
+    """Scatter figures of pairs of columns that share their selection.
 
-    Parameters
-    ----------
-    catalogue : Table
-        One row an object.
-    pairs : sequence of (str, str)
-        Columns on the x and y axis of each figure, such as `("redshift", "luminosity")`.
-    labels : mapping of str to str, optional
-        Axis label of a column; its name and unit by default.
-    by : str
-        Column that colours the points.
-    log : sequence of str
-        Columns shown on a logarithmic axis; values not above zero are left out there.
-    pictures : sequence of str, optional
-        PNG data URI of each row.
-    details : sequence of str
-        Columns shown under the pointer.
-    size_px : int
-        Width and height of a figure on the screen.
-
-    Returns
-    -------
-    bokeh.models.GridPlot
-        One figure for each pair; a lasso or box in one highlights the same objects in all.
-
-    Raises
-    ------
-    InputError
-        If a column or a picture is missing.
+    The pointer shows the object, all its numbers and its cut-out (`pictures`, one PNG data URI per row).
     """
     used = list(dict.fromkeys([by, *details, *(name for pair in pairs for name in pair)]))
-    if missing := [name for name in used if name not in catalogue.colnames]:
-        raise InputError(
-            f"catalogue must have the columns {used}, {missing} missing; it has {catalogue.colnames}"
-        )
-    if pictures is not None and len(pictures) != len(catalogue):
-        raise InputError(f"pictures must be one for each row, got {len(pictures)} for {len(catalogue)} rows")
-    data: dict[str, Any] = {
-        name: np.asarray(getattr(catalogue[name], "value", catalogue[name])) for name in used
-    }
-    for name in log:
-        data[name] = np.where(data[name] > 0, data[name], np.nan)
-    palette = class_colours(sorted(set(data[by].astype(str))))
-    data["_colour"] = [palette[str(name)] for name in data[by]]
-    data["_group"] = data[by].astype(str)
-    source = ColumnDataSource(data | ({"_picture": list(pictures)} if pictures is not None else {}))
-    picture = '<img src="@_picture" width="150" height="150">' if pictures is not None else ""
-    rows = "".join(f"<div>{name}: <b>@{{{name}}}</b></div>" for name in used)
-    hover = f'<div style="font-family:{FONT};font-size:13px">{picture}{rows}</div>'
-    plots = []
-    for number, (x, y) in enumerate(pairs):
-        names = [(labels or {}).get(name) or _with_unit(catalogue, name) for name in (x, y)]
-        scales = ["log" if name in log else "linear" for name in (x, y)]
-        plot = axes(x=names[0], y=names[1], width=size_px, height=size_px, x_axis_type=scales[0],
-                    y_axis_type=scales[1], tools=_SELECTING)  # fmt: skip
-        group = {"legend_group": "_group"} if number == 0 else {}
-        points = plot.scatter(x, y, source=source, size=7, color="_colour", alpha=0.65, line_color=None,
-                              nonselection_alpha=0.06, selection_line_color="#222222", **group)  # fmt: skip
-        plot.add_tools(HoverTool(renderers=[points], tooltips=hover))
+    need_columns(catalogue, used, "catalogue")
+    names = {name: (labels or {}).get(name) or column_title(catalogue, name) for name in used}
+    plots: list[figure] = []
+    for x, y in pairs:
+        source = plots[0].renderers[0].data_source if plots else None
+        plot = scatter(catalogue, x, y, by=by, details=used, pictures=pictures, log=log, source=source,
+                       x_label=names[x], y_label=names[y], width=size_px, height=size_px)  # fmt: skip
         for legend in plot.legend:
-            style_legend(legend).location = "bottom_right"
+            legend.visible = not plots
         plots.append(plot)
-    return gridplot([plots], toolbar_options={"logo": None}, merge_tools=True)
-
-
-def _with_unit(catalogue: Table, name: str) -> str:
-    unit = getattr(catalogue[name], "unit", None)
-    return f"{name.replace('_', ' ')} ({unit:unicode})" if unit else name.replace("_", " ")
+    return grid([plots])

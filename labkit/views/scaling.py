@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,6 @@ from scipy.ndimage import gaussian_filter
 
 from labkit.errors import InputError
 
-__all__ = ["composite", "grey_levels", "hatched", "jpeg_uri", "limits_of", "overlay", "png_uri", "smoothed"]
-
 STRETCHES = {
     "linear": LinearStretch,
     "sqrt": SqrtStretch,
@@ -25,25 +24,7 @@ STRETCHES = {
 
 
 def limits_of(images: ArrayLike, *, lower: float = 1.0, upper: float = 99.7) -> tuple[float, float]:
-    """Percentiles of all finite pixels, as limits that several images share.
-
-    Parameters
-    ----------
-    images : array_like
-        Pixels of any shape.
-    lower, upper : float
-        Percentiles.
-
-    Returns
-    -------
-    tuple of float
-        Lowest and highest value to show; different even for a constant image.
-
-    Raises
-    ------
-    InputError
-        If no pixel is finite.
-    """
+    """Percentiles of all finite pixels, as limits that images share; different even for a constant image."""
     pixels = np.asarray(images, dtype=float)
     finite = pixels[np.isfinite(pixels)]
     if finite.size == 0:
@@ -59,26 +40,10 @@ def limits_of(images: ArrayLike, *, lower: float = 1.0, upper: float = 99.7) -> 
 def grey_levels(
     image: ArrayLike, *, limits: tuple[float, float] | None = None, stretch: str = "asinh"
 ) -> NDArray[np.float64]:
-    """Brightness of each pixel on a screen.
+    """Levels from 0 to 1 on a screen; not-finite pixels become 0.
 
-    Parameters
-    ----------
-    image : array_like, shape (..., y, x)
-        Pixel values; not-finite pixels become 0.
-    limits : tuple of float, optional
-        Values shown as 0 and 1; `limits_of(image)` by default.
-    stretch : str
-        "linear", "sqrt", "asinh" or "log".
-
-    Returns
-    -------
-    ndarray, shape (..., y, x)
-        Levels from 0 to 1.
-
-    Raises
-    ------
-    InputError
-        If the stretch is unknown or the limits do not rise.
+    `limits` are the values shown as 0 and 1, `limits_of(image)` by default; `stretch` is "linear", "sqrt",
+    "asinh" or "log".
     """
     if stretch not in STRETCHES:
         raise InputError(f"stretch must be one of {tuple(STRETCHES)}, got {stretch!r}")
@@ -99,22 +64,9 @@ def smoothed(image: ArrayLike, *, sigma_px: float = 3.0) -> NDArray[np.float64]:
 def composite(
     *, red: ArrayLike | None = None, green: ArrayLike | None = None, blue: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """A colour image from up to three levels; the paper puts X-ray in green and optical in blue.
+    """A colour image (..., y, x, 3) from up to three levels; an absent channel is zero.
 
-    Parameters
-    ----------
-    red, green, blue : array_like, shape (..., y, x), optional
-        Levels from 0 to 1; an absent channel is zero (Kosiba et al. 2020, section 3.1 and Fig. 4).
-
-    Returns
-    -------
-    ndarray, shape (..., y, x, 3)
-        Colours.
-
-    Raises
-    ------
-    InputError
-        If no channel is given or their shapes differ.
+    Kosiba et al. (2020), section 3.1 and Fig. 4, put X-ray in green and optical in blue.
     """
     given = [np.asarray(channel, dtype=float) for channel in (red, green, blue) if channel is not None]
     if not given or len({channel.shape for channel in given}) != 1:
@@ -126,40 +78,37 @@ def composite(
 def overlay(
     optical: ArrayLike, xray: ArrayLike, *, colour: tuple[float, float, float] = (1.0, 0.35, 0.05)
 ) -> NDArray:
-    """Optical image in grey with the X-ray emission as a coloured glow on top.
-
-    Parameters
-    ----------
-    optical, xray : array_like, shape (..., y, x)
-        Levels from 0 to 1.
-    colour : tuple of float
-        Red, green and blue of the glow, from 0 to 1.
-
-    Returns
-    -------
-    ndarray, shape (..., y, x, 3)
-        Colours.
-    """
+    """Optical levels in grey with the X-ray levels as a coloured glow on top, (..., y, x, 3)."""
     grey = 0.85 * np.asarray(optical, dtype=float)[..., None]
     glow = np.asarray(xray, dtype=float)[..., None] * np.asarray(colour)
     return 1 - (1 - grey) * (1 - np.clip(glow, 0, 1))
 
 
-def hatched(levels: ArrayLike, *, stripe_px: int = 3) -> NDArray[np.float64]:
-    """Pictures whose pixels without data carry grey stripes, which no sky looks like.
+def plate_pictures(
+    optical: ArrayLike, xray: ArrayLike, *, colours: str = "glow", sigma_px: float = 2.0
+) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
+    """Optical, X-ray and combined picture of each of the cut-outs (n, y, x), bright on dark.
 
-    Parameters
-    ----------
-    levels : array_like, shape (y, x) or (y, x, 3)
-        Levels from 0 to 1, NaN where there are no data.
-    stripe_px : int
-        Width of a stripe.
-
-    Returns
-    -------
-    ndarray, shape (y, x) or (y, x, 3)
-        Levels from 0 to 1.
+    The plate is grey and linear, the X-rays are smoothed and under a square root; combined they are a glow
+    ("glow") or green on blue ("paper").
     """
+    if colours not in ("glow", "paper"):
+        raise InputError(f"colours must be 'glow' or 'paper', got {colours!r}")
+    plates, photons = np.asarray(optical), smoothed(xray, sigma_px=sigma_px)
+    if len(plates) != len(photons):
+        raise InputError(f"optical and xray must hold the same objects, got {len(plates)} and {len(photons)}")
+    for plate, counts in zip(plates, photons, strict=True):
+        light = grey_levels(plate, stretch="linear")
+        emission = grey_levels(counts, limits=limits_of(counts, lower=60, upper=99.9), stretch="sqrt")
+        yield (
+            light,
+            emission,
+            overlay(light, emission) if colours == "glow" else composite(green=emission, blue=light),
+        )
+
+
+def hatched(levels: ArrayLike, *, stripe_px: int = 3) -> NDArray[np.float64]:
+    """Pictures, (y, x) or (y, x, 3), whose pixels without data (NaN) carry grey stripes, as no sky has."""
     levels = np.array(levels, dtype=float)
     y, x = np.indices(levels.shape[:2])
     stripes = np.where((x + y) // stripe_px % 2, 0.42, 0.28)
@@ -171,22 +120,8 @@ def hatched(levels: ArrayLike, *, stripe_px: int = 3) -> NDArray[np.float64]:
 def png_uri(levels: ArrayLike, *, size_px: int | None = None) -> str:
     """A picture as text that a page can hold (a PNG data URI).
 
-    Parameters
-    ----------
-    levels : array_like, shape (y, x) or (y, x, 3)
-        Grey levels or colours: floats from 0 to 1, or uint8. The first row is at the bottom, as in FITS.
-    size_px : int, optional
-        Width and height of the picture; that of the array by default.
-
-    Returns
-    -------
-    str
-        `data:image/png;base64,...`.
-
-    Raises
-    ------
-    InputError
-        If the shape is another.
+    Grey levels (y, x) or colours (y, x, 3), floats from 0 to 1 or uint8; the first row is at the bottom, as
+    in FITS. `size_px` is the width and height of the picture; that of the array by default.
     """
     picture = _picture(levels)
     if size_px is not None:
@@ -195,27 +130,7 @@ def png_uri(levels: ArrayLike, *, size_px: int | None = None) -> str:
 
 
 def jpeg_uri(levels: ArrayLike, *, quality: int = 88) -> str:
-    """A large picture as text that a page can hold, a fifth as long as `png_uri`'s.
-
-    Noise of single pixels hardly survives; for cut-outs and single pixels take the other.
-
-    Parameters
-    ----------
-    levels : array_like, shape (y, x) or (y, x, 3)
-        As for `png_uri`.
-    quality : int
-        From 1 to 95.
-
-    Returns
-    -------
-    str
-        `data:image/jpeg;base64,...`.
-
-    Raises
-    ------
-    InputError
-        If the shape is another.
-    """
+    """A large picture as text, a fifth as long as `png_uri`'s; noise of single pixels hardly survives."""
     return _uri(_picture(levels), "jpeg", quality=quality, subsampling=0)
 
 

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.images.coordinates import pixel_scale_arcsec, sky_to_pixel
+from labkit.views.gallery import gallery
 from labkit.views.scaling import grey_levels, limits_of, png_uri, smoothed
 from labkit.views.style import FONT, GLYPH_FONT, INK, PALETTE, axes
-from labkit.views.thumbnails import gallery
 
 __all__ = ["compare_cutouts", "field"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import html
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from bokeh.core.properties import value
-from bokeh.models import Legend, Range1d
+from bokeh.layouts import gridplot
+from bokeh.models import Axis, FixedTicker, GridPlot, HoverTool, Legend, PrintfTickFormatter, Range1d
 from bokeh.plotting import figure
-
-__all__ = ["CLASS_COLOURS", "FONT", "INK", "PALETTE", "axes", "class_colours", "colours"]
 
 #: Okabe & Ito (2008), the order chosen so that the first two differ most.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -34,6 +36,34 @@ CLASS_COLOURS = {
     "member": PALETTE[2],
     "non-member": PALETTE[0],
 }
+#: Galaxies by what is known of them and by how they were judged, in the order in which they are drawn
+#: (Angora et al. 2020, Fig. 9, with colours that differ for all eyes).
+GROUP_COLOURS = {
+    "candidate non-member": PALETTE[5],
+    "non-member": PALETTE[0],
+    "TN": PALETTE[0],
+    "member": PALETTE[2],
+    "spectroscopic member": PALETTE[2],
+    "TP": PALETTE[2],
+    "candidate member": PALETTE[3],
+    "FP": PALETTE[1],
+    "FN": INK,
+}
+_MEMBER = {"marker": "square", "fill_alpha": 0.6, "line_alpha": 0.9, "size": 6}
+_OTHER = {"marker": "circle", "fill_alpha": 0.35, "line_alpha": 0.0, "size": 5}
+_ERROR = {"marker": "x", "line_width": 2.0, "size": 8}
+GROUP_MARKERS = {
+    "candidate non-member": {"marker": "circle", "fill_alpha": 0.0, "line_alpha": 0.75, "size": 5},
+    "non-member": _OTHER,
+    "TN": _OTHER,
+    "candidate member": {"marker": "diamond", "fill_alpha": 0.75, "line_alpha": 1.0, "size": 9},
+    "FP": _ERROR,
+    "FN": _ERROR,
+}
+MARKERS = ("circle", "square", "triangle", "diamond", "hex", "star", "inverted_triangle", "plus")
+#: Height of a row of `legend_above`, screen pixels; panels are higher by it, so that frames are alike.
+LEGEND_ROW = 26
+_LENGTHS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)  # of a scale bar
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
@@ -42,37 +72,25 @@ def colours(names: Iterable[str]) -> dict[str, str]:
 
 
 def class_colours(names: Iterable[str]) -> dict[str, str]:
-    """The fixed colour of each class; classes without one take those that are still free."""
-    names = list(dict.fromkeys(names))
-    used = {CLASS_COLOURS.get(name) for name in names}
+    """The fixed colour of each class or group; names without one take colours that are still free."""
+    names, fixed = list(dict.fromkeys(names)), CLASS_COLOURS | GROUP_COLOURS
+    used = {fixed.get(name) for name in names}
     free = [colour for colour in PALETTE if colour not in used] or list(PALETTE)
-    others = [name for name in names if name not in CLASS_COLOURS]
-    fallback = {name: free[number % len(free)] for number, name in enumerate(others)}
-    return {name: CLASS_COLOURS.get(name) or fallback[name] for name in names}
+    others = [name for name in names if name not in fixed]
+    return {name: fixed.get(name) or free[others.index(name) % len(free)] for name in names}
+
+
+def group_marker(name: str) -> dict[str, Any]:
+    """Marker, size and opacity of a group of galaxies; those without their own look like members."""
+    return GROUP_MARKERS.get(name, _MEMBER)
 
 
 def axes(
     *, title: str = "", x: str, y: str, width: int = 480, height: int = 400, grid: bool = True, **options: Any
 ) -> figure:
-    """An empty figure in the common style.
+    """An empty figure in the common style: title, axis labels with units, size in screen pixels.
 
-    Parameters
-    ----------
-    title : str
-        Title above the frame.
-    x, y : str
-        Axis labels, with units.
-    width, height : int
-        Size in screen pixels; `frame_width` and `frame_height` fix the size inside the axes instead.
-    grid : bool
-        Draw faint grid lines.
-    **options
-        Passed to `bokeh.plotting.figure`.
-
-    Returns
-    -------
-    bokeh.plotting.figure
-        The figure.
+    `frame_width` and `frame_height` among bokeh's own options fix the size inside the axes instead.
     """
     options = {"tools": "pan,box_zoom,wheel_zoom,reset,save", "active_scroll": None} | options
     if "frame_width" not in options:
@@ -121,3 +139,109 @@ def style_legend(legend: Legend) -> Legend:
 def unit_range() -> Range1d:
     """The range 0 to 1 with a little room, for shares and probabilities."""
     return Range1d(-0.01, 1.01)
+
+
+def legend_above(plot: figure, *, columns: int = 4) -> figure:
+    """Move the legend out of the data, between title and frame; a click hides what it names."""
+    for legend in plot.legend:
+        style_legend(legend)
+        legend.update(click_policy="hide", orientation="horizontal", ncols=min(columns, len(legend.items)))
+        legend.update(padding=0, margin=8, spacing=10, location="bottom_left", label_text_font_size="12px")
+        plot.add_layout(legend, "above")
+    return plot
+
+
+def legend_inside(plot: figure, location: str, *, clickable: bool = True) -> figure:
+    """Style a legend that stands in the frame."""
+    for legend in plot.legend:
+        style_legend(legend).update(location=location, click_policy="hide" if clickable else "none")
+    return plot
+
+
+def percent_range(*values: Any) -> Range1d:
+    """A range around some per cent, with room, never far outside 0 to 100; NaN does not count."""
+    every = np.concatenate([np.ravel(np.asarray(one, dtype=np.float64)) for one in values])
+    every = every[np.isfinite(every)]
+    low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 100.0)
+    room = max(0.06 * (high - low), 0.5)
+    return Range1d(max(low - room, -1.0), min(high + room, 101.0))
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks at 1, 2, 5 of each decade as plain numbers, for logarithmic axes of few decades."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    axis.ticker = FixedTicker(ticks=[float(f"{n * d:.3g}") for d in decades for n in (1, 2, 5)])
+    axis.formatter = PrintfTickFormatter(format="%g")
+
+
+def name_ticks(plot: figure, names: Sequence[str], *, along: str = "x", lines: bool = True) -> None:
+    """Names instead of 0, 1, 2 on an axis, with lines between them; the first name left or on top."""
+    axis, grid = (plot.xaxis, plot.xgrid) if along == "x" else (plot.yaxis, plot.ygrid)
+    ends = (-0.5, len(names) - 0.5)
+    setattr(plot, f"{along}_range", Range1d(*(ends if along == "x" else ends[::-1])))
+    axis.ticker = FixedTicker(ticks=list(range(len(names))))
+    axis.major_label_overrides = dict(enumerate(names))
+    axis.major_tick_in = 0
+    grid.ticker = FixedTicker(ticks=[n + 0.5 for n in range(len(names) - 1)] if lines else [])
+
+
+def grid(panels: Sequence[Any], *, columns: int | None = None) -> GridPlot:
+    """Panels, in rows or `columns` in a row, with one toolbar."""
+    options = {"toolbar_options": {"logo": None, "autohide": True}, "merge_tools": True}
+    return gridplot(panels, **options | ({"ncols": columns} if columns else {}))
+
+
+def scale_bar(
+    plot: figure,
+    half_x: float,
+    half_y: float,
+    *,
+    unit: float = 1.0,
+    sign: str = "′",
+    note: str = "{}",
+    dark: bool = False,
+) -> None:
+    """A bar of round length at the lower left of a frame from `half_x` (left, east) to `-half_x`.
+
+    `unit` is the length of one `sign` in the units of the axes; `note` holds the words with {} for the
+    length, or a function of the length gives them.
+    """
+    length = max([n for n in _LENGTHS if n * unit <= 0.45 * half_x], default=_LENGTHS[0])
+    words = note(length) if callable(note) else note.format(f"{length:g}{sign}")
+    left, bottom, ink = 0.92 * half_x, -0.9 * half_y, "white" if dark else INK
+    ends, edge = [left, left - length * unit], "black" if dark else "white"
+    plot.line(ends, [bottom] * 2, color=edge, alpha=0.6 if dark else 1.0, line_width=7)
+    plot.line(ends, [bottom] * 2, color=ink, line_width=3, name="scale bar")
+    plot.text([left], [bottom + 0.03 * half_y], [words], text_font=GLYPH_FONT, text_font_size="14px",
+              text_color=ink, text_font_style="bold", background_fill_color=edge, background_fill_alpha=0.55,
+              name="scale")  # fmt: skip
+
+
+def field_name(name: str) -> str:
+    """A column's name as a pointer's box may hold it between braces."""
+    return re.sub(r"[{}<>&\"']", "_", name)
+
+
+def plain_text(words: str) -> str:
+    """Words for a pointer's box as they are: no tags, no columns of bokeh's."""
+    return html.escape(str(words)).replace("@", "&#64;").replace("$", "&#36;")
+
+
+def hover(plot: figure, renderers: Sequence[Any], tips: Sequence[tuple[str, str]], **options: Any) -> None:
+    """What the pointer shows at some glyphs: pairs of a label and bokeh's template of the value.
+
+    Values come from columns, which bokeh escapes; words of a template must have gone through `plain_text`.
+    """
+    plot.add_tools(HoverTool(renderers=list(renderers), tooltips=list(tips), **options))
+
+
+def hover_picture(
+    plot: figure, renderers: Sequence[Any], details: Sequence[tuple[str, str]], *, picture: str = "",
+    heading: str = "", size_px: int = 160, **options: Any,
+) -> None:  # fmt: skip
+    """The pointer's box with a picture from the column `picture`, a bold heading, and lines of details."""
+    image = f'<img src="@{{{picture}}}" width="{size_px}" height="{size_px}">' if picture else ""
+    top = f"<div><b>@{{{heading}}}</b></div>" if heading else ""
+    rows = "".join(f"<div>{plain_text(label)}: <b>{template}</b></div>" for label, template in details)
+    box = f'<div style="font-family:{FONT};font-size:13px;max-width:260px">{image}{top}{rows}</div>'
+    plot.add_tools(HoverTool(renderers=list(renderers), tooltips=box, **options))

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
-from bokeh.models import ColumnDataSource, FactorRange
-from bokeh.plotting import figure
 
 from labkit.errors import InputError
-from labkit.views.style import FONT, INK, PALETTE, axes, style_legend
+from labkit.views.style import FONT, INK
 
 _CELL = "padding:3px 14px;border:none;text-align:{align};white-space:nowrap"
 
@@ -110,58 +108,3 @@ def _words(value: object, form: str) -> str:
     if form:
         return format(value, form)
     return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def intervals(
-    beside: Table, metric: str = "auc", *, unit: str = "", title: str = "", width: int = 640
-) -> figure:
-    """Measured values with their intervals, and published values on the same line.
-
-    Parameters
-    ----------
-    beside : Table
-        From `labkit.evaluate.published.beside_published`: columns `network`, `from` ("published, ..." or
-        "measured"), the metric, and its `_low` and `_high`.
-    metric : str
-        Which measure to show.
-    unit : str
-        Label of the value axis, with unit; the metric's name by default.
-    title : str
-        Title of the figure; say here whether the measurement is on real or simulated data.
-    width : int
-        Width in screen pixels.
-
-    Returns
-    -------
-    bokeh.plotting.figure
-        The figure: a dot and a bar for what was measured, a diamond for what was published.
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
-    """
-    needed = ["network", "from", metric, f"{metric}_low", f"{metric}_high"]
-    if missing := [column for column in needed if column not in beside.colnames]:
-        raise InputError(f"beside must have the columns {needed}, {missing} missing")
-    names = list(dict.fromkeys(str(value) for value in beside["network"]))
-    published = np.array([str(origin).startswith("published") for origin in beside["from"]], dtype=bool)
-    columns = {"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
-    data = {key: np.asarray(beside[column], dtype=float) for key, column in columns.items()}
-    data["network"] = np.asarray(beside["network"], dtype=str)
-    ours, theirs = (
-        ColumnDataSource({k: v[rows] for k, v in data.items()}) for rows in (~published, published)
-    )
-    plot = axes(title=title, x=unit or metric.replace("_", " "), y="", width=width,
-                height=100 + 36 * len(names), y_range=FactorRange(*names[::-1]), tools="save")  # fmt: skip
-    plot.hbar("network", left="low", right="high", height=0.14, source=ours, color=PALETTE[0], alpha=0.55,
-              line_color=None, legend_label="measured, with interval")  # fmt: skip
-    plot.scatter(
-        "value", "network", source=ours, size=10, color=PALETTE[0], legend_label="measured, with interval"
-    )
-    plot.scatter("value", "network", source=theirs, size=13, marker="diamond", fill_color="white",
-                 line_color=PALETTE[1], line_width=2, legend_label="published")  # fmt: skip
-    legend = style_legend(plot.legend[0])
-    plot.add_layout(legend, "above")
-    legend.update(orientation="horizontal", location="left", padding=0)
-    return plot

@@ -10,9 +10,9 @@ from bokeh.plotting import figure
 from labkit.errors import InputError
 from labkit.sample import Sample
 from labkit.views.composites import BandLimits
+from labkit.views.gallery import gallery
 from labkit.views.sample_colours import SampleColours
 from labkit.views.scaling import png_uri
-from labkit.views.thumbnails import gallery
 
 __all__ = ["band_sheet"]
 

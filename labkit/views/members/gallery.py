@@ -12,11 +12,11 @@ from labkit.errors import InputError, MissingDataError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.views.composites import BandLimits
+from labkit.views.gallery import EMPTY_PICTURE, gallery
 from labkit.views.inspector.objects import gather
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.sample_colours import SampleColours
 from labkit.views.scaling import png_uri
-from labkit.views.thumbnails import EMPTY_PICTURE, gallery
 
 __all__ = ["caption_of", "member_gallery"]
 

@@ -16,8 +16,8 @@ from labkit.evaluate.curves import roc_curve
 from labkit.evaluate.members import common_scores, crossing
 from labkit.evaluate.members.outcomes import rows_of
 from labkit.predictions import Predictions
+from labkit.views.curves import roc_by_class
 from labkit.views.members.layout import grid
-from labkit.views.rocs import by_class
 from labkit.views.style import GLYPH_FONT, INK, PALETTE, axes, style_legend, unit_range
 
 __all__ = ["method_rocs", "threshold_curves"]
@@ -188,5 +188,5 @@ def method_rocs(
         raise InputError(
             f"catalogue must have a cluster with members and others, got {np.unique(hosts).tolist()}"
         )
-    panels = [panel for panel, *_ in by_class(curves, width=width, height=height).children]
+    panels = [panel for panel, *_ in roc_by_class(curves, width=width, height=height).children]
     return grid(panels, columns=columns)

@@ -11,9 +11,9 @@ from bokeh.models import GlyphRenderer, ImageURL, Rect
 from labkit.errors import InputError, MissingDataError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
+from labkit.views.gallery import EMPTY_PICTURE
 from labkit.views.members.band_sheet import band_sheet
 from labkit.views.members.gallery import FRAMES, caption_of, member_gallery
-from labkit.views.thumbnails import EMPTY_PICTURE
 
 BANDS, N = ("F435", "F606", "F814", "F160"), 24
 

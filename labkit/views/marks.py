@@ -1,0 +1,172 @@
+"""What figures are made of: columns as numbers, points with intervals, lines in bands, steps, boxes, fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy.stats import binom_conf_interval
+from astropy.table import Table
+from bokeh.models import ColumnDataSource
+from bokeh.plotting import figure
+from numpy.typing import ArrayLike, NDArray
+
+from labkit.errors import InputError
+from labkit.views.style import INK, hover
+
+
+def need_columns(table: Table, needed: Sequence[str], name: str, *, hint: str = "") -> None:
+    """Refuse a table that lacks columns or rows."""
+    needed = list(dict.fromkeys(needed))
+    if missing := [column for column in needed if column not in table.colnames]:
+        raise InputError(f"{name} must have the columns {needed}, {missing} missing; "
+                         f"{hint or f'it has {table.colnames}'}")  # fmt: skip
+    if not len(table):
+        raise InputError(f"{name} must have a row at least, got none")
+
+
+def column_values(table: Table, name: str, *, percent: bool = False) -> NDArray[np.float64]:
+    """A column as numbers, in per cent if wanted; NaN where masked, and everywhere if there is none."""
+    if name not in table.colnames:
+        return np.full(len(table), np.nan)
+    plain = np.ma.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
+    return (100 if percent else 1) * np.asarray(np.ma.filled(plain, np.nan))
+
+
+def bounded(table: Table, name: str, *, percent: bool = False) -> NDArray[np.float64]:
+    """Value, lower and upper bound of a column, shape (3, row): its ``_low`` and ``_high``, or ``_std``."""
+    value, low, high, std = (
+        column_values(table, f"{name}{end}", percent=percent) for end in ("", "_low", "_high", "_std")
+    )
+    return np.array(
+        [value, np.where(np.isfinite(low), low, value - std), np.where(np.isfinite(high), high, value + std)]
+    )
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight line with the standard error of its slope (NaN for fewer than three points)."""
+
+    slope: float
+    intercept: float
+    slope_error: float
+
+    def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Height at x."""
+        return self.intercept + self.slope * np.asarray(x, dtype=np.float64)
+
+
+def fitted_line(x: ArrayLike, y: ArrayLike, *, error: ArrayLike | None = None) -> Line | None:
+    """Straight line by least squares, weighted if all errors of y are positive; None without two different x.
+
+    Ours because the slope's error is from the scatter about the line and two points are allowed.
+    """
+    places, heights = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    sigma = np.ones_like(places) if error is None else np.asarray(error, dtype=np.float64)
+    good = np.isfinite(places) & np.isfinite(heights)
+    u, v, sigma = places[good], heights[good], sigma[good]
+    weight = sigma**-2.0 if (np.isfinite(sigma) & (sigma > 0)).all() else np.ones_like(u)
+    if len(np.unique(u)) < 2:
+        return None
+    middle, height = float(np.average(u, weights=weight)), float(np.average(v, weights=weight))
+    spread = (weight * (u - middle) ** 2).sum()
+    slope = float((weight * (u - middle) * v).sum() / spread)
+    rest = v - height - slope * (u - middle)
+    variance = (weight * rest**2).sum() / (len(u) - 2) if len(u) > 2 else np.nan
+    return Line(slope, height - slope * middle, float(np.sqrt(variance / spread)))
+
+
+def draw_points(
+    plot: figure, x: ArrayLike, y: ArrayLike, low: ArrayLike, high: ArrayLike, *, colour: str, name: str,
+    label: str = "", marker: str = "circle", size: float = 9, hollow: bool = False, across: bool = False,
+    columns: Mapping[str, Any] | None = None, tips: Sequence[tuple[str, str]] = (),
+) -> None:  # fmt: skip
+    """Points with intervals, the value along x if `across`; hollow ones are for published numbers."""
+    source = ColumnDataSource({"x": x, "y": y, "low": low, "high": high, **(columns or {})})
+    style = {"source": source, "color": colour} | ({"legend_label": label} if label else {})
+    ends = ("low", "y", "high", "y") if across else ("x", "low", "x", "high")
+    plot.segment(*ends, line_width=1.6, **style)
+    fill = {"fill_color": "white"} if hollow else {}
+    points = plot.scatter("x", "y", size=size, marker=marker, line_width=1.6, name=name, **(style | fill))
+    if tips:
+        hover(plot, [points], tips)
+
+
+def draw_line(
+    plot: figure, x: ArrayLike, y: ArrayLike, low: ArrayLike | None = None, high: ArrayLike | None = None, *,
+    colour: str, name: str, label: str = "", dash: str = "solid", width: float = 2.2, alpha: float = 1.0,
+    band: float = 0.2, dots: bool = False, columns: Mapping[str, Any] | None = None,
+    tips: Sequence[tuple[str, str]] = (), draw: Callable | None = None,
+) -> None:  # fmt: skip
+    """A line, in a band where bounds are given, which does not bridge gaps; dots, if any, answer the pointer.
+
+    `draw` is another method of the figure than `line`, such as one of steps.
+    """
+    data: dict[str, Any] = {"x": np.asarray(x), "y": np.asarray(y), **(columns or {})}
+    style: dict[str, Any] = {"color": colour} | ({"legend_label": label} if label else {})
+    if low is not None and high is not None:
+        data |= {"low": np.asarray(low, dtype=np.float64), "high": np.asarray(high, dtype=np.float64)}
+        good = np.isfinite(data["low"]) & np.isfinite(data["high"])
+        for rows in np.split(np.arange(len(good)), np.flatnonzero(np.diff(good)) + 1):
+            if len(rows) and good[rows].all():
+                plot.varea(data["x"][rows], data["low"][rows], data["high"][rows], alpha=band, **style)
+    style |= {"source": ColumnDataSource(data), "name": name}
+    line = (draw or plot.line)("x", "y", line_width=width, line_dash=dash, line_alpha=alpha, **style)
+    shown = plot.scatter("x", "y", size=6, **(style | {"name": f"{name} dots"})) if dots else line
+    if tips:
+        hover(plot, [shown], tips, **({} if dots else {"mode": "mouse"}))
+
+
+def draw_steps(
+    plot: figure, edges: NDArray, heights: NDArray, *, colour: str, name: str, label: str = "",
+    dash: str = "solid", width: float = 2.0, fill: float = 0.0, line: bool = True,
+) -> None:  # fmt: skip
+    """A histogram's outline, its area filled with some opacity, or the area alone."""
+    x, y = np.repeat(edges, 2), np.concatenate([[0], np.repeat(heights, 2), [0]])
+    style = {"color": colour, "name": name} | ({"legend_label": label} if label else {})
+    if fill:
+        plot.varea(x, 0, y, alpha=fill, **style)
+    if line:
+        plot.line(x, y, line_width=width, line_dash=dash, **style)
+
+
+def boxes(
+    plot: figure, x: Sequence[float], values: Sequence[NDArray], *, colour: str, width: float, label: str
+) -> None:
+    """Boxes from quartile to quartile, median, bars to the extremes, dots (Angora et al. 2020, Fig. 5).
+
+    Not-finite values are left out; places without any stay empty.
+    """
+    finite = [np.asarray(one, dtype=np.float64)[np.isfinite(one)] for one in values]
+    found = [(place, one) for place, one in zip(x, finite, strict=True) if len(one)]
+    marks = np.array([np.percentile(one, [0, 25, 50, 75, 100]) for _, one in found]).reshape(-1, 5)
+    data: dict[str, Any] = {"x": [place for place, _ in found], "n": [len(one) for _, one in found]}
+    data |= dict(zip(("least", "q1", "median", "q3", "most"), marks.T, strict=True))
+    data |= {"left": np.array(data["x"]) - width / 2, "right": np.array(data["x"]) + width / 2}
+    style = {"source": ColumnDataSource(data), "line_color": colour, "legend_label": label}
+    plot.segment("x", "least", "x", "most", line_width=1.4, **style)
+    box = plot.quad(left="left", right="right", bottom="q1", top="q3", fill_color=colour, fill_alpha=0.35,
+                    line_width=1.4, name=label, **style)  # fmt: skip
+    plot.segment("left", "median", "right", "median", line_width=3, **style)
+    for place, one in found:  # the few values themselves say how much the box can mean
+        spread = np.linspace(-0.25, 0.25, len(one)) * width if len(one) > 1 else np.zeros(1)
+        plot.scatter(place + spread, np.sort(one), size=3, color=colour, alpha=0.7)
+    hover(plot, [box], [(label, "@median{0.0} %"), ("quartiles", "@q1{0.0} to @q3{0.0}"),
+                        ("extremes", "@least{0.0} to @most{0.0}"), ("values", "@n")])  # fmt: skip
+
+
+def published_entry(plot: figure) -> None:
+    """One entry of the legend for the hollow diamonds of all colours."""
+    plot.scatter([np.nan], [np.nan], marker="diamond", size=9, color=INK, fill_color="white", line_width=1.6,
+                 legend_label="published")  # fmt: skip
+
+
+def wilson_bounds(k: ArrayLike, n: ArrayLike, confidence: float) -> NDArray[np.float64]:
+    """Lower and upper bound of k of n, shape (2, ...), NaN for none (Wilson 1927)."""
+    k, n = np.broadcast_arrays(np.asarray(k, dtype=np.int64), np.asarray(n, dtype=np.int64))
+    bounds = np.full((2, *n.shape), np.nan)
+    if (n > 0).any():
+        bounds[:, n > 0] = binom_conf_interval(k[n > 0], n[n > 0], confidence, interval="wilson")
+    return bounds

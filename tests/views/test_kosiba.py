@@ -1,0 +1,215 @@
+"""Figures of Kosiba et al. (2020): the decision tree, votes, measures beside print, confusion matrices."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from astropy.table import QTable, Table
+from bokeh.models import CustomJS, ImageURL, Rect, Scatter, TapTool, Text
+
+from labkit.errors import InputError
+from labkit.predictions import Predictions
+from labkit.views import save_page
+from labkit.views.confusion import cell_cutouts, cell_examples, confusion, confusion_gallery
+from labkit.views.kosiba import agreement, band_gallery, decision_tree, intervals
+from labkit.votes import read_tree
+
+
+def boxes(plot) -> dict[str, list]:
+    (renderer,) = [each for each in plot.renderers if isinstance(each.glyph, Rect)]
+    return dict(renderer.data_source.data)
+
+
+def test_every_question_and_ending_answer_has_a_box(look):
+    tree = read_tree("hunt")
+    data = boxes(decision_tree(tree, title="The Hunt"))
+    assert sorted(data["whole"]) == sorted([*(q.text for q in tree.questions), *tree.endings])
+    assert len(look.drawn(decision_tree(tree), "connection")) == len(tree.choices)
+
+
+def test_boxes_do_not_overlap():
+    for name in ("hunt", "presence_absence"):
+        data = boxes(decision_tree(read_tree(name), counts=np.ones(len(read_tree(name).choices))))
+        x, y, height = (np.array(data[key]) for key in ("x", "y", "height"))
+        for column in np.unique(x):
+            here = np.flatnonzero(x == column)
+            here = here[np.argsort(y[here])]
+            bottoms, tops = (y + height / 2)[here], (y - height / 2)[here]
+            assert (bottoms[:-1] <= tops[1:]).all()
+
+
+def test_ending_answers_have_the_colour_of_their_class():
+    data = boxes(decision_tree(read_tree("hunt")))
+    colour = dict(zip(data["whole"], data["colour"], strict=True))
+    assert colour["nearby cluster"] == colour["distant cluster"]
+    assert colour["point"] == colour["edge"] != colour["nearby cluster"]
+
+
+def test_shares_are_of_all_classifications():
+    tree = read_tree("hunt")
+    counts = np.zeros(len(tree.choices))
+    counts[[0, tree.endings["edge"], tree.endings["point"]]] = 150, 50, 30
+    data = boxes(decision_tree(tree, counts=counts))
+    share = dict(zip(data["whole"], data["share"], strict=True))
+    assert (share["edge"], share["point"], share["no emission"]) == ("25%", "15%", "0.0%")
+    assert share[tree.questions[1].text] == "75%"
+    assert share[tree.questions[0].text] == ""
+
+
+def test_counts_need_one_number_an_answer():
+    with pytest.raises(InputError, match="counts must have one number an answer, 14, got"):
+        decision_tree(read_tree("hunt"), counts=np.zeros(3))
+
+
+def ends(fractions: list[float]) -> QTable:
+    return QTable(
+        {
+            "ending": ["point", "not a nearby cluster", "nearby cluster"],
+            "class": ["non-cluster", "non-cluster", "cluster"],
+            "experts": ["point source", "", "low-z cluster"],
+            "answers": [1200, 30, 8],
+            "fraction": fractions,
+        }
+    )
+
+
+def test_agreement_leaves_out_what_experts_cannot_say(look):
+    plot = agreement(ends([0.25, np.nan, 0.75]), title="Fig. 6")
+    assert plot.yaxis[0].major_label_overrides == {0: "point", 1: "nearby cluster"}
+    assert look.data(plot, "words")["text"].tolist() == ["25% of 1,200", "75% of 8"]
+    assert look.data(plot, "cluster")["right"].tolist() == [0.75]
+    assert look.data(plot, "cluster")["experts"].tolist() == ["low-z cluster"]
+    assert "agree with the experts" in plot.xaxis.axis_label
+
+
+def test_agreement_needs_a_fraction():
+    with pytest.raises(InputError, match="must have ending answers with a fraction"):
+        agreement(ends([np.nan, np.nan, np.nan]))
+
+
+def test_measured_stands_on_the_line_of_the_published(look):
+    both = Table(
+        {
+            "network": ["CN-E", "CN-E", "MN-E"],
+            "from": ["published, table5", "measured", "measured"],
+            "auc": [0.96, 0.9, 0.8],
+            "auc_low": [np.nan, 0.8, 0.7],
+            "auc_high": [np.nan, 0.95, 0.9],
+        }
+    )
+    plot = intervals(both, unit="AUC")
+    ours, theirs = look.data(plot, "measured, with interval"), look.data(plot, "published", Scatter)
+    assert (ours["x"].tolist(), ours["y"].tolist(), ours["low"].tolist()) == ([0.9, 0.8], [0, 1], [0.8, 0.7])
+    assert (theirs["x"].tolist(), theirs["y"].tolist()) == ([0.96], [0])
+    assert look.legend(plot) == ["measured, with interval", "published"]
+    assert look.axis_labels(plot)[0] == "AUC"
+    assert plot.yaxis[0].major_label_overrides == {0: "CN-E", 1: "MN-E"}
+    with pytest.raises(InputError, match=r"\['f1', 'f1_low', 'f1_high'\] missing"):
+        intervals(both, "f1")
+
+
+def test_bands_are_shown_alone_and_combined(look):
+    images = np.random.default_rng(0).poisson(3, (2, 12, 12))
+    plot = band_gallery(images, images, ["a", "b"], details={"p": [0.1, 0.9]})
+    shown = look.glyphs(plot, ImageURL)[0].data_source.data
+    assert shown["title"] == ["a", "", "", "b", "", ""]
+    assert shown["p"] == [0.1] * 3 + [0.9] * 3
+    assert len(set(shown["uri"])) == 6
+    paper = look.glyphs(band_gallery(images, images, colours="paper"), ImageURL)[0].data_source.data
+    assert [a == b for a, b in zip(paper["uri"], shown["uri"], strict=True)] == [True, True, False] * 2
+    with pytest.raises(InputError, match="colours must be"):
+        band_gallery(images, images, colours="sepia")
+    with pytest.raises(InputError, match="the same objects, got 2 and 1"):
+        band_gallery(images, images[:1])
+
+
+def test_confusion_shows_counts_and_shares_of_the_true_class(look):
+    plot = confusion([[8, 2], [0, 0]], ["non-cluster", "cluster"])
+    shown = look.glyphs(plot, Text)[0].data_source.data
+    assert shown["count"] == ["8", "2", "0", "0"]
+    assert shown["percent"] == ["80.0 %", "20.0 %", "0.0 %", "0.0 %"]
+    assert plot.y_range.factors == ["cluster", "non-cluster"]
+    with pytest.raises(InputError, match="counts must be 2 x 2"):
+        confusion([[1, 2, 3]], ["a", "b"])
+
+
+CLASSES = ("low-z cluster", "point source", "other")
+
+
+def test_examples_are_the_highest_of_each_cell():
+    rng = np.random.default_rng(0)
+    true, decided, score = rng.integers(0, 3, 200), rng.integers(0, 3, 200), rng.random(200)
+    rows = cell_examples(true, decided, score, limit=4)
+    for one in range(3):
+        for two in range(3):
+            here = np.flatnonzero((true == one) & (decided == two))
+            expected = here[np.argsort(-score[here])][:4]
+            assert rows[(true[rows] == one) & (decided[rows] == two)].tolist() == expected.tolist()
+    assert len(cell_examples([], [], [])) == 0
+    with pytest.raises(InputError, match="of one length and limit at least 1"):
+        cell_examples([1], [1], [0.5], limit=0)
+
+
+def test_only_the_surest_objects_of_each_cell_are_read(small_sample):
+    p = np.tile([[0.9, 0.1], [0.2, 0.8]], (6, 1)) - np.linspace(0, 0.05, 12)[:, None] * [[1, -1]]
+    run = Predictions.from_arrays(
+        small_sample.object_ids, p, classes=("a", "b"), true=["a", "a", "b", "b"] * 3, experiment="E"
+    )
+    table = cell_cutouts(run, small_sample, limit=1, white_sky=False)
+    pairs = list(zip(table["true"], table["predicted"], strict=True))
+    assert pairs == [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")]
+    assert table["title"][0] == "p = 0.90"
+
+
+@pytest.fixture
+def layout():
+    counts = [[5, 2, 0], [1, 7, 4], [0, 0, 3]]
+    cells = [(0, 1)] * 2 + [(1, 2)] * 3 + [(1, 1)]
+    cutouts = Table(
+        {
+            "true": [CLASSES[a] for a, _ in cells],
+            "predicted": [CLASSES[b] for _, b in cells],
+            "picture": [f"data:image/png;base64,{n}" for n in range(6)],
+            "title": [f"object {n}" for n in range(6)],
+        }
+    )
+    return confusion_gallery(counts, CLASSES, cutouts, title="CN"), cutouts
+
+
+def test_it_opens_on_the_most_frequent_confusion(layout):
+    plot, sheet = layout[0].children
+    matrix = next(r for r in plot.renderers if isinstance(r.glyph, Rect)).data_source
+    assert matrix.selected.indices == [5]
+    assert sheet.title.text == "point source taken for other: 3 of 4"
+    shown = next(r for r in sheet.renderers if isinstance(r.glyph, ImageURL)).data_source
+    assert shown.data["title"] == ["object 2", "object 3", "object 4"]
+    assert len({len(values) for values in shown.data.values()}) == 1
+
+
+def test_a_click_has_all_it_needs_in_the_page(layout, tmp_path):
+    plot, sheet = layout[0].children
+    cells = next(r for r in plot.renderers if isinstance(r.glyph, Rect))
+    assert plot.select_one(TapTool).renderers == [cells]
+    assert all(r.nonselection_glyph is None for r in plot.renderers if isinstance(r.glyph, Rect | Text))
+    callback = cells.data_source.selected.js_property_callbacks["change:indices"][0]
+    assert isinstance(callback, CustomJS)
+    assert callback.args["all"].data["uri"] == list(layout[1]["picture"])
+    assert callback.args["matrix"] is cells.data_source
+    assert callback.args["heading"] is sheet.title
+    assert len(callback.args["grid"].data["x"]) == 3, "room for the fullest cell"
+    for name in callback.args:
+        assert name in callback.code
+    page = save_page(layout[0], tmp_path / "page.html").read_text()
+    assert json.dumps(layout[1]["picture"][0])[1:-1] in page
+
+
+def test_cutouts_that_do_not_fit_are_refused(layout):
+    counts, cutouts = np.eye(3, dtype=int), layout[1]
+    with pytest.raises(InputError, match=r"cutouts must have the columns .* \['title'\] missing"):
+        confusion_gallery(counts, CLASSES, cutouts["true", "predicted", "picture"])
+    with pytest.raises(InputError, match=r"cutouts must be of the classes .* got \['other'\]"):
+        confusion_gallery(np.eye(2, dtype=int), CLASSES[:2], cutouts)
+    with pytest.raises(InputError, match="cutouts must have a row at least"):
+        confusion_gallery(counts, CLASSES, cutouts[:0])

@@ -1,0 +1,261 @@
+"""The grammar of figures, by the labels and the data that they plot."""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, QTable, Table
+from bokeh.models import GlyphRenderer, HBar, ImageURL, Line, Scatter, Segment
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.errors import InputError
+from labkit.views.distributions import class_counts, histogram, linked_scatters, scatter
+from labkit.views.gallery import gallery, thumbnails
+from labkit.views.marks import bounded, fitted_line, wilson_bounds
+from labkit.views.plots import bars, curves, points
+from labkit.views.style import CLASS_COLOURS, GROUP_COLOURS, PALETTE, class_colours, colours, log_ticks
+from labkit.views.tables import bullet_list, table
+
+
+@pytest.fixture
+def measures() -> Table:
+    return Table(
+        {
+            "size": [500, 1000, 500, 1000],
+            "bands": ["mixed", "mixed", "ACS", "ACS"],
+            "f1": [0.80, 0.82, 0.70, 0.76],
+            "f1_std": [0.02, 0.01, 0.02, 0.01],
+            "f1_published": [0.86, 0.87, np.nan, 0.85],
+        }
+    )
+
+
+def test_points_stand_at_their_values_with_published_ones_hollow_beside(measures, look):
+    plot = points(measures, "size", "f1", by="bands", percent=True, title="t", x_label="trained on")
+    assert look.axis_labels(plot) == ("trained on", "f1 %")
+    ours, theirs = look.data(plot, "mixed"), look.data(plot, "mixed, published")
+    np.testing.assert_allclose(ours["y"], [80, 82])
+    np.testing.assert_allclose(ours["low"], [78, 81])
+    np.testing.assert_allclose(ours["x"], [500, 1000])
+    np.testing.assert_allclose(theirs["y"], [86, 87])
+    assert look.drawn(plot, "mixed, published")[0].glyph.fill_color == "white"
+    assert look.legend(plot) == ["mixed", "ACS", "published"]
+    assert look.tips(plot)[0] == [("mixed", "@y{0.0} % (@low{0.0} to @high{0.0})")]
+
+
+def test_groups_stand_side_by_side_at_named_places(measures, look):
+    measures["size"] = ["small", "large", "small", "large"]
+    plot = points(measures, "size", "f1", by="bands", reference="f1_published")
+    assert plot.xaxis[0].major_label_overrides == {0: "small", 1: "large"}
+    places = [
+        look.data(plot, name)["x"][0] for name in ("mixed", "mixed, published", "ACS", "ACS, published")
+    ]
+    assert places == sorted(places)
+    assert len(set(places)) == 4
+    assert max(np.abs(places)) < 0.5, "between the lines of their place"
+    assert look.data(plot, "ACS")["place"].tolist() == ["small", "large"]
+    across = points(measures, "size", "f1", by="bands", across=True)
+    np.testing.assert_allclose(look.data(across, "mixed")["x"], [0.80, 0.82])
+    assert across.yaxis[0].major_label_overrides == {0: "small", 1: "large"}
+
+
+def test_points_may_have_lines_notes_and_details(measures, look):
+    plot = points(measures, "size", "f1", by="bands", fit=True, details={"bands": ""},
+                  notes={"ACS": [("slope", "<b>@1")]}, dodge=10)  # fmt: skip
+    line = look.data(plot, "ACS fit")
+    assert np.diff(line["y"]) == pytest.approx(0.06)
+    assert look.tips(plot)[-1][1:] == [("bands", "@{bands}"), ("slope", "&lt;b&gt;&#64;1")]
+    assert look.data(plot, "ACS", Scatter)["x"].tolist() == [505, 1005]
+    again = points(measures, "size", "f1", labels={"f1": "all"}, on=plot)
+    assert again is plot
+    with pytest.raises(InputError, match=r"table must have the columns \['size', 'auc'\], \['auc'\] missing"):
+        points(measures, "size", "auc")
+    with pytest.raises(InputError, match="table must have a row at least"):
+        points(measures[:0], "size", "f1")
+
+
+def test_curves_have_bands_that_do_not_bridge_gaps(look):
+    one = Table({"x": np.arange(5.0), "y": np.arange(5.0), "run": ["a"] * 5})
+    one["y_low"], one["y_high"] = one["y"] - 1, one["y"] + 1
+    one["y_low"][2] = np.nan
+    two = Table({"x": [0.0, 1.0], "y": [3.0, 2.0], "run": ["b", "b"]})
+    plot = curves(one, "x", "y", by="run", dashes=("dashed",), x_label="time (s)")
+    assert look.axis_labels(plot) == ("time (s)", "y")
+    assert [len(r.data_source.data["x"]) for r in look.glyphs(plot) if hasattr(r.glyph, "y2")] == [2, 2]
+    assert look.data(plot, "a", Line)["y"].tolist() == [0, 1, 2, 3, 4]
+    curves(two, "x", "y", by="run", on=plot, dots=True, labels={"b": "second"})
+    assert look.legend(plot) == ["a", "second"]
+    assert not [r for r in look.glyphs(plot) if hasattr(r.glyph, "y2") and r.name == "b"]
+    assert look.data(plot, "b dots", Scatter)["x"].tolist() == [0, 1]
+
+
+def test_bars_stand_side_by_side_or_end_to_end(look):
+    rows = Table(
+        {"name": ["a", "a", "b"], "kind": ["x", "y", "x"], "n": [3.0, 2.0, 1.0], "w": ["3", "2", "1"]}
+    )
+    rows["n_low"], rows["n_high"] = rows["n"] - 1, rows["n"] + 1
+    side = bars(rows, "name", "n", by="kind", text="w", labels={"x": "X", "y": "Y"}, x_label="objects")
+    assert look.axis_labels(side)[0] == "objects"
+    assert side.yaxis[0].major_label_overrides == {0: "a", 1: "b"}
+    x, y = look.data(side, "x", HBar), look.data(side, "y", HBar)
+    assert (x["left"].tolist(), x["right"].tolist()) == ([0, 0], [3, 1])
+    assert y["y"][0] > x["y"][0] == pytest.approx(-0.198)
+    assert len(look.glyphs(side, Segment)) == 2
+    assert look.data(side, "words")["x"].tolist() == [4, 3, 2]
+    assert look.legend(side) == ["X", "Y"]
+    end = bars(rows["name", "kind", "n", "w"], "name", "n", by="kind", stacked=True, text="w", percent=True)
+    assert look.data(end, "y", HBar)["left"].tolist() == [300]
+    assert look.data(end, "words")["x"].tolist() == [500, 100]
+    assert look.legend(end) == []
+
+
+def test_class_counts_are_stacked_and_sum_up(look):
+    plot = class_counts(["a", "b", "a", ""], by=["train", "test", "test", "test"])
+    assert plot.yaxis[0].major_label_overrides[0] == "a", "the most frequent on top"
+    assert look.data(plot, "words")["text"].tolist() == ["2", "1", "1"]
+    assert set(plot.yaxis[0].major_label_overrides.values()) == {"a", "b", "unknown"}
+    assert look.axis_labels(plot)[0] == "number of objects"
+    assert look.legend(plot) == ["train", "test"]
+    assert look.legend(class_counts(["a"])) == []
+
+
+def test_a_histogram_counts_every_shown_value(look):
+    plot = histogram([0.1, 1.0, 10.0, np.nan, -1.0] * u.ks, label="exposure (ks)", log=True, bins=3)
+    assert look.axis_labels(plot) == ("exposure (ks)", "number of objects")
+    assert sum(look.glyphs(plot, Line)[0].data_source.data["y"][1:-1:2]) == 3
+    share = histogram([1.0, 2, 3, 4], by=["a", "a", "b", "b"], label="x", normalised=True, of="galaxies")
+    assert [sum(r.data_source.data["y"][1:-1:2]) for r in look.glyphs(share, Line)] == [1, 1]
+    assert look.axis_labels(share)[1] == "share of galaxies"
+    edges = histogram([-3.0, -1.0, 1.0, 1.5, 9.0], label="x", bins=[-2, 0, 2])
+    assert look.glyphs(edges, Line)[0].data_source.data["y"][1:-1:2].tolist() == [1, 2]
+    masked = histogram(np.ma.array([1.0, 2.0], mask=[False, True]), label="x", bins=[0, 3])
+    assert look.glyphs(masked, Line)[0].data_source.data["y"].max() == 1
+
+
+def test_scatter_draws_groups_in_their_colours_and_leaves_out_what_has_no_place(look):
+    catalogue = Table({"object_id": list("abcd"), "label": ["cluster", "", "point source", "cluster"],
+                       "x": [1.0, 2.0, 3.0, np.nan], "y": MaskedColumn([1.0, 2.0, 0.0, 4.0])})  # fmt: skip
+    plot = scatter(catalogue, "x", "y", pictures=list("uvwx"), x_label="x (mag)")
+    assert look.axis_labels(plot) == ("x (mag)", "y")
+    assert look.data(plot, "cluster")["object_id"].tolist() == ["a"]
+    assert look.drawn(plot, "cluster")[0].glyph.fill_color == CLASS_COLOURS["cluster"]
+    assert set(look.legend(plot)) == {"cluster", "no class", "point source"}
+    assert "@{_picture}" in look.tips(plot)[0]
+    named = scatter(catalogue, "x", "y", unnamed="", counts=True)
+    assert look.legend(named) == ["cluster (1)", "point source (1)"]
+    assert len(scatter(catalogue, "x", "y", log=["y"]).renderers) == 2, "zero has no place on a log axis"
+    with pytest.raises(InputError, match="got none of 1 in 'x' and 'y'"):
+        scatter(catalogue[3:], "x", "y")
+
+
+def test_linked_scatters_share_their_selection(look):
+    catalogue = QTable(
+        {"object_id": ["a", "b"], "label": ["cluster", "other"], "z": [0.1, 0.2], "L": [1.0, 0.0] * u.W}
+    )
+    first, second = look.panels(linked_scatters(catalogue, [("z", "L"), ("L", "z")], log=["L"],
+                                                pictures=["u", "v"]))  # fmt: skip
+    assert look.axis_labels(first) == ("z", "L (W)")
+    assert first.renderers[0].data_source is second.renderers[0].data_source
+    assert look.data(first, "cluster")["L"].tolist() == [1]
+    assert not look.drawn(first, "other")
+    assert second.legend[0].visible is False
+    for name in ("z", "L", "label", "object id"):
+        assert f"{name}: <b>" in look.tips(first)[0]
+
+
+def test_a_gallery_places_pictures_row_by_row(look):
+    uris = thumbnails(np.random.default_rng(0).poisson(1, (5, 9, 9)), size_px=20, sigma_px=1)
+    plot = gallery(uris, [f"X{i}" for i in range(5)], details={"p": list("abcde")}, columns=3,
+                   row_titles=["one", "two"], column_titles=["c"])  # fmt: skip
+    shown = look.glyphs(plot, ImageURL)[0].data_source.data
+    assert shown["title"][4] == "X4"
+    assert (shown["x"][3], shown["x"][4]) == (shown["x"][0], shown["x"][1])
+    assert shown["y"][3] < shown["y"][0]
+    assert shown["p"] == list("abcde")
+    words = [r.data_source.data["text"] for r in plot.select(GlyphRenderer) if "text" in r.data_source.data]
+    assert words == [["c"], ["one"], ["two"]]
+
+
+def test_classes_keep_their_colours_and_others_take_free_ones():
+    found = class_colours(["cluster", "new", "FP"])
+    assert (found["cluster"], found["FP"]) == (CLASS_COLOURS["cluster"], GROUP_COLOURS["FP"])
+    assert found["new"] not in (found["cluster"], found["FP"])
+    assert list(colours("abcdefghi").values()) == [*PALETTE, PALETTE[0]]
+
+
+def test_a_table_has_units_dashes_and_counts_the_rest():
+    rows = QTable({"name": ["b", "c"], "L": [1.23456, np.nan] * u.W, "picture": ["data:u", "data:v"]})
+    text = str(table(rows, caption="Table 1", formats={"L": ".2f"}, pictures=("picture",), longest=2))
+    assert "L (W)" in text
+    assert ">1.23<" in text
+    assert ">–<" in text
+    assert '<img src="data:v" height="72">' in text
+    assert "1 more rows" in table(rows, longest=1)._repr_html_()
+    assert "more rows" not in text
+    assert str(bullet_list(["one", "two"])).count("<li") == 2
+    assert str(bullet_list([])) == ""
+
+
+def test_short_log_axes_have_plain_ticks():
+    axis = histogram([1.0, 20.0], label="x", log=True).xaxis[0]
+    log_ticks(axis, 1.5, 30)
+    assert axis.ticker.ticks == [1, 2, 5, 10, 20, 50, 100, 200, 500]
+
+
+def test_bounds_come_from_the_interval_or_the_standard_deviation():
+    rows = Table({"f1": [0.5, 0.5], "f1_low": [0.4, np.nan], "f1_high": [0.7, np.nan], "f1_std": [0.1, 0.2]})
+    np.testing.assert_allclose(bounded(rows, "f1", percent=True), [[50, 50], [40, 30], [70, 70]])
+    assert np.isnan(bounded(rows, "auc")).all()
+
+
+def test_shares_have_wilsons_intervals():
+    low, high = wilson_bounds([2, 0, 0], [20, 5, 0], 0.68)
+    assert (low[0], high[0]) == pytest.approx((0.0508, 0.1872), abs=2e-4)
+    assert (low[1], np.isnan(high[2])) == (0, True)
+
+
+@settings(max_examples=30)
+@given(st.floats(-5, 5), st.floats(-5, 5), st.integers(3, 9))
+def test_fitted_lines_meet_points_on_a_line_whatever_the_weights(slope, intercept, number):
+    x = np.arange(number, dtype=float)
+    line = fitted_line(x, intercept + slope * x, error=np.linspace(1, 3, number))
+    assert (line.slope, line.intercept) == pytest.approx((slope, intercept), abs=1e-9)
+    assert line.slope_error == pytest.approx(0, abs=1e-9)
+    assert line(x) == pytest.approx(intercept + slope * x, abs=1e-8)
+
+
+def test_fitted_lines_equal_numpys_with_their_errors():
+    x, y, error = np.random.default_rng(0).uniform(0, 1, (3, 12))
+    line = fitted_line(np.append(x, 2), np.append(y, np.nan), error=np.append(error, 1))
+    (slope, intercept), covariance = np.polyfit(x, y, 1, w=1 / error, cov=True)
+    assert (line.slope, line.intercept) == pytest.approx((slope, intercept))
+    assert line.slope_error == pytest.approx(np.sqrt(covariance[0, 0]))
+    assert fitted_line([1, 1], [2, 3]) is None
+    assert np.isnan(fitted_line([1, 2], [2, 3]).slope_error)
+    assert fitted_line([1, 2, 3], [0, 1, 5], error=[0, 1, 1]).slope == pytest.approx(2.5), "equal weights"
+
+
+CATALOGUE = QTable({"object_id": ["a"], "label": ["x"], "z": [0.1]})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: class_counts([]), "labels must hold objects"),
+        (lambda: histogram([-1.0], label="x", log=True), "finite entries above zero"),
+        (lambda: histogram([1.0, 2.0], by=["a"], label="x"), "one entry for each value"),
+        (lambda: linked_scatters(CATALOGUE, [("z", "mass")]), r"\['mass'\] missing"),
+        (
+            lambda: scatter(CATALOGUE, "z", "z", pictures=["u", "v"]),
+            "pictures must be one for each row, got 2",
+        ),
+        (lambda: gallery(["u", "v"], ["one"]), "as many titles and details"),
+        (lambda: gallery([]), "pictures must be one or more"),
+        (lambda: table(CATALOGUE, formats={"M": ".1f"}), r"got \['M'\]"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
