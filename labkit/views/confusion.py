@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
-from labkit.tables import text_values
+from labkit.tables import text
 from labkit.views.gallery import gallery
 from labkit.views.marks import need_columns
 from labkit.views.scaling import plate_pictures, png_uri
@@ -96,9 +96,9 @@ def confusion(counts: ArrayLike, classes: Sequence[str], *, title: str = "", cel
     mapper = LinearColorMapper(palette=_BLUES, low=0, high=1)
     cells = plot.rect("predicted", "true", 1, 1, source=source, fill_color=transform("share", mapper),
                       line_color="white", line_width=2)  # fmt: skip
-    text = {"source": source, "text_font": GLYPH_FONT, "text_align": "center", "text_color": "ink"}
-    plot.text("predicted", "true", "count", text_baseline="bottom", text_font_size="18px", y_offset=4, **text)
-    plot.text("predicted", "true", "percent", text_baseline="top", text_font_size="13px", y_offset=5, **text)
+    look = {"source": source, "text_font": GLYPH_FONT, "text_align": "center", "text_color": "ink"}
+    plot.text("predicted", "true", "count", text_baseline="bottom", text_font_size="18px", y_offset=4, **look)
+    plot.text("predicted", "true", "percent", text_baseline="top", text_font_size="13px", y_offset=5, **look)
     plot.axis.major_tick_line_color = None
     if k > 2:
         plot.xaxis.major_label_orientation = 0.7
@@ -117,7 +117,7 @@ def confusion_gallery(
     """
     plot = confusion(counts, classes, title=title, cell_px=cell_px)
     need_columns(cutouts, ("true", "predicted", "picture", "title"), "cutouts")
-    names = {side: text_values(cutouts[side]).tolist() for side in ("true", "predicted")}
+    names = {side: text(cutouts[side]).tolist() for side in ("true", "predicted")}
     if others := {*names["true"], *names["predicted"]} - set(classes):
         raise InputError(f"cutouts must be of the classes {tuple(classes)}, got {sorted(others)}")
     cells = next(r for r in plot.renderers if isinstance(r.glyph, Rect))
@@ -174,11 +174,11 @@ def cell_cutouts(
     """
     sure = predictions.probabilities.max(axis=1)
     rows = cell_examples(predictions.true_codes, predictions.probabilities.argmax(axis=1), sure, limit=limit)
-    chosen = sample.select(text_values(predictions.table["object_id"])[rows].tolist())
+    chosen = sample.select(text(predictions.table["object_id"])[rows].tolist())
     optical, xray = (255 - chosen.band(name) if white_sky else chosen.band(name) for name in bands)
     return Table(
         {
-            "true": text_values(predictions.table["true"])[rows],
+            "true": text(predictions.table["true"])[rows],
             "predicted": predictions.decided[rows],
             "picture": [png_uri(both, size_px=size_px) for *_, both in plate_pictures(optical, xray)],
             "title": [f"p = {p:.2f}" for p in sure[rows]],

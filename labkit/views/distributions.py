@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.tables import text_values
+from labkit.tables import numbers, text
 from labkit.views.marks import column_values, draw_steps, need_columns
 from labkit.views.plots import bars
 from labkit.views.style import (
@@ -80,8 +80,8 @@ def histogram(
     InputError
         If no value can be shown, or `by` has another length.
     """
-    x = column_values(Table({label: np.ma.asarray(getattr(values, "value", values))}), label)
-    groups = np.full(x.shape, "") if by is None else text_values(by)
+    x = numbers(values)
+    groups = np.full(x.shape, "") if by is None else text(by)
     if groups.shape != x.shape:
         raise InputError(f"by must have one entry for each value, got {groups.shape} for {x.shape}")
     good = np.isfinite(x) & (x > 0 if log else True)
@@ -179,7 +179,7 @@ def scatter(
     places = {name: column_values(table, name) for name in (x, y)}
     for name in set(log) & set(places):
         places[name] = np.where(places[name] > 0, places[name], np.nan)
-    groups = text_values(table[by])
+    groups = text(table[by])
     good = np.isfinite(places[x]) & np.isfinite(places[y]) & ((groups != "") | bool(unnamed))
     if not good.any():
         raise InputError(f"points must be finite and of a group for one object at least, got none of "
@@ -241,7 +241,7 @@ def plain_column(column: Any) -> np.ndarray:
     """A column for the pointer, without unit or mask, as text unless it is numbers."""
     values: Any = np.ma.asarray(getattr(column, "value", column))
     if values.dtype.kind not in "biuf":
-        return text_values(values)
+        return text(values)
     if np.ma.is_masked(values):
         return np.asarray(values.astype(float).filled(np.nan))
     return np.asarray(values.filled())
@@ -251,8 +251,8 @@ def class_counts(
     labels: ArrayLike, *, by: ArrayLike | None = None, title: str = "", width: int = 560
 ) -> figure:
     """Number of objects of each class, the most frequent on top, stacked by a property such as the split."""
-    names = text_values(labels)
-    groups = np.full(names.shape, "objects") if by is None else text_values(by)
+    names = text(labels)
+    groups = np.full(names.shape, "objects") if by is None else text(by)
     if names.size == 0 or groups.shape != names.shape:
         raise InputError(f"labels must hold objects and by as many, got {names.shape} and {groups.shape}")
     names = np.where(names == "", "unknown", names)
@@ -267,7 +267,7 @@ def class_counts(
         ]
     )  # fmt: skip
     words = {part: part for part in parts} if by is not None else None
-    return bars(table, "class", "objects", by="part", stacked=True, text="text", palette=colours(parts),
+    return bars(table, "class", "objects", by="part", stacked=True, beside="text", palette=colours(parts),
                 labels=words, title=title, x_label="number of objects", width=width)  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.tables import text_values
+from labkit.tables import text
 from labkit.views.gallery import gallery
 from labkit.views.marks import bounded, column_values, draw_points, need_columns
 from labkit.views.plots import bars
@@ -43,9 +43,9 @@ def intervals(
     ``_low`` and ``_high``. Say in the title whether the measurement is on real or simulated data.
     """
     need_columns(beside, ["network", "from", metric, f"{metric}_low", f"{metric}_high"], "beside")
-    network = text_values(beside["network"])
+    network = text(beside["network"])
     names = list(dict.fromkeys(network.tolist()))
-    published = np.char.startswith(text_values(beside["from"]), "published")
+    published = np.char.startswith(text(beside["from"]), "published")
     plot = axes(title=title, x=unit or metric.replace("_", " "), y="", width=width, tools="save",
                 height=100 + 36 * len(names))  # fmt: skip
     name_ticks(plot, names, along="y")
@@ -91,8 +91,8 @@ def agreement(table: Table, *, title: str = "", width: int = 640) -> figure:
         raise InputError("table must have ending answers with a fraction, got none; compare the labels")
     shown["agree"] = [f"{row['fraction']:.0%} of {row['answers']:,}" for row in shown]
     details = {"ending": "", "experts": "", "agree": ""}
-    plot = bars(shown, "ending", "fraction", by="class", text="agree", details=details, room=0.3, title=title,
-                palette=class_colours(text_values(table["class"]).tolist()), width=width,
+    plot = bars(shown, "ending", "fraction", by="class", beside="agree", details=details, title=title,
+                palette=class_colours(text(table["class"]).tolist()), width=width,
                 x_label="share of the answers that agree with the experts")  # fmt: skip
     plot.x_range = Range1d(0, 1.3)
     plot.xaxis.ticker = [0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -141,10 +141,10 @@ def decision_tree(
     source = ColumnDataSource(_boxes(tree, nodes, given))
     boxes = plot.rect("x", "y", _BOX, "height", source=source, fill_color="colour", fill_alpha=0.28,
                       line_color="colour", line_width=1.6, border_radius=6)  # fmt: skip
-    text = {"text_font": GLYPH_FONT, "text_align": "center", "text_color": INK, "source": source}
-    plot.text("x", "y", "text", text_baseline="middle", text_font_size="12px", **text)
+    style = {"text_font": GLYPH_FONT, "text_align": "center", "text_color": INK, "source": source}
+    plot.text("x", "y", "text", text_baseline="middle", text_font_size="12px", **style)
     plot.text("x", "top", "above", text_baseline="bottom", text_font_size="11px", text_font_style="italic",
-              **text)  # fmt: skip
+              **style)  # fmt: skip
     hover(plot, [boxes], [("", "@whole"), ("class", "@class"), ("share", "@share")])
     return plot
 

@@ -14,6 +14,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+from labkit.tables import numbers
 from labkit.views.style import INK, hover
 
 
@@ -31,8 +32,7 @@ def column_values(table: Table, name: str, *, percent: bool = False) -> NDArray[
     """A column as numbers, in per cent if wanted; NaN where masked, and everywhere if there is none."""
     if name not in table.colnames:
         return np.full(len(table), np.nan)
-    plain = np.ma.asarray(getattr(table[name], "value", table[name]), dtype=np.float64)
-    return (100 if percent else 1) * np.asarray(np.ma.filled(plain, np.nan))
+    return (100 if percent else 1) * numbers(table[name])
 
 
 def bounded(table: Table, name: str, *, percent: bool = False) -> NDArray[np.float64]:

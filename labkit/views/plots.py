@@ -15,7 +15,7 @@ from astropy.table import Table
 from bokeh.models import ColumnDataSource, Range1d
 from bokeh.plotting import figure
 
-from labkit.tables import text_values
+from labkit.tables import text
 from labkit.views.marks import (
     Line,
     bounded,
@@ -117,10 +117,10 @@ def points(
         If a column is missing or the table is empty.
     """
     need_columns(table, [x, y, *([by] if by else []), *(details or {})], "table")
-    groups = text_values(table[by]) if by else np.full(len(table), y)
+    groups = text(table[by]) if by else np.full(len(table), y)
     found = dict(palette or colours(groups.tolist()))
     named, labels, sign = np.asarray(table[x]).dtype.kind in "USO", labels or {}, " %" if percent else ""
-    places = text_values(table[x]) if named else column_values(table, x)
+    places = text(table[x]) if named else column_values(table, x)
     names = list(dict.fromkeys(places.tolist())) if named else []
     centres = np.array([names.index(p) for p in places], dtype=float) if named else places
     reference = reference or (f"{y}_published" if f"{y}_published" in table.colnames else "")
@@ -224,7 +224,7 @@ def curves(
         If a column is missing or the table is empty.
     """
     need_columns(table, [x, y, *([by] if by else [])], "table")
-    groups = text_values(table[by]) if by else np.full(len(table), y)
+    groups = text(table[by]) if by else np.full(len(table), y)
     words = (x_label or column_title(table, x), y_label or column_title(table, y))
     plot = on or axes(title=title, x=words[0], y=words[1], width=width, height=height)
     for number, (name, colour) in enumerate((palette or colours(groups.tolist())).items()):
@@ -245,7 +245,7 @@ def bars(
     *,
     by: str = "",
     stacked: bool = False,
-    text: str = "",
+    beside: str = "",
     percent: bool = False,
     opacity: float = 1.0,
     palette: Mapping[str, str] | None = None,
@@ -270,7 +270,7 @@ def bars(
         Column with the group of each bar, which colours it.
     stacked : bool
         Put the groups of a row end to end instead of side by side.
-    text : str
+    beside : str
         Column with words to the right of each bar.
     percent : bool
         Show shares as per cent.
@@ -302,8 +302,8 @@ def bars(
         If a column is missing or the table is empty.
     """
     shown = dict(details or {})
-    need_columns(table, [names, value, *shown, *(one for one in (by, text) if one)], "table")
-    rows, groups = text_values(table[names]), text_values(table[by]) if by else np.full(len(table), value)
+    need_columns(table, [names, value, *shown, *(one for one in (by, beside) if one)], "table")
+    rows, groups = text(table[names]), text(table[by]) if by else np.full(len(table), value)
     order, found = list(dict.fromkeys(rows.tolist())), dict(palette or class_colours(groups.tolist()))
     length, low, high = bounded(table, value, percent=percent)
     y = np.array([order.index(name) for name in rows], dtype=float)
@@ -343,9 +343,9 @@ def bars(
             plot.segment("low", "y", "high", "y", color=INK, line_width=1.3, source=source)
         label = (labels or {}).get(name, name)
         hover(plot, [drawn], tips or [("", "@row"), (label, f"@value{digits}")])
-    if text:
+    if beside:
         last = np.where(np.isfinite(high), high, end)
-        words = {"x": last, "y": y, "text": text_values(table[text])}
+        words = {"x": last, "y": y, "text": text(table[beside])}
         if stacked:  # one text at the end of each row
             keep = [max(np.flatnonzero(rows == row), key=lambda k: end[k]) for row in order]
             words = {key: column[keep] for key, column in words.items()}

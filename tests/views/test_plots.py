@@ -96,7 +96,7 @@ def test_bars_stand_side_by_side_or_end_to_end(look):
         {"name": ["a", "a", "b"], "kind": ["x", "y", "x"], "n": [3.0, 2.0, 1.0], "w": ["3", "2", "1"]}
     )
     rows["n_low"], rows["n_high"] = rows["n"] - 1, rows["n"] + 1
-    side = bars(rows, "name", "n", by="kind", text="w", labels={"x": "X", "y": "Y"}, x_label="objects")
+    side = bars(rows, "name", "n", by="kind", beside="w", labels={"x": "X", "y": "Y"}, x_label="objects")
     assert look.axis_labels(side)[0] == "objects"
     assert side.yaxis[0].major_label_overrides == {0: "a", 1: "b"}
     x, y = look.data(side, "x", HBar), look.data(side, "y", HBar)
@@ -105,7 +105,7 @@ def test_bars_stand_side_by_side_or_end_to_end(look):
     assert len(look.glyphs(side, Segment)) == 2
     assert look.data(side, "words")["x"].tolist() == [4, 3, 2]
     assert look.legend(side) == ["X", "Y"]
-    end = bars(rows["name", "kind", "n", "w"], "name", "n", by="kind", stacked=True, text="w", percent=True)
+    end = bars(rows["name", "kind", "n", "w"], "name", "n", by="kind", stacked=True, beside="w", percent=True)
     assert look.data(end, "y", HBar)["left"].tolist() == [300]
     assert look.data(end, "words")["x"].tolist() == [500, 100]
     assert look.legend(end) == []
