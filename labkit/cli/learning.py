@@ -67,9 +67,9 @@ def sweep(
         int | None, typer.Option(min=1, help="passes through the training set, instead of the file's")
     ] = None,
     workers: Annotated[
-        str, typer.Option(help="number of processes (0: this one), or the address of a Dask scheduler")
-    ] = "0",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of a run; 0 shares the cores")] = 0,
+        str, typer.Option(help="processes: auto, a number (0: this one), or the address of a Dask scheduler")
+    ] = "auto",
+    threads: Annotated[str, typer.Option(help="CPU threads of a run: auto, or a number")] = "auto",
     device: Device = "auto",
 ) -> None:
     """Train declared experiments with all seeds and folds; the same command resumes a killed one.
@@ -87,7 +87,7 @@ def sweep(
         wanted,
         list(sample),
         run=run,
-        workers=int(workers) if workers.isdecimal() else workers,
+        workers=workers,
         threads=threads,
         device=device,
         labels=labels or (),

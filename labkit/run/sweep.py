@@ -13,6 +13,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ from labkit.sample import Sample, with_label_files
 log = logging.getLogger(__name__)
 
 Source = Sample | str | Path
+_SMALL_IMAGE = 128  # px
+_WORTH_PROCESSES = (
+    1e8  # pixels through a network: about half a minute of one core, three times a process's start
+)
 
 
 class SweepError(FailedError):
@@ -46,8 +51,8 @@ def sweep(
     sample: Source | Sequence[Source],
     *,
     run: str | Path | RunFolder,
-    workers: int | str = 0,
-    threads: int = 0,
+    workers: int | str = "auto",
+    threads: int | str = "auto",
     device: str = "auto",
     labels: Sequence[str | Path] = (),
     progress: bool = True,
@@ -70,12 +75,13 @@ def sweep(
         Gets ``experiments/``, ``checkpoints/``, ``states.csv`` and a table of predictions for each kind
         of experiment, see `RunFolder.predictions_of`.
     workers : int or str
-        0: one run after another in this process. n: as many processes on this machine. Address of a Dask
-        scheduler: its workers, which must see the folders of the Samples and of the run under the same names.
-        A script that asks for processes must do so under ``if __name__ == "__main__":``.
-    threads : int
-        CPU threads of each run; 0: this machine's cores shared among the processes, and 1 on a scheduler's
-        workers.
+        0: one run after another in this process. n: as many processes on this machine. "auto": what is
+        faster (`share_cores`). Address of a Dask scheduler: its workers, which must see the folders of the
+        Samples and of the run under the same names. A script that asks for processes must do so under
+        ``if __name__ == "__main__":``.
+    threads : int or str
+        CPU threads of each run; "auto": this machine's cores shared among the runs that are trained side by
+        side, and 1 on a scheduler's workers.
     device : str
         See `labkit.learn.train`.
     labels : sequence of str or path
@@ -101,6 +107,7 @@ def sweep(
     SystemExit
         With code 143 after SIGTERM, which otherwise does the same.
     """
+    workers, threads = _number(workers), _number(threads)
     _check(experiments, workers, threads, device)
     samples = [_opened(one, labels) for one in _listed(sample)]
     chosen = {experiment.name: _sample_for(experiment, samples) for experiment in experiments}
@@ -108,13 +115,17 @@ def sweep(
     for experiment in experiments:
         experiment.save(folder.experiments / f"{experiment.name.replace('/', '-')}.json")
     call: dict[str, Any] = {"sweep": uuid.uuid4().hex, "device": device}
-    call["threads"] = threads or _threads(workers)
     runs = [
         SweepRun(each, one.seed, one.fold, chosen[each.name], folder.path.resolve(), **call)
         for each in experiments
         for one in each.runs
     ]
     _check_folders(runs)
+    workers, shares = share_cores(runs, samples, workers=workers, device=device)
+    runs = [
+        replace(one, threads=share if threads == "auto" else int(threads))
+        for one, share in zip(runs, shares, strict=True)
+    ]
     failed: list[tuple[SweepRun, BaseException]] = []
     with interrupt_on_sigterm():
         try:
@@ -157,15 +168,15 @@ def _perform(
             yield one, error
 
 
-def _check(experiments: Sequence[Experiment], workers: int | str, threads: int, device: str) -> None:
+def _check(experiments: Sequence[Experiment], workers: int | str, threads: int | str, device: str) -> None:
     names = [experiment.name for experiment in experiments]
     if not names or len(set(names)) != len(names):
         raise InputError(f"experiments must be one or more with different names, got {names}")
     if isinstance(workers, int) and workers < 0:
         raise InputError(f"workers must be 0, a number of processes or a scheduler's address, got {workers}")
-    if threads < 0:
-        raise InputError(f"threads must be 0 or more, got {threads}")
-    if isinstance(workers, int):
+    if threads != "auto" and (isinstance(threads, str) or threads < 1):
+        raise InputError(f"threads must be 'auto' or at least 1, got {threads!r}")
+    if isinstance(workers, int) or workers == "auto":
         choose_device(device)
     for experiment in experiments:
         weights = experiment.pretrained if experiment.network == "custom" else False
@@ -183,11 +194,36 @@ def _check_folders(runs: Sequence[SweepRun]) -> None:
             )
 
 
-def _threads(workers: int | str) -> int:
-    """Threads of a run where nobody said how many."""
+def _number(value: int | str) -> int | str:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def share_cores(
+    runs: Sequence[SweepRun], samples: Sequence[Sample], *, workers: int | str, device: str
+) -> tuple[int | str, list[int]]:
+    """How many processes train at the same time, and how many threads each run has.
+
+    Networks on small images gain little from a second thread (at 64 px, images/s of one and of two threads:
+    172 and 234 in float32, 830 and 780 in bfloat16), and threads of one run that wait for each other on a
+    busy machine lose much; so runs go side by side, one thread each, where that is worth starting processes.
+    The runs of a last, incomplete round share all cores.
+    """
+    left = [one for one in runs if not (one.folder / "last.safetensors").is_file()]
+    pixels = sum(
+        one.experiment.epochs * len(samples[one.sample]) * one.experiment.image_size**2 for one in left
+    )
+    small = all(one.experiment.image_size < _SMALL_IMAGE for one in left)
+    if workers == "auto":
+        worth = choose_device(device).type == "cpu" and small and pixels > _WORTH_PROCESSES
+        workers = min(cores(), len(left)) if worth and len(left) > 1 and cores() > 1 else 0
     if isinstance(workers, str):
-        return 1
-    return max(1, cores() // workers) if workers else torch.get_num_threads()
+        return workers, [1] * len(runs)
+    if not workers:
+        return 0, [cores()] * len(runs)
+    whole = len(runs) - len(runs) % workers
+    return workers, [
+        max(1, cores() // (workers if n < whole else len(runs) - whole)) for n in range(len(runs))
+    ]
 
 
 def _listed(sample: Source | Sequence[Source]) -> list[Source]:

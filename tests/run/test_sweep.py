@@ -24,7 +24,7 @@ from labkit.learn import Model
 from labkit.learn.checkpoint import read_about
 from labkit.predictions import Predictions
 from labkit.run import sweep_runs
-from labkit.run.sweep import SweepError, sweep
+from labkit.run.sweep import SweepError, share_cores, sweep
 from labkit.run.trained import histories, training_table
 from labkit.runfolder import HEADLESS, RunFolder
 from labkit.sample import Sample
@@ -74,7 +74,7 @@ def stored(tmp_path_factory):
 
 
 def run(experiments, sample, folder, **options):
-    return sweep(experiments, sample, run=folder, device="cpu", threads=1, **options)
+    return sweep(experiments, sample, run=folder, device="cpu", **({"threads": 1, "workers": 0} | options))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def epochs_of(folder) -> list[int]:
 
 def start(context, experiments, sample, folder, **options):
     """A sweep in a process of its own."""
-    kwargs = {"run": folder, "device": "cpu", "threads": 1, "progress": False, **options}
+    kwargs = {"run": folder, "device": "cpu", "threads": 1, "workers": 0, "progress": False, **options}
     process = context.Process(target=sweep, args=(experiments, sample), kwargs=kwargs)
     process.start()
     return process
@@ -424,7 +424,7 @@ def test_notes_of_another_call_are_not_taken_for_this_one(unbroken):
         ([TWO, TWO], {}, r"different names, got \['two', 'two'\]"),
         ([TWO, TWO.changed(name="two ")], {}, r"'two' and 'two ', whose models would share a folder"),
         ([TWO], {"workers": -1}, "workers must be 0, a number of processes or .*, got -1"),
-        ([TWO], {"threads": -1}, "threads must be 0 or more, got -1"),
+        ([TWO], {"threads": -1}, "threads must be 'auto' or at least 1, got -1"),
         ([TWO], {"device": "tpu"}, "device must be 'auto', 'cpu'"),
         ([TWO.changed(network="timm:nonsense")], {}, "network must be a model that timm .* knows"),
         ([TWO.changed(network="timm:inception_v3")], {}, "image_size must be at least 75 px"),
@@ -445,3 +445,26 @@ def test_no_samples_and_no_scheduler(stored, tmp_path, monkeypatch):
         MissingDataError, match=r"'tcp://127.0.0.1:9' does not answer .*; start one with `dask"
     ):
         sweep([TWO], stored, run=tmp_path / "run", workers="tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("size", "epochs", "workers", "expected"),
+    [
+        (
+            64,
+            4000,
+            "auto",
+            (2, [1, 1, 2]),
+        ),  # small images, much to do: side by side; the last run takes both cores
+        (64, 10, "auto", (0, [2, 2, 2])),  # not worth starting processes
+        (356, 4000, "auto", (0, [2, 2, 2])),  # large images use both cores
+        (64, 10, 3, (3, [1, 1, 1])),
+        (64, 10, "tcp://node:8786", ("tcp://node:8786", [1, 1, 1])),
+    ],
+)
+def test_runs_share_the_cores(stored, tmp_path, monkeypatch, size, epochs, workers, expected):
+    monkeypatch.setitem(share_cores.__globals__, "cores", lambda: 2)
+    experiment = TWO.changed(image_size=size, epochs=epochs)
+    runs = [sweep_runs.SweepRun(experiment, seed, -1, 0, tmp_path, "x") for seed in range(3)]
+    sample = Sample.load(stored)
+    assert share_cores(runs, [sample], workers=workers, device="cpu") == expected
