@@ -127,15 +127,16 @@ def predict(
     ] = False,
 ) -> None:
     """Score a Sample with trained models and write the ranked catalogue (probabilities, 0 to 1)."""
+    from labkit import learn
     from labkit.evaluate import ranked_catalogue
-    from labkit.run.chain import find_models, score
     from labkit.sample import Sample
     from labkit.tables import write_table
 
     data = Sample.load(sample)
-    predictions = score(
-        find_models(run, experiment=experiment),
+    predictions = learn.predict(
+        run,
         data,
+        experiment=experiment,
         device=device,
         views=views,
         accept_normalisation=accept_normalisation,

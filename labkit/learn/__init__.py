@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from labkit.learn.fit import Fitted, model_folder, train, train_runs
+from labkit.learn.fit import Fitted, model_folder, train
 from labkit.learn.folds import fold_counts, fold_numbers
 from labkit.learn.model import Model
-from labkit.learn.predict import out_of_fold, predict
+from labkit.learn.predict import find_models, out_of_fold, predict
 from labkit.learn.previews import augmented_views, layer_rows
 from labkit.learn.shared import release
 
@@ -13,6 +13,7 @@ __all__ = [
     "Fitted",
     "Model",
     "augmented_views",
+    "find_models",
     "fold_counts",
     "fold_numbers",
     "layer_rows",
@@ -21,5 +22,4 @@ __all__ = [
     "predict",
     "release",
     "train",
-    "train_runs",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,38 +16,44 @@ from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from labkit.learn.checkpoint import write_state
 from labkit.runfolder import HEADLESS
 
-__all__ = ["KeepBestAndLast", "Progress"]
-
 logger = logging.getLogger(__name__)
+
+
+def move_staged(staging: Path, folder: Path) -> None:
+    """Give the files of a new training their places, the state last, so that a killed move can be ended."""
+    for name in ("model.json", "weights.safetensors", "last.safetensors"):
+        if (staging / name).exists():
+            (staging / name).replace(folder / name)
+    shutil.rmtree(staging, ignore_errors=True)
 
 
 class KeepBestAndLast(Checkpoint):
     """Write the weights of the best epoch, and the whole state of the last one to resume from.
 
-    Parameters
-    ----------
-    folder : path
-        Folder of the model.
-    monitor : str
-        ``"validation_loss"`` or ``"validation_accuracy"``.
+    The files of a new training begin in a `staging` folder, which may hold ``model.json``. Once its first
+    epoch is there, all of them take the places of older ones in `folder`: an older training of the same name
+    stays whole until then.
     """
 
-    def __init__(self, folder: str | Path, *, monitor: str) -> None:
-        self.folder, self.monitor = Path(folder), monitor
+    def __init__(self, folder: Path, *, monitor: str, staging: Path | None = None) -> None:
+        self.folder, self.staging, self.monitor = folder, staging, monitor
         self.best_score: float | None = None
         self.best_epoch = -1
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Keep the epoch if it is the best so far; the first of equals stays."""
+        folder = self.staging or self.folder
         score = pl_module.history[-1][self.monitor]
         sign = -1 if self.monitor.endswith("loss") else 1
         if self.best_score is None or sign * score > sign * self.best_score:
             self.best_score, self.best_epoch = score, trainer.current_epoch
             about = {"epoch": self.best_epoch, self.monitor: score}
-            write_state(
-                self.folder / "weights.safetensors", {"network": pl_module.network.state_dict()}, about=about
-            )
-        trainer.save_checkpoint(self.folder / "last.safetensors")
+            state = {"network": pl_module.network.state_dict()}
+            write_state(folder / "weights.safetensors", state, about=about)
+        trainer.save_checkpoint(folder / "last.safetensors")
+        if self.staging is not None:
+            move_staged(self.staging, self.folder)
+            self.staging = None
 
     def state_dict(self) -> dict[str, Any]:
         """Best score and epoch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
-from labkit.learn.callbacks import KeepBestAndLast, Progress
+from labkit.learn.callbacks import KeepBestAndLast, Progress, move_staged
 from labkit.learn.checkpoint import SafeCheckpointIO, read_about
 from labkit.learn.device import choose_device, choose_precision, sky_level
 from labkit.learn.model import Model
@@ -34,8 +35,6 @@ from labkit.learn.task import ClassificationTask
 from labkit.learn.turns import further_positions
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
-
-__all__ = ["Fitted", "model_folder", "train", "train_runs"]
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,8 @@ def train(
     resume : bool
         Go on with, or return, what an equal call left; False starts again.
     other : {"refuse", "replace"}
-        What to do where the folder holds another training of that name, seed and fold.
+        What to do where the folder holds another training of that name, seed and fold. It is replaced when
+        the first epoch of this one is kept, not before.
     progress : bool
         A bar where someone watches; otherwise a log line an epoch.
     callbacks : tuple of Lightning callbacks
@@ -138,6 +138,7 @@ def train(
     labels = parts_digest(sample, parts)
     identity = {"experiment": experiment.digest, "seed": seed, "fold": fold}
     identity |= {"sample": sample.content_hash, "labels": labels}
+    staging = _staging(folder)
     last = _state_to_resume(folder, identity, resume=resume, replace=other == "replace")
     if last is not None and read_about(last)["finished"]:
         logger.info("%s is trained already: %s", experiment.name, folder)
@@ -151,69 +152,53 @@ def train(
     )
     model = Model.of(experiment, task.network, sample, seed=seed, fold=fold, trained_on=labels)
     model = replace(model, precision=task.precision, threads=torch.get_num_threads())
-    model.describe(folder)
+    staging.mkdir()
+    model.describe(staging if last is None else folder)
     title = f"{experiment.name}, seed {seed}" + (f", fold {fold}" if fold >= 0 else "")
     shown = Progress(bar=progress, title=title, lines=max(1, 10 // len(experiment.runs)))
-    trainer = _trainer(experiment, task.precision, where, folder, (shown, *callbacks))
+    keeper = KeepBestAndLast(folder, monitor=experiment.monitor, staging=staging if last is None else None)
+    trainer = _trainer(experiment, task.precision, where, folder, (shown, *callbacks, keeper))
     try:
         _run(trainer, task, sample, parts, where, last)
     except (StopError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
             raise
-        if not (folder / "last.safetensors").is_file():
+        if keeper.staging is not None:
+            kept = "the older one of that name stays" if (folder / "weights.safetensors").is_file() else ""
             raise KeyboardInterrupt(
                 f"training of {experiment.name!r} was stopped before its first epoch ended, "
-                "so there is no model yet"
+                f"so there is no model yet{kept and '; ' + kept}"
             ) from None
         logger.info("%s was stopped; the best epoch so far is in %s", experiment.name, folder)
         return _fitted(folder, interrupted=True)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     return _fitted(folder)
 
 
-def train_runs(
-    experiment: Experiment, sample: Sample, *, run: str | Path | RunFolder, **options: Any
-) -> list[Fitted]:
-    """Train one network for each of the experiment's seeds and folds.
-
-    Kosiba et al. (2020) train ten seeds (section 5.3), or ten folds (section 5.6).
-
-    Parameters
-    ----------
-    experiment, sample, run
-        As for `train`.
-    **options
-        Further options of `train`.
-
-    Returns
-    -------
-    list of Fitted
-        One a run, in the order of `Experiment.runs`; fewer after an interrupt.
-    """
-    done = []
-    for each in experiment.runs:
-        done.append(train(experiment, sample, run=run, seed=each.seed, fold=each.fold, **options))
-        if done[-1].interrupted:
-            break
-    return done
-
-
 def _state_to_resume(folder: Path, identity: dict[str, Any], *, resume: bool, replace: bool) -> Path | None:
+    """The state of an equal training that is there; None to begin one, whatever is there."""
     last = folder / "last.safetensors"
-    found = read_about(last).get("identity", {}) if last.is_file() else {}
-    if found:  # labkit 0.1 had no folds, and only the labels that the Sample's hash covers
-        found = {"fold": -1, "labels": identity["labels"]} | found
-    if not resume or (replace and found != identity):
-        for name in ("last.safetensors", "weights.safetensors"):
-            (folder / name).unlink(missing_ok=True)
-    if not last.is_file():
+    if not resume or not last.is_file():
         return None
-    if differing := [name for name in identity if found.get(name) != identity[name]]:
+    found = read_about(last).get("identity", {})
+    differing = [name for name in identity if found.get(name) != identity[name]]
+    if differing and not replace:
         raise InputError(
             f"run must be a folder of this training, but {str(folder)!r} holds one with another "
             f"{' and '.join(differing)}; choose another run folder or experiment name, "
             "or other='replace'"
         )
-    return last
+    return None if differing else last
+
+
+def _staging(folder: Path) -> Path:
+    """An empty folder for the files of a new training, after what a killed call left there is put right."""
+    staging = folder / ".new"
+    if (staging / "last.safetensors").is_file():  # killed between its first epoch's last file and its place
+        move_staged(staging, folder)
+    shutil.rmtree(staging, ignore_errors=True)
+    return staging
 
 
 def _trainer(
@@ -223,7 +208,7 @@ def _trainer(
     folder: Path,
     callbacks: tuple[Callback, ...],
 ) -> pl.Trainer:
-    own: list[Callback] = [KeepBestAndLast(folder, monitor=experiment.monitor)]
+    own: list[Callback] = []
     if experiment.early_stopping_patience is not None:
         own.append(
             EarlyStopping(

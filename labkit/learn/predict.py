@@ -1,46 +1,116 @@
-"""Class probabilities of a Sample's objects, a batch at a time."""
+"""Class probabilities of a Sample's objects, by any trained networks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.errors import InputError
+from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Augmentation
 from labkit.learn.augment import augment
 from labkit.learn.device import as_input, choose_device, choose_precision
+from labkit.learn.fit import Fitted
 from labkit.learn.labels import text_column
 from labkit.learn.model import Model
 from labkit.learn.resident import resize_by_area
-from labkit.learn.splits import parts_digest, split_for_training
+from labkit.learn.splits import named_bands_of, parts_digest, split_for_training
 from labkit.predictions import Predictions
+from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 
-__all__ = ["logits", "out_of_fold", "predict", "probabilities"]
+log = logging.getLogger(__name__)
+
+_PIECE = 256  # objects read at a time
+
+#: What predicts: a trained network, what a training gave, several of these, or a run folder.
+Models = Model | Fitted | str | Path | RunFolder | Iterable[Model | Fitted]
 
 
-def logits(model: Model, images: Tensor, *, batch_size: int = 32, precision: str = "fp32") -> Tensor:
-    """Outputs of the network before the softmax.
+def find_models(models: Models, *, experiment: str | None = None) -> list[Model]:
+    """The trained models of a run folder, in the order of their names.
 
     Parameters
     ----------
-    model : Model
-        Trained network; it computes where its weights are.
-    images : Tensor, shape (n, band, y, x)
-        Grey levels 0 to 255 of the experiment's named bands, at any size.
-    batch_size : int
-        Images at a time.
-    precision : str
-        ``"fp32"`` or ``"bf16"``.
+    models : path, RunFolder, Model, Fitted, or an iterable of the last two
+        The run folder where they were trained (nothing is made there), or a model's own folder. Models
+        themselves are passed on.
+    experiment : str, optional
+        Only those of this experiment.
 
     Returns
     -------
-    Tensor of float32, shape (n, classes)
-        Logits, on the network's device.
+    list of Model
+        One at least.
+
+    Raises
+    ------
+    MissingDataError
+        If there are none.
+    InputError
+        If a file of one is damaged, or `models` is something else.
+    """
+    where = repr(models) if isinstance(models, str) else "the models given"
+    if isinstance(models, str | Path | RunFolder):
+        root = models.path if isinstance(models, RunFolder) else Path(models)
+        where = repr(str(root))
+        folders = [root] if (root / "model.json").is_file() else list(_trained_folders(root))
+        known = {folder: _experiment_name(folder) for folder in folders}
+        found = [Model.load(folder) for folder, name in known.items() if experiment in (None, name)]
+        names = set(known.values())
+    else:
+        each = [models] if isinstance(models, Model | Fitted) else list(_iterated(models))
+        given = [one.model if isinstance(one, Fitted) else one for one in each]
+        if others := [type(one).__name__ for one in given if not isinstance(one, Model)]:
+            raise InputError(f"models must be Models or what train gave, got {', '.join(others)}")
+        found = [one for one in given if experiment in (None, one.experiment.name)]
+        names = {one.experiment.name for one in given}
+    if not found:
+        raise MissingDataError(
+            f"run must hold models{'' if experiment is None else f' of experiment {experiment!r}'}, "
+            f"got {where} with {sorted(names) or 'none'}; "
+            "train them first, with `labkit train` or notebook 03"
+        )
+    return found
+
+
+def _iterated(models: Any) -> Iterator[Any]:
+    try:
+        return iter(models)
+    except TypeError:
+        raise InputError(
+            f"models must be a Model, a list of them or a run folder, got {type(models).__name__}"
+        ) from None
+
+
+def _trained_folders(root: Path) -> Iterator[Path]:
+    """Folders with weights; a training that was killed before its first epoch ended has left none."""
+    for file in sorted(root.glob("checkpoints/*/model.json")):
+        if (file.parent / "weights.safetensors").is_file():
+            yield file.parent
+        else:
+            log.warning("passed over %s: its training has not ended an epoch", file.parent)
+
+
+def _experiment_name(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "model.json").read_text())["experiment"]["name"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{str(folder / 'model.json')!r} must describe a model ({error}); train again"
+        ) from error
+
+
+def logits(model: Model, images: Tensor, *, batch_size: int = 32, precision: str = "fp32") -> Tensor:
+    """Outputs of the network before the softmax, float32, shape (n, classes), where its weights are.
+
+    Images are grey levels 0 to 255 of the experiment's named bands, shape (n, band, y, x), of any size.
     """
     device = next(model.network.parameters()).device
     network = model.network.eval()
@@ -61,32 +131,19 @@ def probabilities(
     batch_size: int = 32,
     precision: str = "fp32",
 ) -> np.ndarray:
-    """Probability of each class, averaged over randomly turned views where asked.
+    """Probability of each class, float64, shape (n, classes).
 
-    Parameters
-    ----------
-    model, images, batch_size, precision
-        As for `logits`.
-    views : int
-        1: the images as they are; more: the mean over as many augmented views (with the
-        experiment's augmentation, or the paper's where it has none).
-    seed : int
-        Of the views.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, classes)
-        Probabilities.
+    With more than one view, the mean over as many augmented ones (with the experiment's augmentation, or the
+    paper's where it has none).
     """
-    options: dict[str, Any] = {"batch_size": batch_size, "precision": precision}
     if views == 1:
-        return _softmax(logits(model, images, **options))
+        return _softmax(logits(model, images, batch_size=batch_size, precision=precision))
     settings = model.experiment.augmentation or Augmentation()
     generator = torch.Generator().manual_seed(seed)
     total = np.zeros((len(images), len(model.classes)))
     for _ in range(views):
         turned = augment(images.float(), settings, generator=generator).round_().to(torch.uint8)
-        total += _softmax(logits(model, turned, **options))
+        total += _softmax(logits(model, turned, batch_size=batch_size, precision=precision))
     return total / views
 
 
@@ -95,9 +152,10 @@ def _softmax(values: Tensor) -> np.ndarray:
 
 
 def predict(
-    model: Model,
+    models: Models,
     sample: Sample,
     *,
+    experiment: str | None = None,
     device: str | torch.device = "auto",
     views: int = 1,
     seed: int = 0,
@@ -106,16 +164,19 @@ def predict(
     split: str | None = None,
     accept_normalisation: bool = False,
 ) -> Predictions:
-    """Score every object of a Sample.
+    """Class probabilities of every object of a Sample, raw or normalised, by one trained network or more.
 
-    Pixels are read, scored and forgotten a batch at a time.
+    A raw Sample is normalised as each model's was. Pixels are read, normalised, predicted and forgotten some
+    hundred objects at a time; only the bands that a model takes are used.
 
     Parameters
     ----------
-    model : Model
-        Trained network.
+    models : Model, Fitted, iterable of these, path or RunFolder
+        Trained networks with the same classes, or the run folder that holds them.
     sample : Sample
-        Normalised images like those the model was trained on; labels may be unknown.
+        Images such as the models were trained on, or raw ones; labels may be unknown.
+    experiment : str, optional
+        Only the models of this experiment.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``.
     views : int
@@ -130,56 +191,76 @@ def predict(
         Part of the Sample that all objects are, for the table. Default: the experiment's split column, where
         the Sample has it; empty for a model of a fold (see `out_of_fold`).
     accept_normalisation : bool
-        See `Model.check`.
+        Take grey levels that were made in another way than the model's, see `Model.check`. A raw Sample is
+        then normalised by labkit's XAmin rules for a model of the published training set.
 
     Returns
     -------
     Predictions
-        One row an object, in the Sample's order.
+        One row per object and model, model after model, in the Sample's order.
 
     Raises
     ------
+    MissingDataError
+        If there are no models.
     InputError
-        If the Sample is not such as the model was trained on, or an option breaks its rule.
+        If the Sample lacks a band or is not such as the models were trained on, or an option breaks its rule.
     """
     if views < 1 or batch_size < 1:
         raise InputError(f"views and batch_size must be at least 1, got {views} and {batch_size}")
-    precision = model.experiment.precision if precision is None else precision
-    if precision not in ("auto", "fp32", "bf16"):
+    if precision not in (None, "auto", "fp32", "bf16"):
         raise InputError(f"precision must be 'auto', 'fp32' or 'bf16', got {precision!r}")
-    chosen = model.check(sample, accept_normalisation=accept_normalisation)
-    if chosen.dtype != np.uint8:
-        raise InputError(
-            f"sample must hold grey levels of type uint8, got {chosen.dtype}; "
-            "normalise it first (labkit.images.normalise)"
+    parts = []
+    for model in find_models(models, experiment=experiment):
+        where = choose_device(device)
+        model.network.to(where)
+        computed = choose_precision(
+            precision or model.experiment.precision,
+            model.network,
+            image_size=model.experiment.image_size,
+            device=where,
         )
-    scheme = model.experiment.class_scheme
-    where = choose_device(device)
-    model.network.to(where)
-    precision = choose_precision(
-        precision, model.network, image_size=model.experiment.image_size, device=where
-    )
-    scores = np.empty((len(chosen), len(model.classes)))
-    for number, (rows, images) in enumerate(chosen.batches(256)):
-        scores[rows] = probabilities(
-            model,
-            torch.from_numpy(np.array(images)),
-            views=views,
-            seed=seed + number,
-            batch_size=batch_size,
-            precision=precision,
+        values = [np.empty((0, len(model.classes)))]
+        for number, piece in enumerate(_normalised_pieces(model, sample, accept=accept_normalisation)):
+            images = torch.from_numpy(np.array(piece.images))
+            options: dict[str, Any] = {"batch_size": batch_size, "precision": computed}
+            values.append(probabilities(model, images, views=views, seed=seed + number, **options))
+        scheme = model.experiment.class_scheme
+        parts.append(
+            Predictions.from_arrays(
+                sample.object_ids,
+                np.concatenate(values),
+                classes=model.classes,
+                true=scheme.decode(scheme.encode(sample.labels)),
+                experiment=model.experiment.name,
+                seed=model.seed,
+                fold=model.fold,
+                split=_split_of(model, sample) if split is None else split,
+                positive=scheme.positive,
+            )
         )
-    return Predictions.from_arrays(
-        sample.object_ids,
-        scores,
-        classes=model.classes,
-        true=scheme.decode(scheme.encode(sample.labels)),
-        experiment=model.experiment.name,
-        seed=model.seed,
-        fold=model.fold,
-        split=_split_of(model, sample) if split is None else split,
-        positive=scheme.positive,
-    )
+    return parts[0] if len(parts) == 1 else Predictions.concatenate(parts)
+
+
+def _normalised_pieces(model: Model, sample: Sample, *, accept: bool) -> Iterator[Sample]:
+    """The model's bands of some objects at a time, as grey levels like those it was trained on."""
+    if "normalisation" in sample.provenance or sample.dtype == np.uint8:
+        chosen = model.check(sample, accept_normalisation=accept)
+        if chosen.dtype != np.uint8:
+            raise InputError(
+                f"sample must hold grey levels of type uint8, got {chosen.dtype}; "
+                "normalise it first (labkit.images.normalise)"
+            )
+        yield from (chosen.select(slice(n, n + _PIECE)) for n in range(0, len(chosen), _PIECE))
+        return
+    from labkit.images import normalise  # needs scipy, which a bare GPU node may lack
+
+    chosen, record = named_bands_of(sample, model.experiment), model.normalisation
+    by_rules = accept and isinstance(record, dict) and str(record.get("method")).startswith("xamin")
+    for n in range(0, len(chosen), _PIECE):
+        piece = chosen.select(slice(n, n + _PIECE))
+        piece = normalise(piece) if by_rules else normalise(piece, like=model)
+        yield model.check(piece, accept_normalisation=accept)
 
 
 def _split_of(model: Model, sample: Sample) -> str | np.ndarray:
@@ -190,31 +271,37 @@ def _split_of(model: Model, sample: Sample) -> str | np.ndarray:
     return text_column(sample, name, use="parts")
 
 
-def out_of_fold(models: Iterable[Model], sample: Sample, **options: Any) -> Predictions:
-    """Score each object by the model that had it in its test fold.
+def out_of_fold(
+    models: Models, sample: Sample, *, experiment: str | None = None, device: str | torch.device = "auto"
+) -> Predictions:
+    """Class probabilities of each object by the model that had it in its test fold.
 
     Parameters
     ----------
-    models : iterable of Model
+    models : Model, Fitted, iterable of these, path or RunFolder
         Trained with folds on this Sample: all folds of one seed or more.
     sample : Sample
         What they were trained on.
-    **options
-        Further options of `predict`.
+    experiment : str, optional
+        Only the models of this experiment.
+    device : str
+        See `predict`.
 
     Returns
     -------
     Predictions
-        For each experiment and seed one row an object, with its ``fold``; ``split`` is "test".
+        For each experiment and seed one row per object, with its ``fold``; ``split`` is "test".
 
     Raises
     ------
+    MissingDataError
+        If there are no models.
     InputError
-        If there is no model, one has no fold, or the Sample's objects, labels or folds are not those
-        it was trained on, so that its test objects may be among the ones it learned from.
+        If a model has no fold, or the Sample's objects, labels or folds are not those it was trained on, so
+        that its test objects may be among the ones it learned from.
     """
     parts = []
-    for model in models:
+    for model in find_models(models, experiment=experiment):
         name = f"{model.experiment.name!r}, seed {model.seed}, fold {model.fold},"
         if model.fold < 0:
             raise InputError(f"models must be trained with folds, got {name} use predict instead")
@@ -224,5 +311,5 @@ def out_of_fold(models: Iterable[Model], sample: Sample, **options: Any) -> Pred
                 f"sample must have the objects, labels and folds that {name} was trained on, got others; "
                 "pass that Sample or train again"
             )
-        parts.append(predict(model, sample.select(found["test"].rows), split="test", **options))
+        parts.append(predict(model, sample.select(found["test"].rows), split="test", device=device))
     return Predictions.concatenate(parts)

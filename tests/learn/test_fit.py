@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -13,7 +14,7 @@ from pytorch_lightning.callbacks import Callback
 
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import SGD, AdamW
-from labkit.learn import model_folder, predict, train, train_runs
+from labkit.learn import model_folder, predict, train
 from labkit.learn.checkpoint import read_state
 from labkit.learn.device import as_input
 from labkit.learn.model import Model
@@ -104,7 +105,8 @@ def test_killed_at_the_first_and_again_at_the_last_epoch(sample, quick, tmp_path
 
 
 def test_seeds_differ_and_equal_seeds_agree(sample, quick, tmp_path):
-    one, two = train_runs(quick.changed(seeds=(3, 4)), sample, run=tmp_path / "a", device="cpu")
+    both = quick.changed(seeds=(3, 4))
+    one, two = (train(both, sample, run=tmp_path / "a", device="cpu", seed=seed) for seed in (3, 4))
     again = train(quick, sample, run=tmp_path / "b", device="cpu", seed=3)
     assert equal(weights(one), weights(again))
     assert not equal(weights(one), weights(two))
@@ -131,16 +133,49 @@ def test_stop_returns_the_best_so_far_and_the_session_goes_on(sample, quick, tmp
     assert equal(weights(finished), weights(train(quick, sample, run=tmp_path / "whole", device="cpu")))
 
 
-def test_stop_ends_the_loop_over_seeds(sample, quick, tmp_path):
-    done = train_runs(
-        quick.changed(seeds=(0, 1)), sample, run=tmp_path, device="cpu", callbacks=(At(1, press_stop),)
-    )
-    assert [f.interrupted for f in done] == [True]
-
-
 def test_stop_before_the_first_epoch_ends_has_no_model(sample, quick, tmp_path):
     with pytest.raises(KeyboardInterrupt, match="'quick' was stopped before its first epoch ended"):
         train(quick, sample, run=tmp_path, device="cpu", callbacks=(At(0, press_stop),))
+    assert not list(model_folder(tmp_path, quick, 3).iterdir())
+
+
+def held(folder):
+    """The bytes of every file of a folder."""
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("action", "error"), [(press_stop, KeyboardInterrupt), (kill, KilledError)])
+@pytest.mark.parametrize("options", [{"other": "replace"}, {"resume": False}], ids=str)
+def test_an_old_network_stays_whole_until_the_first_epoch_of_the_new(
+    sample, quick, tmp_path, action, error, options
+):
+    old = train(quick.changed(epochs=1), sample, run=tmp_path, device="cpu")
+    before = held(old.folder)
+    assert sorted(before) == ["last.safetensors", "model.json", "weights.safetensors"]
+    changed = quick.changed(epochs=2, dropout=0.1)
+    here = {"run": tmp_path, "device": "cpu", **({"other": "replace"} | options)}
+    with pytest.raises(error):
+        train(changed, sample, callbacks=(At(0, action),), **here)
+    assert held(old.folder) == before
+    with pytest.raises(KilledError):
+        train(changed, sample, callbacks=(At(1, kill, batch=0),), **here)
+    assert sorted(held(old.folder)) == sorted(before)
+    assert Model.load(old.folder).experiment == changed
+    assert not equal(weights(old), Model.load(old.folder).network.state_dict())
+    whole = train(changed, sample, run=tmp_path / "whole", device="cpu")
+    assert equal(weights(train(changed, sample, run=tmp_path, device="cpu")), weights(whole))
+
+
+def test_a_replacement_killed_between_two_files_is_ended_by_the_next_call(sample, quick, tmp_path):
+    old = train(quick.changed(epochs=1), sample, run=tmp_path, device="cpu")
+    new = train(quick, sample, run=tmp_path / "new", device="cpu")
+    (old.folder / ".new").mkdir()
+    for name in ("weights.safetensors", "last.safetensors"):
+        shutil.copy(new.folder / name, old.folder / ".new" / name)
+    shutil.copy(new.folder / "model.json", old.folder / "model.json")
+    found = train(quick, sample, run=tmp_path, device="cpu", callbacks=(At(0, kill, batch=0),))
+    assert equal(weights(found), weights(new))
+    assert held(old.folder) == held(new.folder)
 
 
 def test_a_finished_training_is_returned_without_work(sample, quick, tmp_path):

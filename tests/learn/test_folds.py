@@ -10,12 +10,20 @@ from hypothesis import strategies as st
 from pytorch_lightning.callbacks import Callback
 
 from labkit.errors import InputError
-from labkit.learn import fold_counts, fold_numbers, out_of_fold, predict, release, train, train_runs
+from labkit.learn import fold_counts, fold_numbers, out_of_fold, predict, release, train
 from labkit.learn.folds import VALIDATION, assign_folds, fold_parts
 from labkit.learn.model import Model
 from labkit.learn.shared import shared_images
 from labkit.learn.splits import parts_digest, split_for_training
 from labkit.sample import Sample
+
+
+def train_all(experiment, sample, run):
+    """One training for each of the experiment's seeds and folds."""
+    return [
+        train(experiment, sample, run=run, device="cpu", seed=one.seed, fold=one.fold)
+        for one in experiment.runs
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +184,7 @@ def test_pixels_are_read_once_for_all_folds(sample, folded, tmp_path):
     )
     assert counted.content_hash == sample.content_hash
     source.read = 0
-    shared = train_runs(folded, counted, run=tmp_path / "shared", device="cpu")
+    shared = train_all(folded, counted, run=tmp_path / "shared")
     assert source.read == 36
     assert [fitted.folder.name for fitted in shared] == [f"quick-seed3-fold{fold}" for fold in range(3)]
     for fitted in shared:
@@ -227,7 +235,7 @@ def test_a_shared_copy_is_of_equal_content_only(sample, folded):
 
 
 def test_out_of_fold_predictions_hold_every_object_once(sample, folded, tmp_path):
-    fitted = train_runs(folded, sample, run=tmp_path, device="cpu")
+    fitted = train_all(folded, sample, run=tmp_path)
     predictions = out_of_fold((each.model for each in fitted), sample, device="cpu")
     assert sorted(predictions.table["object_id"]) == sorted(sample.object_ids)
     assert set(predictions.table["split"]) == {"test"}

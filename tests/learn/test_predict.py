@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import astropy.units as u
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 import torch
 
 from labkit.errors import InputError, MissingDataError
-from labkit.experiment import AdamW, Experiment
-from labkit.learn import Model, predict, train
+from labkit.experiment import AdamW, Experiment, preset
+from labkit.images import normalise
+from labkit.learn import Model, find_models, predict, train
 from labkit.learn.predict import logits, probabilities
+from labkit.runfolder import RunFolder
 from labkit.sample import Sample
+from labkit.simulate import simulate_survey
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +163,127 @@ def test_another_normalisation_is_taken_when_it_is_accepted(fitted, make_sample,
     white = other(sample, provenance={"normalisation": {"method": "xamin", "no_emission": 255}})
     with pytest.raises(InputError, match="normalisation must be the model's"):
         predict(fitted.model, white, accept_normalisation=True)
+
+
+@pytest.fixture(scope="module")
+def raw() -> Sample:
+    """Sixty simulated candidates of two bands, 32 x 32 px, in three splits."""
+    made = simulate_survey(3, n_objects=60, size_px=32)
+    assert made.shape == (60, 2, 32, 32)
+    return made
+
+
+@pytest.fixture(scope="module")
+def grey(raw) -> Sample:
+    """The same, normalised as published."""
+    return normalise(raw)
+
+
+BOTH = Experiment(
+    name="both", image_size=32, epochs=1, batch_size=16, optimiser=AdamW(), seeds=(0, 1), precision="fp32"
+)
+
+
+@pytest.fixture(scope="module")
+def trained(grey, tmp_path_factory) -> RunFolder:
+    """A run folder with two seeds of a two-band network and one of an X-ray network."""
+    folder = RunFolder(tmp_path_factory.mktemp("trained") / "run")
+    for experiment, seed in ((BOTH, 0), (BOTH, 1), (BOTH.changed(name="x-ray alone", bands=("xray",)), 0)):
+        train(experiment, grey, run=folder, device="cpu", seed=seed, progress=False)
+    return folder
+
+
+def test_a_raw_and_a_normalised_sample_are_predicted_alike(trained, raw, grey, monkeypatch):
+    of_grey = predict(trained, grey, device="cpu").table
+    monkeypatch.setattr(sys.modules["labkit.learn.predict"], "_PIECE", 25)
+    of_raw = predict(trained, raw, device="cpu").table
+    assert len(of_raw) == 3 * len(raw)
+    assert of_raw["object_id"].tolist() == of_grey["object_id"].tolist()
+    assert of_raw["experiment"][::60].tolist() == ["both", "both", "x-ray alone"]
+    assert of_raw["seed"][::60].tolist() == [0, 1, 0]
+    np.testing.assert_allclose(of_raw["p_cluster"], of_grey["p_cluster"], rtol=0, atol=1e-6)
+
+
+def test_models_lists_of_them_what_train_gave_and_run_folders_predict_alike(trained, fitted, grey, sample):
+    models = find_models(trained, experiment="both")
+    assert [model.seed for model in models] == [0, 1]
+    wanted = predict(models, grey, device="cpu").table
+    assert predict(trained, grey, experiment="both", device="cpu").table["p_cluster"].tolist() == (
+        wanted["p_cluster"].tolist()
+    )
+    for same in (trained.path, str(trained.path), find_models(trained)):
+        found = predict(same, grey, experiment="both", device="cpu").table
+        assert found["p_cluster"].tolist() == wanted["p_cluster"].tolist()
+    alone = predict(fitted.model, sample, device="cpu").score
+    for same in (fitted, [fitted], fitted.folder):
+        np.testing.assert_array_equal(predict(same, sample, device="cpu").score, alone)
+
+
+def test_averaged_views_are_the_same_for_a_raw_sample_too(trained, raw, grey):
+    options = {"experiment": "x-ray alone", "device": "cpu"}
+    turned = predict(trained, raw, views=3, **options).score
+    np.testing.assert_allclose(turned, predict(trained, grey, views=3, **options).score, atol=1e-6)
+    assert not np.allclose(turned, predict(trained, raw, **options).score)
+
+
+def test_a_sample_without_plates_is_predicted_by_x_rays_alone(trained, raw):
+    xray = raw.select(bands=["xray"])
+    alone, both = (predict(trained, one, experiment="x-ray alone", device="cpu") for one in (xray, raw))
+    np.testing.assert_array_equal(alone.score, both.score)
+    with pytest.raises(InputError, match=r"bands must include 'optical', got \('xray',\); add it"):
+        predict(trained, xray, experiment="both", device="cpu")
+
+
+def test_a_raw_sample_gets_the_fixed_limits_of_the_models(raw, tmp_path):
+    scales = {"xray": 0.5, "optical": 40.0}
+    grey = normalise(raw, method="fixed-asinh", scales=scales)
+    experiment = preset("VGG small").changed(
+        bands=("xray", "optical"),
+        scheme="binary",
+        image_size=32,
+        epochs=1,
+        folds=3,
+        fold_by=None,
+        seeds=(0,),
+    )
+    fitted = train(experiment, grey, run=tmp_path, device="cpu", progress=False)
+    half = raw.select(slice(0, 30))  # limits are the model's, not those of the objects at hand
+    for models in (fitted, tmp_path):
+        found = predict(models, half, device="cpu").score
+        np.testing.assert_allclose(found, predict(fitted, grey, device="cpu").score[:30], atol=1e-6)
+
+
+def test_a_normalisation_that_cannot_be_repeated_is_said(trained, raw, monkeypatch):
+    models = find_models(trained, experiment="x-ray alone")
+    monkeypatch.setitem(models[0].normalisation, "method", "xamin, as published")
+    with pytest.raises(InputError, match="got 'xamin, as published', which cannot be repeated"):
+        predict(models, raw, device="cpu")
+    assert len(predict(models, raw, device="cpu", accept_normalisation=True)) == len(raw)
+
+
+def test_no_models_is_missing_data_and_makes_no_folder(trained, tmp_path):
+    with pytest.raises(MissingDataError, match=r"run must hold models, got .*typo' with none; train them"):
+        find_models(tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()
+    with pytest.raises(MissingDataError, match=r"experiment 'MN-E', got .* with \['both', 'x-ray alone'\]"):
+        find_models(trained, experiment="MN-E")
+    with pytest.raises(MissingDataError, match="run must hold models, got the models given with none"):
+        find_models([])
+    with pytest.raises(InputError, match="models must be a Model, a list of them or a run folder, got int"):
+        find_models(3)
+    with pytest.raises(InputError, match="models must be Models or what train gave, got str"):
+        find_models(["run"])
+
+
+def test_a_training_without_weights_is_passed_over(trained, tmp_path, caplog):
+    folder = RunFolder(tmp_path / "run")
+    for seed in (0, 1):
+        source, place = (one.checkpoints / f"both-seed{seed}" for one in (trained, folder))
+        place.mkdir()
+        (place / "model.json").write_text((source / "model.json").read_text())
+    (place / "weights.safetensors").write_bytes((source / "weights.safetensors").read_bytes())
+    assert [model.seed for model in find_models(folder)] == [1]
+    assert "both-seed0: its training has not ended an epoch" in caplog.text
+    (place / "model.json").write_text("{")
+    with pytest.raises(InputError, match=r"both-seed1/model.json' must describe a model"):
+        find_models(folder)
