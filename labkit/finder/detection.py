@@ -22,6 +22,7 @@ from labkit.errors import InputError
 from labkit.finder.background import Background, background_map
 from labkit.images.coordinates import pixel_to_sky
 from labkit.images.poisson_filter import Filtered, poisson_filter
+from labkit.images.segments import extract_segments
 from labkit.images.starlet import largest_scale
 
 __all__ = ["Detection", "detect"]
@@ -165,9 +166,9 @@ def _extract(filtered: Filtered, background: Background, *, pixel_arcsec: float)
     full = background.image / np.maximum(background.relative_exposure, 0.05)
     noise = np.sqrt(np.maximum(full, 1e-3))
     inside = _inside(background)
-    found, segments = sep.extract(
+    found, segments = extract_segments(
         np.where(inside, filtered.image, 0), _THRESHOLD, err=noise, minarea=_LEAST_AREA, filter_kernel=None,
-        deblend_nthresh=_DEBLEND_LEVELS, deblend_cont=_DEBLEND_CONTRAST, clean=False, segmentation_map=True,
+        deblend_nthresh=_DEBLEND_LEVELS, deblend_cont=_DEBLEND_CONTRAST, clean=False,
     )  # fmt: skip
     contrast = np.atleast_1d(maximum(filtered.contrast, segments, np.arange(1, len(found) + 1)))
     order = _distinct(found, _SAME / pixel_arcsec)

@@ -110,9 +110,7 @@ def normalise(
     if like is not None:
         given = [name for name, value in options.items() if value != _DEFAULTS[name]]
         if given or method != "xamin":
-            raise InputError(
-                f"like must stand alone, got also {given or f'method={method!r}'}; drop it"
-            )
+            raise InputError(f"like must stand alone, got also {given or f'method={method!r}'}; drop it")
         record = _record_of(like)
         method, options = record["method"], _DEFAULTS | {k: record[k] for k in _DEFAULTS if k in record}
     _check(sample, method, options["output"])

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import sep
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
+from labkit.images.segments import extract_segments
 from labkit.photometry.frames import Frame
 
 __all__ = ["Detected", "detect", "numbered", "stacked"]
@@ -17,8 +17,6 @@ __all__ = ["Detected", "detect", "numbered", "stacked"]
 _DEBLEND_LEVELS = 32
 #: A Gaussian of about 2 px FWHM: near the PSF of HST mosaics at 0.065 arcsec/px.
 _KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
-#: `sep` keeps its lists of pixels and sub-objects below these; crowded mosaics need more than its defaults.
-_LEAST_PIXELS, _SUB_OBJECTS = 300_000, 16_384
 
 
 @dataclass(frozen=True)
@@ -118,13 +116,10 @@ def detect(
     if lost.all():
         names = [one.band for one in frames]
         raise InputError(f"detect_on must name a band with pixels, got only NaN in {names}")
-    sep.set_extract_pixstack(max(_LEAST_PIXELS, fine.size))
-    sep.set_sub_object_limit(_SUB_OBJECTS)
-    objects, segments = sep.extract(
+    objects, numbers = extract_segments(
         fine, threshold, err=np.ones_like(fine), mask=lost, minarea=min_area_px, filter_kernel=_KERNEL,
-        deblend_nthresh=_DEBLEND_LEVELS, deblend_cont=contrast, clean=True, segmentation_map=True,
+        deblend_nthresh=_DEBLEND_LEVELS, deblend_cont=contrast, clean=True,
     )  # fmt: skip
-    numbers = np.asarray(segments, dtype=np.int32)
     return Detected(objects, numbers, numbers, wide, fine, lost)
 
 

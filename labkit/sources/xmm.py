@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.instruments.epic import MOS1, MOS2, PN
-from labkit.sources.fitsfile import FitsImage, read_image
+from labkit.sources.fitsfile import FitsImage, header_number, header_text, read_image
 
 __all__ = ["Observation", "read_observation"]
 
 Paths = str | Path | Sequence[str | Path]
 GRID_TOLERANCE_PX = 0.1
+_WELL_FILLED, _TOO_SMOOTH = 10.0, 0.1  # median counts; step between neighbours over Poisson's 0.95 sigma
 _SHARES = {"EPN": PN.share, "EMOS1": MOS1.share, "EMOS2": MOS2.share}
 
 
@@ -96,14 +97,15 @@ def read_observation(
         )
     for other in [*found[1:], *maps]:
         _check_grid(found[0], other)
-    header = next((f.header for f in found if "RA_PNT" in f.header and "DEC_PNT" in f.header), None)
-    if pointing is None and header is not None:
-        pointing = SkyCoord(float(header["RA_PNT"]), float(header["DEC_PNT"]), unit="deg", frame="icrs")
+    if maps:
+        _check_counts(found)
+    if pointing is None:
+        pointing = next((place for place in map(_pointing, found) if place is not None), None)
     about = {
         "images": [f.path.name for f in found],
         "exposures": [m.path.name for m in maps],
-        "observation": str(found[0].header.get("OBS_ID", "")),
-        "target": str(found[0].header.get("OBJECT", "")),
+        "observation": header_text(found[0].header, "OBS_ID"),
+        "target": header_text(found[0].header, "OBJECT"),
     }
     counts = _total(found)
     weights = _weights(found) if len(maps) == len(found) else np.ones(len(maps))
@@ -111,6 +113,28 @@ def read_observation(
     apart = len(maps) == len(found) > 1
     cameras = (_stack(found), np.nan_to_num(_stack(maps))) if apart else None
     return Observation(counts.astype(np.float32), found[0].wcs, exposure, pointing, about, cameras)
+
+
+def _pointing(image: FitsImage) -> SkyCoord | None:
+    """Where the telescope looked; None where the header does not say."""
+    where = image.path.name
+    ra = header_number(image.header, "RA_PNT", low=0, high=360, where=where)
+    dec = header_number(image.header, "DEC_PNT", low=-90, high=90, where=where)
+    return None if ra is None or dec is None else SkyCoord(ra, dec, unit="deg", frame="icrs")
+
+
+def _check_counts(images: list[FitsImage]) -> None:
+    """Refuse an exposure map in place of an image: pixels of counts differ by chance at least."""
+    for image in images:
+        near = np.where(image.data > 0, image.data, np.nan)
+        level = np.nanmedian(near) if (image.data > 0).any() else 0.0
+        steps = np.abs(np.diff(near, axis=1))
+        steps = steps[np.isfinite(steps)]
+        if level > _WELL_FILLED and steps.size and np.median(steps) < _TOO_SMOOTH * np.sqrt(level):
+            raise InputError(
+                f"images must hold counts, got {image.path.name!r}, smoother (median {level:.3g}) than "
+                "chance lets counts be; is it the exposure map? give that as the exposure"
+            )
 
 
 def _stack(images: list[FitsImage]) -> NDArray[np.float32]:
@@ -123,7 +147,7 @@ def _as_list(paths: Paths) -> list[str | Path]:
 
 def _weights(images: list[FitsImage]) -> NDArray[np.float64]:
     """Counts that a second of each camera gives relative to one MOS; 1 where a camera is not known."""
-    names = [str(image.header.get("INSTRUME", "")).strip().upper() for image in images]
+    names = [header_text(image.header, "INSTRUME").upper() for image in images]
     if not all(name in _SHARES for name in names):
         return np.ones(len(images))
     return np.array([_SHARES[name] for name in names]) / min(_SHARES[name] for name in names)

@@ -74,7 +74,8 @@ def candidates_sample(
         Bands ``"xray"`` (counts per pixel, flux conserved) and, where plates are given, ``"optical"``
         (density). The catalogue has, besides the columns of the candidate list: ``object_id``, ``ra``,
         ``dec``, ``label``, ``x_image``, ``y_image`` (counted from 1, as in DS9), ``off_axis``, ``exposure``
-        (units of the maps), ``coverage``, ``partial``, ``counts`` (within 30 arcsec), ``plate``.
+        (units of the maps), ``coverage``, ``partial``, ``counts`` (within 30 arcsec), ``plate``. Where the
+        candidate list has a column of that name, its own stays and the new one ends in ``_cutout``.
 
     Raises
     ------
@@ -95,14 +96,15 @@ def candidates_sample(
     covered = coverage(observation.exposed, observation.wcs, _positions(table), size=size)
     inside = _keep_inside(table, covered, outside)
     table, dropped = table[inside], int((~inside).sum())
-    table["coverage"] = covered[inside]
+    _add(table, "coverage", covered[inside])
+    _add(table, "partial", covered[inside] < PARTIAL_COVERAGE)
     bands = ["xray"]
     if optical is not None:
         plates = cut_plates(read_plates(optical), _positions(table), size=size, pixels=pixels)
         keep, use_band = _keep_optical(table, plates.complete, without_optical)
         table, plate_images = table[keep], plates.images[keep]
         if use_band:
-            table["plate"] = plates.plate[keep]
+            _add(table, "plate", plates.plate[keep])
             bands.append("optical")
     options: dict[str, Any] = {"size": size, "pixels": pixels, "conserve": "flux"}
     images = cutouts(observation.image, observation.wcs, _positions(table), **options)[:, None]
@@ -160,17 +162,24 @@ def _measured(
     positions = _positions(table)
     x, y = sky_to_pixel(observation.wcs, table["ra"], table["dec"])
     table["label"] = np.asarray(table["label"], dtype=str) if "label" in table.colnames else label
-    table["x_image"], table["y_image"] = x + 1, y + 1
+    _add(table, "x_image", x + 1)
+    _add(table, "y_image", y + 1)
     if observation.pointing is not None:
-        table["off_axis"] = positions.separation(observation.pointing).to(u.arcmin)
+        _add(table, "off_axis", positions.separation(observation.pointing).to(u.arcmin))
     if observation.exposure is not None:
         height, width = observation.exposure.shape
         column, row = (np.rint(np.nan_to_num(axis, nan=-9)).astype(int) for axis in (x, y))
         on = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         values = observation.exposure[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
-        table["exposure"] = np.where(on, values, 0)
-    table["partial"] = table["coverage"] < PARTIAL_COVERAGE
+        _add(table, "exposure", np.where(on, values, 0))
     offset = (np.arange(images.shape[-1]) - (images.shape[-1] - 1) / 2) * scale
     central = np.hypot(offset[:, None], offset[None, :]) <= CENTRAL_RADIUS
-    table["counts"] = np.nansum(images[:, central], axis=1)
+    _add(table, "counts", np.nansum(images[:, central], axis=1))
     return table
+
+
+def _add(table: QTable, name: str, values: Any) -> None:
+    """Add a computed column; where the list has one of that name, the new one ends in ``_cutout``."""
+    while name in table.colnames:
+        name += "_cutout"
+    table[name] = values

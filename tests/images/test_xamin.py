@@ -99,9 +99,7 @@ def test_the_level_of_sparse_images_is_their_background(rate):
 @pytest.mark.parametrize(("brighter", "level"), [(1.25, 1.0), (1.26, 1 + 7 * 0.26 / 16)])
 def test_the_median_counts_where_it_agrees_with_the_blocks_within_ten_per_cent(brighter, level):
     block = np.ones(16)
-    block[:7] = (
-        brighter  # the median then lies 9.9 or 10.2 per cent below the mean
-    )
+    block[:7] = brighter  # the median then lies 9.9 or 10.2 per cent below the mean
     image = np.tile(block.reshape(4, 4), (16, 16))
     assert xray_cuts(image)[1] == pytest.approx(14 * level, rel=1e-6)
 

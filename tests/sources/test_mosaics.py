@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import sky_to_pixel
-from labkit.sources.mosaics import Mosaics, ab_zero_point, read_mosaics
+from labkit.sources.mosaics import Mosaics, ab_zero_point, on_one_scale, read_mosaics
 from labkit.sources.mosaics.grid import grid_offset, position_angle, turn_north_up
+from labkit.sources.mosaics.names import wavelength_um
 
 
 def tangent(shape=(90, 100), *, scale=0.065, roll_deg=0.0, flip=False, centre=(64.0, -24.0)):
@@ -33,6 +34,7 @@ def noise(shape=(90, 100), seed=0):
 def write(path, data, wcs, **cards):
     header = wcs.to_header()
     header.update(cards)
+    path.parent.mkdir(exist_ok=True)
     fits.PrimaryHDU(data, header).writeto(path)
     return path
 
@@ -80,14 +82,103 @@ def test_plain_files_stay_on_disk_and_others_are_read_once(tmp_path):
     assert not mosaics["R"].data.flags.writeable
 
 
-def test_zero_points_of_headers():
-    header = fits.Header()
-    assert ab_zero_point(header) is None
-    # ACS data handbook: F814W with PHOTFLAM 7.03e-20 and PHOTPLAM 8045 has 25.95 (AB)
-    header["PHOTFLAM"], header["PHOTPLAM"] = 7.03e-20, 8045.0
-    assert ab_zero_point(header) == pytest.approx(25.95, abs=0.02)
-    header["MZP_AB"] = 30
-    assert ab_zero_point(header) == 30
+ACS = {"PHOTFLAM": 7.03e-20, "PHOTPLAM": 8045.0}  # ACS data handbook: F814W has 25.95 (AB)
+
+
+@pytest.mark.parametrize(
+    ("cards", "right"),
+    [
+        ({}, None),
+        (ACS, 25.95),
+        (ACS | {"BUNIT": "ELECTRONS/S", "EXPTIME": 8000.0}, 25.95),
+        (ACS | {"BUNIT": "ELECTRONS", "EXPTIME": 8000.0}, 25.95 + 9.76),
+        (ACS | {"BUNIT": "ELECTRONS"}, None),
+        (ACS | {"MZP_AB": 30}, 30),
+        ({"PHOTZP": "25.9"}, 25.9),
+        ({"PHOTZP": "unknown"}, None),
+        ({"PHOTZP": -999.0}, None),
+        ({"MAGZERO": 22.5}, 22.5),
+        ({"FLUXMAG0": 63095734448.0194}, 27.0),
+        ({"BUNIT": "nanomaggy"}, 22.5),
+        ({"BUNIT": "nJy"}, 31.4),
+        ({"BUNIT": "MJy/sr", "PIXAR_SR": 2.29e-14}, 28.0),
+        ({"BUNIT": "MJy/sr", "PIXAR_A2": 9.74e-4}, 28.0),
+        ({"BUNIT": "MJy/sr"}, None),
+        ({"BUNIT": "furlong"}, None),
+    ],
+)
+def test_zero_points_of_headers(cards, right):
+    assert ab_zero_point(fits.Header(cards)) == (right if right is None else pytest.approx(right, abs=0.02))
+
+
+def test_what_an_extension_lacks_is_in_the_primary_header(tmp_path):
+    first = fits.PrimaryHDU()
+    first.header.update({**ACS, "EXPTIME": 5000.0, "TELESCOP": "HST", "ORIGIN": "here", "BUNIT": "other"})
+    science = fits.ImageHDU(noise(), tangent().to_header(), name="SCI")
+    science.header["BUNIT"] = "ELECTRONS/S"
+    fits.HDUList([first, science]).writeto(tmp_path / "a_F814W.fits")
+    one = read_mosaics(tmp_path)["F814W"]
+    assert (one.exposure_s, one.gain, one.unit) == (5000, 5000, "ELECTRONS/S")
+    assert (one.origin, one.telescope) == ("here", "HST")
+    assert one.zero_point == pytest.approx(25.95, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("blue_to_red", "telescope"),
+    [
+        ("u g r i z y J H Ks", ""),
+        ("U B V R I", ""),
+        ("f225w f435w f606w f814w f105w f125w f160w", "HST"),
+        ("F090W F115W F150W F200W F277W F356W F410M F444W F770W F1500W", "JWST"),
+        ("F435W F814W F160W F277W F444W", ""),
+        ("g F606W F814W Ks other", ""),
+    ],
+)
+def test_bands_are_ordered_by_wavelength(tmp_path, blue_to_red, telescope):
+    for band in sorted(blue_to_red.split(), key=str.lower):
+        write(tmp_path / f"a_{band}.fits", noise(), tangent(), TELESCOP=telescope)
+    assert " ".join(read_mosaics(tmp_path).bands) == blue_to_red
+
+
+def test_wavelengths_of_bands():
+    assert wavelength_um("F444W") == pytest.approx(4.44)
+    assert wavelength_um("F814") == wavelength_um("f814w") == pytest.approx(0.814)
+    assert wavelength_um("F410M") == pytest.approx(0.41)
+    assert wavelength_um("F410M", "JWST") == pytest.approx(4.1)
+    assert wavelength_um("F105W") == pytest.approx(1.05)
+    assert wavelength_um("detector") is None
+
+
+def test_high_level_products_give_their_band_and_not_their_maps(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for band in ("f160w", "f814w"):
+        for product in ("drz", "wht", "rms"):
+            write(tmp_path / f"hlsp_x_hst_acs_a209_{band}_v1_{product}.fits", noise(), tangent())
+    mosaics = read_mosaics(tmp_path)
+    assert mosaics.bands == ("f814w", "f160w")
+    assert [one.path.name.split("_")[-1] for one in mosaics.mosaics] == ["drz.fits"] * 2
+    assert "left out hlsp_x_hst_acs_a209_f160w_v1_rms.fits, " in caplog.text
+    write(tmp_path / "hlsp_x_total_v1_drz.fits", noise(), tangent())
+    with pytest.raises(InputError, match=r"'hlsp_x_total_v1_drz.fits' must be clear, got only 'drz'; give a"):
+        read_mosaics(tmp_path)
+    write(tmp_path / "maps" / "a_wht.fits", noise(), tangent())
+    with pytest.raises(MissingDataError, match=r"got none but the maps \['a_wht.fits'\]"):
+        read_mosaics(tmp_path / "maps")
+
+
+def test_fields_come_onto_one_flux_scale_or_are_refused():
+    stars = np.abs(noise()) + 1
+    deep = Mosaics.from_arrays({"R": stars}, tangent(), zero_points={"R": 25.95})
+    other = Mosaics.from_arrays({"R": stars * 100}, tangent(), zero_points={"R": 30.95})
+    first, second = on_one_scale([deep, other])
+    assert first["R"].data is deep["R"].data
+    assert second["R"].zero_point == 25.95
+    np.testing.assert_allclose(second["R"].data[10:20, 5], stars[10:20, 5], rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(second["R"].data), stars, rtol=1e-5)
+    unknown = Mosaics.from_arrays({"R": stars}, tangent())
+    assert on_one_scale([unknown, unknown])[1]["R"].zero_point is None
+    with pytest.raises(InputError, match=r"zero points of 'R' must be known in all fields or in none"):
+        on_one_scale([deep, unknown])
 
 
 def test_a_band_twice_is_refused(folder):

@@ -111,6 +111,53 @@ def test_own_columns_are_kept(field):
     assert list(sample.labels) == ["", "edge"]
 
 
+def test_own_columns_stay_beside_the_computed_ones(field):
+    observation = read_observation(**field)
+    plain = candidates_sample(observation, east(0, 2), pixels=61).catalogue
+    own = {"counts": [7, 8], "coverage": [9.0, 9.5], "off_axis": ["near", "far"], "partial": [1, 2]}
+    table = QTable({"object_id": ["a", "b"], "ra": east(0, 2).ra, "dec": east(0, 2).dec, **own})
+    rows = candidates_sample(observation, table, pixels=61).catalogue
+    for name, values in own.items():
+        assert rows[name].tolist() == values
+        np.testing.assert_array_equal(rows[f"{name}_cutout"], plain[name])
+    assert "exposure_cutout" not in rows.colnames
+    again = candidates_sample(observation, rows, pixels=61).catalogue
+    np.testing.assert_array_equal(again["counts_cutout"], plain["counts"])
+    np.testing.assert_array_equal(again["counts_cutout_cutout"], plain["counts"])
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "right"),
+    [
+        (None, -11.0, None),
+        ("10:00:00", "-11:00:00", None),
+        (150.0, -999.0, None),
+        ("NaN", "NaN", None),
+        (361.0, -11.0, None),
+        ("150.5", "-11.5", (150.5, -11.5)),
+        (0, 90, (0, 90)),
+    ],
+)
+def test_a_pointing_that_is_none_is_as_if_absent(tmp_path, ra, dec, right, caplog):
+    paths = [write(tmp_path / name, np.random.default_rng(0).poisson(1, (SIDE, SIDE))) for name in "ab"]
+    with fits.open(paths[0], mode="update") as hdus:
+        hdus[0].header["RA_PNT"], hdus[0].header["DEC_PNT"], hdus[0].header["OBJECT"] = ra, dec, None
+    first, both = read_observation(paths[0]), read_observation(paths)
+    found = None if first.pointing is None else (first.pointing.ra.deg, first.pointing.dec.deg)
+    assert found == (right if right is None else pytest.approx(right))
+    assert ("a: RA_PNT is" in caplog.text or "a: DEC_PNT is" in caplog.text) == (right is None)
+    assert first.about["target"] == ""
+    assert both.pointing.ra.deg == pytest.approx(150.0 if right is None else right[0])
+
+
+def test_an_exposure_map_in_place_of_the_image_is_said(field):
+    swapped = {"images": field["exposures"], "exposures": field["images"]}
+    with pytest.raises(InputError, match=r"images must hold counts, got 'pn_exp\.fits\.gz', smoother"):
+        read_observation(**swapped)
+    with pytest.raises(InputError, match="is it the exposure map"):
+        read_observation(field["exposures"][0], field["exposures"][0])
+
+
 def test_candidates_outside_are_named_or_counted(field, caplog):
     observation = read_observation(**field)
     with pytest.raises(

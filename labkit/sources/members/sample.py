@@ -16,7 +16,7 @@ from labkit.sources.members.fields import Field, cut_fields, named, prepare_fiel
 from labkit.sources.members.listed import read_fields
 from labkit.sources.members.membership import V_MAX
 from labkit.sources.members.stamps import MIN_COVERAGE
-from labkit.sources.mosaics import Mosaics, read_mosaics
+from labkit.sources.mosaics import Mosaics, on_one_scale, read_mosaics
 
 __all__ = ["fields_sample", "members_sample"]
 
@@ -167,7 +167,7 @@ def fields_sample(
             f"bands must be there in one field at least, got {nowhere}; add their mosaics or choose others"
         )
     prepared = []
-    for one, mosaics in zip(listed, opened, strict=True):
+    for one, mosaics in zip(listed, on_one_scale(opened), strict=True):
         about = {"cluster": one.cluster, "redshift": one.redshift, "bands": names, **options}
         prepared.append(prepare_field(mosaics, one.catalogue, **about))
     return _cut(prepared, path=path, overwrite=overwrite, batch_size=batch_size)

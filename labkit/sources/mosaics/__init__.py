@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.sources.mosaics.coverage import annulus_shares
 from labkit.sources.mosaics.extraction import extract_mosaics
 from labkit.sources.mosaics.file import Mosaic, ab_zero_point, open_mosaic
-from labkit.sources.mosaics.mosaics import Mosaics, read_mosaics
+from labkit.sources.mosaics.mosaics import Mosaics, on_one_scale, read_mosaics
 from labkit.sources.mosaics.registration import registered
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ab_zero_point",
     "annulus_shares",
     "extract_mosaics",
+    "on_one_scale",
     "open_mosaic",
     "read_mosaics",
     "registered",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -15,17 +13,27 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
-from labkit.errors import InputError, MissingDataError
-from labkit.sources.fitsfile import image_wcs, is_gzipped, opened
-
-__all__ = ["ZERO_POINT_KEYWORDS", "Mosaic", "ab_zero_point", "open_mosaic"]
+from labkit.errors import MissingDataError
+from labkit.images.coordinates import pixel_scale_arcsec
+from labkit.sources.fitsfile import (
+    header_number,
+    header_text,
+    header_value,
+    image_number,
+    image_wcs,
+    is_gzipped,
+    open_fits,
+)
 
 logger = logging.getLogger(__name__)
 
-#: Header keywords that hold the AB magnitude of one unit.
-ZERO_POINT_KEYWORDS = ("PHOTZP", "ZEROPNT", "MZP_AB", "ABMAGZP")
-#: Pixels may be longer one way than the other by this fraction.
-_SQUARE = 0.01
+#: Header keywords that hold the AB magnitude of one unit. MAGZPT is none: at VISTA and UKIRT it is a Vega
+#: magnitude of one count per second.
+ZERO_POINT_KEYWORDS = ("PHOTZP", "ZEROPNT", "MZP_AB", "ABMAGZP", "MAGZERO")
+_SQUARE = 0.01  # pixels may be longer one way than the other by this fraction
+_PER_SECOND = ("electrons/s", "electron/s", "e-/s", "e/s")
+_ELECTRONS = ("electrons", "electron", "e-")
+_COUNTS = (*_ELECTRONS, "counts", "count", "cts", "dn", "adu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +56,8 @@ class Mosaic:
         Exposure time, where the header says it (EXPTIME).
     psf_fwhm_arcsec : float or None
         Width of the point-spread function, where the header says it (PSFFWHM).
-    origin : str
-        Who made it, as the header says, or "".
+    origin, telescope : str
+        Who made it and with what, as the header says, or "".
     path : pathlib.Path or None
         The file.
     """
@@ -63,6 +71,7 @@ class Mosaic:
     psf_fwhm_arcsec: float | None = None
     origin: str = ""
     path: Path | None = None
+    telescope: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,7 +81,7 @@ class Mosaic:
     @property
     def pixel_scale(self) -> u.Quantity:
         """Side of a pixel, the mean of both, arcsec."""
-        return float(np.mean(proj_plane_pixel_scales(self.wcs))) * 3600 * u.arcsec
+        return pixel_scale_arcsec(self.wcs) * u.arcsec
 
     @property
     def square(self) -> bool:
@@ -84,9 +93,9 @@ class Mosaic:
     def gain(self) -> float | None:
         """Electrons in one unit of a pixel, as far as unit and exposure tell; None otherwise."""
         unit = self.unit.lower().replace(" ", "")
-        if unit in ("electrons/s", "electron/s", "e-/s", "e/s"):
+        if unit in _PER_SECOND:
             return self.exposure_s
-        return 1.0 if unit in ("electrons", "electron", "e-") else None
+        return 1.0 if unit in _ELECTRONS else None
 
     @property
     def name(self) -> str:
@@ -98,7 +107,8 @@ def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) ->
     """Open a mosaic without reading its pixels.
 
     Plain FITS files are memory-mapped. Gzipped, tile-compressed and scaled (BSCALE, BZERO, BLANK) images
-    cannot be: they are read once and stay in memory.
+    cannot be: they are read once and stay in memory. What the image's header lacks is looked for in the
+    primary one, as in HST's drizzled images.
 
     Parameters
     ----------
@@ -124,33 +134,50 @@ def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) ->
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no mosaic {str(path)!r} for {band!r}; check the path")
-    with opened(path) as hdus:
-        number = _image_number(hdus, path, hdu)
+    with open_fits(path) as hdus:
+        number = image_number(hdus, path, hdu, first="SCI")
         header = hdus[number].header.copy()
         data = _pixels(hdus, number, path)
+        wcs = image_wcs(header, path.name, hdus)
+        facts = fits.Header(_facts(hdus[0].header) | _facts(header))
     return Mosaic(
         band,
         data,
-        image_wcs(header, path.name),
-        zero_point=ab_zero_point(header),
-        unit=str(header.get("BUNIT", "")),
-        exposure_s=_positive(header.get("EXPTIME")),
-        psf_fwhm_arcsec=_positive(header.get("PSFFWHM")),
-        origin=str(header.get("ORIGIN", "")),
+        wcs,
+        zero_point=ab_zero_point(facts, where=path.name),
+        unit=header_text(facts, "BUNIT"),
+        exposure_s=header_number(facts, "EXPTIME", low=1e-9, where=path.name),
+        psf_fwhm_arcsec=header_number(facts, "PSFFWHM", low=1e-9, where=path.name),
+        origin=header_text(facts, "ORIGIN"),
         path=path,
+        telescope=header_text(facts, "TELESCOP"),
     )
 
 
-def ab_zero_point(header: fits.Header) -> float | None:
-    """AB magnitude of one unit: a keyword of `ZERO_POINT_KEYWORDS`, or PHOTFLAM with PHOTPLAM.
+def _facts(header: fits.Header) -> dict[str, object]:
+    """The cards that say how bright a pixel is, and by whom it was made."""
+    names = (
+        *ZERO_POINT_KEYWORDS, "FLUXMAG0", "PHOTFLAM", "PHOTPLAM", "PIXAR_SR", "PIXAR_A2", "BUNIT", "EXPTIME",
+        "PSFFWHM", "ORIGIN", "TELESCOP",
+    )  # fmt: skip
+    return {name: header_value(header, name) for name in names if name in header}
 
-    The latter, in HST's headers, give -2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408 (ACS data handbook, section
-    5.1.1).
+
+def ab_zero_point(header: fits.Header, *, where: str = "") -> float | None:
+    """AB magnitude of one unit of a pixel, as far as a header says it.
+
+    In this order: a keyword of `ZERO_POINT_KEYWORDS`; FLUXMAG0, the flux of magnitude 0 (HSC); HST's PHOTFLAM
+    and PHOTPLAM, -2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408 (ACS data handbook, section 5.1.1) for one
+    electron or count per second, and 2.5 log EXPTIME more where the unit is not per second; a unit of flux
+    (nanomaggy, nJy, Jy ...), or of surface brightness (JWST's MJy/sr) with the pixel's area PIXAR_SR or
+    PIXAR_A2.
 
     Parameters
     ----------
     header : astropy.io.fits.Header
         Header of an image.
+    where : str
+        Name of its file, for warnings.
 
     Returns
     -------
@@ -158,40 +185,40 @@ def ab_zero_point(header: fits.Header) -> float | None:
         None where the header does not say.
     """
     for name in ZERO_POINT_KEYWORDS:
-        if _is_number(header.get(name)):
-            return float(header[name])
-    flux, wavelength = header.get("PHOTFLAM"), header.get("PHOTPLAM")
-    if _is_number(flux) and _is_number(wavelength) and flux > 0 and wavelength > 0:
-        return float(-2.5 * np.log10(flux) - 5 * np.log10(wavelength) - 2.408)
+        if (value := header_number(header, name, low=-50, high=100, where=where)) is not None:
+            return value
+    if (flux := header_number(header, "FLUXMAG0", low=1e-30, where=where)) is not None:
+        return float(2.5 * np.log10(flux))
+    unit = header_text(header, "BUNIT").lower().replace(" ", "")
+    flux = header_number(header, "PHOTFLAM", low=1e-40, where=where)
+    wavelength = header_number(header, "PHOTPLAM", low=1e-9, where=where)
+    if flux is not None and wavelength is not None:
+        rate = float(-2.5 * np.log10(flux) - 5 * np.log10(wavelength) - 2.408)
+        if unit not in _COUNTS:
+            return rate
+        seconds = header_number(header, "EXPTIME", low=1e-9, where=where)
+        return None if seconds is None else rate + float(2.5 * np.log10(seconds))
+    return _unit_zero_point(header, where)
+
+
+def _unit_zero_point(header: fits.Header, where: str) -> float | None:
+    """AB magnitude of a unit that is a flux, or a surface brightness over a known area."""
+    text = header_text(header, "BUNIT")
+    if text.lower().startswith(("nanomagg", "nmgy")):
+        return 22.5
+    try:
+        unit = u.Unit(text) if text else u.one
+    except ValueError:
+        return None
+    if unit.is_equivalent(u.Jy):
+        return float((1 * unit).to_value(u.ABmag))
+    if unit.is_equivalent(u.Jy / u.sr):
+        area = header_number(header, "PIXAR_SR", low=1e-30, where=where)
+        if area is None:
+            square = header_number(header, "PIXAR_A2", low=1e-30, where=where)
+            area = None if square is None else (square * u.arcsec**2).to_value(u.sr)
+        return None if area is None else float((area * u.sr * unit).to_value(u.ABmag))
     return None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _positive(value: Any) -> float | None:
-    return float(value) if _is_number(value) and value > 0 else None
-
-
-def _image_number(hdus: fits.HDUList, path: Path, hdu: int | str | None) -> int:
-    if hdu is not None:
-        try:
-            candidates: Iterable[int] = [hdus.index_of(hdu)]
-            hdus[hdu]
-        except (KeyError, IndexError) as error:
-            raise InputError(
-                f"hdu must be an extension of {path.name!r} (0 to {len(hdus) - 1}), got {hdu!r}"
-            ) from error
-    else:
-        candidates = sorted(range(len(hdus)), key=lambda number: hdus[number].name != "SCI")
-    for number in candidates:
-        shape = hdus[number].shape if hdus[number].is_image else ()
-        if len(shape) >= 2 and sum(n > 1 for n in shape[:-2]) == 0:
-            return number
-    raise InputError(
-        f"{path.name!r} must hold a two-dimensional image, got none; name the right file, pattern or hdu"
-    )
 
 
 def _pixels(hdus: fits.HDUList, number: int, path: Path) -> NDArray:
@@ -201,7 +228,7 @@ def _pixels(hdus: fits.HDUList, number: int, path: Path) -> NDArray:
     scaled = blank or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0
     if isinstance(one, fits.CompImageHDU) or scaled or is_gzipped(path):
         logger.info("reading %s into memory: it is compressed or scaled", path.name)
-        return np.asarray(one.data).reshape(shape)
-    kind = fits.BITPIX2DTYPE[header["BITPIX"]]
-    dtype = np.dtype(kind).newbyteorder(">")
+        data = np.asarray(one.data).reshape(shape)
+        return data.astype(data.dtype.newbyteorder("="), copy=False)
+    dtype = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
     return np.memmap(path, dtype=dtype, mode="r", offset=place["datLoc"], shape=shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 from labkit.errors import InputError, MissingDataError
 from labkit.sources.mosaics.file import Mosaic, open_mosaic
 from labkit.sources.mosaics.grid import grid_offset, overlap, position_angle
-from labkit.sources.mosaics.names import chosen_files, folder_files, refuse_twice
+from labkit.sources.mosaics.names import blue_to_red, chosen_files, folder_files, refuse_twice
 
 __all__ = ["Mosaics", "read_mosaics"]
 
+logger = logging.getLogger(__name__)
+
+_SAME_MAG = 1e-3  # zero points that differ by less are equal
 Source = str | Path | Mapping[str, str | Path] | Sequence[tuple[str, str | Path]]
 
 
@@ -178,8 +182,8 @@ def read_mosaics(
         For a folder: names of its files, with ``*`` for anything and ``{band}`` (letters and digits) where
         the band stands.
     bands : iterable of str, optional
-        Open these only, in this order. By default all: those of a folder from blue to red where they are
-        named like HST's filters (F814 is 0.81 um, F105 is 1.05 um), else by name.
+        Open these only, in this order. By default all: those of a folder from blue to red (see
+        ``wavelengths.toml``), then those of unknown wavelength by name.
     hdu : int or str, optional
         Extension in all files; by default SCI or the first with an image.
     zero_points : mapping of str to float, optional
@@ -200,7 +204,52 @@ def read_mosaics(
     files = folder_files(Path(source), pattern) if isinstance(source, str | Path) else _pairs(source)
     opened = [open_mosaic(path, band=band, hdu=hdu) for band, path in chosen_files(files, bands)]
     given = zero_points or {}
+    if bands is None and isinstance(source, str | Path):
+        opened.sort(key=lambda one: blue_to_red(one.band, one.telescope))
     return Mosaics(tuple(replace(one, zero_point=given.get(one.band, one.zero_point)) for one in opened))
+
+
+def on_one_scale(fields: Sequence[Mosaics]) -> list[Mosaics]:
+    """The mosaics of several fields in one unit for each band: that of the first field that has it.
+
+    Pixels of other zero points are multiplied as they are read.
+
+    Raises
+    ------
+    InputError
+        If a band has a zero point in some fields only.
+    """
+    units: dict[str, float | None] = {}
+    for one in (one for field in fields for one in field.mosaics):
+        first = units.setdefault(one.band, one.zero_point)
+        if (first is None) != (one.zero_point is None):
+            raise InputError(
+                f"zero points of {one.band!r} must be known in all fields or in none, got {one.zero_point} "
+                f"for {one.name!r} and {first} in an earlier field; give it by zero_points or in the header"
+            )
+    return [Mosaics(tuple(_in_units_of(one, units[one.band]) for one in field.mosaics)) for field in fields]
+
+
+def _in_units_of(one: Mosaic, zero_point: float | None) -> Mosaic:
+    if zero_point is None or one.zero_point is None or abs(zero_point - one.zero_point) < _SAME_MAG:
+        return one
+    factor = 10 ** (0.4 * (zero_point - one.zero_point))
+    logger.info("multiplying %s by %.6g: zero point %g, not %g", one.name, factor, one.zero_point, zero_point)
+    return replace(one, data=_Scaled(one.data, np.float32(factor)), zero_point=zero_point)
+
+
+class _Scaled:
+    """Pixels on disk that are multiplied where they are read."""
+
+    def __init__(self, data: NDArray, factor: np.float32) -> None:
+        self.data, self.factor = data, factor
+        self.shape, self.size, self.ndim, self.dtype = data.shape, data.size, data.ndim, np.dtype(np.float32)
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        return np.asarray(self.data[key], dtype=np.float32) * self.factor
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        return np.asarray(self[...], dtype=dtype)
 
 
 def _pairs(source: Any) -> list[tuple[str, Path]]:
