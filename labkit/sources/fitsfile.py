@@ -33,7 +33,7 @@ MOST_UNPACKED = 2**30
 #: Cards that world coordinates are computed from: numbers, of the sky or of a scanned plate (DSS).
 _SKY_NUMBERS = re.compile(
     r"(CRPIX|CRVAL|CDELT|CROTA)\d+|(CD|PC|PV)\d+_\d+|(A|B|AP|BP)_(ORDER|\d+_\d+)|LONPOLE|LATPOLE|WCSAXES"
-    r"|AMD[XY]\d+|PPO\d+|CNPIX[12]|PLTRA[HMS]|PLTDEC[DMS]|[XY]PIXELSZ|PLTSCALE|OBJCTRA[XY]?|PLATE[XY]\d+"
+    r"|AMD[XY]\d+|PPO\d+|CNPIX[12]|PLTRA[HMS]|PLTDEC[DMS]|[XY]PIXELSZ|PLTSCALE"
 )
 _MOST_AXES, _MOST_ORDER = 9, 9
 _BLOCK, _MOST_BLOCKS = 2880, 2000  # bytes of a header's block, and blocks of the longest header

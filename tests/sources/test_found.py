@@ -251,7 +251,7 @@ def test_what_is_not_known_of_a_field_is_nan_and_bad_lists_are_named(tmp_path):
         measure_fields(listed, sky(object_id=list("pqrs")))
     with pytest.raises(InputError, match="n_jobs must be at least 1, got 0"):
         measure_fields(listed, objects, n_jobs=0)
-    with pytest.raises(InputError, match=r"detect_on must name a band of A1, \('I', 'R'\), got \['F814'\]"):
+    with pytest.raises(InputError, match=r"detect_on must name a band of A1, \('R', 'I'\), got \['F814'\]"):
         measure_fields(listed, objects, detect_on="F814")
     with pytest.raises(InputError, match=r"fields must list each cluster once, got \['A1'\] more often"):
         read_fields(Table({"cluster": ["A1"] * 2, "redshift": [0.4] * 2, "folder": ["a", "b"]}))

@@ -491,11 +491,11 @@ def two_fields(tmp_path):
 
 def test_a_table_of_fields_becomes_one_sample(two_fields, tmp_path):
     sample = fields_sample(two_fields, size_px=8)
-    assert sample.bands == ("J", "R")
+    assert sample.bands == ("R", "J")
     assert sample.labels.tolist() == ["member", "non-member"] * 3 + ["non-member", "member"] * 3
     parts = [
         members_sample(
-            read_mosaics(tmp_path / name, bands=tuple("JR")),
+            read_mosaics(tmp_path / name, bands=tuple("RJ")),
             tmp_path / name / "catalogue.fits",
             cluster=name,
             redshift=z,
@@ -504,7 +504,7 @@ def test_a_table_of_fields_becomes_one_sample(two_fields, tmp_path):
         for name, z in (("A1", 0.4), ("B2", 0.5))
     ]
     assert sample.content_hash == concatenate(parts).content_hash
-    with pytest.raises(MissingDataError, match=r"among those of the mosaics \('J', 'R'\), got \['I'\]"):
+    with pytest.raises(MissingDataError, match=r"among those of the mosaics \('R', 'J'\), got \['I'\]"):
         fields_sample(two_fields, bands=("R", "I"))
     with pytest.raises(MissingDataError, match=r"columns cluster \(or short\), redshift and folder"):
         fields_sample(Table({"name": ["A1"]}))
@@ -664,5 +664,5 @@ def test_positions_in_real_cfhtls_bands(real):
             direct = mosaics[band].data[cy - 32 : cy + 33, cx - 32 : cx + 33]
             np.testing.assert_array_equal(image, direct)
     assert sample.band("i")[0, 32, 32] == data[60:380, 60:380].max()
-    assert sample.bands == ("g", "i", "r")
+    assert sample.bands == ("g", "r", "i")
     assert sample.provenance["fields"][0]["mosaics"]["g"]["zero_point"] == 30
