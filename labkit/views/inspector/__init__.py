@@ -59,16 +59,16 @@ def inspect_errors(
     page_size: int = 9,
     headless: bool | None = None,
 ) -> Inspector | Html:
-    """The inspector where somebody watches, its static twin where nobody does.
+    """The inspector in a notebook, its static twin in a headless run.
 
     Parameters
     ----------
     sample, predictions, experiment, positive, threshold, votes, activation, verdicts, user, labels, styles
         As for `Inspector`.
     page_size : int
-        Objects a page.
+        Objects per page.
     headless : bool, optional
-        Whether nobody watches; by default whether the kernel runs a notebook headlessly.
+        Which of the two; by default whether the kernel runs a notebook headlessly.
 
     Returns
     -------

@@ -15,8 +15,6 @@ from labkit.evaluate.intervals import wilson
 from labkit.views.inspector.state import ErrorState
 from labkit.views.style import PALETTE, axes
 
-__all__ = ["error_rates", "rates_figure"]
-
 _BAD, _ALL = ("FP", "FN"), ("TP", "FP", "FN", "TN")
 
 
@@ -30,7 +28,7 @@ def error_rates(
     state : ErrorState
         Right and wrong decisions at a threshold.
     column : str
-        Text columns give a row a value; numbers give `bins` rows with about as many objects each.
+        Text columns give one row per value; numbers give `bins` rows with about as many objects each.
     only : str, optional
         Count the objects of this true class only; with the positive class, the rate is the incompleteness.
     bins : int

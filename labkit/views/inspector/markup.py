@@ -1,34 +1,32 @@
-"""Pieces of HTML that the widget and its static twin share: counts, curve, pictures, an object's facts."""
+"""Pieces of HTML that the widget and its static twin share: counts, ROC curve, pictures, the field.
+
+The curve is an SVG and no Bokeh figure because the twin must show the same without a script.
+"""
 
 from __future__ import annotations
 
 import html
+from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Row
+from numpy.typing import NDArray
 
 from labkit.views.inspector.pictures import Lines, Pictures
-from labkit.views.inspector.rows import grid, in_order, with_redshift
-from labkit.views.inspector.sky import links, sexagesimal
 from labkit.views.inspector.state import GROUPS, ErrorState, Summary
-from labkit.views.inspector.verdicts import Verdict
-
-__all__ = [
-    "contour_svg",
-    "facts",
-    "matrix",
-    "number",
-    "picture_box",
-    "ratios",
-    "roc_svg",
-    "shots",
-    "summary_of",
-    "verdict_words",
-]
 
 _CONTOUR = "#4de3ff"
-_SHORT = {"agree": "✓ label stands", "relabel": "→", "doubtful": "? doubtful", "note": "✎ note"}
+
+
+_MOST = 2000  # dots; the nearest are drawn
+_SIDE = 226
+
+
+def headline(state: ErrorState, words: str) -> str:
+    """The title: experiment, runs, objects, and what else is to be said."""
+    runs = f"mean of {state.objects.runs} runs" if state.objects.runs > 1 else "one run"
+    words = f"{state.objects.experiment}, {runs} · {len(state.objects):,} objects · {words}"
+    return f'<div class="lk-head"><b>Error inspection</b><span>{html.escape(words)}</span></div>'
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -115,13 +113,18 @@ def contour_svg(lines: Lines, *, size: tuple[int, int]) -> str:
     )
 
 
+def _round_length(most_arcsec: float) -> tuple[float, str]:
+    """The longest round angle up to a limit, arcsec, and how it is written."""
+    known = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+    length = max((one for one in known if one <= most_arcsec), default=most_arcsec)
+    return length, f"{length / 60:g}′" if length >= 60 else f"{length:g}″"
+
+
 def _scale_bar(pictures: Pictures) -> str:
     """A bar of a round length near a fifth of the picture, and ticks that point at the centre."""
     side = (pictures.sample.pixel_scale * pictures.sample.shape[3]).to_value(u.arcsec)
-    length = max(
-        (one for one in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if one <= side / 4), default=side / 4
-    )
-    words, share = (f"{length / 60:g}′" if length >= 60 else f"{length:g}″"), 100 * length / side
+    length, words = _round_length(side / 4)
+    share = 100 * length / side
     ticks = "".join(
         f'<line x1="{a}" y1="{b}" x2="{c}" y2="{d}"/>'
         for a, b, c, d in ((50, 42, 50, 46), (50, 54, 50, 58), (42, 50, 46, 50), (54, 50, 58, 50))
@@ -159,76 +162,61 @@ def shots(
     return f'<div class="lk-shots">{"".join(boxes)}</div>'
 
 
-def facts(state: ErrorState, index: int, pictures: Pictures, verdict: Verdict | None = None) -> str:
-    """All that is known of an object: classes, position with links, votes, catalogue row, verdict."""
-    objects = state.objects
-    row = state.catalogue[int(objects.row[index])]
-    said = f"<div>verdict: <b>{html.escape(verdict_words(verdict))}</b></div>" if verdict else ""
-    catalogue = {name: row[name] for name in in_order(state.catalogue.colnames)}
-    votes = {}
-    if state.votes is not None:
-        place = int(objects.vote_row[index])
-        names = [name for name in state.votes.colnames if name != "object_id"]
-        votes = {name: state.votes[name][place] for name in names} if place >= 0 else {"votes": "none"}
+@dataclass(frozen=True)
+class Neighbours:
+    """Objects of one cluster, drawn in this order: the nearest to the chosen one late, itself last."""
+
+    cluster: str
+    index: NDArray[np.int64]  # (n,), numbers of the objects
+    x: NDArray[np.float64]  # (n,), to the west of the middle of the field, arcsec
+    y: NDArray[np.float64]  # (n,), to the north
+
+
+def neighbours_of(state: ErrorState, index: int) -> Neighbours | None:
+    """The objects of the same cluster; None without a column ``cluster``, its name, or a position."""
+    if "cluster" not in state.catalogue.colnames:
+        return None
+    cluster = state.column("cluster")
+    name = str(cluster[index])
+    same = np.flatnonzero(cluster == cluster[index]) if name else np.array([], dtype=np.int64)
+    rows = state.objects.row[same]
+    ra, dec = (state.catalogue[column][rows].to_value(u.deg) for column in ("ra", "dec"))
+    known = np.isfinite(ra) & np.isfinite(dec)
+    same, ra, dec = same[known], np.asarray(ra[known]), np.asarray(dec[known])
+    if index not in same:
+        return None
+    middle = (dec.min() + dec.max()) / 2
+    east = (ra - ra[0] + 180) % 360 - 180  # a field may lie across the first meridian
+    x = -(east - (east.min() + east.max()) / 2) * np.cos(np.radians(middle)) * 3600
+    y = (dec - middle) * 3600
+    own = same == index
+    order = np.argsort(-np.hypot(x - x[own], y - y[own]), kind="stable")[-_MOST:]
+    return Neighbours(name, same[order], x[order], y[order])
+
+
+def field_svg(state: ErrorState, index: int) -> str:
+    """The field around an object, north up and east left, as a figure; empty without neighbours."""
+    found = neighbours_of(state, index)
+    if found is None:
+        return ""
+    reach = 1.06 * max(np.abs(found.x).max(), np.abs(found.y).max(), 1.0)
+    scale = _SIDE / (2 * reach)
+    places = np.column_stack([_SIDE / 2 + found.x * scale, _SIDE / 2 - found.y * scale])
+    groups = [state.group_of(int(one)) for one in found.index]
+    dots = "".join(
+        f'<circle class="lk-kind-{group}" cx="{x:.1f}" cy="{y:.1f}" r="{2.6 if group[0] == "F" else 2}">'
+        f"<title>{html.escape(str(state.objects.object_id[one]))} {group}</title></circle>"
+        for one, group, (x, y) in zip(found.index, groups, places, strict=True)
+    )
+    x, y = places[-1]
+    length, words = _round_length(reach / 2)
+    foot = _SIDE - 8
+    key = " ".join(f'<tspan class="lk-kind-{name}">● {name}</tspan>' for name in GROUPS if name in groups)
     return (
-        f'<div class="lk-facts">{_head(state, index)}{said}{_place(row, pictures)}{_bars(state, index)}'
-        f"{grid(votes)}{grid(catalogue)}</div>"
+        f'<figure class="lk-shot lk-field"><figcaption>field of {html.escape(found.cluster)}, '
+        f"{len(found.index):,} objects, north up</figcaption>"
+        f'<svg viewBox="0 0 {_SIDE} {_SIDE + 16}" width="{_SIDE}"><rect width="{_SIDE}" height="{_SIDE}"/>'
+        f'{dots}<circle class="lk-ring" cx="{x:.1f}" cy="{y:.1f}" r="7"/>'
+        f'<path d="M8 {foot}h{length * scale:.1f}"/><text x="8" y="{foot - 4}">{words}</text>'
+        f'<text x="0" y="{_SIDE + 13}">{key}</text></svg></figure>'
     )
-
-
-def summary_of(state: ErrorState, index: int) -> str:
-    """What catalogue and network say of an object, in three lines."""
-    row = state.catalogue[int(state.objects.row[index])]
-    label = with_redshift(str(row["label"]) or "no label", row)
-    return (
-        f'<div class="lk-facts">{_head(state, index)}'
-        f'<div class="lk-place">labelled {html.escape(label)}</div>'
-        f"{_bars(state, index)}</div>"
-    )
-
-
-def _head(state: ErrorState, index: int) -> str:
-    true, group = state.true(index) or "unknown", state.group_of(index)
-    return (
-        f"<h4>{html.escape(str(state.objects.object_id[index]))}</h4>"
-        f'<div><b style="color:var(--lk-{group.lower()})">{group}</b>: '
-        f"true class <b>{html.escape(true)}</b>, "
-        f"network says <b>{html.escape(state.decided(index))}</b></div>"
-    )
-
-
-def verdict_words(verdict: Verdict) -> str:
-    """A verdict in a few words."""
-    if not verdict.counts:
-        return "withdrawn"
-    words = f"→ {verdict.label}" if verdict.verdict == "relabel" else _SHORT[verdict.verdict]
-    return f"{words} ({verdict.note})" if verdict.note else words
-
-
-def _place(row: Row, pictures: Pictures) -> str:
-    ra, dec = row["ra"], row["dec"]
-    words = sexagesimal(ra, dec)
-    if not words:
-        return '<div class="lk-place">position unknown</div>'
-    side = pictures.sample.pixel_scale * pictures.sample.shape[3]
-    simulated = "simulated" in str(pictures.sample.provenance.get("source", ""))
-    anchors = " · ".join(
-        f'<a href="{html.escape(address)}" target="_blank" rel="noopener">{name}</a>'
-        for name, address in links(ra, dec, width=side).items()
-    )
-    degrees = f"{ra.to_value(u.deg):.5f} {dec.to_value(u.deg):+.5f}°"
-    note = " · simulated position" if simulated else ""
-    return f'<div class="lk-place">{words} &nbsp; {degrees}{note}<br>{anchors}</div>'
-
-
-def _bars(state: ErrorState, index: int) -> str:
-    objects, cells = state.objects, []
-    for name, p, spread in zip(
-        objects.classes, objects.probabilities[index], objects.spread[index], strict=True
-    ):
-        spread_text = f" ± {spread:.3f}" if np.isfinite(spread) else ""
-        cells.append(
-            f'<span>{html.escape(name)}</span><span class="lk-ground"><i style="width:{100 * p:.1f}%"></i>'
-            f"</span><span>{p:.3f}{spread_text}</span>"
-        )
-    return f'<div class="lk-bar">{"".join(cells)}</div>'

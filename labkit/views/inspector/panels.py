@@ -1,68 +1,81 @@
-"""The controls of the inspector and where they stand; they do nothing by themselves."""
+"""The controls of the inspector, as a table of name, kind and tip, and where they stand.
+
+Three of them are small anywidgets with their drawing in ``front/``, because plain ipywidgets lack them: a
+sheet of cards, a ROC curve to click on, the keyboard. What the browser sends comes as a message and is passed
+on to one function, so that a test can send the same message without a browser.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import anywidget
 import ipywidgets as w
+import traitlets
 
-from labkit.views.inspector.elements import Curve, Keys, Sheet
 from labkit.views.inspector.state import GROUPS
 
-__all__ = ["Controls", "arrange", "build"]
-
+_FRONT = Path(__file__).parent / "front"
 _PAGE_SIZES = (6, 9, 12, 18, 24, 48)
+#: Buttons and toggles: text, tip, width, colour.
+_BUTTONS = {
+    "back": ("‹", "page before (PageUp)", "36px", ""),
+    "forward": ("›", "next page (PageDown)", "36px", ""),
+    "agree": ("Agree (a)", "the label is right as it is", "92px", "success"),
+    "relabel": ("Relabel (r)", "give the object the label beside", "98px", "danger"),
+    "doubtful": ("Doubtful (d)", "nobody can tell from this", "104px", "warning"),
+    "undo": ("Undo (u)", "take the last verdict back", "80px", ""),
+    "redo": ("Redo (y)", "say it again", "80px", ""),
+}
+_TOGGLES = {
+    "descending": (True, "↓", "from high to low, or from low to high", "36px"),
+    "contours": (True, "Contours (c)", "contours of one band on another", "104px"),
+    "activation": (False, "Activation (m)", "where the network looks", "116px"),
+}
+_TEXTS = {
+    "text": "filter: part of an id, or counts > 200 and label = other",
+    "note": "note (n), Enter saves",
+}
+_HTML = {"head": {"flex": "1"}, "status": {"flex": "1"}, "pages": {}, "counts": {"width": "100%"}}
 
 
-@dataclass(frozen=True)
-class Controls:
-    """Every control, by what it is for."""
+class _Sender(anywidget.AnyWidget):
+    """Passes what the browser sends to a function."""
 
-    head: w.HTML
-    experiment: w.Dropdown
-    positive: w.Dropdown
-    curve: Curve
-    threshold: w.FloatSlider
-    counts: w.HTML
-    groups: dict[str, w.Button]
-    sort: w.Dropdown
-    descending: w.ToggleButton
-    text: w.Text
-    shown: w.Dropdown
-    sheet: Sheet
-    page: w.BoundedIntText
-    pages: w.HTML
-    back: w.Button
-    forward: w.Button
-    page_size: w.Dropdown
-    agree: w.Button
-    relabel: w.Button
-    label: w.Dropdown
-    doubtful: w.Button
-    note: w.Text
-    undo: w.Button
-    redo: w.Button
-    advance: w.Checkbox
-    contours: w.ToggleButton
-    activation: w.ToggleButton
-    status: w.HTML
-    detail: w.HTML
-    keys: Keys
+    def listen(self, handler: Callable[[Mapping[str, Any]], None]) -> None:
+        """Call a function with each message of the browser."""
+        self.on_msg(lambda _, content, buffers: handler(content))
 
 
-def _button(text: str, tip: str, width: str = "auto", style: str = "") -> w.Button:
-    return w.Button(description=text, tooltip=tip, button_style=style, layout=w.Layout(width=width))
+class Sheet(_Sender):
+    """Cards in a grid; a click sends ``{"pick": index}``."""
+
+    _esm = (_FRONT / "sheet.js").read_text()
+    cards = traitlets.List(traitlets.Dict()).tag(sync=True)
+    columns = traitlets.Int(3).tag(sync=True)
+    chosen = traitlets.Int(-1).tag(sync=True)
+    empty = traitlets.Unicode("no object").tag(sync=True)
 
 
-def _choice(options: Sequence, value: object, words: str, width: str) -> w.Dropdown:
-    style = {"description_width": "initial"}
-    return w.Dropdown(
-        options=options, value=value, description=words, layout=w.Layout(width=width), style=style
-    )
+class Curve(_Sender):
+    """A ROC curve (`markup.roc_svg`) with its operating point; a click sends ``{"fpr": ..., "tpr": ...}``."""
+
+    _esm = (_FRONT / "curve.js").read_text()
+    svg = traitlets.Unicode("<svg></svg>").tag(sync=True)
+    point = traitlets.List(traitlets.Float()).tag(sync=True)
 
 
-def build(
+class Keys(_Sender):
+    """Keyboard and style sheet of the inspector around it; a key sends ``{"key": name, "object": id}``."""
+
+    _esm = (_FRONT / "keys.js").read_text()
+    _css = (_FRONT / "style.css").read_text()
+
+
+def make_controls(
     *,
     experiments: Sequence[str],
     experiment: str,
@@ -73,91 +86,66 @@ def build(
     labels: Sequence[str],
     threshold: float,
     page_size: int,
-) -> Controls:
-    """Make the controls with their first values."""
-    sizes = sorted({*_PAGE_SIZES, page_size})
-    every = [("all pictures", ""), *((name, name) for name in styles)]
-    groups = {name: _button(name, words, "auto") for name, words in GROUPS.items()}
-    for name, button in groups.items():
+) -> SimpleNamespace:
+    """The controls by name, with their first values; they do nothing by themselves."""
+    made: dict[str, Any] = {"sheet": Sheet(layout=w.Layout(width="100%", min_height="120px"))}
+    made |= {"curve": Curve(), "keys": Keys(), "detail": w.HTML(layout=w.Layout(width="100%"))}
+    made |= {name: w.HTML(layout=w.Layout(**layout)) for name, layout in _HTML.items()}
+    for name, (words, tip, width, colour) in _BUTTONS.items():
+        layout = w.Layout(width=width)
+        made[name] = w.Button(description=words, tooltip=tip, button_style=colour, layout=layout)
+    for name, (value, words, tip, width) in _TOGGLES.items():
+        layout = w.Layout(width=width)
+        made[name] = w.ToggleButton(value=value, description=words, tooltip=tip, layout=layout)
+    for name, words in _TEXTS.items():
+        layout = w.Layout(flex="1", min_width="140px", width="auto")
+        made[name] = w.Text(placeholder=words, continuous_update=False, layout=layout)
+    pictures = [("all pictures", ""), *((name, name) for name in styles)]
+    for name, options, value, words, width in (
+        ("experiment", experiments, experiment, "experiment", "auto"),
+        ("positive", classes, positive, "positive", "auto"),
+        ("sort", columns, "confidence", "sort by", "200px"),
+        ("shown", pictures, "", "show", "150px"),
+        ("page_size", sorted({*_PAGE_SIZES, page_size}), page_size, "a page", "110px"),
+        ("label", list(labels), labels[0] if labels else None, "", "150px"),
+    ):
+        style = {"description_width": "initial"}
+        layout = w.Layout(width=width)
+        made[name] = w.Dropdown(options=options, value=value, description=words, layout=layout, style=style)
+    made["threshold"] = w.FloatSlider(
+        value=threshold, min=0, max=1, step=0.001, readout_format=".3f", description="threshold",
+        style={"description_width": "62px"}, layout=w.Layout(width="100%"),
+    )  # fmt: skip
+    made["page"] = w.BoundedIntText(value=1, min=1, max=1, layout=w.Layout(width="74px"))
+    made["advance"] = w.Checkbox(
+        value=True, description="then next", indent=False, layout=w.Layout(width="90px")
+    )
+    made["groups"] = {name: w.Button(description=name, tooltip=words) for name, words in GROUPS.items()}
+    for name, button in made["groups"].items():
+        button.layout.width = "auto"
         button.add_class("lk-group")
         button.add_class(f"lk-kind-{name}")
-    return Controls(
-        head=w.HTML(layout=w.Layout(flex="1")),
-        experiment=_choice(experiments, experiment, "experiment", "auto"),
-        positive=_choice(classes, positive, "positive", "auto"),
-        curve=Curve(),
-        threshold=w.FloatSlider(
-            value=threshold, min=0, max=1, step=0.001, readout_format=".3f", description="threshold",
-            style={"description_width": "62px"}, layout=w.Layout(width="100%"),
-        ),
-        counts=w.HTML(layout=w.Layout(width="100%")),
-        groups=groups,
-        sort=_choice(columns, "confidence", "sort by", "200px"),
-        descending=w.ToggleButton(
-            value=True, description="↓", tooltip="from high to low, or from low to high",
-            layout=w.Layout(width="36px"),
-        ),
-        text=w.Text(
-            placeholder="filter: part of an id, or counts > 200 and label = other", continuous_update=False,
-            layout=w.Layout(flex="1", min_width="150px", width="auto"),
-        ),
-        shown=_choice(every, "", "show", "150px"),
-        sheet=Sheet(layout=w.Layout(width="100%", min_height="120px")),
-        page=w.BoundedIntText(value=1, min=1, max=1, layout=w.Layout(width="74px")),
-        pages=w.HTML(),
-        back=_button("‹", "page before (PageUp)", "36px"),
-        forward=_button("›", "next page (PageDown)", "36px"),
-        page_size=_choice(sizes, page_size, "a page", "110px"),
-        agree=_button("Agree (a)", "the label is right as it is", "92px", "success"),
-        relabel=_button("Relabel (r)", "give the object the label beside", "98px", "danger"),
-        label=w.Dropdown(options=list(labels), layout=w.Layout(width="150px")),
-        doubtful=_button("Doubtful (d)", "nobody can tell from this", "104px", "warning"),
-        note=w.Text(
-            placeholder="note (n), Enter saves", continuous_update=False,
-            layout=w.Layout(flex="1", min_width="140px", width="auto"),
-        ),
-        undo=_button("Undo (u)", "take the last verdict back", "80px"),
-        redo=_button("Redo (y)", "say it again", "80px"),
-        advance=w.Checkbox(
-            value=True, description="then next", indent=False, layout=w.Layout(width="90px")
-        ),
-        contours=w.ToggleButton(value=True, description="Contours (c)", layout=w.Layout(width="104px")),
-        activation=w.ToggleButton(description="Activation (m)", layout=w.Layout(width="116px")),
-        status=w.HTML(layout=w.Layout(flex="1")),
-        detail=w.HTML(layout=w.Layout(width="100%")),
-        keys=Keys(),
-    )  # fmt: skip
+    made["note"].add_class("lk-note")
+    return SimpleNamespace(**made)
 
 
-def arrange(c: Controls) -> list[w.Widget]:
-    """The rows of the inspector, from top to bottom."""
-    wide = w.Layout(width="100%", align_items="center")
-    left = w.VBox(
-        [c.curve, c.threshold, c.counts],
-        layout=w.Layout(width="292px", flex="0 0 292px", margin="0 14px 0 0", overflow="visible"),
-    )
-    pager = [c.back, c.page, c.pages, c.forward, c.page_size, c.contours, c.activation]
+def arrange(c: SimpleNamespace) -> list[w.Widget]:
+    """The rows of the inspector, from top to bottom; a narrow window puts the two halves below each other."""
+
+    def row(*parts: w.Widget) -> w.HBox:
+        return w.HBox(parts, layout=w.Layout(width="100%", align_items="center", flex_flow="row wrap"))
+
+    left = w.VBox([c.curve, c.threshold, c.counts])
     right = w.VBox(
         [
-            w.HBox(
-                [*c.groups.values(), c.sort, c.descending],
-                layout=w.Layout(width="100%", flex_flow="row wrap"),
-            ),
-            w.HBox([c.text, c.shown], layout=wide),
+            row(*c.groups.values(), c.sort, c.descending),
+            row(c.text, c.shown),
             c.sheet,
-            w.HBox(pager, layout=wide),
-        ],
-        layout=w.Layout(flex="1 1 0", min_width="0", overflow="visible"),
+            row(c.back, c.page, c.pages, c.forward, c.page_size, c.contours, c.activation),
+        ]
     )
-    verdicts = [c.agree, c.relabel, c.label, c.doubtful, c.note, c.undo, c.redo, c.advance]
-    bar = w.HBox(verdicts, layout=wide)
-    bar.add_class("lk-verdicts")
-    c.note.add_class("lk-note")
-    return [
-        w.HBox([c.head, c.experiment, c.positive], layout=wide),
-        w.HBox([left, right], layout=w.Layout(width="100%", align_items="flex-start")),
-        bar,
-        c.status,
-        c.detail,
-        c.keys,
-    ]
+    halves = w.HBox([left, right])
+    verdicts = row(c.agree, c.relabel, c.label, c.doubtful, c.note, c.undo, c.redo, c.advance)
+    for box, name in ((halves, "halves"), (left, "left"), (right, "right"), (verdicts, "verdicts")):
+        box.add_class(f"lk-{name}")
+    return [row(c.head, c.experiment, c.positive), halves, verdicts, c.status, c.detail, c.keys]

@@ -19,8 +19,6 @@ from labkit.views.inspector.styles import Style, scaled_sigma, styles_for
 from labkit.views.sample_colours import shared_colours
 from labkit.views.scaling import png_uri, smoothed
 
-__all__ = ["Pictures", "activation_overlay", "contour_lines"]
-
 Lines = list[tuple[float, list[NDArray]]]
 _HEAT = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in Inferno256]) / 255
 _SIDE_BY_SIDE = 5
@@ -30,18 +28,8 @@ _KEPT = 400  # pictures and pixels of this many objects stay in memory, for turn
 def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
     """Contours of a smoothed image, from three times the scatter above the median to near the peak.
 
-    Parameters
-    ----------
-    image : ndarray, shape (y, x)
-        Pixels, bright where there is emission; smoothed by a Gaussian of 4.7" in a 7' cut-out.
-    levels : int
-        Number of levels, equally spaced in the square root of the brightness above the median.
-
-    Returns
-    -------
-    list of (float, list of ndarray of shape (m, 2))
-        Each level with its lines, as x and y in pixels from the first pixel's centre. Empty if nothing
-        stands out.
+    Levels are equally spaced in the square root of the brightness above the median; each comes with its
+    lines, (m, 2), as x and y in pixels from the first pixel's centre. Empty if nothing stands out.
     """
     soft = smoothed(image, sigma_px=1.5 * scaled_sigma(image))
     middle = np.median(soft)
@@ -55,22 +43,7 @@ def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
 
 
 def activation_overlay(levels: NDArray, activation: NDArray, *, strength: float = 0.6) -> NDArray:
-    """A picture with an activation map laid over it in the colours of heat.
-
-    Parameters
-    ----------
-    levels : ndarray, shape (y, x) or (y, x, 3)
-        Levels from 0 to 1.
-    activation : ndarray, shape (y, x)
-        Values from 0 to 1.
-    strength : float
-        Opacity where the activation is 1.
-
-    Returns
-    -------
-    ndarray, shape (y, x, 3)
-        Levels from 0 to 1.
-    """
+    """A picture, levels of shape (y, x[, 3]), with an activation map from 0 to 1 laid over it as heat."""
     colour = levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=-1)
     heat = np.clip(np.nan_to_num(activation), 0, 1)
     veil = strength * np.sqrt(heat)[..., None]
@@ -126,13 +99,7 @@ class Pictures:
         self._made: OrderedDict[tuple, str] = OrderedDict()
 
     def main(self, shown: str = "") -> list[str]:
-        """Names of the styles that stand side by side: the first five, the last of them replaced.
-
-        Parameters
-        ----------
-        shown : str
-            A style that the reader wants to see; it takes the last place if it is not among them.
-        """
+        """Names of the styles side by side: the first five, the last replaced by one to be `shown`."""
         names = list(self.styles)[:_SIDE_BY_SIDE]
         return names if not shown or shown in names else [*names[:-1], shown]
 
@@ -164,23 +131,9 @@ class Pictures:
         return chosen.paint(*(np.zeros_like(i) if no else i for i, no in zip(images, blank, strict=True)))
 
     def uri(self, row: int, style: str, *, size_px: int | None = None, target: str | None = None) -> str:
-        """A picture of one object as a data URI: a PNG, or, made smaller, a JPEG, ten times as quick to make.
+        """A picture of one object as a data URI, with the activation for the class `target` over it if asked.
 
-        Parameters
-        ----------
-        row : int
-            Row of the Sample.
-        style : str
-            Name of a style.
-        size_px : int, optional
-            Largest width and height; the Sample's own if that is smaller.
-        target : str, optional
-            Lay the activation for this class over it.
-
-        Returns
-        -------
-        str
-            The data URI.
+        In the Sample's own size a PNG; made smaller, to `size_px`, a JPEG, ten times as quick to make.
         """
         key = (int(row), style, size_px, target)
         if key not in self._made:

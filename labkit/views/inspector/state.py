@@ -6,6 +6,9 @@ them, so a million objects are as quick as a thousand; other sort columns and fi
 
 from __future__ import annotations
 
+import operator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -16,11 +19,7 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.evaluate.curves import roc_curve
 from labkit.evaluate.metrics import auc
-from labkit.views.inspector.columns import Columns
-from labkit.views.inspector.conditions import matching, parse
-from labkit.views.inspector.objects import Objects
-
-__all__ = ["GROUPS", "ErrorState", "Selection", "Summary"]
+from labkit.views.inspector.objects import Columns, Objects
 
 #: Who is shown: right and wrong decisions, then objects of unknown class that are taken and that are not.
 GROUPS = {
@@ -37,43 +36,23 @@ _TAKEN = ("TP", "FP", "new")
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts and ratios at a threshold (Kosiba et al. 2020, equations 2 to 5; the last one corrected).
+    """Counts and ratios at a threshold (Kosiba et al. 2020, equations 2 to 5; the last one corrected)."""
 
-    Parameters
-    ----------
-    counts : dict of str to int
-        Objects of each of `GROUPS`.
-    accuracy, precision, recall, fpr : float
-        Precision is the purity, recall the completeness and the true positive rate; NaN where undefined.
-    """
-
-    counts: dict[str, int]
-    accuracy: float
-    precision: float
-    recall: float
+    counts: dict[str, int]  # of each of `GROUPS`
+    accuracy: float  # ratios are NaN where undefined
+    precision: float  # purity
+    recall: float  # completeness, the true positive rate
     fpr: float
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which objects are looked at, and in which order.
+    """Which objects are looked at, and in which order; entries that are not numbers come last either way."""
 
-    Parameters
-    ----------
-    group : str
-        One of `GROUPS`.
-    sort : str
-        "confidence" (the surest decisions first) or the name of a column.
-    descending : bool
-        From high to low; entries that are not numbers come last either way.
-    text : str
-        Filter line, see `labkit.views.inspector.conditions.parse`.
-    """
-
-    group: str = "FP"
-    sort: str = "confidence"
+    group: str = "FP"  # one of `GROUPS`
+    sort: str = "confidence"  # the surest decisions first, or the name of a column
     descending: bool = True
-    text: str = ""
+    text: str = ""  # filter line, see `matching`
 
 
 class ErrorState:
@@ -82,11 +61,11 @@ class ErrorState:
     Parameters
     ----------
     objects : Objects
-        From `labkit.views.inspector.objects.gather`.
+        From `gather`.
     catalogue : Table
         Catalogue of the Sample, whose columns sort and filter.
     votes : Table, optional
-        Votes, see `labkit.views.inspector.columns.Columns`.
+        Votes, one row per object with ``object_id``; their columns sort and filter, too.
     positive : str, optional
         The class that counts as a detection; that of the predictions, or else the last one.
     threshold : float
@@ -203,13 +182,7 @@ class ErrorState:
         return ["confidence", "probability", "spread", "true", *self._columns.names]
 
     def column(self, name: str) -> NDArray:
-        """Values of a column in the order of the objects, shape (n,).
-
-        Raises
-        ------
-        InputError
-            If there is no such column.
-        """
+        """Values of a column in the order of the objects, shape (n,)."""
         if name == "true":
             return np.array([*self.objects.classes, ""])[self.objects.true]
         if name in ("probability", "confidence"):
@@ -223,13 +196,7 @@ class ErrorState:
         self._columns.add(name, values)
 
     def members(self, selection: Selection) -> NDArray[np.int64]:
-        """Numbers of the objects that are looked at, in order, shape (m,).
-
-        Raises
-        ------
-        InputError
-            If group or sort column are unknown, or the filter is wrong.
-        """
+        """Numbers of the objects that are looked at, in order, shape (m,)."""
         if selection.group not in GROUPS:
             raise InputError(f"group must be one of {tuple(GROUPS)}, got {selection.group!r}")
         return self._chosen(
@@ -262,10 +229,10 @@ class ErrorState:
         return rows[order[::-1] if descending else order]
 
     def _filtered(self, text: str, _version: int) -> NDArray[np.bool_]:
-        return matching(parse(text), self.column, size=len(self.objects))
+        return matching(text, self.column, size=len(self.objects))
 
     def step(self, selection: Selection, index: int, by: int) -> int:
-        """The object `by` places after another; the ends hold, and a stranger leads to the first."""
+        """The object `by` places after another; the ends hold; not in the selection, the first."""
         found = self.members(selection)
         if not len(found):
             return -1
@@ -282,3 +249,51 @@ class ErrorState:
                            threshold=self.threshold)  # fmt: skip
         other._columns = self._columns
         return other
+
+
+_COMPARE: dict[str, Callable] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+    "==": operator.eq,
+}
+_FORM = re.compile(r"\s*([^<>=!~]+?)\s*(<=|>=|!=|==|<|>|=|~)\s*(.*?)\s*")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def matching(text: str, column: Callable[[str], NDArray], *, size: int) -> NDArray[np.bool_]:
+    """Objects that meet every comparison of a filter line, `counts > 200 and label = other`; shape (size,).
+
+    Comparisons are joined by ``and``, ``&`` or a comma; ``~`` means "contains"; a bare word is part of an id.
+    An entry that is not a number meets only ``!=``.
+    """
+    keep = np.ones(size, dtype=bool)
+    for part in re.split(r"\s+and\s+|&|,", text):
+        form = _FORM.fullmatch(part)
+        if form:
+            keep &= _meets(form[1], form[2], form[3].strip("'\""), column(form[1]))
+        elif part.strip():
+            keep &= _meets("object_id", "~", part.strip(), column("object_id"))
+    return keep
+
+
+def _meets(name: str, sign: str, value: str, values: NDArray) -> NDArray[np.bool_]:
+    if not value:
+        raise InputError(f"filter must compare with a value, as in 'counts > 200', got '{name} {sign}'")
+    if sign == "~":
+        return np.strings.find(np.strings.lower(values.astype(str)), value.lower()) >= 0
+    if values.dtype.kind == "b":
+        if value.lower() not in _TRUTH or sign not in ("=", "==", "!="):
+            raise InputError(f"filter: {name!r} is true or false, got {value!r}")
+        return _COMPARE[sign](values, _TRUTH[value.lower()])
+    if values.dtype.kind in "fiu":
+        try:
+            return _COMPARE[sign](values, float(value))
+        except ValueError as error:
+            raise InputError(f"filter: {name!r} must be compared with a number, got {value!r}") from error
+    if sign not in ("=", "==", "!="):
+        raise InputError(f"filter: {name!r} is text; use =, != or ~, got {sign!r}")
+    return _COMPARE[sign](values.astype(str), value)

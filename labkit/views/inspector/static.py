@@ -1,4 +1,4 @@
-"""The static twin of the inspector for runs without a screen: counts, curve, the surest of each group."""
+"""The static twin of the inspector for headless runs: counts, curve, the surest of each group."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ import numpy as np
 
 from labkit.errors import InputError
 from labkit.views.inspector import markup
-from labkit.views.inspector.neighbours import field_svg
+from labkit.views.inspector.facts import describe_briefly, describe_object, with_redshift
 from labkit.views.inspector.pictures import Pictures
-from labkit.views.inspector.rows import with_redshift
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.verdicts import Journal
 from labkit.views.tables import Html
-
-__all__ = ["error_page", "error_sheet"]
 
 _STYLE = (Path(__file__).parent / "front" / "style.css").read_text()
 _THUMBNAIL_PX = 150
@@ -48,25 +45,15 @@ def error_page(
     InputError
         If `objects` is below 1.
     """
-    if objects < 1:
-        raise InputError(f"objects must be at least 1, got {objects}")
+    rows = {name: _surest(state, pictures, name, objects) for name in GROUPS}
     summary = state.summary
-    runs = f"mean of {state.objects.runs} runs" if state.objects.runs > 1 else "one run"
-    words = f"{state.objects.experiment}, {runs} · {len(state.objects):,} objects · "
-    words += f"threshold {state.threshold:.3f}"
-    left = (
-        f"{markup.roc_svg(state)}{markup.matrix(summary, state.positive)}{markup.ratios(summary)}"
-        f"{_judged(journal)}"
-    )
+    left = markup.roc_svg(state) + markup.matrix(summary, state.positive) + markup.ratios(summary)
     shown = [name for name in GROUPS if name in ("TP", "FP", "FN", "TN") or summary.counts[name]]
-    right = "".join(_group(state, pictures, name, objects) for name in shown)
-    below = _in_field(state, pictures)
-    return Html(
-        f'<style>{_STYLE}</style><div class="labkit-inspector">'
-        f'<div class="lk-head"><b>Error inspection</b><span>{html.escape(words)}</span></div>'
-        '<div style="display:flex;gap:16px;align-items:flex-start;margin-top:6px">'
-        f'<div style="flex:0 0 292px">{left}</div><div style="flex:1;min-width:0">{right}</div></div>'
-        f"{below}</div>"
+    right = "".join(_group(state, pictures, name, rows[name], objects) for name in shown)
+    return _page(
+        f"{markup.headline(state, f'threshold {state.threshold:.3f}')}"
+        f'<div class="lk-halves"><div class="lk-left">{left}{_judged(journal)}</div>'
+        f'<div class="lk-right">{right}</div></div>{_in_field(state, pictures, rows["FP"])}'
     )
 
 
@@ -79,7 +66,7 @@ def error_sheet(
     target: str | None = None,
     size_px: int = 176,
 ) -> Html:
-    """The surest decisions of one group, a row each (Kosiba et al. 2020, Figs. 9 to 11).
+    """The surest decisions of one group, one row each (Kosiba et al. 2020, Figs. 9 to 11).
 
     Parameters
     ----------
@@ -88,7 +75,7 @@ def error_sheet(
     pictures : Pictures
         Of the Sample; only the objects shown are read.
     group : str
-        One of `labkit.views.inspector.state.GROUPS`.
+        One of `GROUPS`.
     objects : int
         Rows.
     target : str, optional
@@ -107,28 +94,33 @@ def error_sheet(
     InputError
         If the group is unknown, `objects` is below 1, or `target` is given without an activation function.
     """
+    found = _surest(state, pictures, group, objects)
+    body = "".join(_sheet_row(state, pictures, int(index), target) for index in found)
+    body = body or f'<div class="lk-empty">no {GROUPS[group]} at this threshold</div>'
+    return _page(body, style=f"--lk-size:{size_px}px;border:none")
+
+
+def _page(body: str, *, style: str = "") -> Html:
+    return Html(f'<style>{_STYLE}</style><div class="labkit-inspector" style="{style}">{body}</div>')
+
+
+def _surest(state: ErrorState, pictures: Pictures, group: str, objects: int) -> np.ndarray:
+    """Numbers of the surest decisions of a group, their pixels read at once."""
     if objects < 1:
         raise InputError(f"objects must be at least 1, got {objects}")
     rows = state.page(Selection(group=group), 0, size=objects)
     if len(rows):
         pictures.read(state.objects.row[rows])
-    body = "".join(_sheet_row(state, pictures, int(index), target) for index in rows)
-    body = body or f'<div class="lk-empty">no {GROUPS[group]} at this threshold</div>'
-    return Html(
-        f'<style>{_STYLE}</style><div class="labkit-inspector" style="--lk-size:{size_px}px;border:none">'
-        f"{body}</div>"
-    )
+    return rows
 
 
-def _in_field(state: ErrorState, pictures: Pictures) -> str:
+def _in_field(state: ErrorState, pictures: Pictures, rows: np.ndarray) -> str:
     """The surest false positive large, with its place in the field; empty where there are no fields."""
-    first = state.page(Selection(group="FP"), 0, size=1)
-    place = field_svg(state, int(first[0])) if len(first) else ""
+    place = markup.field_svg(state, int(rows[0])) if len(rows) else ""
     if not place:
         return ""
-    index = int(first[0])
-    shots = markup.shots(pictures, int(state.objects.row[index]))
-    return f'<div class="lk-detail">{shots}{place}{markup.facts(state, index, pictures)}</div>'
+    shots = markup.shots(pictures, int(state.objects.row[rows[0]]))
+    return f'<div class="lk-detail">{shots}{place}{describe_object(state, int(rows[0]), pictures)}</div>'
 
 
 def _sheet_row(state: ErrorState, pictures: Pictures, index: int, target: str | None) -> str:
@@ -137,11 +129,8 @@ def _sheet_row(state: ErrorState, pictures: Pictures, index: int, target: str | 
     if target is not None:
         boxes.append(markup.picture_box(pictures, row, next(iter(pictures.styles)), target=target))
     shots = f'<div class="lk-shots">{"".join(boxes)}</div>'
-    place = field_svg(state, index)
-    return (
-        f'<div class="lk-detail" style="margin-bottom:8px">{shots}{place}'
-        f"{markup.summary_of(state, index)}</div>"
-    )
+    facts = f"{markup.field_svg(state, index)}{describe_briefly(state, index)}"
+    return f'<div class="lk-detail">{shots}{facts}</div>'
 
 
 def _judged(journal: Journal | None) -> str:
@@ -150,21 +139,16 @@ def _judged(journal: Journal | None) -> str:
     names = [verdict.verdict for verdict in journal.current.values() if verdict.counts]
     kinds, counts = np.unique(names, return_counts=True)
     each = ", ".join(f"{count} {kind}" for kind, count in zip(kinds, counts, strict=True)) or "none yet"
-    return f'<div class="lk-status" style="margin-top:8px">Verdicts: {each}</div>'
+    return f'<div class="lk-status">Verdicts: {each}</div>'
 
 
-def _group(state: ErrorState, pictures: Pictures, name: str, number: int) -> str:
-    rows = state.page(Selection(group=name), 0, size=number)
-    if len(rows):
-        pictures.read(state.objects.row[rows])
+def _group(state: ErrorState, pictures: Pictures, name: str, rows: np.ndarray, columns: int) -> str:
     cards = "".join(_card(state, pictures, int(index)) for index in rows)
-    cards = cards or f'<div class="lk-empty" style="padding:12px">no {GROUPS[name]}</div>'
+    cards = cards or f'<div class="lk-empty">no {GROUPS[name]}</div>'
     return (
-        f'<div class="lk-kind-{name}" style="margin-bottom:8px">'
-        '<div style="border-left:4px solid var(--lk-kind);padding-left:6px;margin-bottom:3px">'
-        f"<b>{name}</b> {GROUPS[name]}: {state.summary.counts[name]:,}</div>"
-        f'<div class="lk-sheet" style="grid-template-columns:repeat({number},minmax(0,1fr))">{cards}</div>'
-        "</div>"
+        f'<div class="lk-kind-{name}"><div class="lk-title"><b>{name}</b> {GROUPS[name]}: '
+        f'{state.summary.counts[name]:,}</div><div class="lk-sheet" '
+        f'style="grid-template-columns:repeat({columns},minmax(0,1fr))">{cards}</div></div>'
     )
 
 
@@ -172,12 +156,11 @@ def _card(state: ErrorState, pictures: Pictures, index: int) -> str:
     row = int(state.objects.row[index])
     strip = "".join(_picture(pictures, row, style) for style in pictures.main())
     words = str(state.catalogue["label"][row]) or "no label"
-    label = html.escape(with_redshift(words, state.catalogue[row]))
     return (
         f'<div class="lk-card"><div class="lk-card-head"><span class="lk-card-id">'
         f"{html.escape(str(state.objects.object_id[index]))}</span>"
-        f'<span class="lk-card-p">p {state.score[index]:.3f}</span></div>'
-        f'<div class="lk-strip">{strip}</div><div class="lk-card-foot">{label}</div></div>'
+        f'<span class="lk-card-p">p {state.score[index]:.3f}</span></div><div class="lk-strip">{strip}</div>'
+        f'<div class="lk-card-foot">{html.escape(with_redshift(words, state.catalogue[row]))}</div></div>'
     )
 
 
@@ -185,11 +168,5 @@ def _picture(pictures: Pictures, row: int, style: str) -> str:
     lines = pictures.contours(row, style, levels=3)
     drawn = markup.contour_svg(lines, size=pictures.sample.shape[2:]) if lines else ""
     uri = pictures.uri(row, style, size_px=_THUMBNAIL_PX)
-    return (
-        f'<div style="position:relative;flex:1;min-width:0;max-width:150px">'
-        f'<img class="lk-picture" style="width:100%" src="{uri}" alt="{html.escape(style)}">'
-        f"{drawn.replace('<svg ', '<svg style=' + _OVER + ' ', 1)}</div>"
-    )
-
-
-_OVER = '"position:absolute;inset:0;width:100%;height:100%"'
+    image = f'<img class="lk-picture" src="{uri}" alt="{html.escape(style)}">'
+    return f'<div class="lk-over">{image}{drawn}</div>'

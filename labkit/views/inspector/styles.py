@@ -12,36 +12,20 @@ from numpy.typing import NDArray
 from labkit.views.sample_colours import SampleColours
 from labkit.views.scaling import composite, grey_levels, limits_of, overlay, smoothed
 
-__all__ = ["STYLES", "Style", "scaled_sigma", "styles_for"]
-
 Paint = Callable[..., NDArray]
 _CHOSEN = 4  # bands that stand beside the colour picture of many
+_REFERENCE = "F814"  # in which members are selected and their magnitudes given
 
 
 @dataclass(frozen=True)
 class Style:
-    """A named way to show an object.
-
-    Parameters
-    ----------
-    name : str
-        As the reader sees it.
-    bands : tuple of str
-        Bands that it needs.
-    paint : callable
-        Takes those bands, each of shape (y, x) and bright where there is emission, and gives levels from 0 to
-        1 of shape (y, x) or (y, x, 3).
-    contours : str
-        Band whose contours may be drawn on top; empty for none.
-    shows_gaps : bool
-        Whether `paint` itself shows where there are no data. Otherwise a band without any becomes zero.
-    """
+    """A named way to show an object."""
 
     name: str
-    bands: tuple[str, ...]
-    paint: Paint
-    contours: str = ""
-    shows_gaps: bool = False
+    bands: tuple[str, ...]  # that it needs
+    paint: Paint  # of those bands, (y, x) and bright where there is emission: levels from 0 to 1, (y, x[, 3])
+    contours: str = ""  # band whose contours may be drawn on top
+    shows_gaps: bool = False  # `paint` shows where there are no data; otherwise a band without any is zero
 
 
 def scaled_sigma(image: NDArray) -> float:
@@ -94,8 +78,8 @@ def styles_for(
     colours : SampleColours, optional
         Limits that all pictures share; without it each picture has its own.
     chosen : sequence of str
-        Bands that come first after the colour picture; by default four, spread over the
-        bands that all clusters have.
+        Bands that come first after the colour picture; by default four, spread over the bands that all
+        clusters have, F814 among them.
 
     Returns
     -------
@@ -122,5 +106,9 @@ def _together(colours: SampleColours, bands: tuple[str, ...], *images: NDArray) 
 
 
 def _spread(bands: Sequence[str]) -> list[str]:
+    """Four bands spread over the wavelengths, the one that magnitudes are measured in among them."""
     places = np.linspace(0, len(bands) - 1, min(_CHOSEN, len(bands))).round().astype(int)
-    return [bands[place] for place in places]
+    wanted = [place for place, band in enumerate(bands) if band.startswith(_REFERENCE)]
+    if wanted and wanted[0] not in places:
+        places[1 + np.abs(places[1:-1] - wanted[0]).argmin()] = wanted[0]
+    return [bands[place] for place in sorted(places)]

@@ -1,4 +1,4 @@
-"""The journal of verdicts: a CSV that only grows, one line a verdict, on disk before the next click.
+"""The journal of verdicts: a CSV that only grows, one line per verdict, on disk before the next click.
 
 Columns: ``object_id, verdict, label, note, experiment, threshold, probability, user, time`` (UTC). The
 *last* line of an object counts. Undo writes a line, too: the object's earlier verdict again, or "withdrawn".
@@ -20,45 +20,23 @@ from filelock import FileLock, Timeout
 
 from labkit.errors import InputError
 
-__all__ = ["VERDICTS", "Journal", "Verdict"]
-
 VERDICTS = ("agree", "relabel", "doubtful", "note", "withdrawn")
 _WAIT_S = 10.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of the journal.
-
-    Parameters
-    ----------
-    object_id : str
-        The object.
-    verdict : str
-        One of `VERDICTS`.
-    label : str
-        Class for the next training; empty where the verdict changes none.
-    note : str
-        Free text.
-    experiment : str
-        Whose predictions were looked at.
-    threshold, probability : str
-        Threshold and mean probability of the positive class at that moment.
-    user : str
-        Who said it.
-    time : str
-        When, UTC, ISO 8601.
-    """
+    """One line of the journal; threshold and probability (of the positive class) are those of the moment."""
 
     object_id: str
-    verdict: str
-    label: str = ""
+    verdict: str  # one of `VERDICTS`
+    label: str = ""  # class for the next training; empty where the verdict changes none
     note: str = ""
-    experiment: str = ""
+    experiment: str = ""  # whose predictions were looked at
     threshold: str = ""
     probability: str = ""
     user: str = ""
-    time: str = ""
+    time: str = ""  # UTC, ISO 8601
 
     @property
     def counts(self) -> bool:
@@ -131,24 +109,23 @@ class Journal:
         with self.path.open("rb") as file:
             file.seek(self._read_to)
             block = file.read()
-        whole = block[: block.rfind(b"\n") + 1]
-        lines = whole.decode("utf-8", errors="replace").split("\n")
+        whole = block[: _end_of_records(block)]
+        records = csv.reader(io.StringIO(whole.decode("utf-8", errors="replace"), newline=""))
         if self._read_to == 0 and whole:
-            if tuple(next(csv.reader([lines[0]]))) != COLUMNS:
+            head = next(records, [])
+            if tuple(head) != COLUMNS:
                 raise InputError(
                     f"{str(self.path)!r} must be a journal of verdicts with the columns {','.join(COLUMNS)}, "
-                    f"got {lines[0][:80]!r}; choose another path"
+                    f"got {','.join(head)[:80]!r}; choose another path"
                 )
-            lines = lines[1:]
-        for line in lines:
-            self._take(line)
+        for cells in records:
+            self._take(cells)
         self._read_to += len(whole)
         return bool(whole)
 
-    def _take(self, line: str) -> None:
-        cells = next(csv.reader([line]), [])
+    def _take(self, cells: list[str]) -> None:
         if len(cells) != len(COLUMNS) or cells[1] not in VERDICTS:
-            self.broken += bool(line.strip())
+            self.broken += bool("".join(cells).strip())
             return
         self.lines += 1
         self.current[cells[0]] = Verdict(**dict(zip(COLUMNS, cells, strict=True)))
@@ -270,6 +247,15 @@ class Journal:
             file.write(text.getvalue().encode())
             file.flush()
             os.fsync(file.fileno())
+
+
+def _end_of_records(block: bytes) -> int:
+    """Length of the whole records: line breaks inside quotes end none, so an id may hold some."""
+    end = quotes = place = 0
+    for line in block.split(b"\n")[:-1]:
+        place, quotes = place + len(line) + 1, quotes + line.count(b'"')
+        end = end if quotes % 2 else place
+    return end
 
 
 def _login() -> str:

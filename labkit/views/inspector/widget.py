@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +16,43 @@ from astropy.table import Table
 from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
-from labkit.views.inspector.display import reported
-from labkit.views.inspector.judging import Judging
+from labkit.views.inspector import markup
+from labkit.views.inspector.facts import describe_object, verdict_words, with_redshift
 from labkit.views.inspector.objects import gather
-from labkit.views.inspector.panels import arrange, build
+from labkit.views.inspector.panels import arrange, make_controls
 from labkit.views.inspector.pictures import Pictures
-from labkit.views.inspector.state import ErrorState, Selection
+from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.styles import Style
-from labkit.views.inspector.verdicts import Journal
-
-__all__ = ["Inspector"]
+from labkit.views.inspector.verdicts import Journal, Verdict
 
 _QUIET_S = 0.15  # pictures follow the slider when it has rested for so long
+_THUMBNAIL_PX = 150
+_MARKS = {"agree": "✓", "relabel": "→", "doubtful": "?", "note": "✎"}
+_VERDICTS = {"a": "agree", "r": "relabel", "d": "doubtful"}
 
 
-class Inspector(Judging):
+def _reporting(handler: Callable) -> Callable:
+    """Show a user's mistake in the status line, until the next thing that works, instead of raising it."""
+
+    @wraps(handler)
+    def wrapped(self: Inspector, *arguments: Any) -> None:
+        if self._depth == 0:
+            self._failed = False
+        self._depth += 1
+        try:
+            handler(self, *arguments)
+        except InputError as error:
+            self._failed = True
+            self._show_status(str(error), wrong=True)
+        finally:
+            self._depth -= 1
+        if self._depth == 0 and not self._failed:
+            self._show_status(self._status)
+
+    return wrapped
+
+
+class Inspector(w.VBox):
     """Look through right and wrong decisions, and say what is true.
 
     Parameters
@@ -46,7 +70,7 @@ class Inspector(Judging):
     votes : Table, optional
         Volunteers' votes, with the column ``object_id``.
     activation : callable, optional
-        See `labkit.views.inspector.pictures.Pictures`.
+        See `Pictures`.
     verdicts : path, optional
         CSV to keep verdicts in; without it nothing can be judged.
     user : str, optional
@@ -56,7 +80,13 @@ class Inspector(Judging):
     styles : sequence of Style, optional
         Display styles; by default those of the Sample's bands.
     page_size : int
-        Objects a page.
+        Objects per page.
+
+    Attributes
+    ----------
+    state, pictures, journal, selection, chosen, controls
+        Decisions, pictures, verdicts (or None), which objects are looked at, the number of the one that is
+        shown large (-1 for none), and the widgets by name.
 
     Raises
     ------
@@ -89,12 +119,13 @@ class Inspector(Judging):
         )
         self.pictures = Pictures(sample, styles=styles, activation=activation)
         self.journal = None if verdicts is None else Journal(verdicts, user=user)
-        self.selection = Selection(group="FP")
-        self.chosen = -1
+        self.selection, self.chosen = Selection(group="FP"), -1
         self._waiting: asyncio.TimerHandle | None = None
+        self._busy, self._failed, self._depth, self._status = False, False, 0, ""
+        self._seen = (-1, 0)  # lines of the journal that the column of verdicts holds, and of which state
         self._note_verdicts()
         known = [name for name in np.unique(sample.labels).tolist() if name]
-        self.controls = build(
+        self.controls = make_controls(
             experiments=np.unique(np.asarray(predictions.table["experiment"], dtype=str)).tolist(),
             experiment=objects.experiment,
             classes=objects.classes,
@@ -116,25 +147,24 @@ class Inspector(Judging):
         for name, button in c.groups.items():
             button.on_click(lambda _, name=name: self.choose_group(name))
         for control, action in {
-            c.threshold: self._moved,
-            c.experiment: self._changed_experiment,
-            c.positive: self._changed_positive,
-            c.page: self._turned,
-            c.note: self._noted,
+            c.threshold: self._move_threshold,
+            c.experiment: self._change_experiment,
+            c.positive: self._change_positive,
+            c.page: self._turn_to,
+            c.note: self._take_note,
+            c.contours: self._change_overlay,
+            c.activation: self._change_overlay,
         }.items():
             control.observe(action, "value")
         for control in (c.sort, c.descending, c.text, c.shown, c.page_size):
-            control.observe(self._changed_selection, "value")
-        c.shown.observe(self._changed_overlay, "value")
-        for control in (c.contours, c.activation):
-            control.observe(self._changed_overlay, "value")
+            control.observe(self._change_selection, "value")
         c.back.on_click(lambda _: self.turn(-1))
         c.forward.on_click(lambda _: self.turn(1))
         for button, key in {c.agree: "a", c.relabel: "r", c.doubtful: "d", c.undo: "u", c.redo: "y"}.items():
             button.on_click(lambda _, key=key: self.press(key))
-        c.sheet.listen(lambda content: self._picked(content))
-        c.curve.listen(lambda content: self._pointed(content))
-        c.keys.listen(lambda content: self._keyed(content))
+        c.sheet.listen(lambda content: self._pick(content))
+        c.curve.listen(lambda content: self._point(content))
+        c.keys.listen(lambda content: self._take_key(content))
 
     def _prepare_controls(self) -> None:
         c, unlabelled = self.controls, (self.state.objects.true < 0).any()
@@ -146,13 +176,15 @@ class Inspector(Judging):
         for control in (c.agree, c.relabel, c.doubtful, c.note, c.undo, c.redo, c.label):
             control.disabled = self.journal is None
         if self.journal is None:
-            self.say_status("Verdicts are off: give verdicts='verdicts.csv' to keep them.")
+            self._say("Verdicts are off: give verdicts='verdicts.csv' to keep them.")
         else:
             broken = f", {self.journal.broken} unreadable lines left out" if self.journal.broken else ""
             judged = sum(verdict.counts for verdict in self.journal.current.values())
-            self.say_status(f"Verdicts go to {self.journal.path} ({judged} objects judged so far{broken}).")
+            self._say(f"Verdicts go to {self.journal.path} ({judged} objects judged so far{broken}).")
 
-    @reported
+    # What is looked at
+
+    @_reporting
     def choose_group(self, name: str) -> None:
         """Show another of the groups."""
         self._select(group=name)
@@ -174,24 +206,24 @@ class Inspector(Judging):
         self.controls.page.value = 1
         self._busy = False
 
-    @reported
-    def _changed_selection(self, _: Any) -> None:
+    @_reporting
+    def _change_selection(self, _: Any) -> None:
         c = self.controls
         c.descending.description = "↓" if c.descending.value else "↑"
         self._select(sort=c.sort.value, descending=c.descending.value, text=c.text.value)
 
-    @reported
-    def _changed_overlay(self, _: Any) -> None:
+    @_reporting
+    def _change_overlay(self, _: Any) -> None:
         self._show_detail()
 
-    @reported
-    def _changed_experiment(self, change: Any) -> None:
+    @_reporting
+    def _change_experiment(self, change: Any) -> None:
         objects = gather(self._sample, self._predictions, experiment=change["new"], votes=self._votes)
         self._replace(ErrorState(objects, self._sample.catalogue, votes=self._votes,
                                  positive=self.state.positive, threshold=self.state.threshold))  # fmt: skip
 
-    @reported
-    def _changed_positive(self, change: Any) -> None:
+    @_reporting
+    def _change_positive(self, change: Any) -> None:
         self._replace(self.state.with_positive(change["new"]))
 
     def _replace(self, state: ErrorState) -> None:
@@ -200,31 +232,31 @@ class Inspector(Judging):
         self._to_first_page()
         self._show()
 
-    @reported
-    def _moved(self, change: Any) -> None:
-        """The threshold: numbers at once, pictures when it rests."""
+    @_reporting
+    def _move_threshold(self, change: Any) -> None:
+        """Numbers at once, pictures when the slider rests."""
         self.state.threshold = change["new"]
         self._show_summary()
         if self._waiting is not None:
             self._waiting.cancel()
         try:
-            self._waiting = asyncio.get_running_loop().call_later(_QUIET_S, self._rested)
+            self._waiting = asyncio.get_running_loop().call_later(_QUIET_S, self._show_rested)
         except RuntimeError:  # no event loop: a script or a test
-            self._rested()
+            self._show_rested()
 
-    @reported
-    def _rested(self) -> None:
+    @_reporting
+    def _show_rested(self) -> None:
         self._waiting = None
         self._to_first_page()
         self._show_page(follow=self.chosen)
 
-    @reported
-    def _pointed(self, content: Mapping[str, Any]) -> None:
+    @_reporting
+    def _point(self, content: Mapping[str, Any]) -> None:
         wanted = self.state.nearest_threshold(float(content["fpr"]), float(content["tpr"]))
         self.controls.threshold.value = wanted
 
-    @reported
-    def _turned(self, _: Any) -> None:
+    @_reporting
+    def _turn_to(self, _: Any) -> None:
         if not self._busy:
             self._show_page()
 
@@ -233,8 +265,8 @@ class Inspector(Judging):
         page = self.controls.page
         page.value = int(np.clip(page.value + by, 1, page.max))
 
-    @reported
-    def _picked(self, content: Mapping[str, Any]) -> None:
+    @_reporting
+    def _pick(self, content: Mapping[str, Any]) -> None:
         shown = self._page
         if 0 <= int(content["pick"]) < len(shown):
             self._choose(int(shown[int(content["pick"])]))
@@ -246,11 +278,13 @@ class Inspector(Judging):
         else:
             self._show_page(follow=index)
 
-    @reported
-    def _keyed(self, content: Mapping[str, Any]) -> None:
+    # Keys and verdicts
+
+    @_reporting
+    def _take_key(self, content: Mapping[str, Any]) -> None:
         """A key, unless it judges an object that is no longer the one that was on the screen."""
         key, seen = str(content.get("key", "")), str(content.get("object", ""))
-        if key in ("a", "r", "d") and self.chosen >= 0 and seen:
+        if key in _VERDICTS and self.chosen >= 0 and seen:
             present = str(self.state.objects.object_id[self.chosen])
             if seen != present:
                 raise InputError(
@@ -258,7 +292,7 @@ class Inspector(Judging):
                 )
         self.press(key)
 
-    @reported
+    @_reporting
     def press(self, key: str) -> None:
         """Do what a key stands for; buttons come here, too.
 
@@ -283,7 +317,179 @@ class Inspector(Judging):
             c.activation.value = not c.activation.value
         elif key.isdigit() and 0 < int(key) <= len(c.label.options):
             c.label.value = c.label.options[int(key) - 1]
-        elif key in ("a", "r", "d"):
-            self._judge({"a": "agree", "r": "relabel", "d": "doubtful"}[key])
+        elif key in _VERDICTS:
+            self._judge(_VERDICTS[key])
         elif key in ("u", "y"):
             self._take_back(key)
+
+    def _judge(self, verdict: str, *, label: str | None = None, note: str | None = None) -> None:
+        """Record a verdict on the chosen object; a note stays there, other verdicts may go on to the next."""
+        if self.journal is None or self.chosen < 0:
+            raise InputError("there is nothing to judge: choose an object and give verdicts=")
+        index = self.chosen
+        after = self.state.step(self.selection, index, 1)
+        line = self.journal.say(
+            str(self.state.objects.object_id[index]),
+            verdict,
+            label=self._label_of(index, verdict) if label is None else label,
+            note=note,
+            experiment=self.state.objects.experiment,
+            threshold=self.state.threshold,
+            probability=float(self.state.score[index]),
+        )
+        self._note_saved(line)
+        stays = note is not None or not self.controls.advance.value
+        self._show_page(follow=index if stays else after)
+
+    def _label_of(self, index: int, verdict: str) -> str:
+        """What the next training shall take: the new label, or the present one if the user agrees with it."""
+        if verdict == "relabel":
+            return str(self.controls.label.value)
+        present = str(self.state.catalogue["label"][int(self.state.objects.row[index])])
+        return (present or self.state.decided(index)) if verdict == "agree" else ""
+
+    def _note_saved(self, line: Verdict) -> None:
+        self._note_verdicts()
+        assert self.journal is not None
+        said, place = f"{line.object_id}: {verdict_words(line)}", f"{self.journal.path} at {line.time[11:19]}"
+        self._say(f"{said}. Saved to {place} UTC.")
+
+    def _take_back(self, key: str) -> None:
+        if self.journal is None:
+            raise InputError("there is nothing to undo: give verdicts=")
+        line = self.journal.undo() if key == "u" else self.journal.redo()
+        if line is None:
+            self._say("Nothing to undo here." if key == "u" else "Nothing to redo here.")
+            return
+        self._note_saved(line)
+        self._show_page(follow=self.state.objects.find(line.object_id))
+
+    @_reporting
+    def _take_note(self, change: Any) -> None:
+        if self._busy or self.chosen < 0 or self.journal is None:
+            return
+        present = self._verdict(self.chosen)
+        verdict, label = (present.verdict, present.label) if present else ("note", "")
+        self._judge(verdict, label=label, note=change["new"])
+
+    def _note_verdicts(self) -> None:
+        """Bring the journal's verdicts into the column that sorts and filters."""
+        if self.journal is None:
+            return
+        self.journal.refresh()
+        if self._seen == (self.journal.lines, id(self.state)):
+            return
+        self._seen = (self.journal.lines, id(self.state))
+        column = np.full(len(self.state.objects), "none", dtype="U9")
+        said = [verdict for verdict in self.journal.current.values() if verdict.counts]
+        places = self.state.objects.find_all([verdict.object_id for verdict in said])
+        for place, verdict in zip(places, said, strict=True):
+            if place >= 0:
+                column[place] = verdict.verdict
+        self.state.add_column("verdict", column)
+
+    def _verdict(self, index: int) -> Verdict | None:
+        if self.journal is None:
+            return None
+        found = self.journal.current.get(str(self.state.objects.object_id[index]))
+        return found if found is not None and found.counts else None
+
+    # What is shown
+
+    def _say(self, words: str) -> None:
+        """Keep a line of text under the verdicts."""
+        self._status = words
+        self._show_status(words)
+
+    def _show_status(self, words: str, *, wrong: bool = False) -> None:
+        kind = "lk-status lk-wrong" if wrong else "lk-status"
+        self.controls.status.value = f'<div class="{kind}">{html.escape(words)}</div>'
+
+    def _show(self) -> None:
+        c = self.controls
+        c.curve.svg = markup.roc_svg(self.state)
+        c.head.value = markup.headline(self.state, f"{self.state.positive} or not")
+        self._show_summary()
+        self._show_page()
+
+    def _show_summary(self) -> None:
+        """Counts, ratios and operating point; quick enough to follow the slider."""
+        summary, c = self.state.summary, self.controls
+        c.counts.value = markup.matrix(summary, self.state.positive) + markup.ratios(summary)
+        known = np.isfinite([summary.fpr, summary.recall]).all()
+        c.curve.point = [summary.fpr, summary.recall] if known else []
+        for name, button in c.groups.items():
+            button.description = f"{name} {summary.counts[name]:,}"
+            (button.add_class if name == self.selection.group else button.remove_class)("lk-on")
+
+    @property
+    def _page(self) -> np.ndarray:
+        c = self.controls
+        return self.state.page(self.selection, c.page.value - 1, size=c.page_size.value)
+
+    def _show_page(self, *, follow: int = -1) -> None:
+        """The page that holds the object to follow, or else the present one."""
+        c, size = self.controls, self.controls.page_size.value
+        self._note_verdicts()  # another inspector may have the same file open
+        members = self.state.members(self.selection)
+        place = np.flatnonzero(members == follow) if follow >= 0 else np.array([])
+        self._busy = True
+        c.page.max = max(1, -(-len(members) // size))
+        if len(place):
+            c.page.value = int(place[0]) // size + 1
+        self._busy = False
+        c.pages.value = f"of {c.page.max:,} &nbsp; {len(members):,} objects"
+        shown = self._page
+        if len(shown):
+            self.pictures.read(self.state.objects.row[shown])  # one read for the whole page
+        c.sheet.columns = 6 if c.shown.value else 3 if len(self.pictures.styles) < 4 else 2
+        c.sheet.empty = f"no {GROUPS[self.selection.group]}" + (" that match" if self.selection.text else "")
+        c.sheet.cards = [self._card(int(index)) for index in shown]
+        self._choose(follow if follow in shown else int(shown[0]) if len(shown) else -1)
+
+    def _card(self, index: int) -> dict[str, Any]:
+        objects, verdict = self.state.objects, self._verdict(index)
+        row, name = int(objects.row[index]), str(objects.object_id[index])
+        styles = [self.controls.shown.value] if self.controls.shown.value else self.pictures.main()
+        label = str(self.state.catalogue["label"][row]) or "no label"
+        foot = with_redshift(label, self.state.catalogue[row])
+        if self.selection.sort not in ("confidence", "probability", "object_id", "label"):
+            value = self.state.column(self.selection.sort)[index]
+            foot += f" · {self.selection.sort} {f'{value:.4g}' if isinstance(value, float) else value}"
+        return {
+            "id": name,
+            "probability": f"p {self.state.score[index]:.3f}",
+            "foot": foot,
+            "title": f"{name}: {label}" + (f"\n{verdict_words(verdict)}" if verdict else ""),
+            "verdict": verdict.verdict if verdict else "",
+            "mark": _MARKS.get(verdict.verdict, "") if verdict else "",
+            "pictures": [self.pictures.uri(row, style, size_px=_THUMBNAIL_PX) for style in styles],
+        }
+
+    def _choose(self, index: int) -> None:
+        """Show one object large; -1 for none."""
+        self.chosen, c = index, self.controls
+        shown = self._page.tolist()
+        c.sheet.chosen = shown.index(index) if index in shown else -1
+        verdict = self._verdict(index) if index >= 0 else None
+        self._busy = True
+        c.note.value = verdict.note if verdict else ""
+        if index >= 0:
+            best = verdict.label if verdict and verdict.verdict == "relabel" else self.state.decided(index)
+            c.label.value = best if best in c.label.options else c.label.value
+        self._busy = False
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        c, index = self.controls, self.chosen
+        if index < 0:
+            c.detail.value = ""
+            return
+        row = int(self.state.objects.row[index])
+        target = self.state.positive if c.activation.value else None
+        shots = markup.shots(
+            self.pictures, row, shown=c.shown.value, contours=c.contours.value, target=target
+        )
+        facts = describe_object(self.state, index, self.pictures, self._verdict(index))
+        place = markup.field_svg(self.state, index)
+        c.detail.value = f'<div class="lk-detail">{shots}{place}{facts}</div>'

@@ -29,9 +29,9 @@ from labkit.views.inspector import (
     inspect_errors,
     styles_for,
 )
+from labkit.views.inspector.facts import links, sexagesimal
 from labkit.views.inspector.markup import contour_svg
 from labkit.views.inspector.pictures import activation_overlay, contour_lines
-from labkit.views.inspector.sky import links, sexagesimal
 
 
 def lines(path: Path) -> list[dict[str, str]]:
@@ -136,6 +136,9 @@ def test_sorting_filtering_and_paging(widget):
     assert "lk-wrong" in c.status.value
     assert "column must be one of" in c.status.value
     assert {card["foot"].split(" · ")[0] for card in c.sheet.cards} == {"other"}, "the last good filter stays"
+    widget.press("ArrowRight")
+    assert "lk-wrong" not in c.status.value, "the message goes with the next thing that works"
+    assert "Verdicts go to" in c.status.value
     c.text.value = "X99"
     assert "that match" in c.sheet.empty
     c.text.value = ""
@@ -345,6 +348,7 @@ def test_facts_of_the_chosen_object(sample, predictions):
     assert "n_votes 4" in text
     assert "off_axis 1.231 ′" in text
     assert "simulated position" in text
+    assert "class of its label cluster" in " ".join(text.split())
     assert sexagesimal(sample.catalogue["ra"][4], sample.catalogue["dec"][4]) in text
     assert [a.get_text() for a in page.find_all("a")] == ["Aladin Lite", "SIMBAD", "NED", "ESASky"]
     widget.controls.text.value = "counts >= 0 and n_votes != 0"

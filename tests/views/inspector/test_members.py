@@ -23,8 +23,8 @@ from labkit.views.inspector import (
     gather,
     styles_for,
 )
-from labkit.views.inspector.neighbours import field_svg, neighbours_of
-from labkit.views.inspector.rows import in_order, shown_value, with_redshift
+from labkit.views.inspector.facts import in_order, shown_value, with_redshift
+from labkit.views.inspector.markup import field_svg, neighbours_of
 
 BANDS = ("F435", "F475", "F606", "F625", "F775", "F814", "F850", "F105", "F110", "F125", "F140", "F160")
 COMMON = ("F435", "F606", "F814", "F105", "F125", "F140", "F160")
@@ -117,6 +117,19 @@ def test_any_other_band_can_be_called_up(members, scored):
     assert captions(detail(widget))[4] == "F160"
     own = Pictures(members, styles=styles_for(BANDS, chosen=["F606", "F140"]))
     assert own.main() == ["colour", "F606", "F140", "F435", "F475"]
+
+
+@pytest.mark.parametrize(
+    ("bands", "chosen"),
+    [
+        ("F435 F606 F814 F105 F140", "F435 F814 F105 F140"),
+        ("F435 F606 F814 F105", "F435 F606 F814 F105"),
+        ("F435 F475 F606 F775 F814 F105 F160", "F435 F606 F814 F160"),
+        ("F435 F606 F105 F125 F140", "F435 F606 F125 F140"),
+    ],
+)
+def test_the_four_bands_include_that_of_the_magnitudes(bands, chosen):
+    assert [style.name for style in styles_for(bands.split())][1:5] == chosen.split()
 
 
 def test_missing_bands_are_striped_and_the_composite_is_made_of_the_others(either, scored):

@@ -14,8 +14,7 @@ from labkit.evaluate import auc, binary_scores, roc_curve
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.views.inspector import ErrorState, Selection, error_rates, gather, rates_figure
-from labkit.views.inspector.conditions import matching, parse
-from labkit.views.inspector.objects import match_ids
+from labkit.views.inspector.state import matching
 
 
 @pytest.fixture
@@ -128,7 +127,7 @@ def test_filters_mean_what_they_say(state):
         "off_axis >= 6": state.column("off_axis") >= 6,
         "  ": np.ones(len(counts), dtype=bool),
     }.items():
-        assert matching(parse(text), state.column, size=len(counts)).tolist() == expected.tolist(), text
+        assert matching(text, state.column, size=len(counts)).tolist() == expected.tolist(), text
     found = state.members(Selection("TN", sort="counts", text="counts > 100"))
     assert (counts[found] > 100).all()
     assert len(found)
@@ -181,14 +180,9 @@ def test_added_columns_are_sorted_anew_when_they_change(state):
     assert sorted(state.members(selection)) == sorted(some)
 
 
-@settings(deadline=None)
-@given(st.lists(st.text(max_size=3), unique=True, max_size=8), st.lists(st.text(max_size=3), max_size=8))
-def test_ids_are_matched_as_a_dictionary_would(known, wanted):
-    known, wanted = ([text.replace("\0", "") for text in texts] for texts in (known, wanted))
-    known = list(dict.fromkeys(known))
-    places = {name: place for place, name in enumerate(known)}
-    found = match_ids(np.array(wanted, dtype=str), np.array(known, dtype=str))
-    assert found.tolist() == [places.get(name, -1) for name in wanted]
+def test_objects_are_found_by_their_ids(state):
+    assert state.objects.find_all(["X03", "X99", "", "X00"]).tolist() == [3, -1, -1, 0]
+    assert state.objects.find("X39") == 39
 
 
 def plot_ticks(table) -> list[float]:
@@ -225,7 +219,7 @@ def test_wrong_input_is_named(sample, predictions, state):
         gather(sample, predictions.select(split="nowhere"))
     with pytest.raises(InputError, match="votes must have the column 'object_id'"):
         gather(sample, predictions, votes=Table({"id": ["a"]}))
-    with pytest.raises(InputError, match="votes must have one row an object"):
+    with pytest.raises(InputError, match="ids must be unique"):
         gather(sample, predictions, votes=Table({"object_id": ["a", "a"]}))
     with pytest.raises(InputError, match="positive must be one of"):
         ErrorState(gather(sample, predictions), sample.catalogue, positive="quasar")

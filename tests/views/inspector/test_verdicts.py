@@ -150,6 +150,22 @@ def test_torn_and_foreign_lines_spoil_no_other(path, torn):
     assert rows(path)[-1]["object_id"] == "X3"  # any reader of CSV finds the lines after it
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "\r\n", 'a "quoted"\n', ",", " "])
+def test_an_id_may_hold_anything(path, name):
+    one, two = Journal(path), Journal(path)
+    one.say(name, "agree", label="a\nb")
+    two.say("X2", "doubtful")
+    one.say(name, "doubtful")
+    read = Journal(path)
+    assert {key: verdict.verdict for key, verdict in read.current.items()} == {
+        name: "doubtful",
+        "X2": "doubtful",
+    }
+    assert (read.broken, read.lines) == (0, 3)
+    assert one.undo().label == "a\nb"
+    assert len(rows(path)) == 4
+
+
 def test_the_next_training_takes_the_file(path, small_sample):
     journal = Journal(path)
     journal.say("X00", "relabel", label="point source")
