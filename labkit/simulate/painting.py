@@ -23,6 +23,7 @@ _STAMP_RADII = (5, 7, 10, 15, 22, 32, 48, 72, 110, 170, 260)  # px; a body is dr
 #: at least to where this share of its light is inside; a Gaussian, to so many times its dispersion.
 _FAINT, _INSIDE, _DISPERSIONS = 0.01, 0.99, 4.5
 _RADII = np.geomspace(2.0, 4000.0, 64)
+_CHUNK = 50_000  # pixels of stamps that are painted at once: what a processor's cache holds
 
 Column = Any  # given as a number or a sequence, kept as an array of shape (n,)
 
@@ -124,17 +125,21 @@ def _add_stamps(canvas: NDArray, place: tuple, radius: NDArray, angle: NDArray, 
         r = _STAMP_RADII[stamp]
         reaches = (row >= -r) & (row < canvas.shape[0] + r) & (column >= -r) & (column < canvas.shape[1] + r)
         chosen = np.flatnonzero((stamps == stamp) & reaches)
-        chunk = max(1, 400_000 // (2 * r + 1) ** 2)
+        chunk = max(1, _CHUNK // (2 * r + 1) ** 2)
         for part in np.split(chosen, np.arange(chunk, len(chosen), chunk)):
             grid = np.arange(-r, r + 1)
             dx = (grid - (x - column)[part, None])[:, None, :].astype(np.float32)  # (n, 1, px)
             dy = (grid - (y - row)[part, None])[:, :, None].astype(np.float32)  # (n, px, 1)
             cos, sin = (f(angle[part])[:, None, None].astype(np.float32) for f in (np.cos, np.sin))
             along, across = _squares(dx, dy, cos, sin)
-            light = np.zeros(along.shape, dtype=np.float32)
+            light, power, other = (np.zeros(along.shape, dtype=np.float32) for _ in range(3))
             for k in range(peaks.shape[1]):
                 a, b = (np.float32(-0.5) / v[part, k, None, None].astype(np.float32) for v in (major, minor))
-                light += peaks[part, k, None, None].astype(np.float32) * np.exp(a * along + b * across)
+                np.multiply(a, along, out=power)
+                power += np.multiply(b, across, out=other)
+                np.exp(power, out=power)
+                power *= peaks[part, k, None, None].astype(np.float32)
+                light += power
             for image, i, j in zip(light, row[part], column[part], strict=True):
                 seen = image[max(r - i, 0) : canvas.shape[0] + r - i, max(r - j, 0) : canvas.shape[1] + r - j]
                 canvas[max(i - r, 0) : i + r + 1, max(j - r, 0) : j + r + 1] += seen

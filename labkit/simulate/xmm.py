@@ -81,8 +81,14 @@ class Pointing:
         chip = camera.chip_of(u, v)
         if camera.name == "mos1" and self.dead_chips:
             chip[np.isin(chip, self.dead_chips)] = -1
-        for u0, u1, v0, v1 in self.bad_columns[camera.name]:
-            chip[(u > u0) & (u < u1) & (v > v0) & (v < v1)] = -1
+        flat, u, v = chip.reshape(-1), np.ravel(u), np.ravel(v)
+        for u0, u1, v0, v1 in self.bad_columns[camera.name].tolist():
+            # Across the column first, which leaves few positions to look at along it.
+            across = (u > u0) & (u < u1) if u1 - u0 < v1 - v0 else (v > v0) & (v < v1)
+            near = across.nonzero()[0]
+            if near.size:
+                u_near, v_near = u[near], v[near]
+                flat[near[(u_near > u0) & (u_near < u1) & (v_near > v0) & (v_near < v1)]] = -1
         return chip
 
     def exposure(self, camera: Camera, u: NDArray, v: NDArray) -> NDArray[np.float64]:
@@ -113,7 +119,7 @@ def _random_column(rng: np.random.Generator, camera: Camera, chip: int) -> tuple
     u0, u1, v0, v1 = camera.chips[chip]
     across, along = ((u0, u1), (v0, v1)) if camera.along_v[chip] else ((v0, v1), (u0, u1))
     start, width = rng.uniform(*across), camera.column_arcmin * rng.integers(1, 3)
-    ends = sorted((rng.choice(along), rng.uniform(*along))) if rng.random() < 0.6 else along
+    ends = sorted((along[rng.integers(2)], rng.uniform(*along))) if rng.random() < 0.6 else along
     return (start, start + width, *ends) if camera.along_v[chip] else (*ends, start, start + width)
 
 
@@ -209,12 +215,11 @@ def _source_events(
     seconds = pointing.exposure_s[camera.name] * camera.live
     rate = np.array([c.flux for c in components]) * camera.share / COUNT_RATE_TO_FLUX
     numbers = rng.poisson(rate * seconds)
-    if not numbers.sum():
+    seen = np.flatnonzero(numbers)
+    if not len(seen):
         return np.empty(0), np.empty(0)
-    x, y = (
-        np.concatenate(p)
-        for p in zip(*map(draw_photons, [rng] * len(rate), components, numbers), strict=True)
-    )
+    drawn = [draw_photons(rng, components[row], int(numbers[row])) for row in seen]
+    x, y = (np.concatenate(axis) for axis in zip(*drawn, strict=True))
     u, v = pointing.to_detector(x, y)
     du, dv = u - camera.axis[0], v - camera.axis[1]
     kept = rng.random(len(u)) < vignetting(np.hypot(du, dv))
