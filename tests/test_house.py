@@ -35,7 +35,7 @@ ARROW = (
 RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
 #: The same inside `simulate`, from the sky to the volunteers.
 SIMULATE = (
-    ("numbers",),
+    ("numbers", "processes"),
     ("profiles",),
     ("painting", "xray"),
     ("clusters", "galaxies", "nearby", "hst"),

@@ -25,8 +25,8 @@ from labkit.simulate.volunteers import (
     assign,
     draw_volunteers,
     hunt_evidence,
-    plain,
 )
+from labkit.tables import numbers, text
 from labkit.votes import DecisionTree, Weights, read_tree
 
 _BATCH, _ROWS = 100_000, 50_000  # classifications that are answered, and written, at a time
@@ -289,8 +289,8 @@ def _annotations(tree: DecisionTree, way: NDArray[np.int64]) -> str:
 
 
 def _subject_data(subjects: Table) -> Iterator[str]:
-    places = {name: plain(subjects, name) for name in ("ra", "dec") if name in subjects.colnames}
-    for number, name in enumerate(subjects["object_id"], start=_export()["first_subject"]):
-        row = number - _export()["first_subject"]
+    places = {name: numbers(subjects[name]) for name in ("ra", "dec") if name in subjects.colnames}
+    for row, name in enumerate(text(subjects["object_id"]).tolist()):
         place = {key: round(float(values[row]), 6) for key, values in places.items()}
-        yield json.dumps({str(number): {"retired": None, "object_id": str(name), **place}})
+        about = {"retired": None, "object_id": name, **place}
+        yield json.dumps({str(_export()["first_subject"] + row): about})

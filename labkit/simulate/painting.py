@@ -145,7 +145,7 @@ def _add_stamps(canvas: NDArray, place: tuple, radius: NDArray, angle: NDArray, 
                 canvas[max(i - r, 0) : i + r + 1, max(j - r, 0) : j + r + 1] += seen
 
 
-def _squares(dx: NDArray, dy: NDArray, cos: NDArray, sin: NDArray) -> tuple[NDArray, NDArray]:
+def _squares(dx: NDArray, dy: NDArray, cos: Column, sin: Column) -> tuple[NDArray, NDArray]:
     """Squared offsets along and across the direction (cos, sin)."""
     return (cos * dx + sin * dy) ** 2, (cos * dy - sin * dx) ** 2
 

@@ -29,7 +29,7 @@ def nearest_index(index: NDArray | float) -> NDArray:
     return np.round(np.asarray(clipped) / STEP) * STEP
 
 
-def encircled(radius: NDArray, index: float) -> NDArray:
+def encircled(radius: NDArray | float, index: float) -> NDArray:
     """Share of the light of a Sersic profile within radii given in half-light radii; shape kept."""
     return gammainc(2 * index, gammaincinv(2 * index, 0.5) * np.asarray(radius, float) ** (1 / index))
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table, vstack
-from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from labkit.errors import InputError
@@ -30,6 +27,7 @@ from labkit.simulate.plan import (
     seen_by,
 )
 from labkit.simulate.plates import plate_cutout
+from labkit.simulate.processes import run_tasks
 from labkit.simulate.xmm import Grid, count_images
 
 logger = logging.getLogger(__name__)
@@ -170,7 +168,7 @@ def _pieces(
         for start in range(0, len(plan), _CHUNK)
     ]
     logger.info("simulating %d candidates in %d process(es)", len(plan), n_jobs)
-    for number, (images, table) in enumerate(_mapped(tasks, n_jobs)):
+    for number, (images, table) in enumerate(run_tasks(_simulate_chunk, tasks, n_jobs)):
         rows = slice(_CHUNK * number, _CHUNK * number + len(table))
         names = [f"SIM-{seed}-{row:0{width}d}" for row in range(rows.start, rows.stop)]
         table.add_column(names, name="object_id", index=0)
@@ -180,23 +178,13 @@ def _pieces(
         yield images, table
 
 
-def _mapped(tasks: list[tuple], n_jobs: int) -> Iterator[tuple[np.ndarray, QTable]]:
-    if n_jobs == 1:
-        yield from map(_chunk, tasks)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_jobs, mp_context=context) as pool:
-        yield from pool.map(_chunk, tasks)
-
-
-def _chunk(task: tuple) -> tuple[np.ndarray, QTable]:
-    """Simulate some candidates; on one thread, because sums depend on how they are split."""
-    streams, classes, size_px = task
-    with threadpool_limits(1):
-        drawn = [
-            _simulate_candidate(np.random.default_rng(stream), name, size_px=size_px)
-            for stream, name in zip(streams, classes, strict=True)
-        ]
+def _simulate_chunk(
+    streams: list[np.random.SeedSequence], classes: list[str], size_px: int
+) -> tuple[np.ndarray, QTable]:
+    drawn = [
+        _simulate_candidate(np.random.default_rng(stream), name, size_px=size_px)
+        for stream, name in zip(streams, classes, strict=True)
+    ]
     table = QTable({key: np.array([row[key] for _, row in drawn]) for key in drawn[0][1]})
     for name, unit in _UNITS.items():
         table[name] = table[name] * unit

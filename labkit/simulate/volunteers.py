@@ -16,6 +16,7 @@ from labkit.errors import InputError
 from labkit.simulate.clusters import LOW_Z
 from labkit.simulate.numbers import default
 from labkit.simulate.plan import expected_counts
+from labkit.tables import numbers, text
 from labkit.votes import DecisionTree
 
 #: Those who read the help, who do not read it, who guess, and who answer against the evidence.
@@ -208,7 +209,7 @@ def hunt_evidence(
         raise InputError(
             f"catalogue must have the columns {_NEEDED}, got none of {missing}; simulate a survey"
         )
-    questions = _questions(_Objects.of(catalogue), biases)
+    questions = _questions(catalogue, biases)
     names = [choice.leaf or choice.text for choice in tree.choices]
     if unknown := sorted({name for answers in questions for name in answers} ^ set(names)):
         raise InputError(f"tree must have the answers of the Hunt, got {tree.name!r}; not in both: {unknown}")
@@ -220,72 +221,41 @@ def hunt_evidence(
     return Evidence(np.where(right > 0, 0.0, odds), right > 0)
 
 
-@dataclass(frozen=True, eq=False)
-class _Objects:
-    """What there is to see of each object; arrays of one value per object."""
-
-    edge: np.ndarray
-    artefact: np.ndarray
-    galaxy: np.ndarray
-    cluster: np.ndarray
-    double: np.ndarray
-    redshift: np.ndarray  # 0 where there is none
-    fainter: np.ndarray  # ln of a significance of 10 over the object's
-    smaller: np.ndarray  # ln of 20 arcsec over the core radius, 0 where there is none
-    off_axis: np.ndarray
-
-    @classmethod
-    def of(cls, catalogue: Table) -> _Objects:
-        kind = np.asarray(catalogue["true_class"], dtype=str)
-        columns = {name: plain(catalogue, name) for name in _NEEDED[1:]}
-        seconds, off_axis = 1e3 * columns["exposure"], columns["off_axis"]
-        counts = expected_counts(columns["flux"], exposure_s=seconds, off_axis=off_axis)
-        counts = np.nan_to_num(counts).clip(min=1.0)
-        beneath = np.pi * _RADIUS**2 * _ALL_CAMERAS * columns["background"] * seconds
-        galaxy = kind == "nearby galaxy"
-        return cls(
-            edge=kind == "edge",
-            artefact=kind == "artefact",
-            galaxy=galaxy,
-            cluster=np.isfinite(columns["redshift"]) & ~galaxy,
-            double=kind == "double source",
-            redshift=np.nan_to_num(columns["redshift"]),
-            fainter=np.log(10 * np.sqrt(counts + beneath) / counts),
-            smaller=np.nan_to_num(np.log(20 / columns["core_radius"])),
-            off_axis=off_axis,
-        )
-
-
-def plain(catalogue: Table, name: str) -> NDArray[np.float64]:
-    """A column without its unit."""
-    return np.asarray(getattr(catalogue[name], "value", catalogue[name]), dtype=float)
-
-
 _Answer = tuple[NDArray[np.float64] | float, NDArray[np.bool_]]
 
 
-def _questions(seen: _Objects, biases: HuntBiases) -> list[dict[str, _Answer]]:
+def _questions(catalogue: Table, biases: HuntBiases) -> list[dict[str, _Answer]]:
     """For each question, the log odds of each answer where it is wrong, and where it is right."""
+    kind, column = text(catalogue["true_class"]), {name: numbers(catalogue[name]) for name in _NEEDED[1:]}
+    edge, artefact, galaxy = kind == "edge", kind == "artefact", kind == "nearby galaxy"
+    cluster, redshift = np.isfinite(column["redshift"]) & ~galaxy, np.nan_to_num(column["redshift"])
+    seconds, off_axis = 1e3 * column["exposure"], column["off_axis"]
+    counts = expected_counts(column["flux"], exposure_s=seconds, off_axis=off_axis)
+    counts = np.nan_to_num(counts).clip(min=1.0)
+    beneath = np.pi * _RADIUS**2 * _ALL_CAMERAS * column["background"] * seconds
+    fainter = np.log(10 * np.sqrt(counts + beneath) / counts)  # a significance of 10 over the object's
+    smaller = np.nan_to_num(np.log(20 / column["core_radius"]))
     other, wishful = biases.confusion, biases.wishful
-    missed = biases.no_emission + biases.no_emission_slope * seen.fainter
-    gap = biases.gap + biases.gap_slope * seen.off_axis
-    point_like = biases.point_like + biases.point_like_slope * (seen.smaller + seen.fainter)
-    one_galaxy = biases.nearby_galaxy - biases.nearby_galaxy_slope * np.log(seen.redshift.clip(0.01) / 0.1)
-    nothing = biases.nothing_there + biases.nothing_there_slope * (seen.redshift - LOW_Z) / 0.1
-    extended, near = seen.cluster | seen.galaxy, (seen.cluster | seen.galaxy) & (seen.redshift < LOW_Z)
+    missed = biases.no_emission + biases.no_emission_slope * fainter
+    gap = biases.gap + biases.gap_slope * off_axis
+    point_like = biases.point_like + biases.point_like_slope * (smaller + fainter)
+    one_galaxy = biases.nearby_galaxy - biases.nearby_galaxy_slope * np.log(redshift.clip(0.01) / 0.1)
+    nothing = biases.nothing_there + biases.nothing_there_slope * (redshift - LOW_Z) / 0.1
+    extended = cluster | galaxy
+    near, pair = extended & (redshift < LOW_Z), kind == "double source"
     return [
         {
-            "X-ray emission": (biases.artefact, ~seen.edge & ~seen.artefact),
-            "no emission": (missed, seen.artefact),
-            "edge": (gap, seen.edge),
+            "X-ray emission": (biases.artefact, ~edge & ~artefact),
+            "no emission": (missed, artefact),
+            "edge": (gap, edge),
         },
-        {"Extended": (biases.extended + seen.double, extended), "point": (point_like, ~extended)},
+        {"Extended": (biases.extended + pair, extended), "point": (point_like, ~extended)},
         {
-            "Galaxies or an empty field": (other, ~seen.galaxy),
-            "nearby galaxy": (np.where(seen.cluster, one_galaxy, other), seen.galaxy),
+            "Galaxies or an empty field": (other, ~galaxy),
+            "nearby galaxy": (np.where(cluster, one_galaxy, other), galaxy),
             "no optical image": (other - 2, np.zeros_like(near)),
         },
         {"Bright and large": (other, near), "Faint or hardly seen": (other, ~near)},
-        {"nearby cluster": (wishful, seen.cluster), "not a nearby cluster": (other, ~seen.cluster)},
-        {"distant cluster": (wishful, seen.cluster), "not a distant cluster": (nothing, ~seen.cluster)},
+        {"nearby cluster": (wishful, cluster), "not a nearby cluster": (other, ~cluster)},
+        {"distant cluster": (wishful, cluster), "not a distant cluster": (nothing, ~cluster)},
     ]

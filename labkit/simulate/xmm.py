@@ -215,8 +215,8 @@ def _source_events(
     seconds = pointing.exposure_s[camera.name] * camera.live
     rate = np.array([c.flux for c in components]) * camera.share / COUNT_RATE_TO_FLUX
     numbers = rng.poisson(rate * seconds)
-    seen = np.flatnonzero(numbers)
-    if not len(seen):
+    seen = np.flatnonzero(numbers).tolist()
+    if not seen:
         return np.empty(0), np.empty(0)
     drawn = [draw_photons(rng, components[row], int(numbers[row])) for row in seen]
     x, y = (np.concatenate(axis) for axis in zip(*drawn, strict=True))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from astropy.io import fits
 from astropy.table import QTable, Row, Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from labkit.errors import InputError
 from labkit.images.coordinates import pixel_to_sky, tangent_plane
@@ -29,6 +26,7 @@ from labkit.simulate.hst.footprints import CUTOUT_HALF_PX, Zones, draw_zones
 from labkit.simulate.hst.galaxies import V_MAX
 from labkit.simulate.hst.painting import blur, draw_components, expose, paint_bands
 from labkit.simulate.hst.population import Detections, Spectra, detect, is_member, populate, take_spectra
+from labkit.simulate.processes import run_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -340,7 +338,7 @@ def simulate_fields(
     logger.info(
         "%d fields are there, simulating %d in %d process(es)", len(rows) - len(tasks), len(tasks), n_jobs
     )
-    for number, folder in enumerate(_mapped(tasks, n_jobs), start=1):
+    for number, folder in enumerate(run_tasks(_write_field, tasks, n_jobs), start=1):
         logger.info("simulated %s, %d of %d", folder.name, number, len(tasks))
     return _fields(folders)
 
@@ -362,20 +360,8 @@ def _kept(folder: Path, expected: dict[str, Any], *, overwrite: bool) -> bool:
     return False
 
 
-def _mapped(tasks: list[tuple], n_jobs: int) -> Iterator[Path]:
-    if n_jobs == 1 or len(tasks) < 2:
-        yield from map(_one, tasks)
-        return
-    with ProcessPoolExecutor(n_jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(_one, task) for task in tasks]):
-            yield done.result()
-
-
-def _one(task: tuple[str, Path, dict[str, Any]]) -> Path:
-    """Simulate and write one field; on one thread, because sums depend on how they are split."""
-    short, folder, options = task
-    with threadpool_limits(1):
-        return simulate_field(short, **options).write(folder, overwrite=True)
+def _write_field(short: str, folder: Path, options: dict[str, Any]) -> Path:
+    return simulate_field(short, **options).write(folder, overwrite=True)
 
 
 def _fields(folders: list[Path]) -> QTable:

@@ -159,7 +159,7 @@ def brightest_galaxy(rng: np.random.Generator, cluster: Row, *, angle: float) ->
         spot = (float(-away * np.sin(along)), float(away * np.cos(along)))
         kinds, place, kpc = [*kinds, "bcg", "icl"], [*place, spot, spot], [*kpc, 16.0, 60.0]
         magnitude += [star - rng.uniform(1.3, 1.8), star - rng.uniform(0.5, 1.0)]
-    n, diffuse, magnitude = len(kinds), np.array(kinds) == "icl", np.array(magnitude)
+    n, diffuse, bright = len(kinds), np.array(kinds) == "icl", np.array(magnitude)
     redshift = z + (1 + z) / SPEED_OF_LIGHT * np.repeat(rng.normal(0, 250, n // 2), 2)
     return bodies(
         n,
@@ -170,7 +170,7 @@ def brightest_galaxy(rng: np.random.Generator, cluster: Row, *, angle: float) ->
         redshift=redshift,
         magnitude=magnitude,
         bulge=1.0,
-        bulge_tilt=np.where(diffuse, 0.15, _SLOPE * (magnitude - star - 2)) + rng.normal(0, 0.05, n),
+        bulge_tilt=np.where(diffuse, 0.15, _SLOPE * (bright - star - 2)) + rng.normal(0, 0.05, n),
         re_arcsec=scale * np.array(kpc) * 10 ** rng.normal(0, 0.08, n),
         sersic_n=np.where(diffuse, 1.5, 4.0),
         axis_ratio=np.where(diffuse, rng.uniform(0.6, 0.8, n), rng.uniform(0.7, 0.9, n)),

@@ -181,7 +181,11 @@ def _spiked(body: _Body) -> NDArray:
 
 def _spikes(body: _Body, colour: NDArray, angle: float) -> dict[str, NDArray]:
     """One of the two diffraction spikes of bright stars, as a long thin Gaussian."""
-    shape = {"re_px": _SPIKE_ARCSEC / PIXEL_SCALE_ARCSEC, "index": LOWEST_INDEX, "axis_ratio": 0.02}
+    shape: dict[str, Any] = {
+        "re_px": _SPIKE_ARCSEC / PIXEL_SCALE_ARCSEC,
+        "index": LOWEST_INDEX,
+        "axis_ratio": 0.02,
+    }
     return _part(body, colour, _SPIKE_SHARE * _spiked(body), position_angle=angle, **shape)
 
 
