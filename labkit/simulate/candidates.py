@@ -167,7 +167,7 @@ def _galaxy(rng: np.random.Generator, place: _Place) -> Candidate:
 
 def _artefact(rng: np.random.Generator, place: _Place) -> Candidate:
     """A detector flaw, or what a bright source nearby does: its read-out streak or the wing of its image."""
-    table, source = read_numbers("survey")["artefacts"], None
+    table, source = read_numbers("survey")["assumed"]["artefacts"], None
     kind = str(rng.choice(list(table), p=[row["chance"] for row in table.values()]))
     if "counts" in table[kind]:
         counts = _log_uniform(rng, *table[kind]["counts"])

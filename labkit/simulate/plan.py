@@ -47,7 +47,9 @@ class SurveyCounts:
     test: tuple[int, int] = default("survey", "survey", "test")
     low_z: float = default("survey", "survey", "low_z")
     test_low_z: float = default("survey", "survey", "test_low_z")
-    mix: Mapping[str, float] = field(default_factory=lambda: MappingProxyType(read_numbers("survey")["mix"]))
+    mix: Mapping[str, float] = field(
+        default_factory=lambda: MappingProxyType(read_numbers("survey")["survey"]["mix"])
+    )
     wrong_labels: float = default("survey", "survey", "wrong_labels")
 
     def __post_init__(self) -> None:
@@ -61,7 +63,7 @@ class SurveyCounts:
         for name in ("low_z", "test_low_z", "wrong_labels"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-        known = read_numbers("survey")["mix"]
+        known = read_numbers("survey")["survey"]["mix"]
         if set(self.mix) - set(known) or abs(sum(self.mix.values()) - 1) > 1e-6:
             raise InputError(f"mix must share 1 among the classes {tuple(known)}, got {dict(self.mix)}")
 
@@ -103,8 +105,9 @@ def plan_survey(rng: np.random.Generator, counts: SurveyCounts) -> Table:
     label, split_of_row = np.array(labels)[order], np.array(splits)[order]
     wrong = (rng.random(len(label)) < counts.wrong_labels) & (split_of_row != "test")
     true_class = label.astype("U32")
+    confused = read_numbers("survey")["assumed"]["confused"]
     for row in np.flatnonzero(wrong):
-        names, chances = zip(*read_numbers("survey")["confused"][str(label[row])].items(), strict=True)
+        names, chances = zip(*confused[str(label[row])].items(), strict=True)
         true_class[row] = rng.choice(names, p=chances)
     return Table({"label": label, "split": split_of_row, "true_class": true_class, "label_is_wrong": wrong})
 

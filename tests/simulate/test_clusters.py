@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from labkit.cosmology import COSMOLOGY
-from labkit.errors import InputError
 from labkit.simulate.clusters import (
     Cluster,
     cluster_components,
@@ -103,8 +102,3 @@ def test_components_hold_the_flux_within__r500():
     assert within == pytest.approx(1e-12)
     assert [p.core for p in parts] == pytest.approx([0.6, 0.15, 0.36])
     assert (parts[2].x, parts[2].y) == pytest.approx((2.6, 0.8))
-
-
-def test_an_impossible_flux_limit_is_refused():
-    with pytest.raises(InputError, match="flux_limit must lie between 0 and"):
-        draw_cluster(np.random.default_rng(0), low_z=False, flux_limit=1e-8)

@@ -104,11 +104,6 @@ def test_an_observation_is_reproducible_and_takes_circumstances():
     assert one.exposures["mos1"].max() == pytest.approx(pointing.exposure_s["mos1"], rel=0.03)
 
 
-def test_an_observation_of_no_pixels_is_refused():
-    with pytest.raises(InputError, match="must be positive, got 0 and 4.35"):
-        simulate_observation(0, size_px=0)
-
-
 def test_field_files_hold_what_an_observer_has(tmp_path):
     images, exposures, candidates = field_files(tmp_path / "f", 4)
     assert [name.rsplit("/", 1)[1] for name in images] == [f"{c}_image.fits" for c in ("pn", "mos1", "mos2")]

@@ -9,7 +9,6 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from scipy.ndimage import median_filter
 
-from labkit.errors import InputError
 from labkit.simulate.painting import Bodies
 from labkit.simulate.plates import (
     KINDS,
@@ -196,25 +195,3 @@ def test_a_plate_becomes_fits_with_its_place_on_the_sky():
     assert wcs.pixel_to_world(0, 99.5).ra > centre.ra
     assert hdu.data.dtype == np.int16
     assert hdu.header["SURVEY"] == "SIMULATED"
-
-
-def test_bad_arguments_are_refused_by_name():
-    rng = np.random.default_rng(0)
-    with pytest.raises(InputError, match=r"kind must be one of cluster, .* got 'quasar'"):
-        OpticalScene("quasar")
-    with pytest.raises(InputError, match=r"redshift must be positive for a cluster, got 0"):
-        OpticalScene("cluster", m500=1e14, r500_arcmin=3.0)
-    with pytest.raises(InputError, match=r"latitude_deg must be between -90 and 90, got 100"):
-        plate_image(rng, [], shape=(9, 9), galactic_latitude_deg=100.0)
-    with pytest.raises(InputError, match=r"axis_ratio must be in \(0, 1\], got 0"):
-        OpticalScene("nearby galaxy", axis_ratio=0.0)
-    with pytest.raises(InputError, match=r"size must be at least 1 pixel, got 0"):
-        plate_cutout(rng, [scene()], size=0, pixel_scale_arcsec=1.0)
-    with pytest.raises(InputError, match=r"pixel_scale_arcsec must be positive, got 0"):
-        plate_cutout(rng, [scene()], size=10, pixel_scale_arcsec=0.0)
-    with pytest.raises(InputError, match=r"shape must be two positive numbers \(ny, nx\), got \(0, 5\)"):
-        plate_image(rng, [], shape=(0, 5))
-    with pytest.raises(InputError, match=r"sky_counts must lie between .* got 500"):
-        Plate(sky_counts=500.0)
-    with pytest.raises(InputError, match=r"light must have the axes \(y, x\), got shape \(5,\)"):
-        develop(rng, np.zeros(5), Plate())

@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import MissingDataError
 from labkit.sample import Sample
 from labkit.simulate.candidates import draw_field
 from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
@@ -46,8 +46,6 @@ def test_the_test_split_can_be_larger_alone():
     counts = KOSIBA_TABLE_2.with_test(1000)
     assert (counts.train, counts.validation, counts.test) == ((845, 388), (200, 104), (500, 500))
     assert len(counts) == 1707 - 170 + 1000
-    with pytest.raises(InputError, match="test must be two numbers"):
-        counts.with_test(-4)
 
 
 def test_a_few_labels_are_wrong_but_none_in_the_test_split():
@@ -69,32 +67,6 @@ def test_wrong_labels_are_what_experts_confuse():
 @pytest.mark.parametrize("n", [1, 7, 100, 5000])
 def test_scaled_counts_add_up(n):
     assert len(KOSIBA_TABLE_2.scaled(n)) == n
-
-
-@pytest.mark.parametrize(
-    ("changes", "match"),
-    [
-        ({"train": (-1, 3)}, "train must be two numbers"),
-        ({"train": (0, 0), "validation": (0, 0), "test": (0, 0)}, "at least one object"),
-        ({"low_z": 1.2}, "low_z must be between 0 and 1"),
-        ({"mix": {"artefact": 0.5}}, "mix must share 1"),
-    ],
-)
-def test_impossible_counts_are_refused(changes, match):
-    with pytest.raises(InputError, match=match):
-        SurveyCounts(**changes)
-
-
-def test_an_empty_survey_is_refused():
-    with pytest.raises(InputError, match="n_objects must be at least 1, got 0"):
-        KOSIBA_TABLE_2.scaled(0)
-
-
-@pytest.mark.parametrize(("name", "value"), [("seed", -1), ("size_px", 4), ("n_jobs", 0), ("seed", 0.5)])
-def test_bad_arguments_are_refused(name, value):
-    arguments = {"seed": 0, "n_objects": 2} | {name: value}
-    with pytest.raises(InputError, match=f"{name} must be a whole number"):
-        simulate_survey(arguments.pop("seed"), **arguments)
 
 
 def test_images_are_counts_and_density(survey):
@@ -129,8 +101,6 @@ def test_more_processes_and_the_disk_change_nothing(tmp_path):
     second = simulate_survey(5, n_objects=17, size_px=24, n_jobs=2, path=tmp_path / "survey")
     assert first.content_hash == second.content_hash
     assert np.array_equal(first.images, second.images)
-    with pytest.raises(InputError, match="must not exist"):
-        simulate_survey(5, n_objects=2, size_px=32, path=tmp_path / "survey")
 
 
 def test_another_seed_gives_another_survey():

@@ -14,7 +14,7 @@ from labkit.errors import InputError
 from labkit.simulate.numbers import read_numbers
 
 _NUMBERS = read_numbers("hst/bands")
-PIXEL_SCALE_ARCSEC: float = _NUMBERS["pixel_scale_arcsec"]
+PIXEL_SCALE_ARCSEC: float = _NUMBERS["mosaics"]["pixel_scale_arcsec"]
 #: Every point-spread function is a sum of Gaussians that are at least this wide.
 CORE_FWHM_ARCSEC: float = _NUMBERS["psf"]["core_fwhm_arcsec"]
 

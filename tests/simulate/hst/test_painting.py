@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import fftconvolve
 
-from labkit.errors import InputError
 from labkit.simulate.hst.bands import BANDS, PIXEL_SCALE_ARCSEC
 from labkit.simulate.hst.painting import MARGIN_PX, Components, blur, expose, paint_bands
-from labkit.simulate.profiles import encircled, nearest_index, sersic_mixture
 
 SKY = {name: band.sky_sigma() for name, band in BANDS.items()}
 
@@ -35,30 +33,6 @@ def one(
 
 def image(listed: Components, name: str = "F814", size_px: int = 161) -> np.ndarray:
     return blur(paint_bands(listed, [name], size_px=size_px, sky_sigma=SKY)[0], BANDS[name])
-
-
-@pytest.mark.parametrize("index", [0.5, 0.75, 1.0, 2.0, 2.5, 4.0, 5.0, 6.0])
-def test_gaussians_grow_like_the_profile(index):
-    weights, sigmas = sersic_mixture(index, fine=True)
-    radius = np.geomspace(0.1, 8, 60)
-    grown = (weights * (1 - np.exp(-(radius[:, None] ** 2) / (2 * sigmas**2)))).sum(axis=1)
-    np.testing.assert_allclose(grown, encircled(radius, index), atol=0.01)
-    assert weights.sum() == pytest.approx(1)
-
-
-def test_growth_is_that_of_astropys_profile():
-    radius = np.linspace(0, 3, 3001)
-    ring = Sersic2D(amplitude=1, r_eff=1, n=2.5)(radius, 0) * radius
-    grown = np.cumsum(ring)
-    np.testing.assert_allclose(grown[1000] / grown[-1], 0.5 / encircled(np.array([3.0]), 2.5)[0], rtol=2e-3)
-
-
-def test_indices_are_in_steps():
-    assert nearest_index(np.array([0.1, 1.1, 3.9, 9.0])).tolist() == [0.5, 1.0, 4.0, 6.0]
-    with pytest.raises(InputError, match="index must be a Sersic index from 0.5 to 6.0 in steps"):
-        sersic_mixture(1.1, fine=True)
-    with pytest.raises(InputError, match="got 7"):
-        sersic_mixture(7.0, fine=True)
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pytest
 
-from labkit.errors import MissingDataError
 from labkit.simulate.hst import templates
 from labkit.simulate.hst.bands import BANDS
 from labkit.simulate.hst.templates import magnitudes, star_colours
@@ -81,9 +80,3 @@ def test_cool_stars_are_red():
     cool, hot = star_colours(np.array([3200.0, 6000.0]))
     assert cool[NAMES.index("F814")] == 0
     assert cool[NAMES.index("F606")] > hot[NAMES.index("F606")] > -0.2
-
-
-def test_absent_kcorrect_is_named(monkeypatch):
-    monkeypatch.setattr(templates, "find_spec", lambda name: None)
-    with pytest.raises(MissingDataError, match="pip install kcorrect"):
-        templates._kcorrect()
