@@ -105,6 +105,9 @@ def _options(
 ) -> None:
     global _debug
     _debug = debug
+    # Read when torch is loaded, here, in kernels and in workers. Threads that spin while they wait slow a
+    # machine down that has other work, thirtyfold at the worst.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     level = logging.ERROR if quiet else logging.WARNING if sys.stderr.isatty() else logging.INFO
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("papermill").setLevel(logging.WARNING)
