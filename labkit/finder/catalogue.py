@@ -15,7 +15,7 @@ from labkit.finder.characterise import Characterised
 from labkit.finder.models import Selection
 from labkit.finder.scene import Scene
 from labkit.images.coordinates import pixel_to_sky
-from labkit.sources.candidates import position_names
+from labkit.sources.positions import position_names
 
 __all__ = ["catalogue"]
 

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Row, Table
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
-from regions import CircleSkyRegion, PixelRegion, Region, RegionMeta, Regions, RegionVisual
+from regions import PixelRegion, Region, Regions
 
 from labkit.errors import InputError, MissingDataError
+from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.paths import atomic_file
+from labkit.tables.delimited import decode
 
-__all__ = ["read_regions", "write_regions"]
+logger = logging.getLogger(__name__)
 
 SHAPES = ("ellipse", "circle", "point")
 #: Colours by the class of a found source, and least radius of a circle.
 COLOURS = {"extended": "green", "point + extended": "cyan", "double": "magenta", "point": "red"}
 LEAST_RADIUS = 12 * u.arcsec
+_TEXT = re.compile(r"""\btext\s*=\s*(\{[^}]*\}|"[^"]*"|'[^']*')""")
 
 
 def read_regions(path: str | Path, wcs: WCS) -> QTable:
     """Read ellipses, circles and points of a DS9 region file as a table of candidates.
 
     Image coordinates (counted from 1 at the centre of the first pixel) and sky coordinates are understood;
-    colours, whether global or of one region, are kept.
+    colours, whether global or of one region, are kept. Regions of other shapes, those that are excluded ("-"
+    in front) and lines that cannot be read are left out and counted in the log.
 
     Parameters
     ----------
@@ -40,46 +46,62 @@ def read_regions(path: str | Path, wcs: WCS) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        One row a region: ``ra``, ``dec`` (ICRS), ``region_shape``, ``region_colour`` and ``region_radius``,
-        the larger semi-axis (0 for a point).
+        One row per region: ``object_id`` (its text; "" where there is none or it is another's too), ``ra``,
+        ``dec`` (ICRS), ``region_text``, ``region_shape``, ``region_colour`` and ``region_radius``, the larger
+        semi-axis (0 for a point).
 
     Raises
     ------
     MissingDataError
         If there is no such file.
     InputError
-        If the file is not a region file, holds no region, or one of another shape or coordinate system.
+        If the file is not a region file, or no such region is in it.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"there is no region file {str(path)!r}; check the path")
+    texts: list[str] = []
+
+    def number(match: re.Match[str]) -> str:  # the parser makes 42 of 0042
+        texts.append(match[1][1:-1])
+        return f"text={{t{len(texts) - 1}}}"
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", AstropyUserWarning)
-            found = list(Regions.parse(path.read_text(), format="ds9"))
-    except (ValueError, TypeError, IndexError, AstropyUserWarning) as error:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            content = _TEXT.sub(number, decode(path.read_bytes(), path))
+            found = list(Regions.parse(content, format="ds9"))
+    except Exception as error:
         raise InputError(
             f"{path.name!r} must be a DS9 region file with {', '.join(SHAPES)} regions in image or sky "
             f"coordinates, but it cannot be read ({error}); save it again from DS9 in that form"
         ) from error
-    if not found:
+    problems = [str(one.message) for one in caught if issubclass(one.category, AstropyUserWarning)]
+    left = Counter("not readable" for _ in problems)
+    left.update("excluded" if _is_excluded(one) else _shape(one) for one in found if not _is_wanted(one))
+    kept = [region for region in found if _is_wanted(region)]
+    if not kept:
+        reasons = "; ".join([*(f"{n} {what}" for what, n in left.items()), *problems[:2]]) or "an empty file"
         raise InputError(
-            f"{path.name!r} must hold at least one region, got none; give another candidate list"
+            f"{path.name!r} must hold at least one {', '.join(SHAPES)} region in image or sky coordinates, "
+            f"got none ({reasons}); give another candidate list"
         )
-    names = [_shape(region) for region in found]
-    if unknown := sorted({name for name in names if name not in SHAPES}):
-        raise InputError(
-            f"{path.name!r} must hold only {', '.join(SHAPES)} regions, got {unknown}; remove them"
+    if left:
+        logger.warning(
+            "%s: left out %s", path.name, ", ".join(f"{number} {what}" for what, number in left.items())
         )
-    sky = [region.to_sky(wcs) if isinstance(region, PixelRegion) else region for region in found]
-    position = SkyCoord([region.center.icrs for region in sky])
+    centres = np.array([_centre(region, wcs) for region in kept])
+    labels = [texts[int(str(region.meta["text"])[1:])] if "text" in region.meta else "" for region in kept]
+    number_of = Counter(labels)
     return QTable(
         {
-            "ra": position.ra.to(u.deg),
-            "dec": position.dec.to(u.deg),
-            "region_shape": names,
-            "region_colour": [str(r.visual.get("edgecolor", r.visual.get("color", ""))) for r in found],
-            "region_radius": u.Quantity([_radius(region) for region in sky]),
+            "object_id": [label if number_of[label] == 1 else "" for label in labels],
+            "ra": centres[:, 0] * u.deg,
+            "dec": centres[:, 1] * u.deg,
+            "region_text": labels,
+            "region_shape": [_shape(region) for region in kept],
+            "region_colour": [str(r.visual.get("edgecolor", r.visual.get("color", ""))) for r in kept],
+            "region_radius": [_radius(region, wcs) for region in kept] * u.arcsec,
         }
     )
 
@@ -106,40 +128,63 @@ def write_regions(candidates: Table, path: str | Path) -> Path:
     MissingDataError
         If a column is missing.
     InputError
-        If the name has another ending.
+        If the name has another ending, or an id holds a line break or all kinds of quotes.
     """
     path = Path(path)
-    if path.suffix != ".reg":
+    if path.suffix.lower() != ".reg":
         raise InputError(f"path must end in .reg, got {str(path)!r}")
     if missing := [name for name in ("object_id", "ra", "dec") if name not in candidates.colnames]:
         raise MissingDataError(
             f"candidates must have object_id, ra and dec, got a table without {missing}; add these columns"
         )
+    lines = [_line(row) for row in QTable(candidates)]
     with atomic_file(path) as partial:
-        partial.write_text(Regions([_circle(row) for row in QTable(candidates)]).serialize(format="ds9"))
+        partial.write_text("\n".join(["# Region file format: DS9", "icrs", *lines, ""]), encoding="utf-8")
     return path
 
 
-def _circle(row: Row) -> CircleSkyRegion:
+def _line(row: Row) -> str:
     kind = str(row["class"]) if "class" in row.colnames else "point"
     radius = LEAST_RADIUS
     if "extended" in kind and "extent" in row.colnames:
         radius = max(radius, 2 * u.Quantity(np.nan_to_num(row["extent"]), u.arcsec))
-    centre = SkyCoord(u.Quantity(row["ra"], u.deg), u.Quantity(row["dec"], u.deg), frame="icrs")
-    return CircleSkyRegion(
-        centre,
-        radius,
-        meta=RegionMeta({"text": str(row["object_id"])}),
-        visual=RegionVisual({"color": COLOURS.get(kind, "red")}),
-    )
+    ra, dec = (u.Quantity(row[name], u.deg).value for name in ("ra", "dec"))
+    size = radius.to_value(u.arcsec)
+    colour = COLOURS.get(kind, "red")
+    return f'circle({ra:.8f},{dec:.8f},{size:.3f}") # color={colour} text={_quoted(str(row["object_id"]))}'
+
+
+def _quoted(name: str) -> str:
+    for first, last in ("{}", '""', "''"):
+        if not {first, last, "\n", "\r"} & set(name):
+            return f"{first}{name}{last}"
+    raise InputError(f"object_id must be one line without both quotes and braces, got {name!r}; rename it")
 
 
 def _shape(region: Region) -> str:
     return type(region).__name__.replace("PixelRegion", "").replace("SkyRegion", "").lower()
 
 
-def _radius(region: Region) -> u.Quantity:
+def _is_excluded(region: Region) -> bool:
+    return region.meta.get("include", True) in (False, 0, "-")
+
+
+def _is_wanted(region: Region) -> bool:
+    return _shape(region) in SHAPES and not _is_excluded(region)
+
+
+def _centre(region: Region, wcs: WCS) -> tuple[float, float]:
+    if isinstance(region, PixelRegion):
+        ra, dec = pixel_to_sky(wcs, region.center.x, region.center.y)
+        return float(ra), float(dec)
+    return region.center.icrs.ra.deg, region.center.icrs.dec.deg
+
+
+def _radius(region: Region, wcs: WCS) -> float:
+    """The larger semi-axis in arcsec."""
     if _shape(region) == "point":
-        return 0 * u.arcsec
+        return 0.0
     size = region.radius if _shape(region) == "circle" else np.maximum(region.width, region.height) / 2
-    return size.to(u.arcsec)
+    if isinstance(region, PixelRegion):
+        return float(size * pixel_scale_arcsec(wcs))
+    return float(size.to_value(u.arcsec))

@@ -161,7 +161,8 @@ def _measured(
     """Add label, position on the detector, exposure and counts to the candidates."""
     positions = _positions(table)
     x, y = sky_to_pixel(observation.wcs, table["ra"], table["dec"])
-    table["label"] = np.asarray(table["label"], dtype=str) if "label" in table.colnames else label
+    if "label" not in table.colnames:
+        table["label"] = label
     _add(table, "x_image", x + 1)
     _add(table, "y_image", y + 1)
     if observation.pointing is not None:

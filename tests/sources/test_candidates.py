@@ -4,11 +4,12 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table
 from astropy.wcs import WCS
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources.candidates import position_names, read_candidates
+from labkit.sources.candidates import read_candidates
+from labkit.sources.positions import position_names
 from labkit.tables import write_table
 
 WCS_ = WCS(naxis=2)
@@ -57,11 +58,11 @@ def test_names_are_truncated_and_different():
         (Table({"ra": [], "dec": []}), "candidates must hold at least one row"),
         (
             Table({"ra": [1.0, np.nan], "dec": [2.0, 3]}),
-            r"column 'ra' must be finite, got none in rows \[1\]",
+            r"column 'ra' must be finite, got nan in row 2 and 0 more",
         ),
         (Table({"ra": [1.0], "dec": [95.0]}), "column 'dec' must lie between -90 and 90 deg"),
-        (Table({"ra": ["x"], "dec": [9.0]}), "column 'ra' must hold angles in degrees"),
-        (Table({"ra": [1.0] * u.kpc, "dec": [9.0]}), "column 'ra' must hold angles in degrees"),
+        (Table({"ra": ["x"], "dec": [9.0]}), "column 'ra' must hold numbers, got 'x' in row 1"),
+        (Table({"ra": [1.0] * u.kpc, "dec": [9.0]}), "column 'ra' must hold angles, got the unit kpc"),
         (
             Table({"ra": [1.0, 2], "dec": [9.0, 8], "object_id": ["a", "a"]}),
             r"candidates must have unique ids, got \['a'\] more than once",
@@ -74,18 +75,63 @@ def test_broken_lists_are_refused(rows, message):
 
 
 def test_missing_columns_are_named():
-    with pytest.raises(MissingDataError, match=r"got \['name', 'RA', 'DEC', 'ml'\] without \['ra', 'dec'\]"):
-        read_candidates(table(), wcs=WCS_)
+    with pytest.raises(MissingDataError, match=r"got \['name', 'RA', 'DEC', 'ml'\] without \['ALPHA'\]"):
+        read_candidates(table(), wcs=WCS_, ra="ALPHA")
 
 
 def test_missing_and_unreadable_files_are_named(tmp_path):
-    with pytest.raises(MissingDataError, match=r"there is no candidate list .*none\.csv"):
+    with pytest.raises(MissingDataError, match=r"table .*none\.csv' does not exist"):
         read_candidates(tmp_path / "none.csv", wcs=WCS_)
     (tmp_path / "list.fits").write_text("ra dec")
-    with pytest.raises(InputError, match=r"'list\.fits' cannot be read"):
+    with pytest.raises(InputError, match=r"list\.fits' cannot be read as \.fits"):
         read_candidates(tmp_path / "list.fits", wcs=WCS_)
     (tmp_path / "list.xyz").write_text("ra dec")
-    with pytest.raises(
-        InputError, match=r"candidates must be a DS9 region file .*'list\.xyz' cannot be read"
-    ):
+    with pytest.raises(InputError, match=r"a table must end in one of .*list\.xyz"):
         read_candidates(tmp_path / "list.xyz", wcs=WCS_)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "ids"),
+    [
+        ("t.csv", "object_id,ra,dec\n0042,150,2\n1e5,150.01,2\n", ["0042", "1e5"]),
+        ("bom.CSV", "\ufeffOBJECT_ID,RA,DEC\r\nA,150,2\r\nB,150.01,2\r\n", ["A", "B"]),
+        ("blank.csv", "object_id,ra,dec\n7,150,2\n,150.01,2\n", ["7", "J100002.4+020000"]),
+        ("hms.txt", "object_id ra dec\nA 10:00:00.0 +02:00:00\nB 10:00:02.4 +02:00:00\n", ["A", "B"]),
+        ("words.csv", "object_id,ra,dec\nA,10h00m00s,2d00m00s\nB,10 00 02.4,+2 00 00\n", ["A", "B"]),
+        ("negative.csv", "object_id,ra,dec\nA,-210,2\nB,510.01,2\n", ["A", "B"]),
+    ],
+)
+def test_lists_of_any_program(name, content, ids, tmp_path):
+    (tmp_path / name).write_bytes(content.encode())
+    found = read_candidates(tmp_path / name, wcs=WCS_)
+    assert found["object_id"].tolist() == ids
+    np.testing.assert_allclose(found["ra"].to_value(u.deg), [150, 150.01], atol=1e-9)
+    np.testing.assert_allclose(found["dec"].to_value(u.deg), [2, 2], atol=1e-9)
+
+
+def test_masked_ids_are_made_and_masked_labels_unknown():
+    rows = Table(
+        {
+            "object_id": MaskedColumn([11, 12], mask=[0, 1]),
+            "ra": [150.0, 150.01] * u.deg,
+            "dec": [2.0, 2.0],
+            "label": MaskedColumn(["low-z cluster", "hidden"], mask=[0, 1]),
+        }
+    )
+    found = read_candidates(rows, wcs=WCS_)
+    assert found["object_id"].tolist() == ["11", "J100002.4+020000"]
+    assert found["label"].tolist() == ["low-z cluster", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name,RAJ,DEJ\nA,150,2\nB,150,-99\n", "'DEJ' must lie between -90 and 90 deg, got -99.0 in row 2"),
+        ("name,RAJ,DEJ\nA,150,2\nB,150,\n", "column 'DEJ' must lie between -90 and 90 deg, got nan in row 2"),
+        ("name,RAJ,DEJ\nA,10:00:00,2:00\nB,10:77:00,2:00\n", "must hold angles, got '10:77:00' in row 2"),
+    ],
+)  # fmt: skip
+def test_places_that_are_none_are_refused_whatever_the_columns_name(content, message, tmp_path):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_candidates(tmp_path / "t.csv", wcs=WCS_, ra="RAJ", dec="DEJ", object_id="name")

@@ -3,10 +3,12 @@ from __future__ import annotations
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.table import QTable
 from astropy.wcs import WCS
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources.regions import read_regions
+from labkit.sources.candidates import read_candidates
+from labkit.sources.regions import read_regions, write_regions
 
 
 @pytest.fixture
@@ -48,19 +50,57 @@ def test_sky_coordinates_circles_and_points(tmp_path, wcs, frame):
 
 
 @pytest.mark.parametrize(
+    ("text", "ids", "left"),
+    [
+        ('fk5\ncircle(150,-11,10")\n-circle(150.1,-11.1,10")\n', [""], "1 excluded"),
+        ('fk5\n# text(150,-11) text={A907}\ncircle(150,-11,10") # text={B}\n', ["B"], "1 text"),
+        ('fk5\ncircle(150,-11,10") # text={0042}\nbox(150,-11,10",10",0)\n', ["0042"], "1 rectangle"),
+        ("image\ncircle(1,2,3) # text={X} color=red\nblob(1,2,3)\n", ["X"], "1 not readable"),
+        ('\ufefffk5\r\ncircle(150,-11,10") # text={caf\u00e9}\r\n', ["caf\u00e9"], ""),
+        ("fk5\npoint(150,-11) # text={A}\npoint(150.1,-11) # text={A}\n", ["", ""], ""),
+    ],
+)
+def test_what_is_no_candidate_is_left_out_and_counted(text, ids, left, tmp_path, wcs, caplog):
+    (tmp_path / "sources.REG").write_bytes(text.encode())
+    table = read_regions(tmp_path / "sources.REG", wcs)
+    assert table["object_id"].tolist() == ids
+    assert left in caplog.text
+    assert bool(left) == ("left out" in caplog.text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["0042", "A{1}", "a;b", "x # color=blue", "caf\u00e9", "two words", 'q"u', "br}ace", " lead", "#hash"],
+)
+def test_ids_come_back(name, tmp_path, wcs):
+    table = QTable({"object_id": [name, "B"], "ra": [150.0, 150.1] * u.deg, "dec": [-11.0, -11.1] * u.deg})
+    found = read_candidates(write_regions(table, tmp_path / "o.reg"), wcs=wcs)
+    assert found["object_id"].tolist() == [name, "B"]
+    np.testing.assert_allclose(found["ra"].to_value(u.deg), [150, 150.1], atol=1e-7)
+    np.testing.assert_allclose(found["region_radius"].to_value(u.arcsec), [12, 12], atol=1e-3)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image; box(1,2,3,4,0)\n", r"must hold only ellipse, circle, point regions, got \['rectangle'\]"),
-        ("image; blob(1,2,3)\n", "must be a DS9 region file"),
+        ("image; box(1,2,3,4,0)\n", r"must hold at least one ellipse, circle, point .* \(1 rectangle\)"),
         ("image; ellipse(1,two,3,4,5)\n", "must be a DS9 region file"),
-        ("physical; circle(100,100,20)\n", "must be a DS9 region file"),
-        ("# Region file format: DS9\nglobal color=red\n", "must hold at least one region, got none"),
-        ("", "must hold at least one region, got none"),
+        ("physical; circle(100,100,20)\n", r"got none .*physical. frame or shape is not supported"),
+        ("circle(100,100,10)\n", "got none .*A coordinate frame was not found"),
+        ("# Region file format: DS9\nglobal color=red\n", r"got none \(an empty file\)"),
+        ("", r"got none \(an empty file\)"),
     ],
 )
 def test_other_files_are_refused(tmp_path, wcs, text, message):
-    with pytest.raises(InputError, match=rf"'sources\.reg' {message}"):
+    with pytest.raises(InputError, match=rf"'sources\.reg' .*{message}"):
         read_regions(write(tmp_path, text), wcs)
+
+
+def test_ids_that_no_quotes_hold_are_refused(tmp_path):
+    table = QTable({"object_id": ["a\nb"], "ra": [150.0] * u.deg, "dec": [-11.0] * u.deg})
+    with pytest.raises(InputError, match="object_id must be one line without both quotes and braces"):
+        write_regions(table, tmp_path / "o.reg")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_file_is_named(tmp_path, wcs):
