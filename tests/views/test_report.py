@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import nbformat
 import nbformat.v4 as v4
@@ -16,10 +16,8 @@ from bs4 import BeautifulSoup
 from labkit.errors import InputError, MissingDataError
 from labkit.runfolder import RunFolder
 from labkit.views.distributions import histogram
-from labkit.views.markdown import render_markdown
-from labkit.views.outputs import offline, render_output, render_outputs
 from labkit.views.pages import save_page, show
-from labkit.views.report import write_report
+from labkit.views.report import offline, write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -104,15 +102,52 @@ def test_a_run_without_notebooks_is_refused(tmp_path):
         write_report(tmp_path / "empty")
 
 
-def test_a_failed_cell_is_shown():
+def rendered(folder, *cells) -> BeautifulSoup:
+    """The section of a notebook with some cells."""
+    path = folder / "one.ipynb"
+    nbformat.write(v4.new_notebook(cells=list(cells)), path)
+    page = write_report(folder / "run", notebooks=[path]).read_text()
+    return BeautifulSoup(page, "html.parser").section
+
+
+def test_a_failed_cell_is_shown(tmp_path):
     error = v4.new_output("error", ename="ValueError", evalue="<no>", traceback=["\x1b[31mline 1\x1b[0m"])
-    assert "ValueError: &lt;no&gt;" in render_output(error)
-    assert "\x1b" not in render_output(error)
+    shown = rendered(tmp_path, v4.new_code_cell("1", outputs=[error])).select_one("pre.error")
+    assert shown.b.string == "ValueError: <no>"
+    assert shown.get_text().endswith("line 1\n")
+    assert "\x1b" not in str(shown)
 
 
-def test_data_in_a_script_cannot_end_it():
+def test_data_in_a_script_cannot_end_it(tmp_path):
     data = {"application/javascript": "x = '</script>'", "application/vnd.bokehjs_exec.v0+json": ""}
-    assert render_output(v4.new_output("display_data", data)).count("</script>") == 1
+    cell = v4.new_code_cell("1", outputs=[v4.new_output("display_data", data)])
+    assert str(rendered(tmp_path, cell)).count("</script>") == 1
+
+
+def test_scripts_of_other_outputs_are_left_out(tmp_path):
+    data = {"application/javascript": "x = 1", "text/plain": "plain"}
+    section = rendered(tmp_path, v4.new_code_cell("1", outputs=[v4.new_output("display_data", data)]))
+    assert section.find("script") is None
+    assert "plain" in section.get_text()
+
+
+def test_texts_from_data_are_escaped_everywhere(tmp_path):
+    bad = "<img src=x onerror=alert(1)>"
+    folder = RunFolder(tmp_path / "a <b> & c")
+    folder.record(title=bad, parameters={"01 <i>": {f"name {bad}": [bad], "seed": bad}}, versions={bad: bad})
+    outputs = [
+        v4.new_output("stream", name="stdout", text=bad),
+        v4.new_output("stream", name="stderr", text=bad),
+        v4.new_output("execute_result", {"text/plain": bad}),
+        v4.new_output("error", ename=bad, evalue=bad, traceback=[bad]),
+    ]
+    cells = [v4.new_code_cell(f"x = '{bad}'", outputs=outputs), v4.new_markdown_cell("# `<b>` title")]
+    nbformat.write(v4.new_notebook(cells=cells), folder.notebooks / "01 <i>.ipynb")
+    page = BeautifulSoup(write_report(folder).read_text(), "html.parser")
+    assert page.find_all(["img", "i"]) == []
+    assert page.title.string == bad
+    assert page.section["id"] == "01 <i>"
+    assert page.get_text().count(bad) >= 10
 
 
 @pytest.mark.parametrize(
@@ -134,11 +169,22 @@ def test_links_and_embedded_pictures_stay():
     assert BeautifulSoup(offline(page), "html.parser") == BeautifulSoup(page, "html.parser")
 
 
-def test_formulas_become_mathml_and_broken_ones_stay_readable():
-    page, headings = render_markdown("# Beta\n$$S(r) = S_0$$ and $a^$", prefix="p", folder=Path())
-    assert "<math" in page
-    assert headings == [(1, "p-0", "Beta")]
-    assert "a^" in BeautifulSoup(page, "html.parser").get_text()
+def test_formulas_become_mathml_and_broken_ones_stay_readable(tmp_path):
+    latex = v4.new_output("display_data", {"text/latex": "$z > 0$", "text/plain": "z > 0"})
+    cells = [v4.new_markdown_cell("# Beta\n$$S(r) = S_0$$ and $a^$"), v4.new_code_cell("1", outputs=[latex])]
+    section = rendered(tmp_path, *cells)
+    assert len(section.find_all("math")) == 2
+    assert section.h2.get_text() == "Beta"
+    assert section.find("code", title=True).string == "a^"
+
+
+def test_pictures_of_the_text_are_embedded(tmp_path):
+    picture = base64.b64decode("iVBORw0KGgo=")
+    (tmp_path / "a.png").write_bytes(picture)
+    cell = v4.new_markdown_cell("![one](a.png) ![two](attachment:b.png)")
+    cell["attachments"] = {"b.png": {"image/png": "iVBORw0KGgo="}}
+    sources = [image["src"] for image in rendered(tmp_path, cell).find_all("img")]
+    assert [source.split(";")[0] for source in sources] == ["data:image/png"] * 2
 
 
 def test_a_saved_figure_fetches_nothing(tmp_path):
@@ -164,9 +210,9 @@ def test_a_browser_without_network_draws_the_report(run, tmp_path):
     assert not re.search(r"CONSOLE.*(Uncaught|Refused|violates)", result.stderr)
 
 
-def test_lines_of_a_training_are_folded_together():
+def test_lines_of_a_training_are_folded_together(tmp_path):
     lines = [v4.new_output("stream", name="stderr", text=f"epoch {n}\n") for n in range(20)]
-    page = render_outputs([*lines, v4.new_output("stream", name="stdout", text="done\n")])
-    assert page.count("<details><summary>20 lines</summary>") == 1
-    assert page.count("<pre") == 2
-    assert lines[0]["text"] == "epoch 0\n"
+    done = v4.new_output("stream", name="stdout", text="done\n")
+    section = rendered(tmp_path, v4.new_code_cell("", outputs=[*lines, done]))
+    assert [part.string for part in section.find_all("summary")] == ["20 lines"]
+    assert len(section.find_all("pre")) == 2
