@@ -18,8 +18,6 @@ from scipy.optimize import nnls
 
 from labkit.images.starlet import b3_smooth, largest_scale
 
-__all__ = ["Background", "background_map", "relative_exposure"]
-
 _BLOCK = 16  # pixels; side of the blocks whose sums are fitted
 _GAP = 15  # pixels; wider holes in the exposure are no gaps between chips
 _CLIP = 3.0  # standard deviations; blocks further above the fit hold sources
@@ -31,37 +29,15 @@ _EXPOSURE_BINS = np.linspace(0, 1, 11)
 
 @dataclass(frozen=True)
 class Background:
-    """What is expected without sources.
+    """What is expected without sources."""
 
-    Attributes
-    ----------
-    image : numpy.ndarray
-        Counts per pixel, shape (y, x), float32; 0 where nothing was exposed.
-    relative_exposure : numpy.ndarray
-        That image over the one without gaps between chips, shape (y, x), from 0 to 1; 1 outside the field.
-    """
-
-    image: NDArray[np.float32]
+    image: NDArray[np.float32]  # counts per pixel, shape (y, x), float32; 0 where nothing was exposed
+    #: That image over the one without gaps between chips, shape (y, x), from 0 to 1; 1 outside the field.
     relative_exposure: NDArray[np.float32]
 
 
 def background_map(counts: NDArray, exposure: NDArray, *, sources: NDArray | None = None) -> Background:
-    """Estimate the background of an observation from the pixels without sources.
-
-    Parameters
-    ----------
-    counts : numpy.ndarray
-        Shape (camera, y, x); finite, of any sign.
-    exposure : numpy.ndarray
-        Vignetted exposure in any unit, shape (camera, y, x), never negative.
-    sources : numpy.ndarray, optional
-        Pixels to leave out, shape (y, x), bool. By default blocks with many counts are.
-
-    Returns
-    -------
-    Background
-        Sum over the cameras.
-    """
+    """Estimate the background of an observation from the pixels without sources."""
     pairs = [_camera_background(n, e, sources) for n, e in zip(counts, exposure, strict=True)]
     image, without_gaps = np.sum([pair[0] for pair in pairs], axis=0), np.sum([p[1] for p in pairs], axis=0)
     relative = np.divide(image, without_gaps, out=np.ones_like(image), where=without_gaps > 0)
@@ -69,18 +45,7 @@ def background_map(counts: NDArray, exposure: NDArray, *, sources: NDArray | Non
 
 
 def relative_exposure(exposure: NDArray) -> NDArray[np.float32]:
-    """Exposure over that of the surroundings with their gaps filled.
-
-    Parameters
-    ----------
-    exposure : numpy.ndarray
-        Exposure map, shape (y, x), never negative.
-
-    Returns
-    -------
-    numpy.ndarray
-        From 0 in a gap to 1, shape (y, x), float32; 0 outside the field of view.
-    """
+    """Exposure over that of the surroundings with their gaps filled."""
     filled = grey_closing(np.asarray(exposure, dtype=np.float32), size=(_GAP, _GAP))
     return np.divide(exposure, filled, out=np.zeros_like(filled), where=filled > 0).astype(np.float32)
 

@@ -17,8 +17,6 @@ from labkit.finder.scene import Scene
 from labkit.images.coordinates import pixel_to_sky
 from labkit.sources.positions import position_names
 
-__all__ = ["catalogue"]
-
 _NUMBERS = (
     "counts", "rate", "extent", "extension_likelihood", "detection_likelihood", "double_likelihood",
     "mixed_likelihood", "second_share", "separation", "background", "level", "off_axis", "exposure",
@@ -30,26 +28,7 @@ _UNITS = {"extent": u.arcsec, "separation": u.arcsec, "off_axis": u.arcmin}
 def catalogue(
     scene: Scene, detections: QTable, found: Sequence[Characterised], *, wcs: WCS, selection: Selection
 ) -> QTable:
-    """Make the catalogue of a field.
-
-    Parameters
-    ----------
-    scene : Scene
-        The field with its sources.
-    detections : QTable
-        Where the fits began, with the columns ``near_gap`` and ``near_edge``.
-    found : sequence of Characterised
-        The sources.
-    wcs : astropy.wcs.WCS
-        World coordinates of the field.
-    selection : Selection
-        Thresholds of the C1 sample.
-
-    Returns
-    -------
-    QTable
-        See `labkit.finder.find_candidates`.
-    """
+    """Make the catalogue of a field."""
     rows = [_row(scene, one) for one in found]
     numbers = [one.number for one in found]
     x, y = (np.array([getattr(one.main, axis) for one in found], dtype=float) for axis in "xy")

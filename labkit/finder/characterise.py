@@ -13,8 +13,6 @@ from labkit.finder.fits import Fit, Source
 from labkit.finder.models import Models, Selection, fit_models, gain
 from labkit.finder.scene import Scene
 
-__all__ = ["Characterised", "characterise"]
-
 #: Half the side of the box of a fit in arcsec: at least, at most, and in units of the extent.
 BOX, LARGEST_BOX, BOX_EXTENTS = 90.0, 400.0, 6.0
 #: Pixels this near (arcsec) to a neighbour not fitted yet do not count, unless they are near the source.
@@ -27,24 +25,12 @@ CENTRAL = 15.0
 
 @dataclass(frozen=True)
 class Characterised:
-    """A candidate after its fits.
+    """A candidate after its fits."""
 
-    Parameters
-    ----------
-    number : int
-        Row of the detection that it began with.
-    models : Models
-        The fits, in pixels of the field.
-    kind : str
-        "point", "extended", "double" or "point + extended".
-    fit : Fit
-        The fit that says so.
-    """
-
-    number: int
-    models: Models
-    kind: str
-    fit: Fit
+    number: int  # row of the detection that it began with
+    models: Models  # the fits, in pixels of the field
+    kind: str  # "point", "extended", "double" or "point + extended"
+    fit: Fit  # the fit that says so
 
     @property
     def main(self) -> Source:
@@ -74,22 +60,6 @@ def characterise(
 
     What is extended within a brighter extended source is a piece of it and left out, and so is a point there
     that does not stand out. Detections on unexposed pixels are left out, too.
-
-    Parameters
-    ----------
-    scene : Scene
-        The field; the sources that are listed are kept in it.
-    detections : Table
-        Columns ``x``, ``y`` (pixels from 0) and ``counts``, roughly.
-    selection : Selection
-        Thresholds.
-    progress : callable, optional
-        Called with the number of fits done and of all.
-
-    Returns
-    -------
-    list of Characterised
-        The listed sources, in the order of the detections' counts.
     """
     order = np.argsort(-np.asarray(detections["counts"], dtype=float), kind="stable").tolist()
     places = np.column_stack([detections["x"], detections["y"]]).astype(float)

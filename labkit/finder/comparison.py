@@ -11,8 +11,6 @@ from astropy.table import QTable, Table
 
 from labkit.errors import InputError
 
-__all__ = ["Comparison", "compare"]
-
 
 @dataclass(frozen=True)
 class Comparison:

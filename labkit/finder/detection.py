@@ -25,8 +25,6 @@ from labkit.images.poisson_filter import Filtered, poisson_filter
 from labkit.images.segments import extract_segments
 from labkit.images.starlet import largest_scale
 
-__all__ = ["Detection", "detect"]
-
 #: Structures of the finest and the coarsest plane, arcsec: a point source, a nearby cluster.
 FINEST, COARSEST = 17.4, 280.0
 #: Surface brightness at which a source ends, in standard deviations of the background in one pixel.

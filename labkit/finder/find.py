@@ -18,8 +18,6 @@ from labkit.finder.scene import Scene
 from labkit.images.coordinates import pixel_scale_arcsec, sky_to_pixel
 from labkit.sources.xmm import Observation
 
-__all__ = ["Search", "find_candidates", "search"]
-
 #: Exposure over that of the deepest pixel below which a pixel does not count; least expected background.
 LEAST_EXPOSURE, LEAST_BACKGROUND = 0.01, 1e-4
 

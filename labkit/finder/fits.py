@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from labkit.finder.likelihood import cash
 from labkit.instruments import Templates
 
-__all__ = ["Fit", "Source", "Stamp", "fit_sources"]
-
 #: Bounds of the level of the background and of an extent (arcsec), and how far a source may move (arcsec).
 LEVELS, EXTENTS, REACH = (0.5, 2.0), (0.3, 200.0), 20.0
 #: Steps at most, and those with the expected curvature; drop of Cash's statistic, in a step damped no more
@@ -22,42 +20,25 @@ STEPS, PATIENCE, TOLERANCE, AT_REST = 200, 60, 2e-3, 1.0
 
 @dataclass(frozen=True)
 class Source:
-    """One component of a model.
+    """One component of a model."""
 
-    Parameters
-    ----------
-    x, y : float
-        Position in pixels, 0 in the middle of the first.
-    rate : float
-        Counts per unit of the exposure map.
-    extent : float
-        Core radius of its beta-model, arcsec; 0 for a point.
-    """
-
-    x: float
+    x: float  # as y in pixels, 0 in the middle of the first
     y: float
-    rate: float
-    extent: float = 0.0
+    rate: float  # counts per unit of the exposure map
+    extent: float = 0.0  # core radius of its beta-model, arcsec; 0 for a point
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a fit sees: pixels, and what is known of them.
+    """What a fit sees: pixels, and what is known of them."""
 
-    Parameters
-    ----------
-    counts, exposure, background, neighbours : ndarray, shape (y, x)
-        Counts; exposure; expected counts of the background, whose level is fitted; those of other sources,
-        which are kept. Pixels without exposure do not count.
-    templates : Templates
-        Sources as seen at this place, of the shape of the stamp.
-    """
-
+    # All (y, x): the background's level is fitted, other sources' counts are kept. Pixels without exposure do
+    # not count.
     counts: NDArray[np.float64]
     exposure: NDArray[np.float64]
     background: NDArray[np.float64]
     neighbours: NDArray[np.float64]
-    templates: Templates
+    templates: Templates  # sources as seen at this place, of the shape of the stamp
 
     def expected(self, sources: Sequence[Source], level: float = 1.0) -> NDArray[np.float64]:
         """Expected counts of all that is in the stamp, shape (y, x)."""
@@ -67,24 +48,12 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Fit:
-    """Outcome of a fit.
+    """Outcome of a fit."""
 
-    Parameters
-    ----------
-    sources : tuple of Source
-        The fitted components, in the order of the start.
-    level : float
-        Level of the background relative to the map.
-    statistic : float
-        Cash's statistic of the exposed pixels.
-    converged : bool
-        Whether the statistic came to rest within the allowed steps.
-    """
-
-    sources: tuple[Source, ...]
-    level: float
-    statistic: float
-    converged: bool
+    sources: tuple[Source, ...]  # the fitted components, in the order of the start
+    level: float  # level of the background relative to the map
+    statistic: float  # Cash's statistic of the exposed pixels
+    converged: bool  # whether the statistic came to rest within the allowed steps
 
     @property
     def parameters(self) -> int:
@@ -142,20 +111,6 @@ def fit_sources(stamp: Stamp, start: Sequence[Source], *, level: float = 1.0) ->
     dm dm / m over the pixels, damped after Levenberg and Marquardt and kept within the bounds. Where the
     model is far below the counts, as a point on a bright cluster is, that creeps; then n / m^2 replaces
     1 / m.
-
-    Parameters
-    ----------
-    stamp : Stamp
-        The pixels.
-    start : sequence of Source
-        Where to start; those with an extent stay extended. None fits the background alone.
-    level : float
-        Level of the background to start from.
-
-    Returns
-    -------
-    Fit
-        The best model; `converged` is false where it did not come to rest.
     """
     problem = _Problem(stamp, start, level)
     vector, damping = problem.first, 1e-3

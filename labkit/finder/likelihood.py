@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincc, gammaln
 
-__all__ = ["cash", "chance_likelihood"]
-
 
 def cash(counts: ArrayLike, model: ArrayLike) -> float:
     """Cash's statistic C = 2 sum(m - n ln m), up to a constant of the data (Cash 1979, equation 6).
@@ -15,18 +13,6 @@ def cash(counts: ArrayLike, model: ArrayLike) -> float:
     Negative and fractional counts, which the subtraction of out-of-time events leaves, are taken as they are:
     C is linear in n, so that its minimum stays where the expected counts are, while clipping them at zero
     would raise the background.
-
-    Parameters
-    ----------
-    counts : array_like
-        Counts n in each pixel.
-    model : array_like
-        Expected counts m, positive, of the same shape.
-
-    Returns
-    -------
-    float
-        The statistic; a difference of two is that of -2 ln L.
     """
     expected = np.asarray(model, dtype=float)
     return float(2 * np.sum(expected - np.asarray(counts) * np.log(expected)))
@@ -38,18 +24,6 @@ def chance_likelihood(difference: ArrayLike, parameters: int) -> NDArray[np.floa
     By chance, a fit with p more free parameters lowers C by an amount that follows chi2 with p degrees of
     freedom (Cash 1979), so that P = Q(p / 2, difference / 2) with the incomplete gamma function Q. The
     likelihoods of XAmin (Pacaud et al. 2006) and of the SAS task emldetect have this form.
-
-    Parameters
-    ----------
-    difference : array_like
-        C of the simpler model minus C of the richer one; below zero counts as zero.
-    parameters : int
-        Free parameters that the richer model has more.
-
-    Returns
-    -------
-    ndarray
-        Likelihoods from 0 on, of the shape of `difference`.
     """
     half, order = np.maximum(np.asarray(difference, dtype=float) / 2, 0), parameters / 2
     # Q underflows where half is above 700; three terms of its asymptotic series do from 100 on.

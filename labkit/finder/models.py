@@ -9,8 +9,6 @@ import numpy as np
 from labkit.finder.fits import Fit, Source, Stamp, fit_sources
 from labkit.finder.likelihood import chance_likelihood
 
-__all__ = ["Models", "Selection", "fit_models", "gain"]
-
 #: Largest extent (arcsec) that two points are tried for, and least extension likelihood that a halo is.
 PAIR, BARELY_EXTENDED = 20.0, 3.0
 
@@ -49,20 +47,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class Models:
-    """Fits of one candidate.
+    """Fits of one candidate."""
 
-    Parameters
-    ----------
-    empty, point, extended : Fit
-        The background alone; with a point; with a beta-model.
-    double, mixed : Fit or None
-        Two points; a beta-model and a point. None where they were not tried.
-    """
-
-    empty: Fit
+    empty: Fit  # the background alone; then with a point, and with a beta-model
     point: Fit
     extended: Fit
-    double: Fit | None = None
+    double: Fit | None = None  # two points; None where it was not tried, as `mixed`, a beta-model and a point
     mixed: Fit | None = None
 
     @property
@@ -125,20 +115,6 @@ def fit_models(stamp: Stamp, start: Source, *, components: bool = True) -> Model
 
     Two points are tried where the extent is that of a close pair, a point on a beta-model where a beta-model
     is better than a point. Models of two components that do not converge count as not tried.
-
-    Parameters
-    ----------
-    stamp : Stamp
-        The pixels.
-    start : Source
-        Where to start; a rate of zero is estimated from the pixels.
-    components : bool
-        Whether to try models of two components.
-
-    Returns
-    -------
-    Models
-        The fits.
     """
     start = start if start.rate > 0 else replace(start, rate=_rough_rate(stamp, start))
     empty = fit_sources(stamp, [])

@@ -11,30 +11,19 @@ from numpy.typing import NDArray
 from labkit.finder.fits import Source, Stamp
 from labkit.instruments import PointSpread, Templates
 
-__all__ = ["Scene"]
-
 Box = tuple[slice, slice]
 
 
 @dataclass
 class Scene:
-    """A field and a model of it, candidate by candidate.
+    """A field and a model of it, candidate by candidate."""
 
-    Parameters
-    ----------
-    counts, exposure, background : ndarray, shape (y, x)
-        Image, exposure map, expected counts of the background; where the exposure is zero nothing counts.
-    pixel_arcsec : float
-        Pixel size.
-    axis : tuple of float
-        Pixel (x, y) of the optical axis.
-    """
-
+    # (y, x): image, exposure map, expected counts of the background; nothing counts where exposure is zero
     counts: NDArray[np.float64]
     exposure: NDArray[np.float64]
     background: NDArray[np.float64]
-    pixel_arcsec: float
-    axis: tuple[float, float]
+    pixel_arcsec: float  # pixel size
+    axis: tuple[float, float]  # pixel (x, y) of the optical axis
     rates: NDArray[np.float64] = field(init=False)
     _kept: dict[int, tuple[Box, NDArray[np.float64]]] = field(init=False, default_factory=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labkit.images.channels import stack, xamin_colour
+from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.images.cutouts import coverage, cutout, cutouts
 from labkit.images.normalise import normalise
 from labkit.images.resampling import regrid
@@ -18,8 +19,10 @@ __all__ = [
     "fixed_asinh",
     "normalise",
     "percentile",
+    "pixel_to_sky",
     "regrid",
     "sky_scales",
+    "sky_to_pixel",
     "stack",
     "xamin_colour",
     "xamin_optical",

@@ -12,9 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.images.coordinates import sky_to_pixel
-from labkit.images.resampling import Conserve, average_boxes, checked_image, regrid
-
-__all__ = ["coverage", "cutout", "cutouts", "regrid"]
+from labkit.images.resampling import Conserve, average_boxes, checked_image
 
 NODES = 9  # the sky-to-pixel transform is exact at NODES x NODES points of a cut-out and linear between them
 
@@ -150,18 +148,7 @@ def coverage(
 
 
 def linear_weights(samples: int) -> NDArray[np.float64]:
-    """Weights of linear interpolation from `NODES` edge-to-edge nodes to the centres of samples.
-
-    Parameters
-    ----------
-    samples : int
-        Number of them.
-
-    Returns
-    -------
-    ndarray, shape (samples, NODES)
-        Rows sum to one.
-    """
+    """Weights of linear interpolation from `NODES` edge-to-edge nodes to the centres of samples."""
     position = (np.arange(samples) + 0.5) / samples * (NODES - 1)
     return np.clip(1 - np.abs(position[:, None] - np.arange(NODES)), 0, None)
 

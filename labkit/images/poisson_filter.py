@@ -28,28 +28,19 @@ from labkit.errors import InputError
 from labkit.images.significance import coefficient_limits
 from labkit.images.starlet import b3_smooth, largest_scale, starlet, starlet_inverse
 
-__all__ = ["Filtered", "poisson_filter"]
-
 #: Share of the full exposure below which a pixel counts as not exposed.
 _LEAST_EXPOSED = 0.05
 
 
 @dataclass(frozen=True)
 class Filtered:
-    """What a multi-resolution filter found in an image.
+    """What a multi-resolution filter found in an image."""
 
-    Attributes
-    ----------
-    image : numpy.ndarray
-        Counts per pixel above the background for a full exposure, shape (y, x), float32, never negative.
-    support : numpy.ndarray
-        Whether a coefficient is significantly high, shape (scales, y, x), bool; the finest plane first.
-    contrast : numpy.ndarray
-        Largest coefficient over its limit among the planes, shape (y, x), float32: above 1 is significant.
-    """
-
+    #: Counts per pixel above the background for a full exposure, shape (y, x), float32, never negative.
     image: NDArray[np.float32]
+    #: Whether a coefficient is significantly high, shape (scales, y, x), bool; the finest plane first.
     support: NDArray[np.bool_]
+    #: Largest coefficient over its limit among the planes, shape (y, x), float32: above 1 is significant.
     contrast: NDArray[np.float32]
 
 
@@ -63,36 +54,7 @@ def poisson_filter(
     false_alarm: float = 1e-4,
     iterations: int = 10,
 ) -> Filtered:
-    """Filter an image of few counts with the starlet and Poisson statistics.
-
-    Parameters
-    ----------
-    counts : array_like
-        Shape (y, x); negative and fractional values are allowed, NaN is not exposed.
-    background : array_like
-        Expected counts per pixel without sources, shape (y, x); 0 where nothing was exposed.
-    relative_exposure : array_like, optional
-        Exposure over that of the pixel's surroundings without their gaps, shape (y, x), from 0 to 1; 1 by
-        default.
-    scales : int
-        Number of planes; the coarsest answers to 2^scales pixels. Fewer in an image too small for them.
-    finest : int
-        First plane used, from 0; planes finer than the point spread function hold noise only.
-    false_alarm : float
-        Probability for a coefficient of pure background to be significantly high.
-    iterations : int
-        Steps of the reconstruction.
-
-    Returns
-    -------
-    Filtered
-        Filtered image and its support.
-
-    Raises
-    ------
-    InputError
-        If shapes differ, the background is negative or not finite, or an option is out of its range.
-    """
+    """Filter an image of few counts with the starlet and Poisson statistics."""
     counts, background, exposed = _checked(counts, background, relative_exposure)
     scales = min(scales, largest_scale(counts.shape))
     if not 0 <= finest < scales or iterations < 1:

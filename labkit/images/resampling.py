@@ -14,8 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 
-__all__ = ["Conserve", "average_boxes", "checked_image", "regrid"]
-
 Conserve = Literal["flux", "surface brightness"]
 
 
@@ -83,27 +81,7 @@ def regrid(
 
 
 def checked_image(image: ArrayLike, conserve: str, oversample: int) -> NDArray[np.float32]:
-    """Return the image as float32, or refuse its shape or the options.
-
-    Parameters
-    ----------
-    image : array_like
-        Shape (..., y, x).
-    conserve : {"surface brightness", "flux"}
-        What resampling is to keep.
-    oversample : int
-        Boxes along each side of an output pixel.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (..., y, x), float32.
-
-    Raises
-    ------
-    InputError
-        If the image has less than two axes or no pixels, or an option is out of its range.
-    """
+    """Return the image as float32, or refuse its shape or the options."""
     image = np.asarray(image, dtype=np.float32)
     if image.ndim < 2 or 0 in image.shape[-2:]:
         raise InputError(f"image must have the axes (..., y, x) with pixels on both, got shape {image.shape}")
@@ -136,26 +114,7 @@ def _weighted(image: NDArray, rows: NDArray, columns: NDArray, fill: float) -> N
 def average_boxes(
     image: NDArray, x: NDArray, y: NDArray, *, width: float, steps: int, fill: float
 ) -> NDArray[np.float32]:
-    """Average the input over small boxes, steps x steps of which make up an output pixel.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Shape (..., y, x); NaN pixels are left out of the averages.
-    x, y : numpy.ndarray
-        Centres of the boxes in input pixels counted from 0, shape (ny * steps, nx * steps); NaN is outside.
-    width : float
-        Side of a box in input pixels, at most 1, so that a box touches no more than 2 x 2 input pixels.
-    steps : int
-        Boxes along each side of an output pixel.
-    fill : float
-        Value outside the input.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (..., ny, nx), float32; NaN where no input was valid.
-    """
+    """Average the input over small boxes, steps x steps of which make up an output pixel."""
     row, row_share = _split(y, image.shape[-2], width)
     column, column_share = _split(x, image.shape[-1], width)
     border = [(0, 0)] * (image.ndim - 2) + [(1, 2), (1, 2)]

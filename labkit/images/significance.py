@@ -23,8 +23,6 @@ from scipy.special import ndtri
 from labkit.errors import InputError
 from labkit.images.starlet import starlet
 
-__all__ = ["coefficient_limits", "wavelet_kernel"]
-
 #: Expected counts per pixel at which limits are computed; between them they are interpolated.
 _RATES = np.geomspace(1e-4, 1e4, 49)
 _STEPS_PER_PEAK, _LONGEST_GRID = 256, 2**15
@@ -32,18 +30,7 @@ _STEPS_PER_PEAK, _LONGEST_GRID = 256, 2**15
 
 @lru_cache(maxsize=32)
 def wavelet_kernel(scale: int) -> NDArray[np.float32]:
-    """Plane `scale` of the starlet transform of one count in the middle of an empty image.
-
-    Parameters
-    ----------
-    scale : int
-        From 0, the finest.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, n), n odd; read-only.
-    """
+    """Plane `scale` of the starlet transform of one count in the middle of an empty image."""
     reach = 2 * (2 ** (scale + 1) - 1)
     size = 2 * reach + 1
     padded = np.zeros((max(size, 2 ** (scale + 2) + 1),) * 2)
@@ -58,28 +45,7 @@ def wavelet_kernel(scale: int) -> NDArray[np.float32]:
 def coefficient_limits(
     expected: NDArray, *, scale: int, false_alarm: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Limits that a coefficient passes by chance with a given probability, after its mean was taken off.
-
-    Parameters
-    ----------
-    expected : numpy.ndarray
-        Expected counts per pixel around each coefficient, any shape; at 1e-4 and 1e4 counts per pixel the
-        limits stop changing.
-    scale : int
-        Plane of the transform, from 0.
-    false_alarm : float
-        Probability to lie beyond one limit, between 0 and 0.5.
-
-    Returns
-    -------
-    low, high : numpy.ndarray
-        Shape of `expected`: the coefficient minus its expectation is significant below `low` or above `high`.
-
-    Raises
-    ------
-    InputError
-        If the probability is out of its range.
-    """
+    """Limits that a coefficient passes by chance with a given probability, after its mean was taken off."""
     if not 0 < false_alarm < 0.5:
         raise InputError(f"false_alarm must be a probability between 0 and 0.5, got {false_alarm}")
     table = _limit_table(scale, false_alarm)  # (2, rates), over the square root of the rate: nearly constant

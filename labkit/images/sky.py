@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample
 
-__all__ = ["scatter_of_sky", "sky_scales"]
-
 logger = logging.getLogger(__name__)
 
 #: A cut-out with fewer pixels of sky than this says nothing about the band.
@@ -74,19 +72,7 @@ def sky_scales(sample: Sample, *, objects: int = 400, batch_size: int = 64) -> d
 
 
 def scatter_of_sky(images: ArrayLike) -> NDArray[np.float64]:
-    """Level and scatter of the sky in each image, by the faint half of its pixels.
-
-    Parameters
-    ----------
-    images : array_like
-        Shape (..., y, x); NaN where there are no data.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (2, ...): level and standard deviation, without bias for normal noise. NaN where there are fewer
-        than 64 pixels.
-    """
+    """Level and scatter of the sky in each image, by the faint half of its pixels."""
     images = np.asarray(images, dtype=np.float32)
     flat = np.sort(images.reshape(*images.shape[:-2], -1), axis=-1)  # NaN sorts to the end
     result = np.full((2, *images.shape[:-2]), np.nan)

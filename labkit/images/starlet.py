@@ -22,35 +22,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 
-__all__ = ["Generation", "b3_smooth", "largest_scale", "starlet", "starlet_inverse"]
-
 Generation = Literal[1, 2]
 
 _TAPS = np.array([1.0, 4.0, 6.0, 4.0, 1.0], dtype=np.float32) / 16
 
 
 def starlet(image: ArrayLike, *, scales: int, generation: Generation = 1) -> NDArray[np.float32]:
-    """Take an image apart into planes of growing structures and a smooth rest.
-
-    Parameters
-    ----------
-    image : array_like
-        Shape (y, x); finite.
-    scales : int
-        Number of wavelet planes, at least 1 and at most `largest_scale`.
-    generation : {1, 2}
-        Which starlet, see the module.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (scales + 1, y, x), float32: the wavelet planes, finest first, then the smooth rest.
-
-    Raises
-    ------
-    InputError
-        If the image is not a finite image, `scales` does not fit it, or there is no such generation.
-    """
+    """Take an image apart into planes of growing structures and a smooth rest."""
     smooth = _checked(image, scales, generation)
     planes = np.empty((scales + 1, *smooth.shape), dtype=np.float32)
     for scale in range(scales):
@@ -62,25 +40,7 @@ def starlet(image: ArrayLike, *, scales: int, generation: Generation = 1) -> NDA
 
 
 def starlet_inverse(planes: ArrayLike, *, generation: Generation = 1) -> NDArray[np.float32]:
-    """Put the planes of a starlet transform together again.
-
-    Parameters
-    ----------
-    planes : array_like
-        Shape (scales + 1, y, x), as `starlet` returns them.
-    generation : {1, 2}
-        The generation they were made with.
-
-    Returns
-    -------
-    numpy.ndarray
-        The image, shape (y, x), float32; exact but for rounding.
-
-    Raises
-    ------
-    InputError
-        If the planes have another shape or there is no such generation.
-    """
+    """Put the planes of a starlet transform together again."""
     planes = np.asarray(planes, dtype=np.float32)
     if planes.ndim != 3 or len(planes) < 2:
         raise InputError(f"planes must have the shape (scales + 1, y, x), got {planes.shape}")
@@ -94,20 +54,7 @@ def starlet_inverse(planes: ArrayLike, *, generation: Generation = 1) -> NDArray
 
 
 def b3_smooth(image: NDArray, *, scale: int) -> NDArray[np.float32]:
-    """Smooth an image once with the B3 spline, its taps 2^scale pixels apart.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Shape (y, x).
-    scale : int
-        From 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (y, x), float32, with the same sum.
-    """
+    """Smooth an image once with the B3 spline, its taps 2^scale pixels apart."""
     result = np.asarray(image, dtype=np.float32)
     for _ in range(2):  # along the first axis, then along the other
         result = _smooth_rows(result, 2**scale).T
@@ -115,18 +62,7 @@ def b3_smooth(image: NDArray, *, scale: int) -> NDArray[np.float32]:
 
 
 def largest_scale(shape: tuple[int, ...]) -> int:
-    """Most wavelet planes that make sense: the widest taps still fit into the image.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Height and width of the image.
-
-    Returns
-    -------
-    int
-        Number of planes, 0 where not even one fits.
-    """
+    """Most wavelet planes that make sense: the widest taps still fit into the image."""
     return max(0, int(np.floor(np.log2(max(min(shape), 1) / 2))))
 
 

@@ -27,8 +27,6 @@ from labkit.errors import InputError
 from labkit.images.channels import GREY_WEIGHTS, xamin_colour
 from labkit.images.resampling import regrid
 
-__all__ = ["NO_EMISSION", "cut", "optical_cuts", "xamin_optical", "xamin_xray", "xray_cuts"]
-
 NO_EMISSION = 255
 XRAY_MAX_OVER_LEVEL = 14.0
 LEVEL_BLOCKS = 16
@@ -40,18 +38,7 @@ Output = Literal["grey", "colour"]
 
 
 def xray_cuts(images: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cuts of X-ray images: 0 and 14 times the median (Kosiba et al. 2020, Table A1), or its stand-in.
-
-    Parameters
-    ----------
-    images : array_like
-        Counts per pixel, shape (..., y, x); any sign, fractional or not, NaN where unknown.
-
-    Returns
-    -------
-    minimum, maximum : numpy.ndarray
-        Shape (...). Both are zero for an image without counts.
-    """
+    """Cuts of X-ray images: 0 and 14 times the median (Kosiba et al. 2020, Table A1), or its stand-in."""
     images = _finite_or_nan(images)
     height, width = images.shape[-2:]
     side = min(height, width) / LEVEL_BLOCKS
@@ -62,18 +49,7 @@ def xray_cuts(images: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def optical_cuts(images: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cuts of optical images: median - std and median + 5 std (Kosiba et al. 2020, Table A1).
-
-    Parameters
-    ----------
-    images : array_like
-        Plate densities or intensities, shape (..., y, x); NaN where unknown.
-
-    Returns
-    -------
-    minimum, maximum : numpy.ndarray
-        Shape (...). They are equal for an image without structure.
-    """
+    """Cuts of optical images: median - std and median + 5 std (Kosiba et al. 2020, Table A1)."""
     images = _finite_or_nan(images)
     median = _median(images)
     centred = images - median[..., None, None].astype(np.float32)
@@ -82,25 +58,7 @@ def optical_cuts(images: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def cut(images: ArrayLike, minimum: ArrayLike, maximum: ArrayLike) -> NDArray[np.float32]:
-    """Scale images linearly from 255 at the lower cut to 0 at the upper cut.
-
-    Parameters
-    ----------
-    images : array_like
-        Shape (..., y, x).
-    minimum, maximum : array_like
-        Cuts, shape (...) or scalars. Where they are equal the image comes out blank (255).
-
-    Returns
-    -------
-    numpy.ndarray
-        ``255 (1 - (image - minimum) / (maximum - minimum))`` limited to 0 ... 255, float32; 255 for NaN.
-
-    Raises
-    ------
-    InputError
-        If an upper cut lies below its lower cut.
-    """
+    """Scale images linearly from 255 at the lower cut to 0 at the upper cut."""
     images = _finite_or_nan(images)
     minimum, maximum = (np.asarray(c, dtype=np.float64)[..., None, None] for c in (minimum, maximum))
     width = maximum - minimum

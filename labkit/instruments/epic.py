@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CAMERAS", "COUNT_RATE_TO_FLUX", "MOS1", "MOS2", "PN", "Camera", "vignetting"]
-
 #: Flux in erg/s/cm2 (0.5-2 keV) that gives 1 count/s on axis in the sum of the three cameras.
 COUNT_RATE_TO_FLUX = 9e-13
 
@@ -23,52 +21,22 @@ _VIGNETTING = np.array([1.0, 0.95, 0.87, 0.76, 0.64, 0.54, 0.44, 0.33, 0.18])
 
 @dataclass(frozen=True)
 class Camera:
-    """One EPIC camera.
+    """One EPIC camera."""
 
-    Parameters
-    ----------
-    name : str
-        "pn", "mos1" or "mos2".
-    chips : ndarray, shape (n, 4)
-        Sensitive rectangle of each chip: u0, u1, v0, v1 in arcmin.
-    along_v : tuple of bool
-        For each chip, whether its columns run along v (else along u).
-    field : tuple of float
-        Centre (u, v) and radius of the circular field of view, arcmin.
-    axis : tuple of float
-        Optical axis (u, v), arcmin.
-    share : float
-        Share of the summed count rate of a source on axis.
-    live : float
-        Exposure on axis over the nominal exposure time.
-    sky, particle : float
-        Quiet background that is vignetted and that is not, counts/s/arcmin2.
-    flare : float
-        Flare background relative to that of PN.
-    frame_s : float
-        Time between read-outs, seconds: sets pile-up.
-    triangle : float
-        Strength of the three-cornered core of the point spread function.
-    column_arcmin : float
-        Width of a detector column.
-    bad_columns : ndarray, shape (n, 4)
-        Rectangles of the permanently bad columns, as in `chips`.
-    """
-
-    name: str
-    chips: np.ndarray
-    along_v: tuple[bool, ...]
-    field: tuple[float, float, float]
-    axis: tuple[float, float]
-    share: float
-    live: float
-    sky: float
+    name: str  # "pn", "mos1" or "mos2"
+    chips: np.ndarray  # (n, 4): Sensitive rectangle of each chip: u0, u1, v0, v1 in arcmin
+    along_v: tuple[bool, ...]  # for each chip, whether its columns run along v (else along u)
+    field: tuple[float, float, float]  # centre (u, v) and radius of the circular field of view, arcmin
+    axis: tuple[float, float]  # optical axis (u, v), arcmin
+    share: float  # share of the summed count rate of a source on axis
+    live: float  # exposure on axis over the nominal exposure time
+    sky: float  # quiet background that is vignetted and that is not, counts/s/arcmin2
     particle: float
-    flare: float
-    frame_s: float
-    triangle: float
-    column_arcmin: float
-    bad_columns: np.ndarray
+    flare: float  # flare background relative to that of PN
+    frame_s: float  # time between read-outs, seconds: sets pile-up
+    triangle: float  # strength of the three-cornered core of the point spread function
+    column_arcmin: float  # width of a detector column
+    bad_columns: np.ndarray  # (n, 4): Rectangles of the permanently bad columns, as in `chips`
 
     def off_axis(self, u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
         """Off-axis angle in arcmin."""
@@ -88,16 +56,6 @@ def vignetting(off_axis_arcmin: ArrayLike) -> NDArray[np.float64]:
 
     An upper envelope of archival exposure maps: their median agrees on axis, is 2 % lower at 2.5 arcmin and 4
     to 9 % lower from 4 to 13 arcmin.
-
-    Parameters
-    ----------
-    off_axis_arcmin : array_like
-        Off-axis angle, arcmin.
-
-    Returns
-    -------
-    ndarray
-        Between 1 on axis and 0.18 at 18 arcmin and beyond.
     """
     return np.interp(np.asarray(off_axis_arcmin, dtype=float), _OFF_AXIS, _VIGNETTING)
 

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gamma, kv
 
-__all__ = ["CORE_ARCSEC", "SLOPE", "PointSpread", "point_spread"]
-
 #: Core radius on axis in arcsec, and exponent of the surface brightness.
 CORE_ARCSEC, SLOPE = 4.3, 1.55
 _WIDENING, _STRETCHING = 0.0036, 0.004
@@ -64,20 +62,6 @@ def point_spread(
     """Displacements by the mirrors of photons that arrive (du, dv) off axis.
 
     The wings show the spokes of the mirror's spider that `PointSpread` leaves out.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    du, dv : ndarray, shape (n,)
-        Arrival directions relative to the optical axis, arcmin.
-    triangle : float
-        Strength of a three-cornered core, 0 to 1.
-
-    Returns
-    -------
-    tuple of ndarray
-        Displacements along u and v in arcmin, each of shape (n,).
     """
     square = du * du + dv * dv
     du = np.where(square == 0, 1e-9, du)  # on the axis any direction is the radial one

@@ -15,8 +15,6 @@ from scipy.fft import irfft2, next_fast_len
 from labkit.errors import InputError
 from labkit.instruments.mirrors import PointSpread
 
-__all__ = ["Templates", "point_spread_image"]
-
 #: Sampling in arcsec that holds the sharpest point spread: beyond its wave numbers 0.2 % is left of it.
 _SAMPLING = 2.3
 
@@ -50,37 +48,11 @@ class Templates:
         self._seen = spread.transform(kx, ky) * pixel * self._fine
 
     def image(self, x: float, y: float, extent: float = 0.0) -> NDArray[np.float64]:
-        """Share of a source's counts in each pixel.
-
-        Parameters
-        ----------
-        x, y : float
-            Position in pixels of the stamp, 0 in the middle of the first.
-        extent : float
-            Core radius in arcsec; 0 for a point.
-
-        Returns
-        -------
-        ndarray
-            Shape of the stamp.
-        """
+        """Share of a source's counts in each pixel."""
         return self._pixels(self._spectrum(x, y, extent)[None])[0]
 
     def derivatives(self, x: float, y: float, extent: float = 0.0) -> NDArray[np.float64]:
-        """The image and its derivatives.
-
-        Parameters
-        ----------
-        x, y : float
-            Position in pixels of the stamp.
-        extent : float
-            Core radius in arcsec; 0 for a point.
-
-        Returns
-        -------
-        ndarray, shape (3 or 4, y, x)
-            The image; its derivatives by x and y in pixels; where there is an extent, by its logarithm.
-        """
+        """The image and its derivatives."""
         spectrum = self._spectrum(x, y, extent)
         rows = [spectrum, -1j * self._kx * spectrum, -1j * self._ky * spectrum]
         return self._pixels(np.stack([*rows, -extent * self._k * spectrum] if extent else rows))

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from labkit.photometry.detection import Detected
 from labkit.photometry.frames import Frame
 
-__all__ = ["Shapes", "half_light", "magnitudes", "shapes_of", "shapes_with"]
-
 #: Bertin & Arnouts (1996): Kron radius within 6 isophotal radii, AUTO ellipse of 2.5 Kron radii, never below
 #: 3.5 standard deviations of the source.
 _KRON_WITHIN, _KRON_FACTOR, _KRON_LEAST = 6.0, 2.5, 3.5
@@ -21,56 +19,24 @@ _MAG = 2.5 / np.log(10)
 
 @dataclass(frozen=True)
 class Shapes:
-    """The ellipse through which a source is measured in every band.
+    """The ellipse through which a source is measured in every band."""
 
-    Attributes
-    ----------
-    kron : ndarray, shape (n,)
-        Kron radius in units of a.
-    scale : ndarray, shape (n,)
-        Factor on a and b that gives the AUTO ellipse.
-    flux : ndarray, shape (n,)
-        In the ellipse on the detection stack.
-    flags : ndarray of int64, shape (n,)
-        Bits of `sep`.
-    halo : ndarray of bool, shape (n,)
-        Source that is large against the fine background's mesh.
-    """
-
-    kron: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    flux: NDArray[np.float64]
-    flags: NDArray[np.int64]
-    halo: NDArray[np.bool_]
+    kron: NDArray[np.float64]  # (n,): Kron radius in units of a
+    scale: NDArray[np.float64]  # (n,): Factor on a and b that gives the AUTO ellipse
+    flux: NDArray[np.float64]  # (n,): In the ellipse on the detection stack
+    flags: NDArray[np.int64]  # (n,): Bits of `sep`
+    halo: NDArray[np.bool_]  # (n,): Source that is large against the fine background's mesh
 
 
 def shapes_of(found: Detected, *, halo_above_px: float) -> Shapes:
-    """AUTO ellipses on the detection stack.
-
-    Parameters
-    ----------
-    found : Detected
-        Sources.
-    halo_above_px : float
-        Sources whose AUTO ellipse above the fine background has a longer half axis are halos; they are
-        measured again above the wide one. The others never are: there they would take the light of the halo
-        that they lie in for theirs.
-    """
+    """AUTO ellipses on the detection stack."""
     kron, scale, flux = _ellipses(found, found.fine, np.ones(len(found.objects), dtype=bool))
     halo = scale * _places(found)[2] > halo_above_px
     return _measured_wide(found, Shapes(kron, scale, flux, _flags(found), halo))
 
 
 def shapes_with(found: Detected, halo: NDArray[np.bool_]) -> Shapes:
-    """AUTO ellipses where it is known which sources are halos.
-
-    Parameters
-    ----------
-    found : Detected
-        Sources.
-    halo : ndarray of bool, shape (n,)
-        Which are measured above the wide background.
-    """
+    """AUTO ellipses where it is known which sources are halos."""
     every = np.ones(len(found.objects), dtype=bool)
     return _measured_wide(found, Shapes(*_ellipses(found, found.fine, every), _flags(found), halo))
 
@@ -111,20 +77,7 @@ def _places(found: Detected) -> tuple[NDArray, ...]:
 
 
 def half_light(found: Detected, shapes: Shapes) -> NDArray[np.float64]:
-    """Radius of the circle with half of the light of the AUTO ellipse, on the detection stack, pixels.
-
-    Parameters
-    ----------
-    found : Detected
-        Sources.
-    shapes : Shapes
-        Their ellipses.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        NaN where there is no light.
-    """
+    """Radius of the circle with half of the light of the AUTO ellipse, on the detection stack, pixels."""
     x, y, a, _, _ = _places(found)
     radius = np.full(len(x), np.nan)
     halos, others = (found.wide, found.segments, shapes.halo), (found.fine, found.bare, ~shapes.halo)
@@ -146,28 +99,7 @@ def magnitudes(
     radius_px: float,
     least_coverage: float,
 ) -> dict[str, NDArray[np.float64]]:
-    """AUTO and fixed-aperture magnitudes of all sources in one band.
-
-    Parameters
-    ----------
-    one : Frame
-        The band.
-    found : Detected
-        Sources.
-    shapes : Shapes
-        Their ellipses.
-    zeropoint : float
-        AB magnitude of one unit.
-    radius_px : float
-        Of the fixed aperture.
-    least_coverage : float
-        Share of an aperture that must be covered.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (n,)
-        Names of the columns, with ``{band}`` for the band.
-    """
+    """AUTO and fixed-aperture magnitudes of all sources in one band."""
     x, y, a, b, theta = _places(found)
     auto = (a * shapes.scale, b * shapes.scale, theta)
     circle = (np.full(len(x), radius_px), np.full(len(x), radius_px), np.zeros(len(x)))

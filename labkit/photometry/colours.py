@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from labkit.errors import InputError
 from labkit.tables import numbers
 
-__all__ = ["COSMOLOGY", "colours", "magnitude_at", "redshift_offset"]
-
 #: Angora et al. (2020), section 1.
 COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
 

@@ -12,8 +12,6 @@ from labkit.errors import InputError
 from labkit.images.segments import extract_segments
 from labkit.photometry.frames import Frame
 
-__all__ = ["Detected", "detect", "numbered", "stacked"]
-
 _DEBLEND_LEVELS = 32
 #: A Gaussian of about 2 px FWHM: near the PSF of HST mosaics at 0.065 arcsec/px.
 _KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
@@ -21,28 +19,15 @@ _KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
 
 @dataclass(frozen=True)
 class Detected:
-    """Sources and where they are.
+    """Sources and where they are."""
 
-    Attributes
-    ----------
-    objects : structured ndarray
-        As from `sep.extract`, x and y from 0.
-    segments : ndarray of int32, shape (y, x)
-        Number of the source (from 1) of each pixel, 0 for none.
-    bare : ndarray of int32, shape (y, x)
-        The same without halos, for images that halos were taken out of.
-    wide, fine : ndarray, shape (y, x)
-        The stack above the wide and the fine background, in standard deviations.
-    lost : ndarray of bool, shape (y, x)
-        Pixels that no band covers.
-    """
-
-    objects: NDArray
-    segments: NDArray[np.int32]
-    bare: NDArray[np.int32]
+    objects: NDArray  # as from `sep.extract`, x and y from 0
+    segments: NDArray[np.int32]  # (y, x): Number of the source (from 1) of each pixel, 0 for none
+    bare: NDArray[np.int32]  # (y, x): The same without halos, for images that halos were taken out of
+    #: (y, x): The stack above the wide and the fine background, in standard deviations.
     wide: NDArray[np.float32]
     fine: NDArray[np.float32]
-    lost: NDArray[np.bool_]
+    lost: NDArray[np.bool_]  # (y, x): Pixels that no band covers
 
 
 def stacked(
@@ -51,20 +36,6 @@ def stacked(
     """Mean of bands, as flux densities weighted by 1 / noise^2, in units of its own noise.
 
     A pixel that some bands do not cover is the mean of the others.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        The bands.
-    zeropoints : sequence of float
-        AB magnitude of one unit of each.
-
-    Returns
-    -------
-    wide, fine : ndarray of float32, shape (y, x)
-        Stack above either background.
-    lost : ndarray of bool, shape (y, x)
-        Pixels that no band covers.
     """
     total = np.zeros((2, *frames[0].wide.shape), dtype=np.float32)
     weight = np.zeros_like(frames[0].wide)
@@ -87,26 +58,7 @@ def detect(
     min_area_px: int,
     contrast: float,
 ) -> Detected:
-    """Extract and deblend sources.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        Bands to find sources on.
-    zeropoints : sequence of float
-        AB magnitude of one unit of each.
-    threshold : float
-        In standard deviations of a pixel of the smoothed stack.
-    min_area_px : int
-        Least number of connected pixels.
-    contrast : float
-        Least share of the light of a deblended source.
-
-    Raises
-    ------
-    InputError
-        If no band covers anything, or an option is out of range.
-    """
+    """Extract and deblend sources."""
     if not threshold > 0 or min_area_px < 1 or not 0 <= contrast <= 1:
         raise InputError(
             "threshold and min_area_px must be positive and deblend_contrast in 0 to 1, "
@@ -124,17 +76,7 @@ def detect(
 
 
 def numbered(segments: NDArray[np.int32], keep: NDArray[np.bool_], *, start: int) -> NDArray[np.int32]:
-    """Segments of the sources kept, numbered anew from `start`; 0 elsewhere.
-
-    Parameters
-    ----------
-    segments : ndarray of int32, shape (y, x)
-        Number of the source of each pixel, from 1.
-    keep : ndarray of bool, shape (n,)
-        Which sources.
-    start : int
-        Number of the first that is kept.
-    """
+    """Segments of the sources kept, numbered anew from `start`; 0 elsewhere."""
     new = np.zeros(len(keep) + 1, dtype=np.int32)
     new[1:][keep] = np.arange(start, start + int(keep.sum()))
     return new[segments]

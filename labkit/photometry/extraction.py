@@ -18,8 +18,6 @@ from labkit.photometry.detection import Detected, detect
 from labkit.photometry.frames import Frame, frame, matched_to
 from labkit.photometry.halos import centred, joined, without_halos
 
-__all__ = ["extract"]
-
 Bands = Mapping[str, ArrayLike]
 
 

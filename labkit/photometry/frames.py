@@ -11,8 +11,6 @@ from scipy.ndimage import gaussian_filter
 
 from labkit.errors import InputError
 
-__all__ = ["Frame", "above", "frame", "matched_to"]
-
 _FWHM = 2 * np.sqrt(2 * np.log(2))
 #: Pixels brighter than this many standard deviations do not shape the wide background.
 _BRIGHT = 3.0
@@ -20,28 +18,14 @@ _BRIGHT = 3.0
 
 @dataclass(frozen=True)
 class Frame:
-    """A band as `sep` takes it, all of shape (y, x) and float32.
+    """A band as `sep` takes it, all of shape (y, x) and float32."""
 
-    Attributes
-    ----------
-    band : str
-        Its name.
-    wide, fine : ndarray
-        Pixels less the wide and the fine background, 0 where there is none.
-    noise : ndarray
-        Standard deviation of the background.
-    lost : ndarray of bool
-        Pixels that the band does not cover.
-    gain : float or None
-        Electrons in one unit.
-    """
-
-    band: str
-    wide: NDArray[np.float32]
+    band: str  # its name
+    wide: NDArray[np.float32]  # pixels less the wide and the fine background, 0 where there is none
     fine: NDArray[np.float32]
-    noise: NDArray[np.float32]
-    lost: NDArray[np.bool_]
-    gain: float | None
+    noise: NDArray[np.float32]  # standard deviation of the background
+    lost: NDArray[np.bool_]  # pixels that the band does not cover
+    gain: float | None  # electrons in one unit
 
 
 def frame(
@@ -52,26 +36,7 @@ def frame(
     noise: ArrayLike | None = None,
     gain: float | None = None,
 ) -> Frame:
-    """Measure background and noise of a band.
-
-    Parameters
-    ----------
-    band : str
-        Its name, for messages.
-    image : array_like, shape (y, x)
-        Pixels, NaN where there is none.
-    meshes : tuple of int
-        Cells of the wide and of the fine background, pixels.
-    noise : array_like, optional
-        Standard deviation of the background of a pixel; measured if not given.
-    gain : float, optional
-        Electrons in one unit.
-
-    Raises
-    ------
-    InputError
-        If the noise is negative or of another shape, or the gain not positive.
-    """
+    """Measure background and noise of a band."""
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     lost = ~np.isfinite(pixels)
     given = None if noise is None else np.broadcast_to(np.asarray(noise, dtype=np.float32), np.shape(noise))
@@ -102,17 +67,7 @@ def _background(pixels: NDArray, mask: NDArray[np.bool_], mesh: int) -> sep.Back
 
 
 def above(image: NDArray, lost: NDArray[np.bool_], mesh: int) -> NDArray[np.float32]:
-    """An image less its own background, 0 where it is lost.
-
-    Parameters
-    ----------
-    image : ndarray of float32, shape (y, x)
-        Pixels.
-    lost : ndarray of bool, shape (y, x)
-        Pixels that the band does not cover.
-    mesh : int
-        Cells of the background, pixels.
-    """
+    """An image less its own background, 0 where it is lost."""
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     return np.where(lost, np.float32(0), pixels - _background(pixels, lost, mesh).back())
 
@@ -122,13 +77,6 @@ def matched_to(one: Frame, fwhm_px: float, widest_px: float) -> Frame:
 
     The noise stays that of the pixels before: an aperture larger than the PSF sees the same noise as before,
     though neighbouring pixels are correlated now.
-
-    Parameters
-    ----------
-    one : Frame
-        Any band.
-    fwhm_px, widest_px : float
-        FWHM of its PSF and of the wanted one, pixels.
     """
     sigma = np.sqrt(max(widest_px**2 - fwhm_px**2, 0)) / _FWHM
     if sigma < 0.05:

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from labkit.photometry.detection import Detected, numbered
 from labkit.photometry.frames import Frame, above
 
-__all__ = ["centred", "ellipse_profile", "joined", "without_halos"]
-
 #: A halo is modelled out to this many AUTO half axes.
 _REACH = 3.0
 _ANNULI = 80
@@ -30,14 +28,6 @@ def centred(found: Detected, halos: NDArray[np.bool_]) -> Detected:
 
     Neighbours that are not yet separated pull the centre of all light, and the cells of the fine background
     cut into the outskirts.
-
-    Parameters
-    ----------
-    found : Detected
-        Sources.
-    halos : ndarray of bool, shape (n,)
-        Which are moved to the windowed centre (`sep.winpos`) of their brightest pixel, and given axis ratio
-        and direction of the brighter half of their pixels above the wide background.
     """
     objects = found.objects.copy()
     peak = (objects[halos][name].astype(float) for name in ("xcpeak", "ycpeak"))
@@ -56,24 +46,7 @@ def centred(found: Detected, halos: NDArray[np.bool_]) -> Detected:
 def ellipse_profile(
     image: NDArray, use: NDArray[np.bool_], radius: NDArray, reach: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Median brightness in elliptical annuli, falling to 0 at the last.
-
-    Parameters
-    ----------
-    image : ndarray, shape (y, x)
-        Pixels.
-    use : ndarray of bool, shape (y, x)
-        Pixels that belong to no other source.
-    radius : ndarray, shape (y, x)
-        Elliptical radius of each pixel.
-    reach : float
-        Of the last annulus.
-
-    Returns
-    -------
-    radii, brightness : ndarray, shape (annulus,)
-        Never rising outwards; empty annuli are left out.
-    """
+    """Median brightness in elliptical annuli, falling to 0 at the last."""
     edges = np.concatenate([[0.0], np.geomspace(1.0, max(reach, 2.0), _ANNULI)])
     values, bins = image[use], np.searchsorted(edges, radius[use], side="right") - 1
     order = np.argsort(bins, kind="stable")
@@ -93,19 +66,6 @@ def without_halos(
 
     Each halo is the median profile of the band in ellipses of the source's centre, axis ratio and direction,
     other sources masked; isophotes that twist leave a remainder, which the fine background follows.
-
-    Parameters
-    ----------
-    frames : mapping of str to Frame
-        The bands.
-    found : Detected
-        Sources of a first detection.
-    halos : ndarray of bool, shape (n,)
-        Which of them are halos.
-    half_axis : ndarray, shape (n,)
-        Of their AUTO ellipses, pixels.
-    mesh : int
-        Cells of the fine background, pixels.
     """
     order = np.flatnonzero(halos)[np.argsort(-found.objects["flux"][halos], kind="stable")]
     clean = {band: one.wide.copy() for band, one in frames.items()}
@@ -138,17 +98,7 @@ def _ellipses(found: Detected, row: int, reach: float) -> tuple[tuple[slice, sli
 
 
 def joined(first: Detected, halos: NDArray[np.bool_], second: Detected) -> Detected:
-    """Halos of the first detection and what the second found without them.
-
-    Parameters
-    ----------
-    first : Detected
-        With the halos in the image.
-    halos : ndarray of bool, shape (n,)
-        Which sources of the first are halos; they come first in the result.
-    second : Detected
-        Without them. Sources at a halo's centre, or too weak against it, are remainders of the model.
-    """
+    """Halos of the first detection and what the second found without them."""
     keep = _real(second, first.wide)
     for row in np.flatnonzero(halos):
         away = np.hypot(*(second.objects[c] - first.objects[c][row] for c in ("x", "y")))

@@ -9,8 +9,6 @@ from astropy.table import QTable, Table
 
 from labkit.errors import InputError
 
-__all__ = ["match"]
-
 
 def match(table: Table, reference: Table, radius: u.Quantity) -> QTable:
     """Match two catalogues by position, one to one.

@@ -12,8 +12,6 @@ from scipy.stats import norm
 from labkit.errors import InputError
 from labkit.photometry.trimmed import least_trimmed_squares
 
-__all__ = ["ColourMagnitude", "colour_magnitude_relation", "differential_colour"]
-
 _MOST_ROUNDS = 50
 #: Errors in colour below this, mag, count as this, so that perfect points can be weighed.
 _FLOOR = 1e-6

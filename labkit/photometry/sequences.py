@@ -15,8 +15,6 @@ from labkit.errors import InputError
 from labkit.photometry.relation import ColourMagnitude, colour_magnitude_relation, differential_colour
 from labkit.tables import numbers
 
-__all__ = ["RedSequences", "red_sequences"]
-
 logger = logging.getLogger(__name__)
 
 _FEWEST = 5  # galaxies for a fit

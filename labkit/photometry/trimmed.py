@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 
-__all__ = ["TrimmedFit", "least_trimmed_squares"]
-
 #: Random starts, concentration steps on each, and starts that are followed to the end (Rousseeuw & Van
 #: Driessen 2006, section 3.2).
 _STARTS, _FIRST_STEPS, _FOLLOWED = 500, 2, 10

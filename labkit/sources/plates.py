@@ -15,28 +15,16 @@ from labkit.errors import InputError
 from labkit.images.cutouts import coverage, cutouts
 from labkit.sources.fitsfile import FitsImage, read_image
 
-__all__ = ["PlateCutouts", "cut_plates", "read_plates"]
-
 FULL_COVERAGE = 0.99
 
 
 @dataclass(frozen=True)
 class PlateCutouts:
-    """Optical cut-outs of objects, each from the plate that covers it best.
+    """Optical cut-outs of objects, each from the plate that covers it best."""
 
-    Attributes
-    ----------
-    images : numpy.ndarray
-        Shape (object, y, x), float32; NaN off the plates.
-    coverage : numpy.ndarray
-        Fraction of each cut-out that lies on its plate, shape (object,).
-    plate : numpy.ndarray
-        File name of the plate, shape (object,); empty where no plate overlaps.
-    """
-
-    images: NDArray[np.float32]
-    coverage: NDArray[np.float32]
-    plate: NDArray[np.str_]
+    images: NDArray[np.float32]  # shape (object, y, x), float32; NaN off the plates
+    coverage: NDArray[np.float32]  # fraction of each cut-out that lies on its plate, shape (object,)
+    plate: NDArray[np.str_]  # file name of the plate, shape (object,); empty where no plate overlaps
 
     @property
     def complete(self) -> NDArray[np.bool_]:

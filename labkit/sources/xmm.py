@@ -17,8 +17,6 @@ from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.instruments.epic import MOS1, MOS2, PN
 from labkit.sources.fitsfile import FitsImage, header_number, header_text, read_image
 
-__all__ = ["Observation", "read_observation"]
-
 Paths = str | Path | Sequence[str | Path]
 GRID_TOLERANCE_PX = 0.1
 _WELL_FILLED, _TOO_SMOOTH = 10.0, 0.1  # median counts; step between neighbours over Poisson's 0.95 sigma

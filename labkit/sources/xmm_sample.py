@@ -21,8 +21,6 @@ from labkit.sources.candidates import read_candidates
 from labkit.sources.plates import cut_plates, read_plates
 from labkit.sources.xmm import Observation
 
-__all__ = ["candidates_sample"]
-
 logger = logging.getLogger(__name__)
 
 PARTIAL_COVERAGE = 0.95

@@ -12,8 +12,6 @@ from labkit.images.coordinates import sky_to_pixel
 from labkit.sources.mosaics.file import Mosaic
 from labkit.sources.mosaics.mosaics import Mosaics
 
-__all__ = ["annulus_shares"]
-
 _RINGS, _DIRECTIONS = 8, 360  # points in an annulus
 
 

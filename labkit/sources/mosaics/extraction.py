@@ -14,8 +14,6 @@ from labkit.photometry import extract
 from labkit.sources.mosaics.mosaics import Mosaics
 from labkit.sources.mosaics.registration import registered
 
-__all__ = ["extract_mosaics"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -14,15 +14,6 @@ from labkit.errors import InputError
 from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.sources.mosaics.file import Mosaic
 
-__all__ = [
-    "Turn",
-    "common_scale",
-    "grid_offset",
-    "overlap",
-    "position_angle",
-    "turn_north_up",
-]
-
 #: Grids are the same if their pixels differ by whole numbers to this many pixels.
 SAME_GRID_PX = 0.01
 #: North may differ from straight up by this before pixels are resampled: half a pixel at the rim of 64.
@@ -34,15 +25,9 @@ _LATTICE = 9
 
 @dataclass(frozen=True)
 class Turn:
-    """Flips and a transposition that bring north up and east left without touching a pixel's value.
+    """Flips and a transposition that bring north up and east left without touching a pixel's value."""
 
-    Parameters
-    ----------
-    transpose, flip_y, flip_x : bool
-        What is done, in this order.
-    """
-
-    transpose: bool
+    transpose: bool  # what is done, in this order
     flip_y: bool
     flip_x: bool
 
@@ -54,20 +39,7 @@ class Turn:
 
 
 def common_scale(mosaics: Sequence[Mosaic], asked: u.Quantity | None = None) -> u.Quantity:
-    """Pixel scale of an image that is made of mosaics, arcsec.
-
-    Parameters
-    ----------
-    mosaics : sequence of Mosaic
-        One at least.
-    asked : Quantity, optional
-        The scale wanted; by default that of the mosaics.
-
-    Raises
-    ------
-    InputError
-        If it is no positive angle, or the mosaics have different scales and none is asked for.
-    """
+    """Pixel scale of an image that is made of mosaics, arcsec."""
     scales = u.Quantity([one.pixel_scale for one in mosaics])
     if asked is None:
         if np.ptp(scales) > SAME_SCALE * scales.max():
@@ -84,13 +56,7 @@ def common_scale(mosaics: Sequence[Mosaic], asked: u.Quantity | None = None) -> 
 
 
 def grid_offset(one: Mosaic, other: Mosaic) -> tuple[int, int] | None:
-    """By how many whole pixels (x, y) the other's grid is shifted against the first's; None for another grid.
-
-    Parameters
-    ----------
-    one, other : Mosaic
-        Mosaics of any shape. A pixel of the first at x, y lies at x + dx, y + dy in the other.
-    """
+    """Whole pixels (x, y) by which the other's grid is shifted against the first's; None for another grid."""
     x, y = _lattice(one)
     there = sky_to_pixel(other.wcs, *pixel_to_sky(one.wcs, x, y))
     shifts = np.stack([there[0] - x, there[1] - y])  # (2, point)
@@ -127,13 +93,7 @@ def position_angle(mosaic: Mosaic) -> float:
 
 
 def turn_north_up(mosaic: Mosaic) -> Turn | None:
-    """The turn that brings north up and east left within `NORTH_UP_DEG`; None for a slanted mosaic.
-
-    Parameters
-    ----------
-    mosaic : Mosaic
-        Any; measured at its centre.
-    """
+    """The turn that brings north up and east left within `NORTH_UP_DEG`; None for a slanted mosaic."""
     north, east = _axes(mosaic)
     transpose = bool(abs(north[0]) > abs(north[1]))
     if transpose:

@@ -20,8 +20,6 @@ from labkit.sources.mosaics.file import Mosaic, open_mosaic
 from labkit.sources.mosaics.grid import grid_offset, overlap, position_angle
 from labkit.sources.mosaics.names import blue_to_red, chosen_files, folder_files, refuse_twice
 
-__all__ = ["Mosaics", "read_mosaics"]
-
 logger = logging.getLogger(__name__)
 
 _SAME_MAG = 1e-3  # zero points that differ by less are equal
@@ -66,24 +64,7 @@ class Mosaics:
         zero_points: Mapping[str, float] | None = None,
         origin: str = "",
     ) -> Mosaics:
-        """Mosaics that are in memory, for example straight from a simulation.
-
-        Parameters
-        ----------
-        images : mapping of str to ndarray, shape (y, x)
-            Pixels of each band.
-        wcs : WCS or mapping of str to WCS
-            World coordinates of all bands, or of each.
-        zero_points : mapping of str to float, optional
-            AB magnitude of one unit.
-        origin : str
-            Who made them; "simulated ..." is passed on to the Sample's source.
-
-        Raises
-        ------
-        InputError
-            If an array does not have two axes.
-        """
+        """Mosaics that are in memory, for example straight from a simulation."""
         found = []
         for band, data in images.items():
             if np.ndim(data) != 2:
@@ -105,13 +86,7 @@ class Mosaics:
         return len(self.mosaics)
 
     def select(self, bands: Iterable[str]) -> Mosaics:
-        """The mosaics of some bands, in the order given.
-
-        Raises
-        ------
-        MissingDataError
-            If a band is not there.
-        """
+        """The mosaics of some bands, in the order given."""
         names = (bands,) if isinstance(bands, str) else tuple(bands)
         if missing := [name for name in names if name not in self.bands]:
             raise MissingDataError(
@@ -127,14 +102,7 @@ class Mosaics:
         return None if None in found else tuple(one for one in found if one is not None)
 
     def table(self) -> QTable:
-        """One row a mosaic, for people.
-
-        Returns
-        -------
-        `~astropy.table.QTable`
-            ``band``, ``file``, ``width``, ``height`` (px), ``pixel_scale`` (arcsec), ``north`` (deg from the
-            y axis), ``zero_point`` (AB mag, NaN where unknown), ``unit``, ``mapped`` (not in memory).
-        """
+        """One row a mosaic, for people."""
         rows = [
             {
                 "band": one.band,

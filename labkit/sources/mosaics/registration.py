@@ -17,8 +17,6 @@ from labkit.sources.mosaics.file import Mosaic
 from labkit.sources.mosaics.grid import SAME_SCALE, common_scale
 from labkit.sources.mosaics.mosaics import Mosaics
 
-__all__ = ["registered"]
-
 #: Regridded at a time; the transform is exact at NODES x NODES points of a tile and linear between them.
 _TILE_PX = 128
 
