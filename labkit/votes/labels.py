@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError, MissingDataError
+from labkit.tables import rows_of, text
 from labkit.votes.answers import Answers, drop_logged_out, drop_repeats
 from labkit.votes.consensus import consensus
 
@@ -47,11 +48,8 @@ def agreement_with(answers: Answers, truth: Table, *, label: str = "label") -> Q
     """
     if missing := [name for name in ("object_id", label) if name not in truth.colnames]:
         raise MissingDataError(f"truth must have the columns 'object_id' and {label!r}, it lacks {missing}")
-    ids = [str(name) for name in truth["object_id"]]
-    said = dict(zip(ids, (str(name) for name in truth[label]), strict=True))
-    if len(said) != len(ids):
-        raise InputError(f"truth must list each object once, got {len(ids) - len(said)} repeats; remove them")
-    labels = np.array([said.get(name, "") for name in answers.subjects], dtype=str)
+    found = rows_of(truth["object_id"], answers.subjects)
+    labels = np.array([*text(truth[label]), ""])[found]  # -1, not found, is the last
     if not (labels != "").any():
         raise MissingDataError("truth must share labelled objects with the answers; compare their ids")
     tree, rows = answers.tree, []
@@ -136,8 +134,8 @@ def training_labels(
     classes = tuple(votes.meta["classes"])
     if unknown := sorted(set(validation) - set(classes)):
         raise InputError(f"validation must name classes of the votes {classes}, got {unknown}")
-    label = np.asarray(votes["label"], dtype=str)
-    kept = (label != "") & ~np.isin(np.asarray(votes["object_id"], dtype=str), list(exclude))
+    label = text(votes["label"])
+    kept = (label != "") & ~np.isin(text(votes["object_id"]), list(exclude))
     if not kept.any():
         raise InputError(f"votes must hold labelled objects that are not excluded, got none of {len(votes)}")
     split = np.full(len(votes), "train", dtype="U10")

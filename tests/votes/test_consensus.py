@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from astropy.table import QTable
+from astropy.table import MaskedColumn, QTable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,7 +197,10 @@ def test_agreement_with_experts_by_hand(hunt, answers_of):
         ("b", "t", (0, 3, 5, 8, 11)),
         ("a", "q", (0, 4)),
     ]
-    truth = QTable({"object_id": ["s", "t", "r"], "label": ["point source", "low-z cluster", "edge"]})
+    truth = QTable({"object_id": ["s", "t", "r", "q"]})
+    truth["label"] = MaskedColumn(
+        ["point source", "low-z cluster", "edge", "point source"], mask=[0, 0, 0, 1]
+    )
     table = agreement_with(answers_of(hunt, rows), truth)
     found = {row["ending"]: row for row in table}
     assert (found["point"]["answers"], found["point"]["fraction"]) == (2, 0.5)  # q has no label
@@ -214,7 +217,7 @@ def test_agreement_needs_a_truth(hunt, answers_of):
         agreement_with(answers, QTable({"object_id": ["s"], "label": ["edge"]}), label="verdict")
     with pytest.raises(MissingDataError, match="share labelled objects with the answers; compare their ids"):
         agreement_with(answers, QTable({"object_id": ["t", "s"], "label": ["edge", ""]}))
-    with pytest.raises(InputError, match="each object once, got 1 repeats"):
+    with pytest.raises(InputError, match="ids must be unique, got 1 repeated"):
         agreement_with(answers, QTable({"object_id": ["s", "s"], "label": ["edge", "edge"]}))
 
 
