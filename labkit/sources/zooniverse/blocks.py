@@ -21,7 +21,7 @@ from labkit.errors import InputError, MissingDataError
 
 _LONGEST_LINE = 64 * 2**20
 _LARGEST = 64 * 2**30  # bytes of text; the largest export of Zooniverse is some 10 GB
-_LARGEST_RATIO = 400  # of text to its compressed file beyond 1 GiB; exports reach about 20
+_UNPACKED = 100  # times its compressed file, beyond 64 MiB; exports reach about 20
 
 
 class CsvBlocks:
@@ -89,10 +89,10 @@ class CsvBlocks:
 
     def _whole_lines(self, file: BinaryIO) -> Iterator[bytes]:
         rest, skipping, read = b"", False, 0
-        largest = min(_LARGEST, max(2**30, _LARGEST_RATIO * self.path.stat().st_size))
+        largest = min(_LARGEST, max(2**26, _UNPACKED * self.path.stat().st_size))
         while block := file.read(self.block_bytes):
             if (read := read + len(block)) > largest:
-                raise InputError(f"{self.path.name} must hold at most {largest / 2**30:.0f} GiB of text")
+                raise InputError(f"{self.path.name} must hold at most {largest} bytes of text, got more")
             if skipping:  # inside a line that is longer than any row can be
                 block, skipping = block.partition(b"\n")[2], b"\n" not in block
             lines, found, after = block.rpartition(b"\n")
