@@ -18,20 +18,9 @@ from labkit.runfolder import RunFolder
 def histories(
     run: str | Path | RunFolder, experiments: Sequence[Experiment]
 ) -> dict[str, list[list[dict[str, Any]]]]:
-    """Loss, accuracy and learning rate by epoch of each run.
+    """Loss, accuracy and learning rate by epoch of each run that has ended one, by experiment.
 
-    Parameters
-    ----------
-    run : path or RunFolder
-        Where they were trained.
-    experiments : sequence of Experiment
-        What was trained.
-
-    Returns
-    -------
-    dict of str to list
-        For each experiment its runs, in the order of seeds and folds; a run is a list of rows, one per epoch.
-        Runs that have not ended an epoch are left out.
+    A run, in the order of seeds and folds, is a list of rows, one per epoch.
 
     Raises
     ------

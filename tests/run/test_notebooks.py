@@ -153,7 +153,7 @@ SMALL = {
     "image_size": 32,
     "n_measured": 6,
     "index_layers": ["conv2", "conv4", "conv6"],
-    "threads": 1,
+    "threads": "1",
     "n_volunteers": 60,
     "validation": [6, 6],
     "resamples": 200,

@@ -353,7 +353,6 @@ def test_sigterm_ends_with_143_and_keeps_what_is_done(
     assert same(again, whole)
 
 
-@pytest.mark.xfail(strict=False, reason="the checkpoints of the old training are removed too early")
 def test_a_stop_before_the_first_epoch_leaves_the_old_network_and_its_rows(
     stored, tmp_path, monkeypatch, signals
 ):

@@ -17,6 +17,8 @@ from labkit.views.inspector.state import ErrorState
 from labkit.views.inspector.verdicts import Verdict
 
 _SHORT = {"agree": "✓ label stands", "relabel": "→", "doubtful": "? doubtful", "note": "✎ note"}
+_MARKS = {"agree": "✓", "relabel": "→", "doubtful": "?", "note": "✎"}
+_THUMBNAIL_PX = 150
 _HIDDEN = ("object_id", "ra", "dec")
 _FIRST = ("label", "cluster", "cluster_redshift", "redshift", "velocity")
 _LAST = ("coverage_", "label_", "split_")
@@ -95,6 +97,32 @@ def _bars(state: ErrorState, index: int) -> str:
             f"</span><span>{p:.3f}{spread_text}</span>"
         )
     return f'<div class="lk-bar">{"".join(cells)}</div>'
+
+
+def card(
+    state: ErrorState,
+    pictures: Pictures,
+    index: int,
+    styles: Sequence[str],
+    sort: str = "confidence",
+    verdict: Verdict | None = None,
+) -> dict[str, Any]:
+    """What the card of an object shows, as plain text and data URIs; the value that it is sorted by, too."""
+    row, name = int(state.objects.row[index]), str(state.objects.object_id[index])
+    label = str(state.catalogue["label"][row]) or "no label"
+    foot = with_redshift(label, state.catalogue[row])
+    if sort not in ("confidence", "probability", "object_id", "label"):
+        value = state.column(sort)[index]
+        foot += f" · {sort} {f'{value:.4g}' if isinstance(value, float) else value}"
+    return {
+        "id": name,
+        "probability": f"p {state.score[index]:.3f}",
+        "foot": foot,
+        "title": f"{name}: {label}" + (f"\n{verdict_words(verdict)}" if verdict else ""),
+        "verdict": verdict.verdict if verdict else "",
+        "mark": _MARKS.get(verdict.verdict, "") if verdict else "",
+        "pictures": [pictures.uri(row, style, size_px=_THUMBNAIL_PX) for style in styles],
+    }
 
 
 def in_order(names: Sequence[str]) -> list[str]:

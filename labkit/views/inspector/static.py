@@ -9,14 +9,13 @@ import numpy as np
 
 from labkit.errors import InputError
 from labkit.views.inspector import markup
-from labkit.views.inspector.facts import describe_briefly, describe_object, with_redshift
+from labkit.views.inspector.facts import card, describe_briefly, describe_object
 from labkit.views.inspector.pictures import Pictures
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.verdicts import Journal
 from labkit.views.tables import Html
 
 _STYLE = (Path(__file__).parent / "front" / "style.css").read_text()
-_THUMBNAIL_PX = 150
 
 
 def error_page(
@@ -153,20 +152,19 @@ def _group(state: ErrorState, pictures: Pictures, name: str, rows: np.ndarray, c
 
 
 def _card(state: ErrorState, pictures: Pictures, index: int) -> str:
-    row = int(state.objects.row[index])
-    strip = "".join(_picture(pictures, row, style) for style in pictures.main())
-    words = str(state.catalogue["label"][row]) or "no label"
+    row, styles = int(state.objects.row[index]), pictures.main()
+    shown = card(state, pictures, index, styles)
+    strip = "".join(_picture(pictures, row, *pair) for pair in zip(styles, shown["pictures"], strict=True))
     return (
-        f'<div class="lk-card"><div class="lk-card-head"><span class="lk-card-id">'
-        f"{html.escape(str(state.objects.object_id[index]))}</span>"
-        f'<span class="lk-card-p">p {state.score[index]:.3f}</span></div><div class="lk-strip">{strip}</div>'
-        f'<div class="lk-card-foot">{html.escape(with_redshift(words, state.catalogue[row]))}</div></div>'
+        f'<div class="lk-card"><div class="lk-card-head"><span class="lk-card-id">{html.escape(shown["id"])}'
+        f'</span><span class="lk-card-p">{shown["probability"]}</span></div>'
+        f'<div class="lk-strip">{strip}</div>'
+        f'<div class="lk-card-foot">{html.escape(shown["foot"])}</div></div>'
     )
 
 
-def _picture(pictures: Pictures, row: int, style: str) -> str:
+def _picture(pictures: Pictures, row: int, style: str, uri: str) -> str:
     lines = pictures.contours(row, style, levels=3)
     drawn = markup.contour_svg(lines, size=pictures.sample.shape[2:]) if lines else ""
-    uri = pictures.uri(row, style, size_px=_THUMBNAIL_PX)
     image = f'<img class="lk-picture" src="{uri}" alt="{html.escape(style)}">'
     return f'<div class="lk-over">{image}{drawn}</div>'

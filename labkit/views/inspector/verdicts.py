@@ -95,13 +95,7 @@ class Journal:
         return FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=_WAIT_S)
 
     def refresh(self) -> bool:
-        """Read what others have appended since; True if there was anything.
-
-        Raises
-        ------
-        InputError
-            If the first line is not that of a journal.
-        """
+        """Read what others have appended since; True if there was anything."""
         if self.path.stat().st_size == self._read_to:
             return False
         if self.path.stat().st_size < self._read_to:  # the file was replaced by a shorter one
@@ -143,25 +137,7 @@ class Journal:
     ) -> Verdict:
         """Record a verdict; it is on disk when this returns.
 
-        Parameters
-        ----------
-        object_id : str
-            The object.
-        verdict : str
-            One of `VERDICTS`.
-        label : str
-            Class for the next training; needed by "relabel".
-        note : str, optional
-            Free text; the object's earlier note stays by default.
-        experiment : str
-            Whose predictions were looked at.
-        threshold, probability : float
-            Threshold, and mean probability of the positive class.
-
-        Returns
-        -------
-        Verdict
-            The line.
+        "relabel" needs the `label`; without a `note` the object's earlier note stays.
 
         Raises
         ------
@@ -182,15 +158,8 @@ class Journal:
     def undo(self) -> Verdict | None:
         """Take back the last verdict that was given here, by a line that restores the one before.
 
-        Returns
-        -------
-        Verdict or None
-            The new line; None if there is nothing to undo.
-
-        Raises
-        ------
-        InputError
-            If someone else has judged the object since; nothing is undone then.
+        None if there is nothing to undo; an InputError, and nothing undone, if someone else has judged the
+        object since.
         """
         if not self._done:
             return None

@@ -17,7 +17,7 @@ from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.views.inspector import markup
-from labkit.views.inspector.facts import describe_object, verdict_words, with_redshift
+from labkit.views.inspector.facts import card, describe_object, verdict_words
 from labkit.views.inspector.objects import gather
 from labkit.views.inspector.panels import arrange, make_controls
 from labkit.views.inspector.pictures import Pictures
@@ -26,8 +26,6 @@ from labkit.views.inspector.styles import Style
 from labkit.views.inspector.verdicts import Journal, Verdict
 
 _QUIET_S = 0.15  # pictures follow the slider when it has rested for so long
-_THUMBNAIL_PX = 150
-_MARKS = {"agree": "✓", "relabel": "→", "doubtful": "?", "note": "✎"}
 _VERDICTS = {"a": "agree", "r": "relabel", "d": "doubtful"}
 
 
@@ -444,27 +442,12 @@ class Inspector(w.VBox):
             self.pictures.read(self.state.objects.row[shown])  # one read for the whole page
         c.sheet.columns = 6 if c.shown.value else 3 if len(self.pictures.styles) < 4 else 2
         c.sheet.empty = f"no {GROUPS[self.selection.group]}" + (" that match" if self.selection.text else "")
-        c.sheet.cards = [self._card(int(index)) for index in shown]
+        styles = [c.shown.value] if c.shown.value else self.pictures.main()
+        c.sheet.cards = [
+            card(self.state, self.pictures, int(one), styles, self.selection.sort, self._verdict(int(one)))
+            for one in shown
+        ]
         self._choose(follow if follow in shown else int(shown[0]) if len(shown) else -1)
-
-    def _card(self, index: int) -> dict[str, Any]:
-        objects, verdict = self.state.objects, self._verdict(index)
-        row, name = int(objects.row[index]), str(objects.object_id[index])
-        styles = [self.controls.shown.value] if self.controls.shown.value else self.pictures.main()
-        label = str(self.state.catalogue["label"][row]) or "no label"
-        foot = with_redshift(label, self.state.catalogue[row])
-        if self.selection.sort not in ("confidence", "probability", "object_id", "label"):
-            value = self.state.column(self.selection.sort)[index]
-            foot += f" · {self.selection.sort} {f'{value:.4g}' if isinstance(value, float) else value}"
-        return {
-            "id": name,
-            "probability": f"p {self.state.score[index]:.3f}",
-            "foot": foot,
-            "title": f"{name}: {label}" + (f"\n{verdict_words(verdict)}" if verdict else ""),
-            "verdict": verdict.verdict if verdict else "",
-            "mark": _MARKS.get(verdict.verdict, "") if verdict else "",
-            "pictures": [self.pictures.uri(row, style, size_px=_THUMBNAIL_PX) for style in styles],
-        }
 
     def _choose(self, index: int) -> None:
         """Show one object large; -1 for none."""
