@@ -1,100 +1,103 @@
-"""Measures of classification with intervals, curves, paired comparison, and the published numbers."""
+"""One statistics: measures with intervals, curves, comparisons, published numbers, photometric methods."""
 
 from __future__ import annotations
 
-from labkit.evaluate.class_tables import class_summary, class_table, over_classes
-from labkit.evaluate.compare import (
-    DeLong,
-    Difference,
-    McNemar,
-    delong,
-    holm,
-    mcnemar,
-    paired_difference,
-)
-from labkit.evaluate.cross_validation import contradicted_labels, fold_rocs, fold_scatter, fold_table
-from labkit.evaluate.curves import (
-    area_under,
-    class_rocs,
-    class_rocs_by_run,
-    mean_roc,
-    purity_completeness_curve,
-    roc_curve,
-)
-from labkit.evaluate.differences import difference_table
-from labkit.evaluate.groups import recall_by
-from labkit.evaluate.intervals import (
-    Interval,
-    OverSeeds,
-    bootstrap_scores,
-    over_seeds,
-    percentile_interval,
-    wilson,
+from labkit.evaluate.agreement import agreement_table, pair_table
+from labkit.evaluate.colour_model import ColourModel, fit_colour_model
+from labkit.evaluate.compare import compare, delong, mcnemar, sentences
+from labkit.evaluate.completed import check_members, complete_members, completion_counts, member_groups
+from labkit.evaluate.crowding import contamination_by_outcome, contamination_index
+from labkit.evaluate.curves import area_under, class_rocs, crossing, mean_roc, purity_curve, roc_curve
+from labkit.evaluate.derived import error_shares, linear_fits, method_differences, over_classes
+from labkit.evaluate.folds import (
+    contradicted_labels,
+    deal_folds,
+    fold_rocs,
+    fold_scatter,
+    fold_table,
+    folds_of,
 )
 from labkit.evaluate.leaks import Leak, leak
-from labkit.evaluate.metrics import (
-    Scores,
-    auc,
-    binary_scores,
-    brier_score,
-    confusion_matrix,
-    log_loss,
+from labkit.evaluate.measures import auc, binary_scores, confusion_matrix
+from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
+from labkit.evaluate.parts import galaxy_parts, magnitude_and_colour_cuts
+from labkit.evaluate.profiles import member_profile, projected_radius
+from labkit.evaluate.published import as_text, join_published, published, published_names
+from labkit.evaluate.ranking import rank
+from labkit.evaluate.resampling import Interval, Resampling, draw_weights, wilson
+from labkit.evaluate.tables import measure
+from labkit.evaluate.trainings import OUTCOMES, common_scores, outcomes, select_common
+from labkit.evaluate.unseen import (
+    Variant,
+    catalogue_features,
+    feature_sets,
+    unseen_clusters,
+    variant_predictions,
 )
-from labkit.evaluate.multiclass import AVERAGES, METRICS, bootstrap_classes, class_scores, one_versus_rest
-from labkit.evaluate.published import beside_published, published_table, published_tables
-from labkit.evaluate.ranking import ranked_catalogue
-from labkit.evaluate.tables import as_text, run_table, summary_table
-from labkit.evaluate.vote_scores import beside_experts, vote_scores
+from labkit.evaluate.verdicts import vote_predictions, vote_table
 
 __all__ = [
-    "AVERAGES",
-    "METRICS",
-    "DeLong",
-    "Difference",
+    "METHODS",
+    "OUTCOMES",
+    "ColourModel",
     "Interval",
     "Leak",
-    "McNemar",
-    "OverSeeds",
-    "Scores",
+    "Resampling",
+    "Variant",
+    "agreement_table",
     "area_under",
     "as_text",
     "auc",
-    "beside_experts",
-    "beside_published",
     "binary_scores",
-    "bootstrap_classes",
-    "bootstrap_scores",
-    "brier_score",
+    "catalogue_features",
+    "check_members",
     "class_rocs",
-    "class_rocs_by_run",
-    "class_scores",
-    "class_summary",
-    "class_table",
+    "common_scores",
+    "compare",
+    "complete_members",
+    "completion_counts",
     "confusion_matrix",
+    "contamination_by_outcome",
+    "contamination_index",
     "contradicted_labels",
+    "crossing",
+    "deal_folds",
     "delong",
-    "difference_table",
+    "draw_weights",
+    "error_shares",
+    "feature_sets",
+    "fit_colour_model",
     "fold_rocs",
     "fold_scatter",
     "fold_table",
-    "holm",
+    "folds_of",
+    "galaxy_parts",
+    "join_published",
     "leak",
-    "log_loss",
+    "linear_fits",
+    "magnitude_and_colour_cuts",
     "mcnemar",
     "mean_roc",
-    "one_versus_rest",
+    "measure",
+    "member_groups",
+    "member_profile",
+    "method_differences",
+    "outcomes",
     "over_classes",
-    "over_seeds",
-    "paired_difference",
-    "percentile_interval",
-    "published_table",
-    "published_tables",
-    "purity_completeness_curve",
-    "ranked_catalogue",
-    "recall_by",
+    "pair_table",
+    "photometric_members",
+    "photometric_predictions",
+    "projected_radius",
+    "published",
+    "published_names",
+    "purity_curve",
+    "rank",
     "roc_curve",
-    "run_table",
-    "summary_table",
-    "vote_scores",
+    "select_common",
+    "sentences",
+    "unseen_clusters",
+    "variant_predictions",
+    "vote_predictions",
+    "vote_table",
     "wilson",
 ]

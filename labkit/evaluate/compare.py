@@ -1,39 +1,42 @@
-"""Is one classifier better than another on the same objects? Paired tests.
+"""Is one classifier better than another? Paired tests where both judged the same objects.
 
-Two classifiers that are measured on the same objects err on much the same ones, so their intervals
-overlap long before their difference is in doubt: compare them in pairs.
-
-Each side may be several trainings of one network. All tests here take the trainings as they are and ask
-about other *objects*: would the mean over these trainings differ on another test set? With one training a
-side they are the textbook tests.
+Two classifiers that are measured on the same objects err on much the same ones, so their intervals overlap
+long before their difference is in doubt: compare them in pairs. Each side may be several trainings. All tests
+take the trainings as they are and ask about other *objects*: would the mean over these trainings differ on
+another test set? With one training on each side they are the textbook tests. DeLong's and Holm's are ours,
+because scipy and scikit-learn have neither, and the exact sum over several trainings is finer than a
+permutation test.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from astropy.table import QTable
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, norm, rankdata
 
 from labkit.errors import InputError
-from labkit.evaluate.intervals import Interval, bootstrap_scores, percentile_interval
-from labkit.evaluate.metrics import binary_scores, checked
+from labkit.evaluate.measures import MEASURES, binary_scores, check_scores
+from labkit.evaluate.resampling import Interval, Resampling, Spread, bootstrap, percentile_interval, spread
+from labkit.evaluate.trainings import Rows
+from labkit.predictions import Predictions
 
-__all__ = ["DeLong", "Difference", "McNemar", "delong", "holm", "mcnemar", "paired_difference"]
-
-_METRICS = ("accuracy", "precision", "recall", "f1", "auc")
+NO_DIFFERENCE = "no significant difference"
 _EXACT_STEPS = 200_000_000  # of the exact distribution; above, the normal one is as good
+_COLUMNS = {"first": str, "second": str, "measure": str, "pairing": str, "objects": int, "positives": int}
+_COLUMNS |= {f"{side}_{end}": float for side in ("first", "second") for end in ("value", "std")}
+_COLUMNS |= {"difference": float, "low": float, "high": float, "test": str, "p_value": float}
+_COLUMNS |= {"p_holm": float, "verdict": str}
 
 
 @dataclass(frozen=True)
 class McNemar:
-    """Objects that only one of two classifiers got right, and the two-sided p-value.
-
-    With several trainings, the mean numbers over all pairs of one training of each side.
-    """
+    """Objects that only one of two classifiers got right (mean over pairs of trainings), and the p-value."""
 
     only_first: float
     only_second: float
@@ -50,26 +53,13 @@ class DeLong:
     p_value: float
 
 
-@dataclass(frozen=True)
-class Difference:
-    """First minus second: the measured difference, its bootstrap interval and two-sided p-value."""
-
-    metric: str
-    difference: float
-    interval: Interval
-    p_value: float
-
-
 def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
-    """Exact McNemar test of two classifications of the same objects.
+    """Exact McNemar test of two classifications of the same objects (McNemar 1947, Psychometrika 12, 153).
 
-    Only objects that one classifier got right and the other wrong count; if the classifiers were
-    equally good, either would be the right one with probability 1/2 (McNemar 1947, Psychometrika 12, 153).
-
-    Of several trainings, an object's entry is the share of them that got it right, and its difference
-    d between the sides lies between -1 and 1. If the sides were equally good, d and -d would be equally
-    likely: the p-value is the chance, over all signs, of a sum of d as large as the measured one. With one
-    training a side, d is -1, 0 or 1 and this is McNemar's test.
+    Of several trainings, an object's entry is the share of them that got it right, and its difference d
+    between the sides lies between -1 and 1. If the sides were equally good, d and -d would be equally likely:
+    the p-value is the chance, over all signs, of a sum of d as large as the measured one. With one training
+    on each side d is -1, 0 or 1 and this is McNemar's test.
 
     Parameters
     ----------
@@ -101,13 +91,13 @@ def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
     )
 
 
-def _sign_flips(differences: np.ndarray) -> float:
+def _sign_flips(differences: NDArray) -> float:
     """Chance that whole numbers with random signs have a sum at least as far from zero."""
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     reached, most = abs(int(differences.sum())), int((sizes * counts).sum())
     if most * int(counts.sum()) > _EXACT_STEPS:
-        spread = math.sqrt(float((sizes.astype(float) ** 2 * counts).sum()))
-        return float(2 * norm.sf(reached / spread))
+        scatter = math.sqrt(float((sizes.astype(float) ** 2 * counts).sum()))
+        return float(2 * norm.sf(reached / scatter))
     chance = np.ones(1)  # of each sum of positive terms; sum of all terms = 2 * that - most
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         step = np.zeros(size * count + 1)
@@ -120,8 +110,8 @@ def delong(true: ArrayLike, first: ArrayLike, second: ArrayLike, *, confidence: 
     """Test of a difference of AUC on the same objects (DeLong et al. 1988, Biometrics 44, 837).
 
     An AUC is a mean over objects of their *placements*: the share of the other class on the right side of
-    each. The variance of the difference follows from the differences of placements, object by object. They
-    come from ranks, in O(n log n) (Sun & Xu 2014, IEEE Signal Processing Letters 21, 1389). The mean AUC of
+    each. The variance of the difference follows from the differences of placements, object by object, which
+    come from ranks in O(n log n) (Sun & Xu 2014, IEEE Signal Processing Letters 21, 1389). The mean AUC of
     several trainings is the mean of mean placements, so its test is the same.
 
     Parameters
@@ -131,7 +121,7 @@ def delong(true: ArrayLike, first: ArrayLike, second: ArrayLike, *, confidence: 
     first, second : array_like, shape (n,) or (trainings, n)
         Probability of the positive class; ties count half.
     confidence : float
-        Confidence of the interval.
+        Of the interval.
 
     Returns
     -------
@@ -152,12 +142,12 @@ def delong(true: ArrayLike, first: ArrayLike, second: ArrayLike, *, confidence: 
     error = math.sqrt(sum(float(gap.var(ddof=1)) / len(gap) for gap in gaps))
     p_value = float(2 * norm.sf(abs(difference) / error)) if error > 0 else float(difference == 0)
     half = float(norm.ppf(0.5 + confidence / 2)) * error
-    return DeLong(difference, error, Interval(difference - half, difference + half, confidence), p_value)
+    return DeLong(difference, error, Interval(difference - half, difference + half), p_value)
 
 
-def _placements(true: ArrayLike, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _placements(true: ArrayLike, scores: NDArray) -> tuple[NDArray, NDArray]:
     """Share of negatives below each positive, and of positives above each negative."""
-    truth, scores = checked(true, scores)
+    truth, scores = check_scores(true, scores)
     m, n = int(truth.sum()), int((~truth).sum())
     if min(m, n) < 2:
         raise InputError(f"true must hold two positives and two negatives at least, got {m} and {n}")
@@ -166,20 +156,10 @@ def _placements(true: ArrayLike, scores: np.ndarray) -> tuple[np.ndarray, np.nda
     return above, 1 - (ranks[~truth] - rankdata(scores[~truth])) / m
 
 
-def holm(p_values: ArrayLike) -> np.ndarray:
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """P-values of several tests, corrected for their number (Holm 1979, Scand. J. Statist. 6, 65).
 
     Sorted, the k-th smallest of m is multiplied by m - k + 1, and none may be below the one before it.
-
-    Parameters
-    ----------
-    p_values : array_like, shape (m,)
-        P-value of each test.
-
-    Returns
-    -------
-    ndarray, shape (m,)
-        Chance, at most, of any false alarm among the tests that are called significant at this level.
     """
     values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(values)
@@ -188,64 +168,226 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return np.minimum(corrected, 1.0)
 
 
-def paired_difference(
-    true: ArrayLike,
-    first: ArrayLike,
-    second: ArrayLike,
+@dataclass(frozen=True)
+class _Side:
+    """Objects and their scores in every training of one side."""
+
+    object_id: NDArray[np.str_]  # (n,)
+    truth: NDArray[np.bool_]  # (n,)
+    scores: NDArray[np.float64]  # (training, n)
+
+    @classmethod
+    def of(cls, predictions: Predictions, split: str | None, name: str) -> _Side:
+        if predictions.positive is None:
+            raise InputError(f"{name!r} must have a positive class, got {predictions.classes}")
+        column = predictions.classes.index(predictions.positive)
+        found = Rows.of(predictions, split, name=repr(name)).trainings()
+        return cls(found.object_id, found.codes == column, found.probabilities[..., column])
+
+    def part(self, chosen: NDArray) -> _Side:
+        return _Side(self.object_id[chosen], self.truth[chosen], self.scores[:, chosen])
+
+    def spread(self, measure: str, threshold: float) -> Spread:
+        scores = [binary_scores(self.truth, row, threshold=threshold, losses=False) for row in self.scores]
+        return spread([one[measure] for one in scores])
+
+    def draws(self, measure: str, threshold: float, resamples: int, rng: Any) -> NDArray[np.float64]:
+        found = bootstrap(
+            self.truth,
+            self.scores,
+            self.scores > threshold,
+            resamples=resamples,
+            rng=rng,
+            ranked=measure == "auc",
+        )
+        return found[0][measure]
+
+
+def compare(
+    predictions: Predictions | Mapping[str, Predictions],
+    pairs: Iterable[tuple[str, str]],
     *,
-    rng: np.random.Generator | int,
-    metric: str = "auc",
+    measures: Sequence[str] = ("accuracy", "auc"),
+    split: str | None = "test",
     threshold: float = 0.5,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-) -> Difference:
-    """Difference of a measure between two classifiers on the same, resampled objects.
+    level: float = 0.05,
+    correct: Literal["table", "measure"] = "table",
+    resampling: Resampling | None = None,
+) -> QTable:
+    """Compare experiments two by two, and say whether the first is better than the second.
+
+    Sides that share objects are compared on these: McNemar's test for the accuracy, DeLong's for the AUC, the
+    paired bootstrap for other measures and for all intervals. Sides without a common object (bright and
+    faint, bins of redshift) are resampled apart. All take the trainings as they are and tell what other
+    objects would show; compare the difference with the scatter over trainings, too, and train several seeds.
 
     Parameters
     ----------
-    true : array_like of bool, shape (n,)
-        Whether each object is a positive.
-    first, second : array_like, shape (n,) or (trainings, n)
-        Probability of the positive class; a measure is averaged over trainings.
-    rng : Generator or int
-        Draws the objects, the same ones for both.
-    metric : str
-        "accuracy", "precision", "recall", "f1" or "auc".
+    predictions : Predictions or mapping of str to Predictions
+        The experiments, any number of trainings each; those of a mapping may be parts of one.
+    pairs : iterable of (str, str)
+        Names to compare.
+    measures : sequence of str
+        Among `MEASURES`, of the positive class.
+    split : str or None
+        Part of the Sample; None takes all rows of known truth.
     threshold : float
-        Objects with a higher score are classified as positive.
-    confidence : float
-        Confidence of the interval.
-    resamples : int
-        Number of resamples.
+        A higher probability counts as positive.
+    level : float
+        Corrected p-values below it are significant.
+    correct : {"table", "measure"}
+        P-values are corrected (Holm) for all rows of the table, or for those of the same measure.
+    resampling : Resampling, optional
+        Number, confidence and random numbers of the bootstrap.
 
     Returns
     -------
-    Difference
-        Positive if the first is better. The p-value is twice the smaller share of resamples on
-        either side of zero, (k + 1) / (resamples + 1), at most 1.
+    `~astropy.table.QTable`
+        One row for each pair and measure: ``first``, ``second``, ``measure``, ``pairing`` ("paired",
+        "unpaired"), ``objects``, ``positives`` (common ones, or of both), ``first_value``, ``second_value``
+        (means over trainings), ``first_std``, ``second_std``, ``difference`` (first minus second), ``low``,
+        ``high``, ``test``, ``p_value``, ``p_holm`` and ``verdict`` on the first: "higher", "lower" or "no
+        significant difference". No row where there is no pair.
 
     Raises
     ------
     InputError
-        If shapes do not fit or the metric is unknown.
+        If a name or measure is unknown, trainings of a side judge different objects, the truth of an object
+        differs, or a comparison has fewer than two objects of a class.
     """
-    if metric not in _METRICS:
-        raise InputError(f"metric must be one of {_METRICS}, got {metric!r}")
-    options: dict[str, Any] = {"threshold": threshold, "resamples": resamples, "ranked": metric == "auc"}
-    seed = int(np.random.default_rng(rng).integers(2**63))
-    draws = [bootstrap_scores(true, scores, rng=seed, **options) for scores in (first, second)]
-    gap = draws[0][metric] - draws[1][metric]
-    gap = gap[np.isfinite(gap)]
-    fewer = min((gap <= 0).sum(), (gap >= 0).sum())
-    means = [
-        np.mean(
-            [getattr(binary_scores(true, row, threshold=threshold), metric) for row in np.atleast_2d(scores)]
+    resampling, pairs = resampling or Resampling(), list(pairs)
+    if not isinstance(predictions, Mapping):
+        names = dict.fromkeys(predictions.table["experiment"].tolist())
+        predictions = {name: predictions.select(experiment=name) for name in names}
+    if unknown := sorted({name for pair in pairs for name in pair} - set(predictions)):
+        raise InputError(f"pairs must name two of {tuple(predictions)}, got {unknown}")
+    if any(first == second for first, second in pairs):
+        raise InputError(f"pairs must be of different sides, got {pairs}")
+    if isinstance(measures, str) or (strange := sorted(set(measures) - set(MEASURES))):
+        raise InputError(
+            f"measures must be among {MEASURES}, got {measures if isinstance(measures, str) else strange}"
         )
-        for scores in (first, second)
+    if correct not in ("table", "measure"):
+        raise InputError(f"correct must be 'table' or 'measure', got {correct!r}")
+    rng = np.random.default_rng(resampling.rng)
+    sides = {name: _Side.of(predictions[name], split, name) for name in dict.fromkeys(sum(pairs, ()))}
+    rows: list[dict[str, Any]] = []
+    for first, second in pairs:
+        one, other, paired = _match(first, second, sides)
+        for name in measures:
+            head = {"first": first, "second": second, "measure": name}
+            rows.append(head | _difference(one, other, name, paired, threshold, resampling, rng))
+    if not rows:
+        return QTable(names=list(_COLUMNS), dtype=list(_COLUMNS.values()))
+    table = QTable(rows=rows)
+    table["p_holm"] = holm(table["p_value"])
+    for name in measures if correct == "measure" else ():
+        same = table["measure"] == name
+        table["p_holm"][same] = holm(table["p_value"][same])
+    words = np.where(table["difference"] > 0, "higher", "lower")
+    table["verdict"] = np.where(table["p_holm"] < level, words, NO_DIFFERENCE)
+    table.meta.update(level=level, confidence=resampling.confidence)
+    return table
+
+
+def _match(first: str, second: str, sides: Mapping[str, _Side]) -> tuple[_Side, _Side, bool]:
+    """Both sides on their common objects, or on their own where there is none."""
+    one, other = sides[first], sides[second]
+    common = np.intersect1d(one.object_id, other.object_id)
+    if len(common):
+        one, other = (side.part(np.isin(side.object_id, common)) for side in (one, other))
+        if not np.array_equal(one.truth, other.truth):
+            raise InputError(
+                f"truth of {first!r} and {second!r} must be the same, got another for some objects"
+            )
+    for name, side in ((first, one), (second, other)):
+        positives = int(side.truth.sum())
+        if min(positives, len(side.truth) - positives) < 2:
+            raise InputError(
+                f"{first!r} and {second!r} must be compared on two positives and two negatives at least, got "
+                f"{positives} and {len(side.truth) - positives} of {name!r}"
+            )
+    return one, other, bool(len(common))
+
+
+def _difference(
+    one: _Side,
+    other: _Side,
+    name: str,
+    paired: bool,
+    threshold: float,
+    resampling: Resampling,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """The cells of one comparison."""
+    counted = [one] if paired else [one, other]
+    found = [side.spread(name, threshold) for side in (one, other)]
+    streams: list[Any] = [int(rng.integers(2**63))] * 2 if paired else [rng, rng]  # paired: the same objects
+    draws = [
+        side.draws(name, threshold, max(1, resampling.number), stream)
+        for side, stream in zip((one, other), streams, strict=True)
     ]
-    return Difference(
-        metric=metric,
-        difference=float(means[0] - means[1]),
-        interval=percentile_interval(gap, confidence=confidence),
-        p_value=float(min(1.0, 2 * (fewer + 1) / (len(gap) + 1))),
+    gap = draws[0] - draws[1]
+    gap = gap[np.isfinite(gap)]
+    bounds = percentile_interval(gap, confidence=resampling.confidence)
+    test, p_value = "bootstrap", min(1.0, 2 * (min((gap <= 0).sum(), (gap >= 0).sum()) + 1) / (len(gap) + 1))
+    if paired and name == "accuracy":
+        right = [(side.scores > threshold) == side.truth for side in (one, other)]
+        test, p_value = "McNemar", mcnemar(*right).p_value
+    elif paired and name == "auc":
+        test, p_value = "DeLong", delong(one.truth, one.scores, other.scores).p_value
+    return {
+        "pairing": "paired" if paired else "unpaired",
+        "objects": sum(len(side.truth) for side in counted),
+        "positives": sum(int(side.truth.sum()) for side in counted),
+        "first_value": found[0].mean,
+        "second_value": found[1].mean,
+        "first_std": found[0].std,
+        "second_std": found[1].std,
+        "difference": found[0].mean - found[1].mean,
+        "low": bounds.low,
+        "high": bounds.high,
+        "test": test,
+        "p_value": float(p_value),
+    }
+
+
+def sentences(table: QTable, *, digits: int = 3) -> list[str]:
+    """One sentence for each row of `compare`, with no more than the numbers support.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        From `compare`.
+    digits : int
+        Digits after the point.
+
+    Returns
+    -------
+    list of str
+        Such as "F1 of mixed_star is higher than that of mixed by 0.021 (0.010 to 0.032); paired on 2820
+        objects, p = 0.004; trainings scatter by 0.003 and 0.005."
+    """
+    return [_sentence(row, digits) for row in table]
+
+
+def _sentence(row: QTable.Row, digits: int) -> str:
+    plain = {"f1": "F1", "auc": "AUC"}.get(row["measure"], str(row["measure"]))
+    name = plain[0].upper() + plain[1:]
+    gap, low, high = (float(row[key]) for key in ("difference", "low", "high"))
+    bounds = sorted((low, high) if row["verdict"] != "lower" else (-low, -high))
+    inside = f"({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"
+    if row["verdict"] == NO_DIFFERENCE:
+        said = f"No significant difference in {plain} between {row['first']} and {row['second']}: "
+        said += f"{gap:+.{digits}f} {inside}"
+    else:
+        said = f"{name} of {row['first']} is {row['verdict']} than that of {row['second']} by "
+        said += f"{abs(gap):.{digits}f} {inside}"
+    where = "paired on" if row["pairing"] == "paired" else "different objects,"
+    p = f"p = {row['p_holm']:.2g}" if row["p_holm"] >= 0.001 else "p < 0.001"
+    scatter = [float(row[f"{side}_std"]) for side in ("first", "second")]
+    noise = "scatter by " + " and ".join(
+        "an unknown amount" if np.isnan(one) else f"{one:.{digits}f}" for one in scatter
     )
+    seeds = "one training on each side" if np.isnan(scatter).all() else f"trainings {noise}"
+    return f"{said}; {where} {row['objects']} objects, {p}; {seeds}."

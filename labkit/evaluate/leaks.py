@@ -11,9 +11,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import cross_val_predict
 
 from labkit.errors import InputError
-from labkit.evaluate.metrics import auc
-
-__all__ = ["Leak", "leak"]
+from labkit.evaluate.measures import auc
+from labkit.tables import number_values
 
 
 class Leak(NamedTuple):
@@ -45,7 +44,7 @@ def leak(catalogue: Table, positive: np.ndarray, columns: Sequence[str], *, seed
     Parameters
     ----------
     catalogue : Table
-        One row an object.
+        One row for each object.
     positive : ndarray of bool, shape (n,)
         Class of each object.
     columns : sequence of str
@@ -71,7 +70,7 @@ def leak(catalogue: Table, positive: np.ndarray, columns: Sequence[str], *, seed
         raise InputError(
             f"positive must have five objects of each class or more, got {n_positive} and {n_negative}"
         )
-    values = [np.asarray(getattr(catalogue[name], "value", catalogue[name]), dtype=float) for name in columns]
+    values = [number_values(catalogue[name]) for name in columns]
     features = np.column_stack([*values, np.arange(len(catalogue))])
     forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=seed)
     guessed = cross_val_predict(forest, features, positive, cv=5, method="predict_proba")[:, 1]

@@ -1,4 +1,4 @@
-"""From predictions to the catalogue that goes to the telescope: one row an object, best first."""
+"""From predictions to the catalogue that goes to the telescope: each object once, best first."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError
+from labkit.evaluate.trainings import mean_scores
 from labkit.predictions import Predictions
+from labkit.tables import text_values
 
-__all__ = ["ranked_catalogue"]
 
-
-def ranked_catalogue(predictions: Predictions, catalogue: Table | None = None) -> QTable:
+def rank(predictions: Predictions, catalogue: Table | None = None) -> QTable:
     """Rank objects by the mean probability of the positive class over all runs.
 
     Parameters
@@ -23,7 +23,7 @@ def ranked_catalogue(predictions: Predictions, catalogue: Table | None = None) -
 
     Returns
     -------
-    QTable
+    `~astropy.table.QTable`
         ``rank`` (from 1), ``object_id``, ``p_<positive>`` (mean over runs), ``p_std`` (scatter between runs;
         NaN for one), ``runs``, then the catalogue's columns. Equal probabilities keep the order of the table.
 
@@ -32,33 +32,20 @@ def ranked_catalogue(predictions: Predictions, catalogue: Table | None = None) -
     InputError
         If no class is the positive one, or the catalogue lacks an object.
     """
-    ids, first, row = np.unique(
-        np.asarray(predictions.table["object_id"], dtype=str), return_index=True, return_inverse=True
-    )
-    runs = np.bincount(row)
-    mean = np.bincount(row, predictions.score) / runs
-    square = np.bincount(row, (predictions.score - mean[row]) ** 2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        std = np.where(runs > 1, np.sqrt(square / np.maximum(runs - 1, 1)), np.nan)
-    order = np.lexsort((first, -mean))
-    ranked = QTable(
-        {
-            "rank": np.arange(1, len(ids) + 1),
-            "object_id": ids[order],
-            f"p_{predictions.positive}": mean[order],
-            "p_std": std[order],
-            "runs": runs[order],
-        }
-    )
+    found = mean_scores(predictions)
+    found = found[np.lexsort((found["row"], -found["mean"]))]
+    ranked = QTable({"rank": np.arange(1, len(found) + 1), "object_id": np.asarray(found["object_id"])})
+    ranked[f"p_{predictions.positive}"], ranked["p_std"] = np.asarray(found["mean"]), np.asarray(found["std"])
+    ranked["runs"] = np.asarray(found["runs"])
     if catalogue is None:
         return ranked
-    position = {str(name): i for i, name in enumerate(catalogue["object_id"])}
-    if missing := [str(name) for name in ranked["object_id"] if str(name) not in position]:
+    position = {name: row for row, name in enumerate(text_values(catalogue["object_id"]).tolist())}
+    if missing := [name for name in ranked["object_id"].tolist() if name not in position]:
         raise InputError(
             f"catalogue must hold every predicted object, got none for {missing[:5]}; "
             "pass the catalogue of the Sample that was predicted"
         )
-    rows = catalogue[[position[str(name)] for name in ranked["object_id"]]]
+    rows = catalogue[[position[name] for name in ranked["object_id"].tolist()]]
     for name in rows.colnames:
         if name not in ranked.colnames:
             ranked[name] = rows[name]

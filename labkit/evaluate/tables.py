@@ -1,277 +1,395 @@
-"""Tables of measured quality: a row a run, a row an experiment."""
+"""One statistics: a table of measures by whatever groups the objects or the runs."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
 
 import numpy as np
-from astropy.table import QTable
+from astropy.table import QTable, Table
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.intervals import (
+from labkit.evaluate.measures import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, binary_scores, class_scores
+from labkit.evaluate.resampling import (
     Interval,
-    OverSeeds,
-    bootstrap_scores,
-    over_seeds,
+    Resampling,
+    bootstrap,
+    bootstrap_classes,
     percentile_interval,
+    spread,
+    wilson,
 )
-from labkit.evaluate.metrics import binary_scores
-from labkit.evaluate.multiclass import METRICS, bootstrap_classes, class_scores, overall
-from labkit.predictions import Predictions, Run
+from labkit.evaluate.trainings import Rows, Trainings, find_rows
+from labkit.predictions import Predictions
+from labkit.tables import text_values
 
-__all__ = [
-    "METRICS",
-    "aligned_runs",
-    "as_text",
-    "known_objects",
-    "measure_columns",
-    "run_table",
-    "summary_table",
-]
+Sets = Predictions | Mapping[Any, Predictions]
+ENDINGS = ("", "_std", "_error", "_low", "_high")
+_BOOTSTRAPPED = ("f1", "auc")
+_NAN = float("nan")
 
 
-def known_objects(predictions: Predictions, split: str | None) -> Predictions:
-    """The rows of a split whose true class is known.
-
-    Raises
-    ------
-    InputError
-        If there are none.
-    """
-    chosen = predictions if split is None else predictions.select(split=split)
-    chosen = chosen.known
-    if not len(chosen):
-        splits = sorted(set(predictions.table["split"].tolist()))
-        raise InputError(
-            f"split must name objects of known class, got none for {split!r}; splits present: {splits}"
-        )
-    return chosen
-
-
-def _binary(
-    predictions: Predictions, positive: str | None, threshold: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth, probability and decision for one class against the rest."""
-    name = positive or predictions.positive
-    if name not in predictions.classes:
-        raise InputError(f"positive must be one of {predictions.classes}, got {name!r}")
-    column = predictions.classes.index(name)
-    p = predictions.probabilities
-    decided = p[:, column] > threshold if p.shape[1] == 2 else p.argmax(1) == column
-    return predictions.true_codes == column, p[:, column], decided
-
-
-def _whole(predictions: Predictions, positive: str | None) -> bool:
-    """Whether all classes are measured together, because none of several is the positive one."""
-    return positive is None and predictions.positive is None and len(predictions.classes) > 2
-
-
-def _measured(
-    predictions: Predictions, positive: str | None, threshold: float, split: str | None
-) -> Iterator[tuple[Run, Predictions, dict[str, float]]]:
-    for run, rows in known_objects(predictions, split).runs():
-        if _whole(rows, positive):
-            table = class_scores(rows.true_codes, rows.probabilities, classes=rows.classes)
-            yield run, rows, {k: float(v) for k, v in overall({m: table[m].value for m in METRICS}).items()}
-        else:
-            truth, p, decided = _binary(rows, positive, threshold)
-            yield run, rows, dataclasses.asdict(binary_scores(truth, p, decided=decided))
-
-
-def run_table(
-    predictions: Predictions,
+def measure(
+    predictions: Sets,
     *,
-    split: str | None = "test",
+    by: Sequence[str] = ("experiment",),
+    measures: Sequence[str] = MEASURES,
+    on: Table | None = None,
+    parts: Mapping[str, ArrayLike | set[str]] | None = None,
+    total: str | None = None,
+    over: Literal["objects", "runs"] = "objects",
+    classes: Literal["positive", "each", "macro"] = "positive",
     positive: str | None = None,
+    split: str | None = "test",
     threshold: float = 0.5,
+    resampling: Resampling | None = None,
 ) -> QTable:
-    """Quality of each run.
+    """Measure predictions: one row for each group of objects or runs.
+
+    The tables of the papers are calls of this: ``by=("experiment",)`` is Kosiba et al. (2020), Table 5, and
+    with ``classes="each"`` Table 6 and Angora et al. (2020), Table D.1; ``by=("cluster", "bands"),
+    on=catalogue`` is Table D.2; ``parts=`` gives Tables 2 to 4.
 
     Parameters
     ----------
-    predictions : Predictions
-        Any number of runs. Objects of unknown class are left out.
-    split : str or None
-        Part of the Sample to measure; None measures all rows.
+    predictions : Predictions or mapping to Predictions
+        Any runs; each value of a mapping is of one experiment. Objects of unknown class are left out.
+    by : sequence of str
+        What makes a row, outermost first: "experiment", "seed", "fold", "part", "class", a column of `on`, or
+        any name for the keys of a mapping ("bands"); keys that are tuples have as many names.
+    measures : sequence of str
+        Among `MEASURES`, "fp_rate", "fn_rate", "brier", "log_loss", and the counts "tp", "fp", "fn", "tn" and
+        "predicted".
+    on : Table, optional
+        Catalogue with ``object_id`` and the columns named in `by`.
+    parts : mapping of str to array_like, optional
+        Parts of the sample, which may overlap: a mask of the rows of `on`, or ids. Adds "part" to `by`.
+    total : str, optional
+        Adds, after the values of the first column of `on`, a row of this name with all of them.
+    over : {"objects", "runs"}
+        Who might have been others. "objects": the mean over trainings (seeds with all their folds), with
+        intervals for other objects (`Resampling`). "runs": the mean over folds, or over seeds where there are
+        none, with Student's t interval of it.
+    classes : {"positive", "each", "macro"}
+        The positive class; each class against the rest, for more than two followed by their averages; or all
+        together: accuracy is the share of objects that were given their class, the other measures are macro
+        averages. Several classes of which none is positive are always measured together.
     positive : str, optional
-        The class that counts as a detection, by default that of the predictions. With more than two
-        classes an object is given the most probable one; if none of them is positive, all are
-        measured together: accuracy is the share of objects that were given their class, the other
-        measures are macro averages (`labkit.evaluate.multiclass`).
+        Another positive class than that of the predictions.
+    split : str or None
+        Part of the Sample; None measures all rows.
     threshold : float
-        With two classes, a higher probability counts as a detection.
+        A higher probability counts as positive; of more than two classes the most probable one counts.
+    resampling : Resampling, optional
+        Number, confidence and random numbers; the default is `Resampling()`.
 
     Returns
     -------
     `~astropy.table.QTable`
-        A row a run: ``experiment``, ``seed``, ``fold``, ``objects`` and the fields of
-        `labkit.evaluate.metrics.Scores`, or those of `METRICS` for all classes together.
+        The columns of `by`, ``objects``, ``positives``, ``runs`` (trainings, or runs), and for each measure
+        its mean, ``_std`` (n - 1), ``_error`` (of the mean), ``_low`` and ``_high``, NaN where undefined;
+        counts are means over trainings. ``meta`` has split, over and confidence.
 
     Raises
     ------
     InputError
-        If no object of known class is left, or `positive` is not a class.
+        If a name is unknown, no object is known, `on` lacks an object, or the trainings of a row judge
+        different objects while ``over="objects"``.
     """
-    rows = [
-        {**run._asdict(), "objects": len(part), **scores}
-        for run, part, scores in _measured(predictions, positive, threshold, split)
-    ]
-    return QTable(rows=rows)
-
-
-def aligned_runs(runs: Sequence[Predictions]) -> list[Predictions]:
-    """Runs with their rows in the order of the first one's objects.
-
-    Raises
-    ------
-    InputError
-        If the objects differ.
-    """
-    first = np.asarray(runs[0].table["object_id"])
-    found = []
-    for run in runs:
-        ids = np.asarray(run.table["object_id"])
-        if len(ids) != len(first) or not np.array_equal(np.sort(ids), np.sort(first)):
-            raise InputError(
-                "intervals over objects need the same objects in every run of an experiment (no folds); "
-                "choose interval='seeds', or labkit.evaluate.fold_table for folds"
-            )
-        position = np.argsort(ids)[np.argsort(np.argsort(first))]
-        found.append(Predictions(run.table[position], run.classes, run.positive))
-    return found
-
-
-def _object_intervals(
-    runs: list[Predictions],
-    positive: str | None,
-    threshold: float,
-    confidence: float,
-    resamples: int,
-    rng: np.random.Generator,
-) -> dict[str, Interval]:
-    """Bootstrap intervals of the mean over runs, all measured on the same resampled objects."""
-    runs = aligned_runs(runs)
-    if _whole(runs[0], positive):
-        p = np.array([run.probabilities for run in runs])
-        draws = overall(bootstrap_classes(runs[0].true_codes, p, resamples=resamples, rng=rng))
-    else:
-        rows = [_binary(run, positive, threshold) for run in runs]
-        truths, p, decided = (np.array(values) for values in zip(*rows, strict=True))
-        draws = bootstrap_scores(truths[0], p, decided=decided, resamples=resamples, rng=rng)
-    return {name: percentile_interval(draws[name], confidence=confidence) for name in METRICS}
-
-
-def summary_table(
-    predictions: Predictions,
-    *,
-    split: str | None = "test",
-    positive: str | None = None,
-    threshold: float = 0.5,
-    interval: Literal["seeds", "objects"] = "seeds",
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    rng: np.random.Generator | int = 0,
-) -> QTable:
-    """Quality of each experiment: mean and standard deviation over its runs, with intervals.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Any number of runs. Objects of unknown class are left out.
-    split, positive, threshold
-        As for `run_table`.
-    interval : {"seeds", "objects"}
-        What the intervals cover: another training on the same objects (Student's t over the runs, NaN
-        for a single run), or other objects for the same trainings (stratified bootstrap of the mean
-        over runs).
-    confidence : float
-        Confidence of the intervals.
-    resamples : int
-        Resamples of the bootstrap.
-    rng : Generator or int
-        Draws the resamples.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        A row an experiment: ``experiment``, ``runs``, ``objects`` (most in a run), and for each measure
-        of `METRICS` its mean, ``_std`` (n - 1; NaN for one run), ``_low`` and ``_high``. A measure that
-        is undefined in one run is NaN. ``meta`` names the split, interval and confidence.
-
-    Raises
-    ------
-    InputError
-        As for `run_table`; if `interval` is unknown, or "objects" and the runs differ in objects.
-    """
-    if interval not in ("seeds", "objects"):
-        raise InputError(f"interval must be 'seeds' or 'objects', got {interval!r}")
-    rng = np.random.default_rng(rng)
-    experiments: dict[str, list[tuple[Predictions, dict[str, float]]]] = {}
-    for run, part, scores in _measured(predictions, positive, threshold, split):
-        experiments.setdefault(run.experiment, []).append((part, scores))
+    resampling = resampling or Resampling()
+    rng = np.random.default_rng(resampling.rng)
+    _check(measures, over, classes)
+    groups = _Groups.of(predictions, tuple(by), on, parts, total, split)
+    mode = "each" if "class" in by else classes
+    view = _View.of(groups.example, mode, positive, threshold)
     rows = []
-    for name, runs in experiments.items():
-        parts = [part for part, _ in runs]
-        spread = {m: over_seeds([one[m] for _, one in runs], confidence=confidence) for m in METRICS}
-        bounds = {m: spread[m].interval for m in METRICS}
-        if interval == "objects":
-            bounds = _object_intervals(parts, positive, threshold, confidence, resamples, rng)
-        row = {"experiment": name, "runs": len(runs), "objects": max(map(len, parts))}
-        for metric in METRICS:
-            row |= measure_columns(metric, spread[metric], bounds[metric])
-        rows.append(row)
+    for head, part in groups:
+        for label, found in _measured(part, view, measures, over, resampling, rng):
+            rows.append(head | ({"class": label} if view.mode == "each" else {}) | found)
+    if not rows:
+        raise InputError("by, on and parts must leave a row at least, got none")
+    names = [*dict.fromkeys([*by, *(["part"] if parts else []), *(["class"] if mode == "each" else [])])]
     table = QTable(rows=rows)
-    table.meta.update(split=split, interval=interval, confidence=confidence)
+    table = table[[*names, *(name for name in table.colnames if name not in names)]]
+    table.meta.update(split=split, over=over, confidence=resampling.confidence)
     return table
 
 
-def measure_columns(metric: str, spread: OverSeeds, bounds: Interval) -> dict[str, float]:
-    """The four columns of a measure in a summary: mean, ``_std``, ``_low``, ``_high``."""
-    return {
-        metric: spread.mean,
-        f"{metric}_std": spread.std,
-        f"{metric}_low": bounds.low,
-        f"{metric}_high": bounds.high,
+def _check(measures: Sequence[str], over: str, classes: str) -> None:
+    known = (*MEASURES, *RATES, *LOSSES, *COUNTS)
+    if isinstance(measures, str) or (strange := [name for name in measures if name not in known]):
+        raise InputError(
+            f"measures must be a list of {known}, got {measures if isinstance(measures, str) else strange}"
+        )
+    for name, value, choices in (
+        ("over", over, ("objects", "runs")),
+        ("classes", classes, ("positive", "each", "macro")),
+    ):
+        if value not in choices:
+            raise InputError(f"{name} must be one of {choices}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class _View:
+    """Which classes are measured, and how objects are given one."""
+
+    mode: Literal["positive", "each", "macro"]
+    names: tuple[str, ...]
+    column: int  # of the positive class
+    threshold: float
+
+    @classmethod
+    def of(cls, example: Predictions, mode: Any, positive: str | None, threshold: float) -> _View:
+        names, name = example.classes, positive or example.positive
+        if mode == "positive" and name is None and len(names) > 2:
+            mode = "macro"
+        if mode == "positive" and name not in names:
+            raise InputError(f"positive must be one of {names}, got {name!r}")
+        return cls(mode, names, names.index(name) if name in names else len(names) - 1, threshold)
+
+    @property
+    def binary(self) -> bool:
+        """One class against the rest, rather than each of several."""
+        return self.mode == "positive" or (self.mode == "each" and len(self.names) == 2)
+
+    def decide(self, p: NDArray) -> NDArray:
+        """Class given to each object, or whether it is the positive one; p of shape (..., class)."""
+        if not self.binary or len(self.names) > 2:
+            best = p.argmax(-1)
+            return best == self.column if self.binary else best
+        return p[..., self.column] > self.threshold
+
+    def scores(self, objects: Trainings) -> dict[str, dict[str, NDArray[np.float64]]]:
+        """Each measure of each class, one value for each training."""
+        each = [self._one(objects.codes, p) for p in objects.probabilities]
+        return {
+            label: {name: np.array([one[label][name] for one in each], dtype=np.float64) for name in found}
+            for label, found in each[0].items()
+        }
+
+    def _one(self, codes: NDArray, p: NDArray) -> dict[str, dict[str, float]]:
+        if self.binary:
+            truth, score, chosen = codes == self.column, p[:, self.column], self.decide(p)
+            sides = {self.names[self.column]: (truth, score, chosen)}
+            if self.mode == "each":
+                other = self.names[1 - self.column]
+                sides[other] = (~truth, p[:, 1 - self.column], ~chosen)
+                sides = {name: sides[name] for name in self.names}
+            if not len(codes):
+                return {name: _empty() for name in sides}
+            return {name: binary_scores(*side[:2], decided=side[2]) for name, side in sides.items()}
+        labels = (*self.names, *AVERAGES) if self.mode == "each" else ("all",)
+        if not len(codes):
+            return {name: _empty() for name in labels}
+        found = class_scores(codes, p, self.decide(p), classes=self.names)
+        return found if self.mode == "each" else {"all": _overall(found)}
+
+    def draws(
+        self, objects: Trainings, number: int, rng: np.random.Generator, ranked: bool
+    ) -> dict[str, dict[str, NDArray[np.float64]]]:
+        """Each measure of each class, one value for each resample."""
+        p = objects.probabilities
+        options: dict[str, Any] = {"resamples": number, "rng": rng, "ranked": ranked}
+        if self.binary:
+            truth, each = objects.codes == self.column, self.mode == "each"
+            found = bootstrap(truth, p[..., self.column], self.decide(p), reverse=each, **options)
+            names = (self.names[self.column], *([self.names[1 - self.column]] if each else []))
+            return dict(zip(names, found, strict=True))
+        drawn = bootstrap_classes(objects.codes, p, self.decide(p), classes=self.names, **options)
+        return drawn if self.mode == "each" else {"all": _overall(drawn)}
+
+
+def _overall(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """All classes together: macro averages, and as accuracy the share of objects given their class."""
+    macro, micro = (found[name] for name in AVERAGES)
+    return dict(macro) | ({"accuracy": micro["completeness"]} if micro else {})
+
+
+def _empty() -> dict[str, float]:
+    return dict.fromkeys((*MEASURES, *RATES, *LOSSES), _NAN) | dict.fromkeys(COUNTS, 0.0)
+
+
+def _measured(
+    rows: Rows,
+    view: _View,
+    measures: Sequence[str],
+    over: str,
+    resampling: Resampling,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The cells of a group, for each class."""
+    units = rows.units() if over == "runs" and len(rows) else [rows.trainings()]
+    found = [view.scores(one) for one in units]
+    wilsons = view.binary and resampling.proportions == "wilson"
+    drawn = {*measures} & {*(_BOOTSTRAPPED if wilsons else MEASURES)}
+    draws: dict[str, dict[str, NDArray]] = {}
+    if over == "objects" and resampling.number and drawn and len(rows):
+        draws = view.draws(units[0], resampling.number, rng, "auc" in drawn)
+    ids, first = np.unique(rows.object_id, return_index=True)
+    for label, values in found[0].items():
+        if over == "runs":
+            values = {name: np.array([one[label][name].mean() for one in found]) for name in values}
+        n = {name: float(values[name].mean()) for name in COUNTS}
+        truth = rows.codes[first] == view.names.index(label) if label in view.names else np.ones(len(ids))
+        cells: dict[str, Any] = {
+            "objects": len(ids),
+            "positives": int(truth.sum()),
+            "runs": len(values["tp"]),
+        }
+        for name in measures:
+            if name in COUNTS:
+                cells[name] = n[name]
+                continue
+            scatter = spread(values[name], confidence=resampling.confidence)
+            bounds = scatter.interval
+            if over == "objects":
+                bounds = Interval(_NAN, _NAN)
+                if name in drawn:
+                    some = draws.get(label, {}).get(name, [])
+                    bounds = percentile_interval(some, confidence=resampling.confidence)
+                elif label in view.names:
+                    bounds = _proportion(name, n, resampling.confidence)
+            numbers = (scatter.mean, scatter.std, scatter.error, *bounds)
+            cells |= {f"{name}{end}": float(v) for end, v in zip(ENDINGS, numbers, strict=True)}
+        yield label, cells
+
+
+def _proportion(name: str, n: Mapping[str, float], confidence: float) -> Interval:
+    """Wilson's interval of a measure that is a proportion, from the mean counts."""
+    proportions = {
+        "accuracy": (n["tp"] + n["tn"], n["tp"] + n["tn"] + n["fp"] + n["fn"]),
+        "purity": (n["tp"], n["tp"] + n["fp"]),
+        "completeness": (n["tp"], n["tp"] + n["fn"]),
+        "fp_rate": (n["fp"], n["fp"] + n["tn"]),
+        "fn_rate": (n["fn"], n["tp"] + n["fn"]),
     }
+    if name not in proportions:
+        return Interval(_NAN, _NAN)
+    k, trials = (round(value) for value in proportions[name])
+    return wilson(k, trials, confidence=confidence)
 
 
-def as_text(
-    table: QTable, *, digits: int = 3, measures: Sequence[str] = METRICS, bounds: bool = True
-) -> QTable:
-    """A summary for people: each measure as one column, "mean ± std [low, high]".
+@dataclass(frozen=True)
+class _Level:
+    """Values of one or more columns of a table, and which rows of a set belong to each."""
 
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-        From `summary_table` or `labkit.evaluate.published.beside_published`.
-    digits : int
-        Digits after the point.
-    measures : sequence of str
-        Which measures, of those that the table has.
-    bounds : bool
-        Show the interval, too.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        The other columns unchanged, and one text column a measure; undefined parts are left out.
-    """
-    shown = [name for name in measures if name in table.colnames]
-    endings = ("", "_std", "_error", "_low", "_high")
-    hidden = {f"{name}{ending}" for name in (*METRICS, *shown) for ending in endings}
-    text = QTable({name: table[name] for name in table.colnames if name not in hidden})
-    for name in shown:
-        text[name] = [_text(row, name, digits, bounds) for row in table]
-    return text
+    names: tuple[str, ...]
+    values: list[Any]
 
 
-def _text(row: object, name: str, digits: int, bounded: bool) -> str:
-    value, std, low, high = (
-        float(row[key]) if key in row.colnames else np.nan  # type: ignore[index, attr-defined]
-        for key in (name, f"{name}_std", f"{name}_low", f"{name}_high")
-    )
-    spread = f" ± {std:.{digits}f}" if np.isfinite(std) else ""
-    bounds = f" [{low:.{digits}f}, {high:.{digits}f}]" if bounded and np.isfinite(low) else ""
-    return f"{value:.{digits}f}{spread}{bounds}" if np.isfinite(value) else "undefined"
+@dataclass(frozen=True)
+class _Groups:
+    """The groups of a table, in the order of its rows."""
+
+    sets: dict[Any, Rows]
+    levels: list[_Level]
+    key_at: int  # which of the levels is that of the sets
+    on: Table | None
+    place: dict[Any, NDArray[np.int64]]  # of the objects of each set in `on`
+    parts: dict[str, Any]
+    total: str | None
+    example: Predictions
+
+    @classmethod
+    def of(
+        cls,
+        predictions: Sets,
+        by: tuple[str, ...],
+        on: Table | None,
+        parts: Mapping[str, Any] | None,
+        total: str | None,
+        split: str | None,
+    ) -> _Groups:
+        """Read what makes a row."""
+        keyed = isinstance(predictions, Mapping)
+        columns = [] if on is None else [name for name in by if name in on.colnames and name not in _OWN]
+        keys = tuple(name for name in by if name not in (*_OWN, *columns))
+        if keys and not keyed:
+            there = [] if on is None else on.colnames
+            raise InputError(f"by must name columns of on, {there}, or of {_OWN}, got {list(keys)}")
+        if on is not None and "object_id" not in on.colnames:
+            raise InputError(f"on must have the column object_id, got {on.colnames}")
+        if parts is not None and on is None and any(_is_mask(part) for part in parts.values()):
+            raise InputError("parts that are masks need on=, the catalogue whose rows they mark; or give ids")
+        if keyed:
+            chosen = dict(predictions)
+        else:
+            names = dict.fromkeys(predictions.table["experiment"].tolist())
+            chosen = {name: predictions.select(experiment=name) for name in names}
+        if not chosen:
+            raise InputError("predictions must hold a row at least, got none")
+        if len(chosen) > 1 and not keys and "experiment" not in by:
+            raise InputError(f"by must tell {list(chosen)} apart, got {list(by)}; add 'experiment'")
+        if keyed and keys and "experiment" in by:
+            raise InputError(f"by must name the keys of predictions once, got 'experiment' and {list(keys)}")
+        keys = keys or ("experiment",)
+        sets = {key: Rows.of(one, split, name=str(key)) for key, one in chosen.items()}
+        place = {}
+        if on is not None:
+            ids = text_values(on["object_id"])
+            place = {key: find_rows(ids, rows.object_id, name="on") for key, rows in sets.items()}
+        levels = []
+        for name in (*by, *(["part"] if parts and "part" not in by else [])):
+            if name in keys:
+                if all(keys != level.names for level in levels):
+                    levels.append(_Level(keys, list(sets)))
+            elif name in ("seed", "fold"):
+                numbers = np.unique(np.concatenate([getattr(rows, name) for rows in sets.values()]))
+                levels.append(_Level((name,), numbers.tolist()))
+            elif name == "part":
+                levels.append(_Level((name,), list(parts or {})))
+            elif name in columns and on is not None:
+                values = list(dict.fromkeys(text_values(on[name]).tolist()))
+                levels.append(_Level((name,), values + [total] * (total is not None and name == columns[0])))
+        if not any(level.names == keys for level in levels):
+            levels.append(_Level(keys, list(sets)))
+        key_at = next(number for number, level in enumerate(levels) if level.names == keys)
+        masks = {name: _part(name, part, on) for name, part in (parts or {}).items()}
+        example = next(iter(chosen.values()))
+        return cls(sets, levels, key_at, on, place, masks, total, example)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], Rows]]:
+        for values in product(*(level.values for level in self.levels)):
+            head: dict[str, Any] = {}
+            for level, value in zip(self.levels, values, strict=True):
+                several = value if isinstance(value, tuple) else (value,)
+                if len(several) != len(level.names):
+                    raise InputError(f"by must name each part of the keys {value!r}, got {level.names}")
+                head |= dict(zip(level.names, several, strict=True))
+            yield from self._group(head, values[self.key_at])
+
+    def _group(self, head: dict[str, Any], key: Any) -> Iterator[tuple[dict[str, Any], Rows]]:
+        rows, keep = self.sets[key], np.ones(len(self.sets[key]), dtype=bool)
+        for name, value in head.items():
+            if name in ("seed", "fold"):
+                keep &= getattr(rows, name) == value
+            elif (
+                self.on is not None and name in self.on.colnames and name not in _OWN and value != self.total
+            ):
+                keep &= text_values(self.on[name])[self.place[key]] == value
+        if not keep.any():
+            return
+        if "part" in head:
+            part = self.parts[head["part"]]
+            keep &= part[self.place[key]] if _is_mask(part) else np.isin(rows.object_id, part)
+        yield head, rows.take(keep)
+
+
+_OWN = ("experiment", "seed", "fold", "part", "class")
+
+
+def _is_mask(part: Any) -> bool:
+    return not isinstance(part, set | frozenset) and np.asarray(part).dtype == bool
+
+
+def _part(name: str, part: Any, on: Table | None) -> NDArray:
+    """A mask of the rows of `on`, or ids."""
+    values = np.array(sorted(part), dtype=str) if isinstance(part, set | frozenset) else np.asarray(part)
+    if _is_mask(values) and on is not None and values.shape != (len(on),):
+        raise InputError(
+            f"parts must have one value for each row of on, {len(on)}, got {values.shape} for {name!r}"
+        )
+    return values if _is_mask(values) else values.astype(str)

@@ -11,16 +11,16 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError
-from labkit.evaluate.members.classify import photometric_predictions
-from labkit.evaluate.members.folds import deal_folds
-from labkit.evaluate.metrics import binary_scores
+from labkit.evaluate.folds import deal_folds
+from labkit.evaluate.methods import photometric_predictions
+from labkit.evaluate.resampling import Resampling
+from labkit.evaluate.tables import measure
 from labkit.photometry import colours, magnitude_at, redshift_offset
 from labkit.predictions import Predictions
+from labkit.tables import number_values, text_values
+from labkit.taxonomy import MEMBER
 
-__all__ = ["Variant", "catalogue_features", "feature_sets", "unseen_clusters", "variant_predictions"]
-
-#: Measures by the names of the papers, and of `labkit.evaluate.metrics`.
-_MEASURES = {"purity": "precision", "completeness": "recall", "f1": "f1", "auc": "auc", "brier": "brier"}
+_MEASURES = ("purity", "completeness", "f1", "auc", "brier")
 _PUBLISHED = "published classes"
 
 
@@ -65,7 +65,7 @@ def catalogue_features(
     Parameters
     ----------
     catalogue : Table
-        One row a galaxy with a spectroscopic verdict.
+        One row for each galaxy with a spectroscopic verdict.
     reference : str
         Band of the magnitude, against which the colours are taken.
     bands : sequence of str, optional
@@ -104,21 +104,21 @@ def catalogue_features(
             f"catalogue must have the columns {needed}, got none for {missing}; name the right ones"
         )
     label = _labels(catalogue[member])
-    keep = np.isfinite(_numbers(catalogue[main])) & (label != "")
+    keep = np.isfinite(number_values(catalogue[main])) & (label != "")
     if not keep.any():
         raise InputError(f"catalogue must hold a galaxy with {main} and a verdict, got none of {len(keep)}")
     rows, template = catalogue[keep], colour or magnitude
     table = colours(rows, bands=bands or _bands(catalogue, template), reference=reference, column=template)
     table.meta = {"colours": list(table.colnames), "left_out": int((~keep).sum())}
     numbered = [f"{row:06d}" for row in np.flatnonzero(keep)]
-    table["object_id"] = rows["object_id"] if "object_id" in rows.colnames else numbered
-    table["label"], table["cluster"] = label[keep], np.asarray(rows[cluster], dtype=str)
-    table["magnitude"] = _numbers(rows[main])
-    z = _numbers(rows[cluster_redshift])
+    table["object_id"] = text_values(rows["object_id"]) if "object_id" in rows.colnames else numbered
+    table["label"], table["cluster"] = label[keep], text_values(rows[cluster])
+    table["magnitude"] = number_values(rows[main])
+    z = number_values(rows[cluster_redshift])
     table["cluster_redshift"], table["cluster_redshift2"] = z, z**2
     table["absolute_magnitude"] = magnitude_at(table["magnitude"], z)
     for name, column in extra.items():
-        table[name] = _numbers(rows[column])
+        table[name] = number_values(rows[column])
     if photometric_redshift:
         table["offset"] = redshift_offset(table["photometric_redshift"], z)
         table["distance"] = np.abs(table["offset"])
@@ -126,13 +126,10 @@ def catalogue_features(
 
 
 def _labels(column: Any) -> np.ndarray:
-    values = np.asarray(column)
-    return np.where(values, "member", "non-member") if values.dtype == bool else values.astype(str)
-
-
-def _numbers(column: Any) -> np.ndarray:
-    values = np.ma.asarray(getattr(column, "value", column), dtype=np.float64)
-    return np.asarray(values.filled(np.nan))
+    """Verdicts as labels; a masked one is unknown."""
+    mask, values = np.ma.getmaskarray(column), np.ma.getdata(column)
+    labels = np.where(values, "member", "non-member") if values.dtype == bool else text_values(column)
+    return np.where(mask, "", labels)
 
 
 def _bands(catalogue: Table, template: str) -> list[str]:
@@ -227,7 +224,7 @@ def unseen_clusters(
     Returns
     -------
     `~astropy.table.QTable`
-        A row a variant: ``given``, ``method``, ``clusters``, ``galaxies``, ``members``, ``purity``,
+        One row for each variant: ``given``, ``method``, ``clusters``, ``galaxies``, ``members``, ``purity``,
         ``completeness``, ``f1``, ``auc`` and ``brier``, means over the seeds, each with ``_std``, their
         scatter. A last row "published classes" where the table has such a column: a decision, so that AUC
         and Brier score are NaN.
@@ -237,35 +234,42 @@ def unseen_clusters(
     InputError
         As for `deal_folds` and `photometric_predictions`.
     """
-    hosts = np.asarray(table["cluster"], dtype=str)
+    hosts = text_values(table["cluster"])
     most = min(folds, len(np.unique(hosts)))
-    head = {"clusters": len(np.unique(hosts)), "galaxies": len(table)}
-    head |= {"members": int(np.sum(table["label"] == "member"))}
-    rows = []
+    about = {"clusters": len(np.unique(hosts)), "galaxies": len(table)}
+    about |= {"members": int(np.sum(table["label"] == "member"))}
+    found: dict[tuple[str, str], Predictions] = {}
     for one in variants:
-        found = []
-        for seed in seeds:
-            dealt = deal_folds(table["label"], folds=most, groups=hosts, seed=seed)
-            predictions = variant_predictions(
-                table, one, folds=dealt, groups=hosts, seeds=(seed,), trees=trees
-            )
-            found.append(_scores(predictions.true_codes == 1, predictions.score, threshold))
-        rows.append({"given": one.given, "method": one.title} | head | _spread(found))
+        dealt = [deal_folds(table["label"], folds=most, groups=hosts, seed=seed) for seed in seeds]
+        found[one.given, one.title] = Predictions.concatenate(
+            variant_predictions(table, one, folds=numbers, groups=hosts, seeds=(seed,), trees=trees)
+            for numbers, seed in zip(dealt, seeds, strict=True)
+        )
     if "published" in table.colnames:
-        scores = _scores(np.asarray(table["label"] == "member"), np.asarray(table["published"]), threshold)
-        found = [scores | {"auc": np.nan, "brier": np.nan}]
-        rows.append({"given": _PUBLISHED, "method": "as published"} | head | _spread(found))
-    return QTable(rows=rows)
-
-
-def _scores(member: np.ndarray, score: np.ndarray, threshold: float) -> dict[str, float]:
-    found = binary_scores(member, score, threshold=threshold)
-    return {name: float(getattr(found, metric)) for name, metric in _MEASURES.items()}
-
-
-def _spread(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    columns: dict[str, float] = {}
+        found[_PUBLISHED, "as published"] = _as_published(table)
+    every = measure(
+        found, by=("given", "method"), measures=_MEASURES, threshold=threshold, resampling=Resampling(0)
+    )
+    result = QTable({name: every[name] for name in ("given", "method")})
+    for name, number in about.items():
+        result[name] = np.full(len(every), number)
     for name in _MEASURES:
-        values = np.array([one[name] for one in found])
-        columns |= {name: values.mean(), f"{name}_std": values.std(ddof=1) if len(values) > 1 else np.nan}
-    return columns
+        for column in (name, f"{name}_std"):
+            result[column] = every[column]
+            if name in ("auc", "brier"):  # a published class is no probability
+                result[column][every["given"] == _PUBLISHED] = np.nan
+    return result
+
+
+def _as_published(table: Table) -> Predictions:
+    """A published membership as the probability 0 or 1."""
+    p = number_values(table["published"])
+    return Predictions.from_arrays(
+        text_values(table["object_id"]),
+        np.column_stack([1 - p, p]),
+        classes=MEMBER.classes,
+        true=text_values(table["label"]),
+        experiment=_PUBLISHED,
+        split="test",
+        positive=MEMBER.positive,
+    )

@@ -1,7 +1,7 @@
 """The Bayesian colour model: members and field as two multivariate normal distributions of colours.
 
 After Grillo et al. (2015, ApJ 800, 38, section 3.3) and Angora et al. (2020, appendix C): mean and covariance
-by the minimum covariance determinant, the prior from the counts.
+by the minimum covariance determinant, which outliers do not move, the prior from the counts.
 """
 
 from __future__ import annotations
@@ -10,16 +10,95 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
+from sklearn.covariance import MinCovDet
+from sklearn.linear_model import HuberRegressor, LogisticRegression
 
 from labkit.errors import InputError
-from labkit.evaluate.members.normals import NormalColours, fit_normal
 
-__all__ = ["ColourModel", "calibrated", "counted_prior", "fit_colour_model"]
-
-#: Log-odds are held within this, so that no probability is exactly 0 or 1.
+# Log-odds are held within this, so that no probability is exactly 0 or 1.
 _MOST = 30.0
+# Rows needed for each feature to estimate a covariance, and in all.
+_ROWS_PER_FEATURE, _LEAST_ROWS = 3, 5
+# Added to the variance of each feature, mag^2, against colours that are sums of others.
+_JITTER = 1e-6
+# Standard deviations of the wings, in those of the core.
+_WING_WIDTH = 4.0
+
+
+@dataclass(frozen=True)
+class NormalColours:
+    """A normal distribution whose mean moves linearly with the covariates."""
+
+    intercept: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    wings: float = 0.0
+
+    def log_density(self, x: ArrayLike, covariates: ArrayLike) -> NDArray[np.float64]:
+        """Log of the density at each row's features that are not NaN.
+
+        Those that are missing are integrated out: the marginal of a normal distribution is the normal of the
+        remaining features. A row without any has log density 0.
+        """
+        away = np.asarray(x, dtype=np.float64) - self.intercept - np.asarray(covariates) @ self.slopes.T
+        patterns, which = np.unique(np.isfinite(away), axis=0, return_inverse=True)
+        result = np.zeros(len(away))
+        for number, there in enumerate(patterns):
+            rows = np.flatnonzero(which.ravel() == number)
+            if there.any():
+                result[rows] = _log_normal(
+                    away[np.ix_(rows, there)], self.covariance[np.ix_(there, there)], self.wings
+                )
+        return result
+
+
+def _log_normal(away: NDArray, covariance: NDArray, wings: float) -> NDArray[np.float64]:
+    factor = cho_factor(covariance, lower=True)
+    squared, k = (away * cho_solve(factor, away.T).T).sum(axis=1), away.shape[1]
+    constant = -np.log(np.diag(factor[0])).sum() - 0.5 * k * np.log(2 * np.pi)
+    if not wings:
+        return constant - 0.5 * squared
+    core = np.log1p(-wings) - 0.5 * squared
+    tail = np.log(wings) - 0.5 * squared / _WING_WIDTH**2 - k * np.log(_WING_WIDTH)
+    return constant + np.logaddexp(core, tail)
+
+
+def fit_normal(x: ArrayLike, covariates: ArrayLike | None = None, *, seed: int = 0) -> NormalColours:
+    """Fit a normal distribution of colours that outliers do not move.
+
+    Each feature's line against the covariates is fitted with Huber's loss, the covariance of what is left by
+    the minimum covariance determinant (FAST-MCD of scikit-learn; Rousseeuw 1984, JASA 79, 871).
+    """
+    x = np.asarray(x, dtype=np.float64)
+    w = np.zeros((len(x), 0)) if covariates is None else np.asarray(covariates, dtype=np.float64)
+    complete = np.isfinite(x).all(axis=1)
+    needed = max(_ROWS_PER_FEATURE * x.shape[1], _LEAST_ROWS)
+    if complete.sum() < needed:
+        raise InputError(
+            f"features must be complete for {needed} rows of each class at least, got "
+            f"{complete.sum()} of {len(x)}; leave out the bands that are missing most, or add objects"
+        )
+    intercept, slopes = _lines(x, w)
+    away = (x - intercept - w @ slopes.T)[complete]
+    robust = MinCovDet(random_state=seed).fit(away)
+    jitter = _JITTER * np.eye(x.shape[1])
+    return NormalColours(intercept + robust.location_, slopes, robust.covariance_ + jitter)
+
+
+def _lines(x: NDArray, w: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Intercept and slopes of each feature against the covariates."""
+    if not w.shape[1]:
+        return np.zeros(x.shape[1]), np.zeros((x.shape[1], 0))
+    centre, spread = w.mean(axis=0), np.where(w.std(axis=0) > 0, w.std(axis=0), 1)
+    intercept, slopes = [], []
+    for feature in x.T:
+        good = np.isfinite(feature)
+        line = HuberRegressor(max_iter=1000, alpha=1e-6).fit((w[good] - centre) / spread, feature[good])
+        slopes.append(line.coef_ / spread)
+        intercept.append(line.intercept_ - slopes[-1] @ centre)
+    return np.array(intercept), np.array(slopes)
 
 
 @dataclass(frozen=True)
@@ -55,44 +134,18 @@ class ColourModel:
         return self.log_odds[place] if place else np.full(len(columns), float(self.log_odds))
 
     def probability(self, x: ArrayLike, covariates: ArrayLike, prior: ArrayLike) -> NDArray[np.float64]:
-        """Posterior probability of membership, shape (n,).
-
-        Parameters
-        ----------
-        x : array_like, shape (n, feature)
-            Features, NaN where missing.
-        covariates : array_like, shape (n, covariate)
-            What the means depend on.
-        prior : array_like, shape (n, column)
-            What the prior depends on.
-        """
+        """Posterior probability of membership, shape (n,)."""
         slope, shift = self.calibration
         total = slope * self.evidence(x, covariates) + shift + self.prior(prior)
         return expit(np.clip(total, -_MOST, _MOST))
 
 
-def counted_prior(
+def count_prior(
     member: ArrayLike, columns: ArrayLike, *, bins: int = 4
 ) -> tuple[tuple[NDArray[np.float64], ...], NDArray[np.float64]]:
     """Prior odds from the counts of members and field, in bins of equal numbers along each column.
 
     Half an object of each class, in the proportion of all, is added to a bin, so that none is certain.
-
-    Parameters
-    ----------
-    member : array_like of bool, shape (n,)
-        Who is a member.
-    columns : array_like, shape (n, column)
-        Such as magnitude and radius; without columns the odds are those of all objects.
-    bins : int
-        Along each column.
-
-    Returns
-    -------
-    edges : tuple of ndarray
-        Inner edges along each column.
-    log_odds : ndarray, shape (bins, ...)
-        Logarithm of members over field.
     """
     member, columns = np.asarray(member, dtype=bool), np.asarray(columns, dtype=np.float64)
     inner = np.arange(1, bins) / bins
@@ -131,7 +184,7 @@ def fit_colour_model(
     covariates : array_like, shape (n, covariate), optional
         What the means depend on, such as the cluster's redshift, for clusters at several redshifts.
     prior : array_like, shape (n, column), optional
-        What the prior depends on (`counted_prior`).
+        What the prior depends on (`count_prior`).
     bins : int
         Of the prior, along each column.
     wings : float
@@ -149,7 +202,7 @@ def fit_colour_model(
     w, columns = (none if a is None else np.asarray(a, dtype=np.float64) for a in (covariates, prior))
     if x.ndim != 2 or not len(x) == len(member) == len(w) == len(columns):
         raise InputError(
-            f"x (n, feature), member, covariates and prior must have one row an object, got {x.shape}, "
+            f"x (n, feature), member, covariates and prior must have one row for each object, got {x.shape}, "
             f"{member.shape}, {w.shape} and {columns.shape}"
         )
     if not 0 <= wings < 1:
@@ -157,22 +210,15 @@ def fit_colour_model(
     inside, outside = (
         replace(fit_normal(x[here], w[here], seed=seed), wings=wings) for here in (member, ~member)
     )
-    edges, log_odds = counted_prior(member, columns, bins=bins)
+    edges, log_odds = count_prior(member, columns, bins=bins)
     return ColourModel(inside, outside, edges, log_odds)
 
 
-def calibrated(evidence: ArrayLike, log_prior: ArrayLike, member: ArrayLike) -> tuple[float, float]:
+def platt_calibration(evidence: ArrayLike, log_prior: ArrayLike, member: ArrayLike) -> tuple[float, float]:
     """Slope and intercept that make probabilities of held-out objects match their frequencies.
 
     Colours share bands and real distributions have wider wings than normal ones, so the raw Bayes factor is
     too sure. Platt's (1999) logistic fit shrinks it.
-
-    Parameters
-    ----------
-    evidence, log_prior : array_like, shape (n,)
-        Logarithms of Bayes factor and prior odds of objects that the model was not fitted to.
-    member : array_like of bool, shape (n,)
-        Who is a member.
     """
     both = np.column_stack([np.clip(evidence, -_MOST, _MOST), np.asarray(log_prior)])
     fitted = LogisticRegression(C=1e3).fit(both, np.asarray(member, dtype=int))

@@ -6,46 +6,15 @@ from typing import Literal
 
 import astropy.units as u
 import numpy as np
-from astropy.constants import G
 from astropy.coordinates import SkyCoord
 from astropy.cosmology import FLRW
+from astropy.stats import poisson_conf_interval
 from astropy.table import QTable
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2
+from scipy.stats import norm
 
 from labkit.errors import InputError
 from labkit.photometry.colours import COSMOLOGY
-
-__all__ = ["annulus_coverage", "member_profile", "projected_radius", "r200"]
-
-
-def r200(mass: u.Quantity, redshift: float, *, cosmology: FLRW = COSMOLOGY) -> u.Quantity:
-    """Radius within which the mean density is 200 times the critical one.
-
-    R200 = (2 G M200c / (200 H(z)^2))^(1/3) (Angora et al. 2020, footnote 3).
-
-    Parameters
-    ----------
-    mass : Quantity
-        M200c.
-    redshift : float
-        Of the cluster.
-    cosmology : `~astropy.cosmology.FLRW`
-        Gives H(z).
-
-    Returns
-    -------
-    Quantity
-        In Mpc.
-
-    Raises
-    ------
-    InputError
-        If the mass is not positive.
-    """
-    if not np.all(mass > 0):
-        raise InputError(f"mass must be positive, got {mass}")
-    return ((2 * G * mass / (200 * cosmology.H(redshift) ** 2)) ** (1 / 3)).to(u.Mpc)
 
 
 def projected_radius(
@@ -71,29 +40,6 @@ def projected_radius(
     """
     angle = SkyCoord(ra, dec).separation(centre)
     return (angle * cosmology.kpc_proper_per_arcmin(redshift)).to(u.Mpc)
-
-
-def annulus_coverage(radius: ArrayLike, covered: ArrayLike, edges: ArrayLike) -> NDArray[np.float64]:
-    """Share of each annulus that the image covers, from its pixels.
-
-    Parameters
-    ----------
-    radius : array_like, shape (y, x)
-        Of each pixel in units of R200; the image must hold the whole annuli, uncovered pixels included.
-    covered : array_like of bool, shape (y, x)
-        Whether sources could be found there.
-    edges : array_like, shape (bin + 1,)
-        Of the annuli, in units of R200.
-
-    Returns
-    -------
-    ndarray, shape (bin,)
-        0 to 1, NaN where no pixel lies.
-    """
-    r, inside = np.asarray(radius, dtype=np.float64).ravel(), np.asarray(covered, dtype=bool).ravel()
-    total, seen = (np.histogram(part, np.asarray(edges))[0] for part in (r, r[inside]))
-    with np.errstate(invalid="ignore"):
-        return seen / total
 
 
 def member_profile(
@@ -133,9 +79,9 @@ def member_profile(
     Returns
     -------
     `~astropy.table.QTable`
-        A row a bin: ``inner``, ``outer`` (R200), ``members``, ``cumulative`` (N(< outer) / N0; members within
-        the first edge included) and ``density`` (members per R200^2, over N0), each with ``_low`` and
-        ``_high``.
+        One row for each bin: ``inner``, ``outer`` (R200), ``members``, ``cumulative`` (N(< outer) / N0;
+        members within the first edge included) and ``density`` (members per R200^2, over N0), each with
+        ``_low`` and ``_high``.
         ``meta["n0"]`` is N0.
 
     Raises
@@ -163,7 +109,8 @@ def member_profile(
     with np.errstate(invalid="ignore", divide="ignore"):
         if band == "poisson":
             bounds = [
-                (b / n0) for b in (*_garwood(within, confidence), *(_garwood(counts, confidence) / area))
+                (b / n0)
+                for b in (*_poisson_bounds(within, confidence), *(_poisson_bounds(counts, confidence) / area))
             ]
         else:
             bounds = _bootstrap(
@@ -182,11 +129,10 @@ def _counted(r: NDArray, edges: NDArray) -> tuple[NDArray, NDArray]:
     return np.diff(below), below[1:]
 
 
-def _garwood(counts: NDArray, confidence: float) -> NDArray[np.float64]:
-    """Exact bounds of the mean of a Poisson distribution, shape (2, n)."""
-    tail = (1 - confidence) / 2
-    low = np.where(counts > 0, chi2.ppf(tail, 2 * counts) / 2, 0.0)
-    return np.stack([low, chi2.ppf(1 - tail, 2 * (counts + 1)) / 2])
+def _poisson_bounds(counts: NDArray, confidence: float) -> NDArray[np.float64]:
+    """Exact bounds of the mean of a Poisson distribution (Garwood 1936), shape (2, n)."""
+    sigma = float(norm.ppf(0.5 + confidence / 2))
+    return poisson_conf_interval(counts, "frequentist-confidence", sigma=sigma)
 
 
 def _bootstrap(
@@ -198,7 +144,7 @@ def _bootstrap(
     resamples: int,
     rng: np.random.Generator,
 ) -> list[NDArray[np.float64]]:
-    """Bounds of the cumulative and of the differential profile."""
+    """Bounds of both profiles; Poisson weights, because the number of members is itself random."""
     order = np.sort(r)
     times = rng.poisson(1.0, (resamples, len(r)))
     total = np.concatenate([np.zeros((resamples, 1)), np.cumsum(times, axis=1)], axis=1)

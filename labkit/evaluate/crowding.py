@@ -9,10 +9,9 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.members.outcomes import OUTCOMES, outcomes
+from labkit.evaluate.trainings import OUTCOMES, outcomes
 from labkit.predictions import Predictions
-
-__all__ = ["contamination_by_outcome", "contamination_index"]
+from labkit.tables import number_values
 
 #: Nearer than this to the target, arcsec, a source is the target itself.
 _ITSELF = 0.3
@@ -43,8 +42,8 @@ def contamination_index(
     Returns
     -------
     `~astropy.table.QTable`
-        One row a target: ``contaminants`` (their number), ``index`` (0 without any) and ``normalised`` (over
-        the largest of all targets, 0 to 1).
+        One row for each target: ``contaminants`` (their number), ``index`` (0 without any) and
+        ``normalised`` (over the largest of all targets, 0 to 1).
 
     Raises
     ------
@@ -59,8 +58,7 @@ def contamination_index(
     ):
         if missing := sorted(set(needed) - set(table.colnames)):
             raise InputError(f"{name} must have the columns {needed}, got none for {missing}")
-    column = sources[magnitude]
-    m = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=np.float64), np.nan)
+    m = number_values(sources[magnitude])
     row, other, distance = _pairs(targets, sources, size_arcsec / 2)
     counts = np.isfinite(m[other])
     row, other, distance = row[counts], other[counts], distance[counts]

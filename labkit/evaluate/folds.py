@@ -1,0 +1,244 @@
+"""Folds: dealing objects into them, tables of a cross-validation, labels that it contradicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from astropy.table import QTable, vstack
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2
+from sklearn.model_selection import GroupKFold, StratifiedKFold
+
+from labkit.errors import InputError
+from labkit.evaluate.curves import roc_curve
+from labkit.evaluate.resampling import Resampling
+from labkit.evaluate.tables import measure
+from labkit.evaluate.trainings import known_objects
+from labkit.predictions import Predictions
+from labkit.taxonomy import get_scheme
+
+
+def _out_of_fold(predictions: Predictions) -> Predictions:
+    """The objects of known class of one experiment and seed, each in its test fold."""
+    known = known_objects(predictions, None)
+    runs = [run for run, _ in known.runs()]
+    if len({(run.experiment, run.seed) for run in runs}) > 1 or min(run.fold for run in runs) < 0:
+        raise InputError(
+            "predictions must be the out-of-fold ones of one experiment and seed, got "
+            f"{[tuple(run) for run in runs[:4]]}; select(experiment=..., seed=...) from those with folds"
+        )
+    if len(np.unique(known.table["object_id"])) != len(known):
+        raise InputError(
+            "predictions must hold each object once, in its test fold, got some in several folds; "
+            "use labkit.learn.out_of_fold"
+        )
+    return known
+
+
+def fold_table(
+    predictions: Predictions, *, threshold: float = 0.5, resampling: Resampling | None = None
+) -> QTable:
+    """Quality in each fold, its mean over folds, and of all objects together (Kosiba et al. 2020, Table 8).
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Out-of-fold ones of one experiment and seed.
+    threshold : float
+        A higher probability counts as a detection.
+    resampling : Resampling, optional
+        Intervals of the row of all objects, by the bootstrap.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        As `labkit.evaluate.measure` with the column ``fold``: "1" and so on, "mean" (with ``_std`` over
+        folds) and "out of fold", the only row with intervals.
+
+    Raises
+    ------
+    InputError
+        If there are several experiments or seeds, no folds, or objects in several folds.
+    """
+    known = _out_of_fold(predictions)
+    options: dict[str, Any] = {"split": None, "threshold": threshold}
+    each = measure(known, by=("experiment", "fold"), over="runs", **options)
+    each["fold"] = [str(fold + 1) for fold in each["fold"]]
+    mean = measure(known, over="runs", **options)
+    both = measure(known, resampling=resampling or Resampling(proportions="bootstrap"), **options)
+    for name in mean.colnames:
+        if name.endswith(("_low", "_high")):
+            mean[name] = np.nan  # the folds share their training objects: no interval of their mean
+    mean.add_column(["mean"], 1, name="fold")
+    both.add_column(["out of fold"], 1, name="fold")
+    return vstack([each, mean, both], metadata_conflicts="silent")
+
+
+def fold_rocs(predictions: Predictions) -> dict[str, QTable]:
+    """ROC curve of each fold of one experiment and seed, numbered from 1 (Kosiba et al. 2020, Fig. 14)."""
+    known = _out_of_fold(predictions)
+    folds = np.unique(np.asarray(known.table["fold"])).tolist()
+    return {str(fold + 1): roc_curve(known.select(fold=fold)) for fold in folds}
+
+
+def fold_scatter(predictions: Predictions, *, threshold: float = 0.5) -> QTable:
+    """Scatter between folds, beside what counting few objects gives.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Out-of-fold ones of one experiment and seed, with two folds or more.
+    threshold : float
+        A higher probability counts as a detection.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row for accuracy, purity and completeness: ``measure``, ``folds``, ``std`` (n - 1),
+        ``binomial_std`` (of folds that all have the pooled value), ``chi_square`` and ``p_value`` of
+        homogeneity.
+
+    Raises
+    ------
+    InputError
+        As for `fold_table`, or with fewer than two folds.
+    """
+    counts = ("tp", "fp", "fn", "tn")
+    each = measure(
+        _out_of_fold(predictions), by=("fold",), measures=counts, split=None, threshold=threshold, over="runs"
+    )
+    if len(each) < 2:
+        raise InputError(f"predictions must hold two folds or more, got {each['fold'].tolist()}")
+    tp, fp, fn, tn = (np.asarray(each[name]) for name in counts)
+    rows = []
+    for name, k, n in (
+        ("accuracy", tp + tn, tp + tn + fp + fn),
+        ("purity", tp, tp + fp),
+        ("completeness", tp, tp + fn),
+    ):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p, shares = k.sum() / n.sum(), k / n
+            variance = p * (1 - p) / n
+            total = float(((shares - p) ** 2 / variance).sum())
+        row = {"measure": name, "folds": len(n), "std": float(shares.std(ddof=1))}
+        row |= {"binomial_std": float(np.sqrt(variance.mean())), "chi_square": total}
+        rows.append(row | {"p_value": float(chi2.sf(total, len(n) - 1))})
+    return QTable(rows=rows)
+
+
+def contradicted_labels(predictions: Predictions, *, confidence: float = 0.9) -> QTable:
+    """Objects whose out-of-fold prediction is sure of another class than their label.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of one experiment; probabilities are averaged over its runs.
+    confidence : float
+        Least probability of the other class.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        ``object_id``, ``label``, ``predicted``, ``p_predicted`` and ``p_label``, the least probable label
+        first.
+
+    Raises
+    ------
+    InputError
+        If there are several experiments, or `confidence` is no share.
+    """
+    if not 0 <= confidence <= 1:
+        raise InputError(f"confidence must lie in 0 to 1, got {confidence}")
+    known = known_objects(predictions, None)
+    if len(names := np.unique(known.table["experiment"])) > 1:
+        raise InputError(f"predictions must be of one experiment, got {names.tolist()}; select one")
+    ids, first, row = np.unique(
+        np.asarray(known.table["object_id"], dtype=str), return_index=True, return_inverse=True
+    )
+    p = np.zeros((len(ids), len(known.classes)))
+    np.add.at(p, row, known.probabilities)
+    p /= np.bincount(row)[:, None]
+    label, best, here = known.true_codes[first], p.argmax(1), np.arange(len(ids))
+    table = QTable({"object_id": ids})
+    table["label"], table["predicted"] = (np.array(known.classes)[codes] for codes in (label, best))
+    table["p_predicted"], table["p_label"] = p[here, best], p[here, label]
+    table = table[(best != label) & (p[here, best] >= confidence)]
+    return table[np.argsort(np.asarray(table["p_label"]), kind="stable")]
+
+
+def deal_folds(
+    labels: ArrayLike, *, folds: int = 10, groups: ArrayLike | None = None, seed: int = 0
+) -> NDArray[np.int64]:
+    """Deal objects into folds for photometric methods: whole clusters, or members in proportion.
+
+    Parameters
+    ----------
+    labels : array_like of str, shape (n,)
+        "member", "non-member" or "".
+    folds : int
+        Number of folds.
+    groups : array_like, shape (n,), optional
+        Objects of a group, such as a cluster, stay together.
+    seed : int
+        Of the dealing.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Fold of each object, -1 where the label is unknown.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two folds, or more than groups or objects of the rarer class.
+    """
+    codes = get_scheme("member").encode(np.asarray(labels, dtype=str))
+    known = np.flatnonzero(codes >= 0)
+    kinds = codes[known] if groups is None else np.asarray(groups)[known]
+    sizes = np.unique(kinds, return_counts=True)[1]
+    available = min(sizes, default=0) if groups is None else len(sizes)
+    if folds < 2 or available < folds:
+        what = "objects of the rarer class" if groups is None else "groups"
+        raise InputError(
+            f"folds must be 2 or more and at most the number of {what}, {available}, got {folds}"
+        )
+    result = np.full(len(codes), -1, dtype=np.int64)
+    if groups is None:
+        split = StratifiedKFold(folds, shuffle=True, random_state=seed).split(known, kinds)
+    else:
+        split = GroupKFold(folds, shuffle=True, random_state=seed).split(known, groups=kinds)
+    for number, (_, test) in enumerate(split):
+        result[known[test]] = number
+    return result
+
+
+def folds_of(predictions: Predictions, object_id: ArrayLike) -> NDArray[np.int64]:
+    """Fold in which each object was tested, so that another method can be given the same.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Out-of-fold ones.
+    object_id : array_like of str, shape (n,)
+        Objects.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        -1 where the object was not tested.
+
+    Raises
+    ------
+    InputError
+        If an object was tested in several folds.
+    """
+    ids = np.asarray(predictions.table["object_id"], dtype=str)
+    numbers = np.asarray(predictions.table["fold"], dtype=np.int64)
+    given = dict(zip(ids.tolist(), numbers.tolist(), strict=True))
+    if any(given[name] != number for name, number in zip(ids.tolist(), numbers.tolist(), strict=True)):
+        raise InputError(
+            "predictions must test each object in one fold; select(seed=...) those of one dealing"
+        )
+    wanted = np.asarray(object_id, dtype=str).tolist()
+    return np.array([given.get(name, -1) for name in wanted], dtype=np.int64)

@@ -1,0 +1,259 @@
+"""How sure a measured quality is: intervals of proportions and of means, and one bootstrap of objects.
+
+Two questions, two intervals. *Would another training give the same?* is answered by the spread over
+trainings (`spread`). *Would other test objects give the same?* is answered by `wilson` for a proportion and
+by the bootstrap for the rest; with 170 objects it is usually the wider one.
+
+A resample is a row of weights (how often each object was drawn): counts are matrix products, and no object
+is copied. scipy.stats.bootstrap evaluates a Python function for each resample instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from astropy.stats import binom_conf_interval
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t
+
+from labkit.errors import InputError
+from labkit.evaluate.measures import AVERAGES, ratios
+
+_BLOCK = 4_000_000  # weights held in memory at a time
+
+
+class Interval(NamedTuple):
+    """Lower and upper bound."""
+
+    low: float
+    high: float
+
+
+class Spread(NamedTuple):
+    """Mean of a measure over trainings, standard deviation (n - 1), error of the mean, and its interval."""
+
+    mean: float
+    std: float
+    error: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made.
+
+    Parameters
+    ----------
+    number : int
+        Resamples of the bootstrap; 0: no bootstrap, its intervals are NaN.
+    confidence : float
+        Of all intervals.
+    rng : Generator or int
+        Draws the objects; the rows of a table draw from it one after the other.
+    proportions : {"wilson", "bootstrap"}
+        Intervals of accuracy, purity and completeness: Wilson's from the mean counts over trainings, or the
+        bootstrap's of the mean, as for F1 and AUC.
+
+    Raises
+    ------
+    InputError
+        If a value lies outside its range.
+    """
+
+    number: int = 2000
+    confidence: float = 0.95
+    rng: np.random.Generator | int = field(default=0)
+    proportions: Literal["wilson", "bootstrap"] = "wilson"
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise InputError(f"number of resamples must be 0 or more, got {self.number}")
+        _check_confidence(self.confidence)
+        if self.proportions not in ("wilson", "bootstrap"):
+            raise InputError(f"proportions must be 'wilson' or 'bootstrap', got {self.proportions!r}")
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence must lie between 0 and 1, such as 0.95, got {confidence}")
+
+
+def wilson(successes: ArrayLike, trials: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Wilson score interval of proportions (Wilson 1927, JASA 22, 209); NaN without a trial.
+
+    Parameters
+    ----------
+    successes, trials : array_like of int
+        Of any shape.
+    confidence : float
+        Of the interval.
+
+    Returns
+    -------
+    Interval
+        ``low`` and ``high``, of that shape.
+
+    Raises
+    ------
+    InputError
+        If there are more successes than trials, or `confidence` is no share.
+    """
+    _check_confidence(confidence)
+    k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
+    if ((k < 0) | (k > n)).any():
+        raise InputError(f"successes must lie in 0 to trials, got {k.tolist()} of {n.tolist()}")
+    low, high = binom_conf_interval(k, np.maximum(n, 1), confidence, interval="wilson")
+    low, high = np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high)  # exact at the ends
+    return Interval(*(np.where(n > 0, bound, np.nan)[()] for bound in (low, high)))
+
+
+def spread(values: ArrayLike, *, confidence: float = 0.95) -> Spread:
+    """Mean, standard deviation, error and Student's t interval of the mean; all but the mean NaN for one."""
+    _check_confidence(confidence)
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or not values.size:
+        raise InputError(f"values must hold a number for each training, at least one, got {values.shape}")
+    n, mean, nan = len(values), float(values.mean()), float("nan")
+    if n == 1:
+        return Spread(mean, nan, nan, Interval(nan, nan))
+    std = float(values.std(ddof=1))
+    half = float(t.ppf(0.5 + confidence / 2, n - 1)) * std / np.sqrt(n)
+    return Spread(mean, std, float(std / np.sqrt(n)), Interval(mean - half, mean + half))
+
+
+def percentile_interval(draws: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Interval between the percentiles of bootstrap draws; NaN draws (undefined) are left out."""
+    _check_confidence(confidence)
+    values = np.asarray(draws, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return Interval(float("nan"), float("nan"))
+    return Interval(*map(float, np.quantile(values, (0.5 - confidence / 2, 0.5 + confidence / 2))))
+
+
+def draw_weights(
+    strata: Sequence[NDArray[np.bool_]], *, resamples: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """How often each object is drawn in each resample, each stratum in its own number.
+
+    Parameters
+    ----------
+    strata : sequence of ndarray of bool, shape (n,)
+        Members of each, such as the true classes.
+    resamples : int
+        Number of resamples.
+    rng : Generator
+        Draws the objects.
+
+    Returns
+    -------
+    ndarray, shape (resamples, n)
+        Whole numbers; zero for objects in no stratum.
+    """
+    weights = np.zeros((resamples, len(strata[0])))
+    for stratum in strata:
+        if n := int(stratum.sum()):
+            weights[:, stratum] = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
+    return weights
+
+
+def weighted_auc(weights: NDArray, truth: NDArray, scores: NDArray) -> NDArray[np.float64]:
+    """AUC of each row of weights (resamples, n): positives above negatives, ties half; NaN without one."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))  # first of each distinct score
+    positive = np.add.reduceat(weights[:, order] * truth[order], starts, axis=1)
+    negative = np.add.reduceat(weights[:, order] * ~truth[order], starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative
+    pairs = positive.sum(1) * negative.sum(1)
+    with np.errstate(invalid="ignore"):
+        return (positive * (below + 0.5 * negative)).sum(1) / pairs
+
+
+def _weighted(
+    weights: NDArray, truth: NDArray, chosen: NDArray, scores: NDArray, ranked: bool
+) -> dict[str, NDArray[np.float64]]:
+    tp, fp, positives = (
+        weights @ group.astype(np.float64) for group in (truth & chosen, ~truth & chosen, truth)
+    )
+    found = ratios(tp, fp, positives, weights.sum(1))
+    return found | ({"auc": weighted_auc(weights, truth, scores)} if ranked else {})
+
+
+def _blocks(
+    strata: Sequence[NDArray], size: int, resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    block = max(1, _BLOCK // max(1, size))
+    for start in range(0, resamples, block):
+        yield draw_weights(strata, resamples=min(block, resamples - start), rng=rng)
+
+
+def bootstrap(
+    truth: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+    *,
+    resamples: int,
+    rng: np.random.Generator | int,
+    ranked: bool = True,
+    reverse: bool = False,
+) -> list[dict[str, NDArray[np.float64]]]:
+    """Measures of resampled objects, mean over trainings, each of shape (resamples,)."""
+    sides = [(truth, scores, chosen), (~truth, 1 - scores, ~chosen)][: 1 + reverse]
+    parts: list[list[dict[str, NDArray]]] = [[] for _ in sides]
+    for weights in _blocks((truth, ~truth), len(truth), resamples, np.random.default_rng(rng)):
+        for found, (positive, p, called) in zip(parts, sides, strict=True):
+            each = [_weighted(weights, positive, *row, ranked) for row in zip(called, p, strict=True)]
+            found.append({name: np.mean([one[name] for one in each], axis=0) for name in each[0]})
+    return [_joined(found) for found in parts]
+
+
+def _joined(parts: list[dict[str, NDArray]]) -> dict[str, NDArray[np.float64]]:
+    if not parts:
+        return {}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def bootstrap_classes(
+    codes: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    decided: NDArray[np.int64],
+    *,
+    classes: Sequence[str],
+    resamples: int,
+    rng: np.random.Generator | int,
+    ranked: bool = True,
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Measures of each class and of `AVERAGES` for resampled objects, mean over trainings."""
+    k, strata = len(classes), [codes == c for c in np.unique(codes)]
+    parts: dict[str, list[dict[str, NDArray]]] = {name: [] for name in (*classes, *AVERAGES)}
+    for weights in _blocks(strata, len(codes) * k, resamples, np.random.default_rng(rng)):
+        each = [
+            _weighted_classes(weights, codes, p, called, classes, ranked)
+            for p, called in zip(probabilities, decided, strict=True)
+        ]
+        for name, found in parts.items():
+            found.append({m: np.mean([one[name][m] for one in each], axis=0) for m in each[0][name]})
+    return {name: _joined(found) for name, found in parts.items()}
+
+
+def _weighted_classes(
+    weights: NDArray, codes: NDArray, p: NDArray, called: NDArray, classes: Sequence[str], ranked: bool
+) -> dict[str, dict[str, NDArray]]:
+    k = len(classes)
+    truth, chosen = (values[:, None] == np.arange(k) for values in (codes, called))  # (n, k)
+    found = {
+        name: _weighted(weights, truth[:, c], chosen[:, c], p[:, c], ranked) for c, name in enumerate(classes)
+    }
+    there = [found[name] for name, some in zip(classes, truth.any(0).tolist(), strict=True) if some]
+    macro = {m: np.stack([one[m] for one in there], 1).mean(1) for m in there[0]}
+    tp, fp, positives = (
+        sum(weights @ group[:, c].astype(np.float64) for c in range(k))
+        for group in (truth & chosen, ~truth & chosen, truth)
+    )
+    micro = ratios(tp, fp, positives, k * weights.sum(1))
+    if ranked:
+        micro["auc"] = weighted_auc(np.tile(weights, k), truth.T.ravel(), p.T.ravel())
+    return found | dict(zip(AVERAGES, (macro, micro), strict=True))

@@ -1,0 +1,184 @@
+"""Predictions as numbers: objects of known class, and what every training made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from labkit.errors import InputError
+from labkit.predictions import Predictions
+
+#: Names of `outcomes`.
+OUTCOMES = ("TP", "TN", "FP", "FN")
+
+
+def known_objects(predictions: Predictions, split: str | None) -> Predictions:
+    """The rows of a split whose true class is known."""
+    chosen = predictions if split is None else predictions.select(split=split)
+    chosen = chosen.known
+    if not len(chosen):
+        splits = sorted(set(predictions.table["split"].tolist()))
+        raise InputError(
+            f"split must name objects of known class, got none for {split!r}; splits present: {splits}"
+        )
+    return chosen
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of predictions of one experiment as arrays."""
+
+    object_id: NDArray[np.str_]  # (row,)
+    seed: NDArray[np.int64]  # (row,)
+    fold: NDArray[np.int64]  # (row,)
+    codes: NDArray[np.int64]  # (row,)
+    probabilities: NDArray[np.float64]  # (row, class)
+
+    @classmethod
+    def of(cls, predictions: Predictions, split: str | None, *, name: str = "predictions") -> Rows:
+        """The rows of known class; refuses several experiments."""
+        known = known_objects(predictions, split)
+        names = list(dict.fromkeys(known.table["experiment"].tolist()))
+        if len(names) != 1:
+            raise InputError(f"{name} must be of one experiment with known truth, got {names}; select one")
+        columns = [np.asarray(known.table[name]) for name in ("object_id", "seed", "fold")]
+        return cls(columns[0].astype(str), *columns[1:], known.true_codes, known.probabilities)
+
+    def __len__(self) -> int:
+        return len(self.object_id)
+
+    def take(self, chosen: NDArray) -> Rows:
+        """Some of the rows."""
+        parts = (self.object_id, self.seed, self.fold, self.codes, self.probabilities)
+        return Rows(*(part[chosen] for part in parts))
+
+    def units(self) -> list[Trainings]:
+        """What scatters over runs: each fold with its seeds, or each seed where there are no folds."""
+        of = self.fold if self.fold.min(initial=0) >= 0 and len(np.unique(self.fold)) > 1 else self.seed
+        return [self.take(of == number).trainings() for number in np.unique(of).tolist()]
+
+    def trainings(self) -> Trainings:
+        """One row of probabilities for each training, objects in the order of their ids.
+
+        A training is a seed with all its folds, or each run where the objects of a seed come in several.
+        """
+        sets: list[Rows] = []
+        for seed in np.unique(self.seed).tolist():
+            part = self.take(self.seed == seed)
+            once = len(np.unique(part.object_id)) == len(part)
+            folds = list(dict.fromkeys(part.fold.tolist()))
+            sets += [part] if once else [part.take(part.fold == fold) for fold in folds]
+        if not sets:
+            return Trainings(self.object_id, self.codes, self.probabilities[None])
+        sets = [one.take(np.argsort(one.object_id)) for one in sets]
+        if any(not np.array_equal(sets[0].object_id, one.object_id) for one in sets[1:]):
+            raise InputError(
+                f"trainings must judge the same objects, got {[len(one) for one in sets]} that differ; "
+                "predict with all folds of every seed, select(seed=...) the complete ones, or measure "
+                "over='runs'"
+            )
+        return Trainings(sets[0].object_id, sets[0].codes, np.array([one.probabilities for one in sets]))
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Objects of known class, sorted by id, and their probabilities in every training."""
+
+    object_id: NDArray[np.str_]  # (n,)
+    codes: NDArray[np.int64]  # (n,)
+    probabilities: NDArray[np.float64]  # (training, n, class)
+
+    def part(self, chosen: NDArray) -> Trainings:
+        """Some of the objects."""
+        return Trainings(self.object_id[chosen], self.codes[chosen], self.probabilities[:, chosen])
+
+
+def find_rows(object_id: NDArray, wanted: NDArray, *, name: str) -> NDArray[np.int64]:
+    """Row of each wanted object in a catalogue; raises if it lacks one."""
+    place = {str(one): row for row, one in enumerate(object_id)}
+    if missing := [str(one) for one in wanted if str(one) not in place]:
+        raise InputError(f"{name} must hold every predicted object, got none for {missing[:5]}")
+    return np.array([place[str(one)] for one in wanted], dtype=np.int64)
+
+
+def outcomes(predictions: Predictions, *, threshold: float = 0.5) -> NDArray[np.str_]:
+    """True or false, positive or negative, of each row.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        With a positive class.
+    threshold : float
+        A higher probability counts as positive.
+
+    Returns
+    -------
+    ndarray of str, shape (row,)
+        One of `OUTCOMES`; "" where the truth is unknown.
+    """
+    truth = np.asarray(predictions.table["true"] == predictions.positive)
+    chosen = predictions.score > threshold
+    kinds = np.where(truth, np.where(chosen, "TP", "FN"), np.where(chosen, "FP", "TN"))
+    return np.where(predictions.true_codes >= 0, kinds, "")
+
+
+def mean_scores(predictions: Predictions) -> Table:
+    """Each object once, by id: ``object_id``, first ``row``, ``runs``, ``mean`` and ``std`` of the score."""
+    ids, first, row = np.unique(
+        np.asarray(predictions.table["object_id"], dtype=str), return_index=True, return_inverse=True
+    )
+    score, runs = predictions.score, np.bincount(row, minlength=len(ids))
+    mean = np.bincount(row, score, len(ids)) / runs
+    square = np.bincount(row, (score - mean[row]) ** 2, len(ids))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        std = np.where(runs > 1, np.sqrt(square / np.maximum(runs - 1, 1)), np.nan)
+    return Table({"object_id": ids, "row": first, "runs": runs, "mean": mean, "std": std})
+
+
+def common_scores(methods: Mapping[str, Predictions]) -> Table:
+    """Probability of the positive class by each method, for the objects that all of them judged.
+
+    Parameters
+    ----------
+    methods : mapping of str to Predictions
+        Any number of trainings each; their probabilities are averaged.
+
+    Returns
+    -------
+    Table
+        ``object_id``, ``member`` (bool: of the positive class) and one column for each method, sorted by id.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two methods, no common object, or the truth differs.
+    """
+    if len(methods) < 2:
+        raise InputError(f"methods must be two or more, got {list(methods)}")
+    known = {name: predictions.known for name, predictions in methods.items()}
+    means = {name: mean_scores(one) for name, one in known.items()}
+    common = sorted(set.intersection(*(set(one["object_id"].tolist()) for one in means.values())))
+    if not common:
+        raise InputError(f"methods must share objects of known truth, got none in common for {list(methods)}")
+    table = Table({"object_id": common})
+    for name, found in means.items():
+        here = np.isin(found["object_id"], common)
+        truth = np.asarray(known[name].table["true"] == known[name].positive)[found["row"][here]]
+        if "member" not in table.colnames:
+            table["member"] = truth
+        if (wrong := table["object_id"][table["member"] != truth]).size:
+            raise InputError(
+                f"truth must be the same for every method, got another by {name!r} for {wrong[:5].tolist()}"
+            )
+        table[name] = found["mean"][here]
+    return table
+
+
+def select_common(methods: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """The same methods on the objects that all of them judged; raises as `common_scores`."""
+    shared = common_scores(methods)["object_id"]
+    return {name: one.select(np.isin(one.table["object_id"], shared)) for name, one in methods.items()}
