@@ -127,8 +127,13 @@ def predict(
     ] = False,
 ) -> None:
     """Score a Sample with trained models and write the ranked catalogue (probabilities, 0 to 1)."""
+<<<<<<< HEAD
     from labkit import learn
     from labkit.evaluate import ranked_catalogue
+=======
+    from labkit.evaluate import rank
+    from labkit.run.chain import find_models, score
+>>>>>>> 8cc0253 (One statistics: measure, compare and join_published in place of fifteen table builders)
     from labkit.sample import Sample
     from labkit.tables import write_table
 
@@ -141,7 +146,7 @@ def predict(
         views=views,
         accept_normalisation=accept_normalisation,
     )
-    ranked = ranked_catalogue(predictions, data.catalogue)
+    ranked = rank(predictions, data.catalogue)
     write_table(ranked, out)
     best = f"p = {ranked[f'p_{predictions.positive}'][0]:.3f}"
     typer.echo(f"{out}: {len(ranked)} objects, best {ranked['object_id'][0]} with {best}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.evaluate.agreement import agreement_table, pair_table
 from labkit.evaluate.colour_model import ColourModel, fit_colour_model
-from labkit.evaluate.compare import compare, delong, mcnemar, sentences
+from labkit.evaluate.comparison import compare, delong, mcnemar, sentences
 from labkit.evaluate.completed import check_members, complete_members, completion_counts, member_groups
 from labkit.evaluate.crowding import contamination_by_outcome, contamination_index
 from labkit.evaluate.curves import area_under, class_rocs, crossing, mean_roc, purity_curve, roc_curve
@@ -18,11 +18,11 @@ from labkit.evaluate.folds import (
     folds_of,
 )
 from labkit.evaluate.leaks import Leak, leak
+from labkit.evaluate.literature import as_text, join_published, published, published_names
 from labkit.evaluate.measures import auc, binary_scores, confusion_matrix
 from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
 from labkit.evaluate.parts import galaxy_parts, magnitude_and_colour_cuts
 from labkit.evaluate.profiles import member_profile, projected_radius
-from labkit.evaluate.published import as_text, join_published, published, published_names
 from labkit.evaluate.ranking import rank
 from labkit.evaluate.resampling import Interval, Resampling, draw_weights, wilson
 from labkit.evaluate.tables import measure

@@ -13,7 +13,7 @@ from labkit.errors import InputError
 from labkit.evaluate.trainings import mean_scores
 from labkit.photometry import match
 from labkit.predictions import Predictions
-from labkit.tables import number_values, text_values
+from labkit.tables import numbers, text
 from labkit.taxonomy import get_scheme
 
 _SURE = 0.9
@@ -65,13 +65,13 @@ def complete_members(
             f"catalogue must have the columns object_id, label and {magnitude}, got none for {missing}; name "
             "the column of magnitudes by magnitude="
         )
-    codes = get_scheme("member").encode(text_values(catalogue["label"]))
+    codes = get_scheme("member").encode(text(catalogue["label"]))
     found = mean_scores(predictions)
     known = dict(zip(found["object_id"].tolist(), found["mean"].tolist(), strict=True))
-    probability = np.array([known.get(name, np.nan) for name in text_values(catalogue["object_id"]).tolist()])
+    probability = np.array([known.get(name, np.nan) for name in text(catalogue["object_id"]).tolist()])
     if len(codes) and not np.isfinite(probability).any():
         raise InputError("predictions must judge sources of the catalogue, got none of them")
-    bright = number_values(catalogue[magnitude]) <= limit
+    bright = numbers(catalogue[magnitude]) <= limit
     table = QTable(catalogue)
     table["probability"] = probability
     by_network = (codes < 0) & (probability > threshold) & bright
@@ -86,7 +86,7 @@ def _completed(table: Table, *more: str) -> tuple[NDArray, NDArray, NDArray]:
     if missing := [name for name in needed if name not in table.colnames]:
         raise InputError(f"completed must come from complete_members, got no columns {missing}")
     p = np.asarray(table["probability"], dtype=np.float64)
-    return text_values(table["label"]), p, text_values(table["member_by"])
+    return text(table["label"]), p, text(table["member_by"])
 
 
 def completion_counts(completed: Table) -> Table:
@@ -121,7 +121,7 @@ def completion_counts(completed: Table) -> Table:
         "too_faint": unknown & (p > completed.meta.get("threshold", 0.5)) & ~network,
         "members": by != "",
     }
-    hosts = text_values(completed["cluster"]) if "cluster" in completed.colnames else np.full(len(p), "all")
+    hosts = text(completed["cluster"]) if "cluster" in completed.colnames else np.full(len(p), "all")
     groups = {name: hosts == name for name in dict.fromkeys(hosts.tolist())} | {"all": np.ones(len(p), bool)}
     rows = [[name, *(int(mask[here].sum()) for mask in columns.values())] for name, here in groups.items()]
     return Table(rows=rows, names=["cluster", *columns])
@@ -148,7 +148,7 @@ def member_groups(completed: Table) -> NDArray[np.str_]:
     """
     magnitude = completed.meta.get("magnitude", "")
     label, p, by = _completed(completed, magnitude)
-    bright = number_values(completed[magnitude]) <= completed.meta["limit"]
+    bright = numbers(completed[magnitude]) <= completed.meta["limit"]
     cases = (
         by == "spectroscopy",
         by == "network",
@@ -186,7 +186,7 @@ def check_members(
     InputError
         If a column is missing.
     """
-    group, hosts = member_groups(completed), text_values(completed["cluster"])
+    group, hosts = member_groups(completed), text(completed["cluster"])
     rows = []
     for cluster, table in truth.items():
         here = np.flatnonzero(hosts == cluster)

@@ -114,7 +114,7 @@ def crossing(true: ArrayLike | Predictions, score: ArrayLike | None = None) -> t
     """
     truth, scores = _truth_and_score(true, score)
     if not truth.any():
-        raise InputError("true must name a positive (a member) at least, got none")
+        raise InputError("true must name a member (a positive) at least, got none")
     curve = purity_curve(truth, scores)
     selected = np.asarray(curve["selected"], dtype=np.float64)
     threshold, value = (

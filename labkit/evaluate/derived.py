@@ -99,7 +99,7 @@ def method_differences(table: Table) -> QTable:
         found = spread(deltas)
         head = {"cluster": cluster, "class": "both", "measure": "mean delta"} | objects
         rows.append(head | dict.fromkeys(methods, np.nan) | {"delta": found.mean, "delta_error": found.error})
-    return QTable(rows=rows)
+    return QTable(rows=rows, meta=dict(table.meta))
 
 
 def error_shares(table: Table) -> QTable:

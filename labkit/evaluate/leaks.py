@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_predict
 
 from labkit.errors import InputError
 from labkit.evaluate.measures import auc
-from labkit.tables import number_values
+from labkit.tables import numbers
 
 
 class Leak(NamedTuple):
@@ -70,7 +70,7 @@ def leak(catalogue: Table, positive: np.ndarray, columns: Sequence[str], *, seed
         raise InputError(
             f"positive must have five objects of each class or more, got {n_positive} and {n_negative}"
         )
-    values = [number_values(catalogue[name]) for name in columns]
+    values = [numbers(catalogue[name]) for name in columns]
     features = np.column_stack([*values, np.arange(len(catalogue))])
     forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=seed)
     guessed = cross_val_predict(forest, features, positive, cv=5, method="predict_proba")[:, 1]

@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold
 from labkit.errors import InputError
 from labkit.evaluate.colour_model import ColourModel, fit_colour_model, platt_calibration
 from labkit.predictions import Predictions
-from labkit.tables import number_values, text_values
+from labkit.tables import numbers, text
 from labkit.taxonomy import get_scheme
 
 #: Methods and the options they start from; the forest is that of scikit-learn as it comes, with more trees.
@@ -77,7 +77,7 @@ def design(
 
 
 def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
-    columns = [number_values(table[name]) for name in names]
+    columns = [numbers(table[name]) for name in names]
     return np.column_stack(columns) if columns else np.zeros((len(table), 0))
 
 
@@ -182,7 +182,7 @@ def photometric_predictions(
             f"folds must hold a whole number for each row, {len(table)}, got {numbers.shape} of "
             f"{numbers.dtype}; use deal_folds or folds_of"
         )
-    codes = get_scheme("member").encode(text_values(table["label"]))
+    codes = get_scheme("member").encode(text(table["label"]))
     hosts = np.arange(len(table)) if groups is None else np.asarray(groups)
     parts = []
     for seed in seeds:
@@ -231,7 +231,7 @@ def photometric_members(
     data, sources = (
         design(part, features, covariates=covariates, prior=prior, method=method) for part in (table, run)
     )
-    codes = get_scheme("member").encode(text_values(table["label"]))
+    codes = get_scheme("member").encode(text(table["label"]))
     hosts = np.arange(len(table)) if groups is None else np.asarray(groups)
     fitted = _fit(method, data, codes, np.flatnonzero(codes >= 0), hosts, seed, options)
     rows = np.arange(len(run))
@@ -268,9 +268,9 @@ def _predict(
 ) -> Predictions:
     scheme = get_scheme("member")
     p = fitted(data.rows(rows))
-    labels = text_values(table["label"])[rows] if "label" in table.colnames else np.full(len(rows), "")
+    labels = text(table["label"])[rows] if "label" in table.colnames else np.full(len(rows), "")
     return Predictions.from_arrays(
-        text_values(table["object_id"])[rows],
+        text(table["object_id"])[rows],
         np.column_stack([1 - p, p]),
         classes=scheme.classes,
         true=labels,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from labkit.errors import InputError
 from labkit.evaluate.trainings import find_rows, known_objects
 from labkit.predictions import Predictions
-from labkit.tables import number_values, text_values
+from labkit.tables import numbers, text
 
 _KINDS = ("bright", "faint", "redder", "bluer")
 
@@ -59,11 +59,11 @@ def galaxy_parts(
     if missing := [name for name in wanted if name not in catalogue.colnames]:
         raise InputError(f"catalogue must have the columns {wanted}, got none for {missing}")
     known = known_objects(predictions, split)
-    ids, hosts = (text_values(catalogue[name]) for name in ("object_id", cluster))
+    ids, hosts = (text(catalogue[name]) for name in ("object_id", cluster))
     rows = find_rows(ids, np.asarray(known.table["object_id"], dtype=str), name="catalogue")
     member = np.zeros(len(catalogue), dtype=bool)
     member[rows[np.asarray(known.table["true"] == known.positive)]] = True
-    m, differential = (number_values(catalogue[name]) for name in (magnitude, colour))
+    m, differential = (numbers(catalogue[name]) for name in (magnitude, colour))
     parts = {kind: np.zeros(len(catalogue), dtype=bool) for kind in _KINDS}
     for host in dict.fromkeys(hosts[np.sort(rows)].tolist()):
         here = hosts == host

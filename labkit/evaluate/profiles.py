@@ -13,8 +13,8 @@ from astropy.table import QTable
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
-from labkit.photometry.colours import COSMOLOGY
 
 
 def projected_radius(

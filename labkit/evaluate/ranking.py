@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from astropy.table import QTable, Table
 
-from labkit.errors import InputError
-from labkit.evaluate.trainings import mean_scores
+from labkit.evaluate.trainings import find_rows, mean_scores
 from labkit.predictions import Predictions
-from labkit.tables import text_values
 
 
 def rank(predictions: Predictions, catalogue: Table | None = None) -> QTable:
@@ -39,13 +37,7 @@ def rank(predictions: Predictions, catalogue: Table | None = None) -> QTable:
     ranked["runs"] = np.asarray(found["runs"])
     if catalogue is None:
         return ranked
-    position = {name: row for row, name in enumerate(text_values(catalogue["object_id"]).tolist())}
-    if missing := [name for name in ranked["object_id"].tolist() if name not in position]:
-        raise InputError(
-            f"catalogue must hold every predicted object, got none for {missing[:5]}; "
-            "pass the catalogue of the Sample that was predicted"
-        )
-    rows = catalogue[[position[name] for name in ranked["object_id"].tolist()]]
+    rows = catalogue[find_rows(catalogue["object_id"], ranked["object_id"], name="catalogue")]
     for name in rows.colnames:
         if name not in ranked.colnames:
             ranked[name] = rows[name]

@@ -22,9 +22,9 @@ from labkit.evaluate.resampling import (
     spread,
     wilson,
 )
-from labkit.evaluate.trainings import Rows, Trainings, find_rows
+from labkit.evaluate.trainings import Rows, Trainings, find_rows, known_objects
 from labkit.predictions import Predictions
-from labkit.tables import text_values
+from labkit.tables import text
 
 Sets = Predictions | Mapping[Any, Predictions]
 ENDINGS = ("", "_std", "_error", "_low", "_high")
@@ -111,9 +111,9 @@ def measure(
             rows.append(head | ({"class": label} if view.mode == "each" else {}) | found)
     if not rows:
         raise InputError("by, on and parts must leave a row at least, got none")
-    names = [*dict.fromkeys([*by, *(["part"] if parts else []), *(["class"] if mode == "each" else [])])]
+    heads = [*dict.fromkeys([*by, *(["part"] if parts else []), *(["class"] if mode == "each" else [])])]
     table = QTable(rows=rows)
-    table = table[[*names, *(name for name in table.colnames if name not in names)]]
+    table = table[[*heads, *table.colnames[table.colnames.index("objects") :]]]
     table.meta.update(split=split, over=over, confidence=resampling.confidence)
     return table
 
@@ -317,8 +317,9 @@ class _Groups:
         if keyed:
             chosen = dict(predictions)
         else:
-            names = dict.fromkeys(predictions.table["experiment"].tolist())
-            chosen = {name: predictions.select(experiment=name) for name in names}
+            known = known_objects(predictions, split)
+            names = dict.fromkeys(known.table["experiment"].tolist())
+            chosen = {name: known.select(experiment=name) for name in names}
         if not chosen:
             raise InputError("predictions must hold a row at least, got none")
         if len(chosen) > 1 and not keys and "experiment" not in by:
@@ -329,7 +330,7 @@ class _Groups:
         sets = {key: Rows.of(one, split, name=str(key)) for key, one in chosen.items()}
         place = {}
         if on is not None:
-            ids = text_values(on["object_id"])
+            ids = text(on["object_id"])
             place = {key: find_rows(ids, rows.object_id, name="on") for key, rows in sets.items()}
         levels = []
         for name in (*by, *(["part"] if parts and "part" not in by else [])):
@@ -342,7 +343,7 @@ class _Groups:
             elif name == "part":
                 levels.append(_Level((name,), list(parts or {})))
             elif name in columns and on is not None:
-                values = list(dict.fromkeys(text_values(on[name]).tolist()))
+                values = list(dict.fromkeys(text(on[name]).tolist()))
                 levels.append(_Level((name,), values + [total] * (total is not None and name == columns[0])))
         if not any(level.names == keys for level in levels):
             levels.append(_Level(keys, list(sets)))
@@ -369,7 +370,7 @@ class _Groups:
             elif (
                 self.on is not None and name in self.on.colnames and name not in _OWN and value != self.total
             ):
-                keep &= text_values(self.on[name])[self.place[key]] == value
+                keep &= text(self.on[name])[self.place[key]] == value
         if not keep.any():
             return
         if "part" in head:

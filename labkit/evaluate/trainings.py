@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
+from labkit.tables import rows_of, text
 
 #: Names of `outcomes`.
 OUTCOMES = ("TP", "TN", "FP", "FN")
@@ -99,10 +100,11 @@ class Trainings:
 
 def find_rows(object_id: NDArray, wanted: NDArray, *, name: str) -> NDArray[np.int64]:
     """Row of each wanted object in a catalogue; raises if it lacks one."""
-    place = {str(one): row for row, one in enumerate(object_id)}
-    if missing := [str(one) for one in wanted if str(one) not in place]:
-        raise InputError(f"{name} must hold every predicted object, got none for {missing[:5]}")
-    return np.array([place[str(one)] for one in wanted], dtype=np.int64)
+    rows = rows_of(object_id, wanted)
+    if (rows < 0).any():
+        missing = text(wanted)[rows < 0][:5].tolist()
+        raise InputError(f"{name} must hold every predicted object, got none for {missing}")
+    return rows
 
 
 def outcomes(predictions: Predictions, *, threshold: float = 0.5) -> NDArray[np.str_]:
@@ -129,7 +131,7 @@ def outcomes(predictions: Predictions, *, threshold: float = 0.5) -> NDArray[np.
 def mean_scores(predictions: Predictions) -> Table:
     """Each object once, by id: ``object_id``, first ``row``, ``runs``, ``mean`` and ``std`` of the score."""
     ids, first, row = np.unique(
-        np.asarray(predictions.table["object_id"], dtype=str), return_index=True, return_inverse=True
+        text(predictions.table["object_id"]), return_index=True, return_inverse=True
     )
     score, runs = predictions.score, np.bincount(row, minlength=len(ids))
     mean = np.bincount(row, score, len(ids)) / runs

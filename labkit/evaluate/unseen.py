@@ -17,7 +17,7 @@ from labkit.evaluate.resampling import Resampling
 from labkit.evaluate.tables import measure
 from labkit.photometry import colours, magnitude_at, redshift_offset
 from labkit.predictions import Predictions
-from labkit.tables import number_values, text_values
+from labkit.tables import numbers, text
 from labkit.taxonomy import MEMBER
 
 _MEASURES = ("purity", "completeness", "f1", "auc", "brier")
@@ -104,21 +104,21 @@ def catalogue_features(
             f"catalogue must have the columns {needed}, got none for {missing}; name the right ones"
         )
     label = _labels(catalogue[member])
-    keep = np.isfinite(number_values(catalogue[main])) & (label != "")
+    keep = np.isfinite(numbers(catalogue[main])) & (label != "")
     if not keep.any():
         raise InputError(f"catalogue must hold a galaxy with {main} and a verdict, got none of {len(keep)}")
     rows, template = catalogue[keep], colour or magnitude
     table = colours(rows, bands=bands or _bands(catalogue, template), reference=reference, column=template)
     table.meta = {"colours": list(table.colnames), "left_out": int((~keep).sum())}
     numbered = [f"{row:06d}" for row in np.flatnonzero(keep)]
-    table["object_id"] = text_values(rows["object_id"]) if "object_id" in rows.colnames else numbered
-    table["label"], table["cluster"] = label[keep], text_values(rows[cluster])
-    table["magnitude"] = number_values(rows[main])
-    z = number_values(rows[cluster_redshift])
+    table["object_id"] = text(rows["object_id"]) if "object_id" in rows.colnames else numbered
+    table["label"], table["cluster"] = label[keep], text(rows[cluster])
+    table["magnitude"] = numbers(rows[main])
+    z = numbers(rows[cluster_redshift])
     table["cluster_redshift"], table["cluster_redshift2"] = z, z**2
     table["absolute_magnitude"] = magnitude_at(table["magnitude"], z)
     for name, column in extra.items():
-        table[name] = number_values(rows[column])
+        table[name] = numbers(rows[column])
     if photometric_redshift:
         table["offset"] = redshift_offset(table["photometric_redshift"], z)
         table["distance"] = np.abs(table["offset"])
@@ -128,7 +128,7 @@ def catalogue_features(
 def _labels(column: Any) -> np.ndarray:
     """Verdicts as labels; a masked one is unknown."""
     mask, values = np.ma.getmaskarray(column), np.ma.getdata(column)
-    labels = np.where(values, "member", "non-member") if values.dtype == bool else text_values(column)
+    labels = np.where(values, "member", "non-member") if values.dtype == bool else text(column)
     return np.where(mask, "", labels)
 
 
@@ -234,7 +234,7 @@ def unseen_clusters(
     InputError
         As for `deal_folds` and `photometric_predictions`.
     """
-    hosts = text_values(table["cluster"])
+    hosts = text(table["cluster"])
     most = min(folds, len(np.unique(hosts)))
     about = {"clusters": len(np.unique(hosts)), "galaxies": len(table)}
     about |= {"members": int(np.sum(table["label"] == "member"))}
@@ -263,12 +263,12 @@ def unseen_clusters(
 
 def _as_published(table: Table) -> Predictions:
     """A published membership as the probability 0 or 1."""
-    p = number_values(table["published"])
+    p = numbers(table["published"])
     return Predictions.from_arrays(
-        text_values(table["object_id"]),
+        text(table["object_id"]),
         np.column_stack([1 - p, p]),
         classes=MEMBER.classes,
-        true=text_values(table["label"]),
+        true=text(table["label"]),
         experiment=_PUBLISHED,
         split="test",
         positive=MEMBER.positive,

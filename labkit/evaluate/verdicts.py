@@ -10,7 +10,7 @@ from astropy.table import QTable, Table
 from labkit.errors import InputError
 from labkit.evaluate.tables import measure
 from labkit.predictions import Predictions
-from labkit.tables import number_values, text_values
+from labkit.tables import numbers, text
 from labkit.taxonomy import BINARY, Scheme
 
 _SHOWN = ("tp", "tn", "fp", "fn", "accuracy", "purity", "completeness", "auc")
@@ -42,19 +42,19 @@ def vote_predictions(
     InputError
         If a label is not known to the scheme, or votes lack its columns.
     """
-    expert = scheme.decode(scheme.encode(text_values(catalogue["label"])))
-    split = text_values(catalogue["split"]) if "split" in catalogue.colnames else np.full(len(catalogue), "")
-    ids = text_values(catalogue["object_id"]).tolist()
+    expert = scheme.decode(scheme.encode(text(catalogue["label"])))
+    split = text(catalogue["split"]) if "split" in catalogue.colnames else np.full(len(catalogue), "")
+    ids = text(catalogue["object_id"]).tolist()
     said = dict(zip(ids, zip(expert.tolist(), split.tolist(), strict=True), strict=True))
     found = {}
     for way, table in votes.items():
         soft_column = f"soft_{scheme.positive}"
         if missing := [name for name in ("object_id", "label", soft_column) if name not in table.colnames]:
             raise InputError(f"votes[{way!r}] must come from labkit.votes.consensus, it lacks {missing}")
-        names = text_values(table["object_id"])
+        names = text(table["object_id"])
         truth, parts = np.array([said.get(name, ("", "")) for name in names.tolist()], str).reshape(-1, 2).T
-        soft = np.nan_to_num(number_values(table[soft_column]))
-        called = text_values(table["label"]) == scheme.positive
+        soft = np.nan_to_num(numbers(table[soft_column]))
+        called = text(table["label"]) == scheme.positive
         p = np.where(called, np.maximum(soft, np.nextafter(0.5, 1)), np.minimum(soft, 0.5))
         number = scheme.classes.index(str(scheme.positive))
         both = np.column_stack([1 - p, p] if number else [p, 1 - p])

@@ -12,8 +12,8 @@ from bokeh.models import BasicTickFormatter, GridPlot, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from labkit.errors import InputError
-from labkit.evaluate.curves import area_under, mean_roc, purity_completeness_curve, roc_curve
-from labkit.evaluate.multiclass import AVERAGES
+from labkit.evaluate import area_under, mean_roc, purity_curve, roc_curve
+from labkit.evaluate.measures import AVERAGES
 from labkit.predictions import Predictions
 from labkit.views.marks import draw_line
 from labkit.views.style import (
@@ -83,7 +83,7 @@ def purity_completeness(
     Parameters
     ----------
     runs : Predictions, or mapping of str to Predictions or to sequence of Table
-        As for `roc`; tables are curves of `labkit.evaluate.purity_completeness_curve`.
+        As for `roc`; tables are curves of `labkit.evaluate.purity_curve`.
     base_rate : float, optional
         Share of true clusters: the purity of a classifier that guesses, drawn dashed.
     title : str
@@ -101,7 +101,7 @@ def purity_completeness(
     InputError
         As for `roc`.
     """
-    found = _curves(runs, ("completeness", "purity"), purity_completeness_curve)
+    found = _curves(runs, ("completeness", "purity"), purity_curve)
     plot = _unit_square("completeness", "purity", title, width, height)
     if base_rate is not None:
         plot.line([0, 1], [base_rate, base_rate], color=INK, line_dash="dashed", line_width=1.2)

@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.tables import text
+from labkit.tables import numbers, text
 from labkit.views.gallery import gallery
 from labkit.views.marks import bounded, column_values, draw_points, need_columns
 from labkit.views.plots import bars
@@ -39,24 +39,25 @@ def intervals(
 ) -> figure:
     """Measured values with their intervals, and published values on the same line (diamonds).
 
-    `beside` has the columns ``network``, ``from`` ("published, ..." or "measured"), the metric, and its
-    ``_low`` and ``_high``. Say in the title whether the measurement is on real or simulated data.
+    `beside` has the columns ``experiment``, the metric, its ``_low`` and ``_high``, and ``_published``, as
+    `labkit.evaluate.join_published` gives them. Say in the title whether the measurement is on real or simulated data.
     """
-    need_columns(beside, ["network", "from", metric, f"{metric}_low", f"{metric}_high"], "beside")
-    network = text(beside["network"])
+    shown = [metric, f"{metric}_published"]
+    need_columns(beside, ["experiment", metric, f"{metric}_low", f"{metric}_high", shown[1]], "beside")
+    network = text(beside["experiment"])
     names = list(dict.fromkeys(network.tolist()))
-    published = np.char.startswith(text(beside["from"]), "published")
     plot = axes(title=title, x=unit or metric.replace("_", " "), y="", width=width, tools="save",
                 height=100 + 36 * len(names))  # fmt: skip
     name_ticks(plot, names, along="y")
     row = np.array([names.index(name) for name in network])
     band = "{0.000} (@low{0.000} to @high{0.000})"
     kinds = (
-        (~published, "measured, with interval", PALETTE[0], "circle", 10, band),
-        (published, "published", PALETTE[1], "diamond", 13, "{0.000}"),
+        (shown[0], "measured, with interval", PALETTE[0], "circle", 10, band),
+        (shown[1], "published", PALETTE[1], "diamond", 13, "{0.000}"),
     )
-    for rows, label, colour, marker, size, form in kinds:
-        value, low, high = bounded(beside[rows], metric)
+    for column, label, colour, marker, size, form in kinds:
+        rows = np.isfinite(numbers(beside[column]))
+        value, low, high = bounded(beside[rows], column)
         draw_points(plot, value, row[rows], low, high, colour=colour, name=label, label=label, marker=marker,
                     size=size, hollow=marker == "diamond", across=True, columns={"network": network[rows]},
                     tips=[("", "@network"), (label, f"@x{form}")])  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.evaluate import ranked_catalogue
+from labkit.evaluate import rank
 from labkit.learn import find_models, predict
 from labkit.sources import candidates_sample, read_observation
 
@@ -39,7 +39,7 @@ def main() -> None:
             images = [folder / f"{camera}_0.5-2.0keV_image.fits.gz" for camera in cameras]
             exposures = [folder / f"{camera}_0.5-2.0keV_exposure.fits.gz" for camera in cameras]
             raw = candidates_sample(read_observation(images, exposures), folder / "xapa_sources.reg")
-            catalogue = ranked_catalogue(predict(models, raw), raw.catalogue)
+            catalogue = rank(predict(models, raw), raw.catalogue)
             cluster, agn = (catalogue[nearest(catalogue, place)] for place in (CLUSTER, AGN))
             print(
                 f"{folder.name} {'+'.join(cameras):14s} of {len(catalogue)} candidates: "

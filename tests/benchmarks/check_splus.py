@@ -16,7 +16,7 @@ from pathlib import Path
 
 from astropy.table import QTable, Table
 
-from labkit.evaluate.members import Variant, catalogue_features, feature_sets, unseen_clusters
+from labkit.evaluate import Variant, catalogue_features, feature_sets, unseen_clusters
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 COLUMNS = {

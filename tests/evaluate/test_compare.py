@@ -1,4 +1,4 @@
-"""Paired comparison of two classifiers."""
+"""Comparisons: textbook tests, on the objects that both sides judged, told no louder than the numbers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
 from labkit.errors import InputError
-from labkit.evaluate.compare import delong, holm, mcnemar, paired_difference
-from labkit.evaluate.metrics import auc
+from labkit.evaluate import Resampling, auc, binary_scores, compare, delong, mcnemar, sentences
+from labkit.evaluate.comparison import NO_DIFFERENCE, holm
+from labkit.predictions import Predictions
+
+N = 600
+MEMBER = np.random.default_rng(0).random(N) < 0.45
 
 
 def test_mcnemar_by_hand():
@@ -22,12 +26,6 @@ def test_mcnemar_by_hand():
     assert (result.only_first, result.only_second) == (8, 1)
     assert result.p_value == pytest.approx(2 * (1 + 9) / 2**9)  # binomial, 9 trials, 8 or more, both sides
     assert mcnemar(second, first).p_value == pytest.approx(result.p_value)
-
-
-def test_mcnemar_without_difference():
-    assert mcnemar([True, False], [True, False]).p_value == 1
-    with pytest.raises(InputError, match="same objects in the same order"):
-        mcnemar([True], [True, False])
 
 
 @settings(deadline=None, max_examples=40)
@@ -56,7 +54,7 @@ def test_mcnemar_of_very_many_objects_is_normal(monkeypatch):
     rng = np.random.default_rng(1)
     first, second = rng.random((3, 900)) < 0.80, rng.random((2, 900)) < 0.78
     exact = mcnemar(first, second)
-    monkeypatch.setattr("labkit.evaluate.compare._EXACT_STEPS", 0)
+    monkeypatch.setattr("labkit.evaluate.comparison._EXACT_STEPS", 0)
     assert mcnemar(first, second).p_value == pytest.approx(exact.p_value, rel=0.05)
 
 
@@ -64,17 +62,6 @@ def _classifiers(rng, gain, n=85):
     true = np.repeat([True, False], n)
     sky = rng.normal(np.where(true, 0.8, -0.8), 1.0)
     return true, norm.cdf(sky + rng.normal(0, 0.3, 2 * n)), norm.cdf(sky + rng.normal(0, 0.3 + gain, 2 * n))
-
-
-def test_paired_difference_sees_a_real_gain():
-    true, good, poor = _classifiers(np.random.default_rng(0), 2.0)
-    result = paired_difference(true, good, poor, rng=1)
-    assert result.difference == pytest.approx(auc(true, good) - auc(true, poor))
-    assert 0 < result.interval.low < result.difference < result.interval.high
-    assert result.p_value < 0.01
-    swapped = paired_difference(true, poor, good, rng=1)
-    assert swapped.interval.high == pytest.approx(-result.interval.low)
-    assert swapped.p_value == pytest.approx(result.p_value)
 
 
 def _delong_by_hand(true, first, second):
@@ -107,28 +94,10 @@ def test_delong_is_that_of_all_pairs_ties_included(m, n, seed, levels):
         assert result.p_value == pytest.approx(2 * norm.sf(abs(gap) / error))
 
 
-def test_delong_agrees_with_the_bootstrap():
-    true, first, second = _classifiers(np.random.default_rng(6), 0.6)
-    many = np.stack([first, np.clip(first + np.random.default_rng(7).normal(0, 0.1, len(first)), 0, 1)])
-    exact, drawn = delong(true, many, second), paired_difference(true, many, second, rng=0)
-    assert exact.difference == pytest.approx(drawn.difference)
-    widths = [one.interval.high - one.interval.low for one in (exact, drawn)]
-    assert widths[0] == pytest.approx(widths[1], rel=0.1)
-    assert exact.p_value == pytest.approx(drawn.p_value, abs=0.02)
-
-
 def test_delong_alarms_as_rarely_as_stated():
     rng = np.random.default_rng(8)
     low = sum(delong(*_classifiers(rng, 0.0, 60)).p_value < 0.1 for _ in range(400))
     assert 0.06 < low / 400 < 0.15
-
-
-def test_delong_of_equal_scores_and_of_too_few_objects():
-    true, p, _ = _classifiers(np.random.default_rng(2), 0.0)
-    same = delong(true, p, p)
-    assert (same.difference, same.standard_error, same.p_value) == (0, 0, 1)
-    with pytest.raises(InputError, match="two positives and two negatives at least, got 1 and 3"):
-        delong([True, False, False, False], np.arange(4) / 4, np.arange(4) / 4)
 
 
 def test_holm_by_hand():
@@ -137,36 +106,180 @@ def test_holm_by_hand():
     assert holm([]).shape == (0,)
 
 
-def test_equal_classifiers_do_not_differ():
+def test_what_never_differs_has_p_of_one():
+    assert mcnemar([True, False], [True, False]).p_value == 1
     true, p, _ = _classifiers(np.random.default_rng(2), 0.0)
-    for metric in ("accuracy", "auc", "f1"):
-        result = paired_difference(true, p, p, rng=0, metric=metric, resamples=200)
-        assert (result.difference, result.p_value) == (0, 1)
+    same = delong(true, p, p)
+    assert (same.difference, same.standard_error, same.p_value) == (0, 0, 1)
 
 
-def test_pairing_makes_the_interval_narrower():
-    true, first, second = _classifiers(np.random.default_rng(3), 0.0)
-    paired = paired_difference(true, first, second, rng=0, resamples=500).interval
+@pytest.fixture
+def side(made):
+    """Scores of which a share is wrong, of some of the objects."""
+
+    def make(error, *, seed=0, rows=slice(None), member=MEMBER, name="x", folds=0):
+        rng = np.random.default_rng(seed)
+        score = np.where(member == (rng.random(N) > error), 0.9, 0.1) + rng.uniform(-0.1, 0.1, N)
+        ids = np.array([f"G{i:04d}" for i in range(N)])[rows]
+        p, truth = score[rows], member[rows]
+        if not folds:
+            return made.predicted(p, truth, ids=ids, seed=seed, name=name)
+        number = np.arange(len(ids)) % folds
+        return Predictions.concatenate(
+            made.predicted(
+                p[number == f], truth[number == f], ids=ids[number == f], seed=seed, fold=f, name=name
+            )
+            for f in range(folds)
+        )
+
+    return make
+
+
+def test_a_clear_difference_is_seen_and_a_small_one_is_not(side):
+    sides = {"good": side(0.05, seed=1), "bad": side(0.25, seed=2), "alike": side(0.05, seed=3)}
+    pairs = [("good", "bad"), ("bad", "good"), ("good", "alike")]
+    table = compare(sides, pairs, measures=("f1",), resampling=Resampling(400))
+    assert table["verdict"].tolist() == ["higher", "lower", NO_DIFFERENCE]
+    first, back, _ = table
+    assert first["difference"] == pytest.approx(-back["difference"])
+    assert first["low"] < first["difference"] < first["high"]
+    assert (back["low"], back["high"]) == pytest.approx((-first["high"], -first["low"]), abs=0.02)
+    assert first["difference"] == pytest.approx(first["first_value"] - first["second_value"])
+    np.testing.assert_allclose(table["p_holm"], holm(table["p_value"]))
+
+
+def test_the_tests_are_those_of_the_same_objects_and_corrected_by_measure_or_all_together(side):
+    parts = [side(0.1, seed=0, name="a"), side(0.1, seed=1, name="a"), side(0.15, seed=2, name="b")]
+    parts.append(side(0.2, seed=3, name="c"))
+    pairs, measures = [("a", "b"), ("b", "c"), ("a", "c")], ("accuracy", "auc", "purity")
+    every = Predictions.concatenate(parts)
+    options = {"measures": measures, "resampling": Resampling(200)}
+    table, alone = (compare(every, pairs, correct=word, **options) for word in ("table", "measure"))
+    scores = np.stack([part.score for part in parts])
+    right = (scores > 0.5) == MEMBER
+    assert table["test"].tolist()[:3] == ["McNemar", "DeLong", "bootstrap"]
+    assert table["p_value"][0] == pytest.approx(mcnemar(right[:2], right[2]).p_value)
+    assert table["p_value"][4] == pytest.approx(delong(MEMBER, scores[2], scores[3]).p_value)
+    assert table["difference"][4] == pytest.approx(auc(MEMBER, scores[2]) - auc(MEMBER, scores[3]))
+    np.testing.assert_allclose(table["p_holm"], holm(table["p_value"]))
+    for name in measures:
+        rows = alone[alone["measure"] == name]
+        np.testing.assert_allclose(rows["p_holm"], holm(rows["p_value"]))
+
+
+def test_an_experiment_does_not_differ_from_itself_whatever_the_order_of_rows(side):
+    one = side(0.1, seed=3, name="a")
+    order = np.random.default_rng(0).permutation(N)
+    two = Predictions(side(0.1, seed=3, name="b").table[order], one.classes, one.positive)
+    table = compare(Predictions.concatenate([one, two]), [("a", "b")], measures=("accuracy", "auc", "f1"))
+    for name in ("difference", "low", "high"):
+        np.testing.assert_array_equal(table[name], 0)
+    np.testing.assert_array_equal(table["p_value"], 1)
+
+
+def test_delong_agrees_with_the_paired_bootstrap(made):
+    true, first, second = _classifiers(np.random.default_rng(6), 0.6)
+    noisy = np.clip(first + np.random.default_rng(7).normal(0, 0.1, len(first)), 0, 1)
+    sides = {
+        "many": Predictions.concatenate(made.predicted(p, true, seed=s) for s, p in enumerate((first, noisy)))
+    }
+    sides["one"] = made.predicted(second, true)
+    row, exact = compare(sides, [("many", "one")], measures=("auc",))[0], delong(true, [first, noisy], second)
+    assert row["difference"] == pytest.approx(exact.difference)
+    assert row["high"] - row["low"] == pytest.approx(exact.interval.high - exact.interval.low, rel=0.1)
     shuffled = np.concatenate([second[:85][::-1], second[85:][::-1]])
-    unpaired = paired_difference(true, first, shuffled, rng=0, resamples=500).interval
-    assert paired.high - paired.low < 0.7 * (unpaired.high - unpaired.low)
+    apart = compare(sides | {"one": made.predicted(shuffled, true)}, [("many", "one")], measures=("auc",))[0]
+    assert row["high"] - row["low"] < 0.8 * (apart["high"] - apart["low"]), "pairing makes it narrower"
 
 
-def test_false_alarms_are_as_rare_as_stated():
-    rng = np.random.default_rng(4)
-    low = sum(
-        paired_difference(*_classifiers(rng, 0.0, 60), rng=rng, resamples=200).p_value < 0.1
-        for _ in range(150)
+def test_folds_and_seeds_are_compared_on_common_objects_only(side):
+    wide = Predictions.concatenate([side(0.1, seed=1, folds=5), side(0.1, seed=2, folds=5)])
+    part = side(0.2, seed=3, rows=slice(0, 250), folds=4)
+    table = compare(
+        {"wide": wide, "part": part}, [("wide", "part")], measures=("f1",), resampling=Resampling(200)
     )
-    assert low / 150 < 0.18
+    row = table[0]
+    assert (row["pairing"], row["objects"], row["positives"]) == ("paired", 250, MEMBER[:250].sum())
+    values = [binary_scores(MEMBER[:250], side(0.1, seed=s).score[:250])["f1"] for s in (1, 2)]
+    assert (row["first_value"], row["first_std"]) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    assert np.isnan(row["second_std"]), "one training has no scatter"
+    end = f"; trainings scatter by {row['first_std']:.3f} and an unknown amount."
+    assert sentences(table)[0].endswith(end)
 
 
-def test_trainings_are_averaged():
-    true, first, second = _classifiers(np.random.default_rng(5), 0.5)
-    result = paired_difference(true, np.stack([first, first]), second, rng=0, resamples=100)
-    assert result.difference == pytest.approx(auc(true, first) - auc(true, second))
+def test_sides_without_a_common_object_are_resampled_apart(side):
+    red, blue = side(0.03, seed=1, rows=slice(0, 300)), side(0.3, seed=1, rows=slice(300, 600))
+    options = {"measures": ("accuracy", "f1", "auc"), "resampling": Resampling(400)}
+    table = compare({"red": red, "blue": blue}, [("red", "blue")], **options)
+    assert set(table["pairing"]) == {"unpaired"}
+    assert set(table["test"]) == {"bootstrap"}
+    assert table["objects"].tolist() == [600] * 3
+    assert table["verdict"].tolist() == ["higher"] * 3
+    parts = ((slice(300), red), (slice(300, 600), blue))
+    values = [binary_scores(MEMBER[s], p.score)["f1"] for s, p in parts]
+    assert table["difference"][1] == pytest.approx(values[0] - values[1])
 
 
-def test_unknown_metric():
-    with pytest.raises(InputError, match="metric must be one of .* got 'brier'"):
-        paired_difference([1, 0], [0.9, 0.1], [0.8, 0.2], rng=0, metric="brier", resamples=5)
+def test_equal_sides_are_seldom_called_different(side):
+    alarms = {"paired": 0, "unpaired": 0}
+    for seed in range(40):
+        sides = {
+            "a": side(0.15, seed=seed, rows=slice(0, 300)),
+            "b": side(0.15, seed=seed, rows=slice(300, 600)),
+            "c": side(0.15, seed=seed + 100, rows=slice(0, 300)),
+        }
+        table = compare(
+            sides, [("a", "b"), ("a", "c")], measures=("f1",), resampling=Resampling(200, rng=seed)
+        )
+        for row in table:
+            alarms[row["pairing"]] += row["p_value"] < 0.05
+    assert max(alarms.values()) <= 7  # chance below 0.005 at a rate of 0.05
+
+
+def test_sentences_say_what_the_table_says(side):
+    sides = {
+        "good": side(0.05, seed=1),
+        "bad": side(0.25, seed=2),
+        "part": side(0.05, seed=3, rows=slice(99)),
+    }
+    pairs = [("good", "bad"), ("bad", "good"), ("good", "part")]
+    table = compare(sides, pairs, measures=("f1",), resampling=Resampling(300))
+    higher, lower, neither = sentences(table, digits=2)
+    gap = f"{table['difference'][0]:.2f}"
+    assert higher.startswith(f"F1 of good is higher than that of bad by {gap} (")
+    assert lower.startswith(f"F1 of bad is lower than that of good by {gap} (0.")
+    assert higher.endswith("; paired on 600 objects, p = 0.02; one training on each side."), (
+        "1 of 301 resamples, twice, of three pairs"
+    )
+    assert neither.startswith("No significant difference in F1 between good and part: ")
+    assert "paired on 99 objects" in neither
+    purity = sentences(compare(sides, [("good", "bad")], measures=("purity",)))[0]
+    assert purity.startswith("Purity of good is higher")
+
+
+def test_no_pair_gives_no_row(side):
+    table = compare(side(0.1), [])
+    assert len(table) == 0
+    assert table.colnames[:3] == ["first", "second", "measure"]
+    assert sentences(table) == []
+
+
+def test_comparisons_that_make_no_sense_are_refused(side):
+    sides = {"a": side(0.1, seed=1), "b": side(0.1, seed=2)}
+    sides["few"] = side(0.1, seed=1, rows=np.flatnonzero(MEMBER)[:9])
+    sides["other"] = side(0.1, seed=1, member=~MEMBER)
+    for pair, options, message in (
+        (("a", "c"), {}, r"pairs must name two of \('a', 'b', 'few', 'other'\), got \['c'\]"),
+        (("a", "a"), {}, "pairs must be of different sides, got"),
+        (("a", "b"), {"measures": ("recall",)}, r"measures must be among .*, got \['recall'\]"),
+        (("a", "b"), {"correct": "none"}, "correct must be 'table' or 'measure', got 'none'"),
+        (("a", "b"), {"split": "run"}, "got none for 'run'"),
+        (("a", "few"), {}, "two positives and two negatives at least, got 9 and 0 of 'a'"),
+        (("a", "other"), {}, "truth of 'a' and 'other' must be the same"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare(sides, [pair], **options)
+    with pytest.raises(InputError, match="same objects in the same order"):
+        mcnemar([True], [True, False])
+    with pytest.raises(InputError, match="two positives and two negatives at least, got 1 and 3"):
+        delong([True, False, False, False], np.arange(4) / 4, np.arange(4) / 4)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import InputError
-from labkit.evaluate.curves import area_under, mean_roc, purity_completeness_curve, roc_curve
-from labkit.evaluate.metrics import auc
+from labkit.evaluate import area_under, auc, class_rocs, crossing, mean_roc, measure, purity_curve, roc_curve
+from labkit.evaluate.measures import AVERAGES
+from labkit.predictions import Predictions
 
 rows = st.lists(st.tuples(st.booleans(), st.integers(0, 15)), min_size=2, max_size=50).filter(
     lambda r: len({true for true, _ in r}) == 2
@@ -31,7 +32,7 @@ def test_roc_as_scikit_learn(objects):
 @given(rows)
 def test_purity_completeness_as_scikit_learn(objects):
     true, score = (np.array(column) for column in zip(*objects, strict=True))
-    curve = purity_completeness_curve(true, score)
+    curve = purity_curve(true, score)
     precision, recall, threshold = sk.precision_recall_curve(true, score)
     np.testing.assert_allclose(curve["purity"][::-1], precision[:-1])
     np.testing.assert_allclose(curve["completeness"][::-1], recall[:-1])
@@ -41,7 +42,7 @@ def test_purity_completeness_as_scikit_learn(objects):
 @given(rows)
 def test_thresholds_are_exact(objects):
     true, score = (np.array(column) for column in zip(*objects, strict=True))
-    for row in purity_completeness_curve(true, score):
+    for row in purity_curve(true, score):
         selected = score >= row["threshold"]
         assert row["selected"] == selected.sum()
         assert row["purity"] == pytest.approx(true[selected].mean())
@@ -64,7 +65,7 @@ def test_single_class_has_no_rates():
     curve = roc_curve([1, 1], [0.2, 0.7])
     assert np.isnan(curve["fpr"]).all()
     assert np.isfinite(curve["tpr"]).all()
-    assert np.isnan(purity_completeness_curve([0, 0], [0.2, 0.7])["completeness"]).all()
+    assert np.isnan(purity_curve([0, 0], [0.2, 0.7])["completeness"]).all()
 
 
 def _curves(n):
@@ -92,10 +93,72 @@ def test_mean_over_seeds():
     np.testing.assert_allclose(mean_roc(curves[:1] * 3)["tpr_std"], 0, atol=1e-12)
 
 
-def test_mean_needs_curves_of_both_classes():
-    with pytest.raises(InputError, match="at least one ROC curve, each of objects of both classes"):
-        mean_roc([])
-    with pytest.raises(InputError, match="each of objects of both classes"):
-        mean_roc([roc_curve([1, 1], [0.2, 0.7])])
-    with pytest.raises(InputError, match="points must be at least 2, got 1"):
-        mean_roc(_curves(1), points=1)
+def test_curves_of_predictions_are_those_of_their_arrays(made):
+    true, p = np.arange(60) % 3 == 0, np.random.default_rng(1).random(60)
+    found = made.predicted(p, true)
+    found.table["true"][:5] = ""
+    for curve in (roc_curve, purity_curve):
+        ours, expected = curve(found), curve(true[5:], p[5:])
+        for name in ours.colnames:
+            np.testing.assert_array_equal(ours[name], expected[name])
+    assert crossing(found) == crossing(true[5:], p[5:])
+
+
+def test_purity_meets_completeness_where_as_many_are_selected_as_there_are():
+    rng = np.random.default_rng(0)
+    true = rng.random(300) < 0.4
+    score = np.clip(0.5 + 0.2 * (true - 0.5) + rng.normal(0, 0.15, 300), 0, 1)
+    threshold, value = crossing(true, score)
+    chosen = score >= threshold
+    assert chosen.sum() == true.sum()
+    assert value == pytest.approx((chosen & true).sum() / chosen.sum())
+    assert crossing([True, False], [0.9, 0.1]) == (0.9, 1.0)
+
+
+def test_curves_of_several_classes_have_the_areas_of_the_table():
+    rng, names = np.random.default_rng(3), ("a", "b", "c")
+    true, p = rng.integers(0, 3, 150), rng.dirichlet(np.ones(3), 150)
+    ids = [f"X{i}" for i in range(150)]
+    found = Predictions.from_arrays(ids, p, classes=names, true=np.array(names)[true], experiment="CN")
+    found.table["true"][:10] = ""
+    ((curves,),) = class_rocs(found).values()
+    assert list(curves) == [*names, *AVERAGES]
+    table = measure(found, classes="each", split=None, over="runs")
+    for curve, row in zip(curves.values(), table, strict=True):
+        tolerance = 2e-3 if row["class"] == AVERAGES[0] else 1e-12  # the mean curve is drawn on a grid
+        assert area_under(curve) == pytest.approx(row["auc"], abs=tolerance)
+    some = class_rocs(found.select(found.true_codes < 2))["CN"][0]
+    assert list(some) == [*names[:2], *AVERAGES]
+    with pytest.raises(InputError, match="must hold objects of two classes or more"):
+        class_rocs(found.select(found.true_codes == 1))
+    with pytest.raises(InputError, match="no positive class"):
+        roc_curve(found)
+
+
+def test_curves_that_cannot_be_drawn_are_refused(made):
+    found = made.predicted([0.1, 0.9], [False, True])
+    unknown = made.predicted([0.1, 0.9], [False, True])
+    unknown.table["true"] = ""
+    for call, message in (
+        (lambda: roc_curve([1, 0], [0.1]), "of one length, at least 1"),
+        (lambda: roc_curve([], []), "of one length, at least 1"),
+        (lambda: roc_curve([1, 2], [0.1, 0.2]), r"true must be 0 or 1 \(bool\), got \[1, 2\]"),
+        (
+            lambda: roc_curve(["cluster", "star"], [0.1, 0.2]),
+            r"true must be 0 or 1 \(bool\) for each object, got",
+        ),
+        (lambda: roc_curve([1, 0], ["high", "low"]), "score must be numbers, one for each object"),
+        (lambda: roc_curve([1, 0], [0.1, np.nan]), "score must be finite, got 1 values"),
+        (lambda: roc_curve([1, 0]), "score must be given with an array of truths; or give Predictions"),
+        (
+            lambda: roc_curve(found, [0.1, 0.9]),
+            "score must be left out where the first argument is Predictions",
+        ),
+        (lambda: purity_curve(unknown), "predictions must hold objects of known class, got none"),
+        (lambda: crossing([False, False], [0.1, 0.2]), "must name a member"),
+        (lambda: mean_roc([]), "at least one ROC curve, each of objects of both classes"),
+        (lambda: mean_roc([roc_curve([1, 1], [0.2, 0.7])]), "each of objects of both classes"),
+        (lambda: mean_roc(_curves(1), points=1), "points must be at least 2, got 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()

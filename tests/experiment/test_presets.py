@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from labkit.evaluate.published import published_table
+from labkit.evaluate import published
 from labkit.experiment import EMPTY, PRESETS, RightAngles, preset
 from labkit.images import normalise
 from labkit.learn.networks import build_network
@@ -56,7 +56,7 @@ def test_networks_for_members_follow_the_paper():
 
 
 def test_the_eight_of_table_5_are_there():
-    assert set(published_table("table5")["network"]) <= set(PRESETS)
+    assert set(published("kosiba2020", "table5")["experiment"]) <= set(PRESETS)
     assert [preset(name).name for name in PRESETS] == list(PRESETS)
 
 

@@ -18,7 +18,7 @@ from distributed import LocalCluster
 from pytorch_lightning.callbacks import Callback
 
 from labkit.errors import InputError, MissingDataError
-from labkit.evaluate import summary_table
+from labkit.evaluate import measure
 from labkit.experiment import SGD, AdamW, Experiment
 from labkit.learn import Model
 from labkit.learn.checkpoint import read_about
@@ -146,7 +146,7 @@ def test_a_sweep_killed_at_random_moments_gives_the_same_tables(unbroken, stored
     assert same(again, predictions)
     assert (folder / "predictions.parquet").read_bytes() == whole.predictions.read_bytes()
     assert all(path.stat().st_mtime_ns == weights[path] for path in done), "finished runs are not repeated"
-    table, expected = summary_table(again), summary_table(predictions)
+    table, expected = measure(again), measure(predictions)
     assert all(
         np.array_equal(table[name], expected[name], equal_nan=name != "experiment") for name in table.colnames
     )

@@ -11,8 +11,8 @@ from astropy.table import QTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit import evaluate
 from labkit.errors import InputError
-from labkit.evaluate import published_table
 from labkit.sample import Sample
 from labkit.sources.members import (
     bin_names,
@@ -58,7 +58,7 @@ def sample_of(hosts, labels, z, **columns):
 def table_1():
     """A Sample with the sources of mixed*, of Table 1; every tenth lacks the infrared on top of them."""
     hosts, labels, z = [], [], []
-    for row in published_table("table1", paper="angora2020"):
+    for row in evaluate.published("angora2020", "table1"):
         for kind, name in (("member", "mixed_members"), ("non-member", "mixed_non_members")):
             hosts += [str(row["short"])] * int(row[name])
             labels += [kind] * int(row[name])

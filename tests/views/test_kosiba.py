@@ -92,11 +92,11 @@ def test_agreement_needs_a_fraction():
 def test_measured_stands_on_the_line_of_the_published(look):
     both = Table(
         {
-            "network": ["CN-E", "CN-E", "MN-E"],
-            "from": ["published, table5", "measured", "measured"],
-            "auc": [0.96, 0.9, 0.8],
-            "auc_low": [np.nan, 0.8, 0.7],
-            "auc_high": [np.nan, 0.95, 0.9],
+            "experiment": ["CN-E", "MN-E"],
+            "auc": [0.9, 0.8],
+            "auc_low": [0.8, 0.7],
+            "auc_high": [0.95, 0.9],
+            "auc_published": [0.96, np.nan],
         }
     )
     plot = intervals(both, unit="AUC")
@@ -106,7 +106,7 @@ def test_measured_stands_on_the_line_of_the_published(look):
     assert look.legend(plot) == ["measured, with interval", "published"]
     assert look.axis_labels(plot)[0] == "AUC"
     assert plot.yaxis[0].major_label_overrides == {0: "CN-E", 1: "MN-E"}
-    with pytest.raises(InputError, match=r"\['f1', 'f1_low', 'f1_high'\] missing"):
+    with pytest.raises(InputError, match=r"\['f1', 'f1_low', 'f1_high', 'f1_published'\] missing"):
         intervals(both, "f1")
 
 

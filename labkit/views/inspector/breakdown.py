@@ -11,7 +11,7 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.intervals import wilson
+from labkit.evaluate import wilson
 from labkit.views.inspector.state import ErrorState
 from labkit.views.style import PALETTE, axes
 

@@ -9,7 +9,7 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.intervals import wilson
+from labkit.evaluate import wilson
 from labkit.views.members.groups import COLOURS
 from labkit.views.members.layout import grid
 from labkit.views.style import FAINT, GLYPH_FONT, INK, PALETTE, axes, style_legend
@@ -33,7 +33,7 @@ def method_agreement(
     Parameters
     ----------
     table : Table
-        From `labkit.evaluate.members.agreement_table`.
+        From `labkit.evaluate.agreement_table`.
     confidence : float
         Of the intervals of the shares (Wilson).
     title : str

@@ -43,7 +43,7 @@ def colour_magnitude(
         Mag; galaxies without one are left out.
     group : array_like of str, shape (n,)
         "member", "spectroscopic member", "candidate member", "non-member", "candidate non-member", or "TP",
-        "TN", "FP", "FN" from `labkit.evaluate.members.outcomes`; "" is left out.
+        "TN", "FP", "FN" from `labkit.evaluate.outcomes`; "" is left out.
     relation : ColourMagnitude, optional
         Drawn dashed, its intrinsic scatter grey.
     colour_error : array_like, shape (n,), optional

@@ -40,9 +40,9 @@ def configurations(
     ----------
     measured : Table
         A row a configuration: `by` and the measures, with ``_low`` and ``_high``, or else ``_std``, where
-        known, as from `labkit.evaluate.summary_table`.
+        known, as from `labkit.evaluate.measure`.
     published : Table, optional
-        For example ``published_table("tableD1", paper="angora2020")``; drawn hollow.
+        For example ``published("angora2020", "tableD1")``; drawn hollow.
     by, published_by : str
         Columns that name the configuration.
     names : mapping of str to str, optional

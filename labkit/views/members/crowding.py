@@ -8,8 +8,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.intervals import wilson
-from labkit.evaluate.members import OUTCOMES
+from labkit.evaluate import OUTCOMES, wilson
 from labkit.views.members.groups import as_names, as_numbers
 from labkit.views.members.layout import grid, legend_above, log_ticks
 from labkit.views.style import INK, PALETTE, axes
@@ -41,10 +40,10 @@ def contamination_distribution(
     Parameters
     ----------
     index : array_like, shape (n,)
-        From `labkit.evaluate.members.contamination_index`, such as its column ``normalised``; not-finite
+        From `labkit.evaluate.contamination_index`, such as its column ``normalised``; not-finite
         ones are left out.
     outcome : array_like of str, shape (n,)
-        "TP", "TN", "FP", "FN" from `labkit.evaluate.members.outcomes`; "" is left out.
+        "TP", "TN", "FP", "FN" from `labkit.evaluate.outcomes`; "" is left out.
     bins : int
         Bins of equal ratio over the indices above 0.
     confidence : float

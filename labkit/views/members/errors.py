@@ -11,8 +11,7 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.intervals import wilson
-from labkit.evaluate.members import OUTCOMES
+from labkit.evaluate import OUTCOMES, wilson
 from labkit.views.members.groups import as_names, as_numbers, palette
 from labkit.views.members.layout import LEGEND_ROW, grid, legend_above
 from labkit.views.style import axes
@@ -40,7 +39,7 @@ def error_distributions(
     quantities : mapping of str to array_like, shape (n,)
         By axis label, such as ``{"F814 (mag)": magnitude}``; not-finite values are left out.
     outcome : array_like of str, shape (n,)
-        "TP", "TN", "FP", "FN" from `labkit.evaluate.members.outcomes`; "" is left out.
+        "TP", "TN", "FP", "FN" from `labkit.evaluate.outcomes`; "" is left out.
     bins : int
         Number of bins over the central 99 % of each quantity; the few values beyond are left out.
     confidence : float

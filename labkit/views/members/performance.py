@@ -45,7 +45,7 @@ def redshift_bins(
     Parameters
     ----------
     folds : Table
-        A row a fold and bin: the edges, and the measures as from `labkit.evaluate.run_table`.
+        A row a fold and bin: the edges, and the measures as from `labkit.evaluate.measure`.
     overall : Table, optional
         A row a bin: the edges, and the measures of all objects together, with ``_low`` and ``_high`` where
         known, as the row "out of fold" of `labkit.evaluate.fold_table`. Drawn below, against redshift.

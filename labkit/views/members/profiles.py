@@ -35,7 +35,7 @@ def member_profiles(
     Parameters
     ----------
     profiles : mapping of str to Table
-        Of each cluster, from `labkit.evaluate.members.member_profile`.
+        Of each cluster, from `labkit.evaluate.member_profile`.
     log : bool
         Logarithmic axes for the differential profile; empty bins are gaps.
     title : str

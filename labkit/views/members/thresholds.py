@@ -12,9 +12,8 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.curves import roc_curve
-from labkit.evaluate.members import common_scores, crossing
-from labkit.evaluate.members.outcomes import rows_of
+from labkit.evaluate import common_scores, crossing, roc_curve
+from labkit.evaluate.trainings import find_rows
 from labkit.predictions import Predictions
 from labkit.views.curves import roc_by_class
 from labkit.views.members.layout import grid
@@ -176,7 +175,7 @@ def method_rocs(
     scores = _scores(methods)
     if by not in catalogue.colnames:
         raise InputError(f"catalogue must have the column {by!r}, got {catalogue.colnames}")
-    row = rows_of(np.asarray(catalogue["object_id"], dtype=str), scores["object_id"], name="catalogue")
+    row = find_rows(np.asarray(catalogue["object_id"], dtype=str), scores["object_id"], name="catalogue")
     hosts, member = np.asarray(catalogue[by], dtype=str)[row], np.asarray(scores["member"], dtype=bool)
     curves = {}
     for host in np.unique(hosts).tolist():

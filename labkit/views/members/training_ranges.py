@@ -38,7 +38,7 @@ def training_ranges(
         A row a training and blind cluster ("stacked": all): `cluster`, `training` (narrow, intermediate,
         large) and the measures.
     published : Table, optional
-        ``published_table("tableD4", paper="angora2020")``; diamonds with the published errors.
+        ``published("angora2020", "tableD4")``; diamonds with the published errors.
     cluster, training : str
         Columns of both tables.
     measures : sequence of str

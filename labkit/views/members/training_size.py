@@ -37,7 +37,7 @@ def training_size(
     Parameters
     ----------
     folds : Table
-        A row a fold: `by`, `size` and the measures as from `labkit.evaluate.run_table`.
+        A row a fold: `by`, `size` and the measures as from `labkit.evaluate.measure`.
     by : str
         Column with the band configuration, or what else is compared.
     size : str

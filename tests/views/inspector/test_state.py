@@ -39,14 +39,14 @@ def test_counts_and_ratios_are_those_of_evaluate(sample, predictions, threshold)
     scores = binary_scores(truth, state.score, decided=state.score > threshold)
     counts = state.summary.counts
     assert (counts["TP"], counts["FP"], counts["FN"], counts["TN"]) == (
-        scores.tp,
-        scores.fp,
-        scores.fn,
-        scores.tn,
+        scores["tp"],
+        scores["fp"],
+        scores["fn"],
+        scores["tn"],
     )
-    for name in ("accuracy", "precision", "recall"):
-        assert getattr(state.summary, name) == pytest.approx(getattr(scores, name), nan_ok=True)
-    assert state.summary.fpr == pytest.approx(scores.false_positive_rate)
+    for name, ours in {"accuracy": "accuracy", "precision": "purity", "recall": "completeness"}.items():
+        assert getattr(state.summary, name) == pytest.approx(scores[ours], nan_ok=True)
+    assert state.summary.fpr == pytest.approx(scores["fp_rate"], nan_ok=True)
     together = np.concatenate([state.members(Selection(group)) for group in ("TP", "FP", "FN", "TN")])
     assert sorted(together) == list(range(len(state.objects)))
     assert all(state.group_of(int(i)) == "FP" for i in state.members(Selection("FP")))

@@ -6,8 +6,7 @@ from astropy.table import Table
 from bokeh.models import Legend, LogScale
 
 from labkit.errors import InputError
-from labkit.evaluate import auc
-from labkit.evaluate.members import agreement_table, crossing, member_profile
+from labkit.evaluate import agreement_table, auc, crossing, member_profile
 from labkit.predictions import Predictions
 from labkit.views.members import member_profiles, method_agreement, method_rocs, threshold_curves
 

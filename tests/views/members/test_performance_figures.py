@@ -7,8 +7,8 @@ from bokeh.models import Legend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labkit import evaluate
 from labkit.errors import InputError
-from labkit.evaluate import published_table
 from labkit.views.members import configurations, redshift_bins, training_ranges, training_size
 from labkit.views.members.trends import fitted_line
 
@@ -135,7 +135,7 @@ def measured() -> Table:
 
 
 def test_configurations_stand_beside_the_published_ones():
-    published = published_table("tableD1", paper="angora2020")
+    published = evaluate.published("angora2020", "tableD1")
     plot = configurations(measured(), published, names={"first": "mixed"}, data="simulated")
     assert legend_of(plot)[:2] == ["mixed, simulated", "mixed*, simulated"]
     assert legend_of(plot)[-1] == "published"
@@ -154,7 +154,7 @@ def test_configurations_stand_beside_the_published_ones():
 def test_measures_that_were_not_published_have_no_diamond():
     table = measured()
     table["auc"] = 0.95
-    published = published_table("tableD1", paper="angora2020")
+    published = evaluate.published("angora2020", "tableD1")
     plot = configurations(table, published, names={"first": "mixed"}, measures=["F1", "AUC"])
     assert np.isnan(data(plot, "mixed, published")["y"]).tolist() == [False, True]
 
@@ -176,7 +176,7 @@ def test_training_ranges_have_a_panel_a_cluster():
             part["cluster"], part["training"] = host, name
             parts.append(part)
     table = vstack(parts)
-    found = panels(training_ranges(table, published_table("tableD4", paper="angora2020"), title="Blind"))
+    found = panels(training_ranges(table, evaluate.published("angora2020", "tableD4"), title="Blind"))
     assert [plot.title.text for plot in found] == ["Blind: stacked", "A370"]
     assert np.asarray(data(found[1], "large")["median"]) == pytest.approx([84] * 4)
     theirs = data(found[1], "large, published")

@@ -5,7 +5,7 @@ import pytest
 from bokeh.models import BoxAnnotation, GlyphRenderer, Legend, Quad, Range1d
 
 from labkit.errors import InputError
-from labkit.evaluate.intervals import wilson
+from labkit.evaluate import wilson
 from labkit.photometry import ColourMagnitude
 from labkit.views.members import (
     colour_magnitude,

@@ -4,21 +4,10 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from labkit.errors import InputError
-from labkit.evaluate.members import annulus_coverage, member_profile, projected_radius, r200
+from labkit.evaluate import member_profile, projected_radius
 from labkit.photometry.colours import COSMOLOGY
 
 EDGES = np.linspace(0, 0.5, 6)
-
-
-def test_the_mean_density_within_r200_is_200_times_the_critical_one():
-    mass = 1.04e15 * u.Msun  # M0416, Umetsu et al. (2018), as used by Angora et al. (2020)
-    radius = r200(mass, 0.397)
-    density = mass / (4 / 3 * np.pi * radius**3)
-    assert (density / COSMOLOGY.critical_density(0.397)).to_value("") == pytest.approx(200, rel=1e-6)
-    assert radius.to_value(u.Mpc) == pytest.approx(1.82, abs=0.03)
-    assert (r200(8 * mass, 0.397) / radius).to_value("") == pytest.approx(2)
-    with pytest.raises(InputError, match="mass must be positive"):
-        r200(0 * u.Msun, 0.3)
 
 
 def test_projected_radius_is_angle_times_angular_diameter_distance():
@@ -68,14 +57,6 @@ def test_an_empty_bin_has_an_upper_bound_by_poisson():
     assert profile["density"][3] == profile["density_low"][3] == 0
     area = np.pi * (0.4**2 - 0.3**2)
     assert profile["density_high"][3] * area * 2 == pytest.approx(1.8326, abs=1e-3)  # -ln 0.16
-
-
-def test_coverage_of_annuli_from_pixels():
-    y, x = np.mgrid[-50:51, -50:51]
-    radius = np.hypot(x, y) / 100
-    share = annulus_coverage(radius, x >= 0, [0, 0.2, 0.4, 3, 4])
-    np.testing.assert_allclose(share[:2], 0.5, atol=0.03)
-    assert np.isnan(share[3])
 
 
 def test_bad_profiles_are_named():

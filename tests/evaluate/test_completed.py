@@ -6,7 +6,7 @@ import pytest
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError
-from labkit.evaluate.members import complete_members, completion_counts, member_groups
+from labkit.evaluate import check_members, complete_members, completion_counts, member_groups
 from labkit.predictions import Predictions
 
 
@@ -95,3 +95,23 @@ def test_groups_of_figures_say_who_decided(catalogue):
     assert member_groups(table).tolist() == expected
     with pytest.raises(InputError, match="completed must come from complete_members"):
         member_groups(catalogue)
+
+
+def test_a_candidate_without_counterpart_is_no_true_member():
+    place = np.arange(5) * u.arcmin
+    table = QTable({"object_id": list("abcde"), "label": ["member", "", "", "", ""], "cluster": ["A"] * 5})
+    table["mag_F814"], table["ra"], table["dec"] = [21.0] * 5 * u.mag, place, 0 * place
+    table = complete_members(table, predictions(list("bcde"), [0.9, 0.9, 0.9, 0.2]))
+    truth = QTable({"ra": place[[0, 1, 3, 4]], "dec": [0.0, 0.2, 0.0, 0.0] * u.arcsec})
+    truth["member"] = [True, True, False, True]
+    found = check_members(table, {"A": truth})
+    rows = {(row["cluster"], row["group"]): row for row in found}
+    one = rows["A", "candidate member"]
+    assert (one["sources"], one["true_members"], one["no_counterpart"]) == (3, 1, 1)
+    assert one["share"] == pytest.approx(1 / 3), "not one half: c is a piece of nothing"
+    assert rows["A", "spectroscopic member"]["share"] == 1
+    assert rows["A", "candidate non-member"]["true_members"] == 1
+    assert [rows["all", "candidate member"][n] for n in found.colnames[2:]] == [
+        one[n] for n in found.colnames[2:]
+    ]
+    assert len(check_members(table, {})) == 0

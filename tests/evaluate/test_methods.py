@@ -3,17 +3,17 @@ import pytest
 from astropy.table import Table
 
 from labkit.errors import InputError
-from labkit.evaluate import auc, binary_scores
-from labkit.evaluate.members import (
+from labkit.evaluate import (
     METHODS,
+    auc,
+    binary_scores,
     deal_folds,
     fit_colour_model,
     folds_of,
     photometric_members,
     photometric_predictions,
 )
-from labkit.evaluate.members.colour_model import counted_prior
-from labkit.evaluate.members.normals import fit_normal
+from labkit.evaluate.colour_model import count_prior, fit_normal
 from labkit.photometry import colours, magnitude_at, redshift_offset
 
 FAST = {"n_estimators": 40}
@@ -164,11 +164,11 @@ def test_outliers_do_not_move_the_normal_but_covariates_do():
 def test_the_prior_follows_the_counts():
     member = np.repeat([True, False], [30, 70])
     radius = np.concatenate([np.linspace(0, 0.3, 30), np.linspace(0, 1, 70)])
-    edges, log_odds = counted_prior(member, radius[:, None], bins=4)
+    edges, log_odds = count_prior(member, radius[:, None], bins=4)
     assert len(edges[0]) == 3
     assert log_odds[0] > log_odds[-1]
     assert np.isfinite(log_odds).all()  # the last bin has no member
-    _, whole = counted_prior(member, np.zeros((100, 0)))
+    _, whole = count_prior(member, np.zeros((100, 0)))
     assert float(whole) == pytest.approx(np.log(30 / 70), rel=0.02)
 
 
@@ -184,7 +184,7 @@ def test_calibration_makes_overconfident_probabilities_honest():
         for on in (False, True)
     )
     scores = [binary_scores(one.true_codes == 1, one.score) for one in (raw, honest)]
-    assert scores[1].log_loss < scores[0].log_loss
+    assert scores[1]["log_loss"] < scores[0]["log_loss"]
 
 
 def test_sources_without_redshift_are_classified_by_all_that_have_one():
@@ -210,7 +210,7 @@ def test_bad_photometry_is_named():
         photometric_predictions(table, [], folds=folds)
     with pytest.raises(InputError, match="covariates and prior belong to method='bayesian'"):
         photometric_predictions(table, ["b-v"], folds=folds, covariates=["z"])
-    with pytest.raises(InputError, match="folds must hold a whole number a row, 60"):
+    with pytest.raises(InputError, match="folds must hold a whole number for each row, 60"):
         photometric_predictions(table, ["b-v"], folds=folds[1:])
     table["empty"] = np.nan
     with pytest.raises(InputError, match=r"features must hold values, got only NaN in \['empty'\]"):
@@ -226,7 +226,7 @@ def test_bad_photometry_is_named():
     one = table[table["label"] == "member"]
     with pytest.raises(InputError, match="members and non-members in each training set"):
         photometric_predictions(one, ["b-v"], folds=np.arange(len(one)) % 2, options=FAST)
-    with pytest.raises(InputError, match=r"one row an object, got \(3, 1\), \(2,\)"):
+    with pytest.raises(InputError, match=r"one row for each object, got \(3, 1\), \(2,\)"):
         fit_colour_model(np.zeros((3, 1)), [True, False])
 
 
@@ -255,5 +255,5 @@ def test_real_galaxies_of_unseen_clusters(real):
     )
     for found, least in ((trees, 0.845), (bayes, 0.84)):
         scores = binary_scores(found.true_codes == 1, found.score)
-        assert scores.f1 > least  # the reference on this file has 0.839
-        assert scores.auc > 0.88
+        assert scores["f1"] > least  # the reference on this file has 0.839
+        assert scores["auc"] > 0.88

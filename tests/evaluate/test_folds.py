@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.table import QTable
 
 from labkit.errors import InputError
 from labkit.evaluate import (
-    METRICS,
+    Resampling,
     area_under,
-    beside_published,
     binary_scores,
     contradicted_labels,
     fold_rocs,
     fold_scatter,
     fold_table,
-    over_seeds,
+    join_published,
 )
+from labkit.evaluate.measures import MEASURES
+from labkit.evaluate.resampling import spread
 from labkit.predictions import Predictions
 
 
@@ -47,12 +47,12 @@ def out_of_fold(n=400, *, folds=10, seed=0, right=0.9, shift=0.0, experiment="CN
 
 def test_a_row_a_fold_their_mean_and_all_objects():
     predictions = out_of_fold()
-    table = fold_table(predictions, resamples=200)
+    table = fold_table(predictions, resampling=Resampling(200))
     assert table["fold"].tolist() == [*(str(f) for f in range(1, 11)), "mean", "out of fold"]
     third = predictions.select(fold=2)
-    assert table["recall"][2] == binary_scores(third.true_codes == 1, third.score).recall
-    for metric in METRICS:
-        expected = over_seeds(table[metric][:10])
+    assert table["completeness"][2] == binary_scores(third.true_codes == 1, third.score)["completeness"]
+    for metric in MEASURES:
+        expected = spread(table[metric][:10])
         assert table[metric][10] == pytest.approx(expected.mean)
         assert table[f"{metric}_std"][10] == pytest.approx(expected.std)
         assert table[f"{metric}_low"][11] < table[metric][11] < table[f"{metric}_high"][11]
@@ -62,37 +62,19 @@ def test_a_row_a_fold_their_mean_and_all_objects():
 
 def test_curves_of_folds_have_the_areas_of_the_table():
     predictions = out_of_fold()
-    curves, table = fold_rocs(predictions), fold_table(predictions, resamples=5)
+    curves, table = fold_rocs(predictions), fold_table(predictions, resampling=Resampling(5))
     assert list(curves) == table["fold"][:10].tolist()
     for curve, expected in zip(curves.values(), table["auc"], strict=False):
         assert area_under(curve) == pytest.approx(expected)
 
 
 def test_table_8_stands_beside_the_published_one():
-    table = beside_published(fold_table(out_of_fold(), resamples=20), "table8", data="simulated")
-    assert table.colnames[:3] == ["fold", "from", "data"]
-    assert table["fold"][:4].tolist() == ["1", "1", "2", "2"]
-    assert table["fold"][-2:].tolist() == ["mean", "out of fold"]
-    assert len(table) == 22
-    assert table["accuracy"][0] == 0.89
-    two = fold_table(out_of_fold(experiment="CN-E"), resamples=5)
-    other = fold_table(out_of_fold(experiment="MN-E"), resamples=5)
-    both = QTable(rows=[dict(zip(t.colnames, row, strict=True)) for t in (two, other) for row in t])
-    with pytest.raises(InputError, match=r"must be of one experiment .* got \['CN-E', 'MN-E'\]"):
-        beside_published(both, "table8", data="real")
-
-
-def test_table_7_counts_stand_beside_the_published_ones():
-    rows = [
-        {"fold": 0, "class": name, "train": 8, "validation": 1, "test": 1}
-        for name in ("non-cluster", "cluster")
-    ]
-    table = beside_published(QTable(rows=rows), "table7", data="simulated")
-    assert table["class"].tolist() == ["cluster", "cluster", "non-cluster", "non-cluster"]
-    assert table["train"].tolist() == [904, 8, 399, 8]
-    assert table["test"].dtype.kind == "i"
-    with pytest.raises(InputError, match=r"one row for each class, got \('cluster',\) twice"):
-        beside_published(QTable(rows=[*rows, rows[1]]), "table7", data="real")
+    table = fold_table(out_of_fold(), resampling=Resampling(20))
+    table = join_published(table, "kosiba2020", "table8", data="simulated")
+    assert table["fold"].tolist() == [*(str(n) for n in range(1, 11)), "mean", "out of fold"]
+    assert table["accuracy_published"][0] == 0.89
+    assert np.isnan(table["accuracy_published"][-1])
+    assert np.isnan(table["accuracy_low"][:11]).all()
 
 
 def test_scatter_by_chance_is_binomial():
@@ -108,7 +90,7 @@ def test_scatter_by_chance_is_binomial():
 
 def test_scatter_beyond_chance_is_seen():
     table = fold_scatter(out_of_fold(4000, shift=0.08))
-    assert table["metric"].tolist() == ["accuracy", "precision", "recall"]
+    assert table["measure"].tolist() == ["accuracy", "purity", "completeness"]
     assert (table["p_value"] < 1e-3).all()
     assert (table["std"] > 1.5 * table["binomial_std"]).all()
     flawless = fold_scatter(out_of_fold(right=1.1))
@@ -129,7 +111,7 @@ def test_surest_contradictions_come_first():
     assert len(contradicted_labels(predictions, confidence=1)) == 0
 
 
-def test_probabilities_are_averaged_over_seeds():
+def test_probabilities_are_averaged_spread():
     one = out_of_fold(50)
     other = out_of_fold(50)
     other.table["seed"] = 1

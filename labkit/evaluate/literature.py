@@ -59,8 +59,8 @@ def published(paper: str, table: str, *, folder: str | Path | None = None) -> QT
             f"table must be one of {published_names(folder=where)} (paper and table), got {paper}_{table}"
         )
     found = QTable.read(path, format="ascii.ecsv")
-    ours = {old: new for old, new in found.meta.get("columns", {}).items() if old in found.colnames}
-    found.rename_columns(list(ours), list(ours.values()))
+    for printed, ours in found.meta.get("columns", {}).items():
+        found.rename_column(printed, ours)
     return found
 
 
@@ -224,7 +224,7 @@ def as_text(
     places = (1 if percent else 3) if digits is None else digits
     for name in shown:
         measure, paper = name.removesuffix("_published"), name.endswith("_published")
-        header = f"{SHORT.get(measure, measure) if percent else measure}{', paper' if paper else ''}"
+        header = f"{SHORT.get(measure, measure)}{', paper' if paper else ''}" if percent else name
         blank = "–" if paper else "undefined"
         scale = 100 if percent else 1
         text[header] = [_cell(row, name, places, bounds, blank, scale) for row in table]

@@ -3,7 +3,7 @@ import pytest
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError
-from labkit.evaluate.members import Variant, catalogue_features, feature_sets, unseen_clusters
+from labkit.evaluate import Variant, catalogue_features, feature_sets, unseen_clusters
 from labkit.photometry import redshift_offset
 
 NAMES = {

@@ -1,0 +1,142 @@
+"""Intervals: textbook values, limits, and how often they cover the truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, norm
+
+from labkit.evaluate import binary_scores, wilson
+from labkit.evaluate.measures import AVERAGES, class_scores
+from labkit.evaluate.resampling import bootstrap, bootstrap_classes, percentile_interval, spread
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, Statistics in Medicine 17, 857, table I, method 3
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_as_in_the_literature(k, n, low, high):
+    assert wilson(k, n) == pytest.approx((low, high), abs=6e-5)
+
+
+@given(st.integers(0, 300), st.integers(1, 300), st.floats(0.5, 0.999))
+def test_wilson_is_scipys_bounded_and_symmetric(k, n, confidence):
+    k = min(k, n)
+    found, mirrored = wilson(k, n, confidence=confidence), wilson(n - k, n, confidence=confidence)
+    expected = binomtest(k, n).proportion_ci(confidence, "wilson")
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert 0 <= found.low <= k / n <= found.high <= 1
+    assert found == pytest.approx((1 - mirrored.high, 1 - mirrored.low), abs=1e-12)
+
+
+def test_wilson_of_arrays_and_of_no_trial():
+    found = wilson([0, 5, 20], [0, 10, 20])
+    assert math.isnan(found.low[0])
+    assert (found.low[1], found.high[1]) == tuple(wilson(5, 10))
+    assert found.high[2] == 1
+    assert wilson(0, 20).low == 0
+
+
+def test_spread_by_hand():
+    found = spread([0.88, 0.90, 0.92])
+    assert (found.mean, found.std, found.error) == pytest.approx((0.9, 0.02, 0.02 / math.sqrt(3)))
+    half = 4.302653 * 0.02 / math.sqrt(3)  # Student's t, two degrees of freedom, 97.5 %
+    assert found.interval == pytest.approx((0.9 - half, 0.9 + half))
+    single = spread([0.9])
+    assert single.mean == 0.9
+    assert np.isnan([single.std, single.error, *single.interval]).all()
+    assert math.isnan(spread([0.9, np.nan]).mean)
+
+
+def test_percentiles_leave_undefined_draws_out():
+    assert percentile_interval(np.append(np.arange(101), np.nan), confidence=0.9) == pytest.approx((5, 95))
+    assert math.isnan(percentile_interval([np.nan]).low)
+
+
+def drawn_objects(rng, n=85):
+    true = np.repeat([True, False], n)
+    return true, norm.cdf(rng.normal(np.where(true, 0.9, -0.9), 1.0))
+
+
+def draws(true, p, *, rng, resamples, **options):
+    p = np.atleast_2d(p)
+    return bootstrap(true, p, p > 0.5, rng=rng, resamples=resamples, **options)
+
+
+def test_draws_are_the_measures_of_the_resampled_objects_of_both_classes():
+    true, p = drawn_objects(np.random.default_rng(3), 12)
+    p = p.round(1)  # ties
+    ours, others = draws(true, p, rng=5, resamples=20, reverse=True)
+    weights, again = np.zeros((20, 24), dtype=int), np.random.default_rng(5)
+    for stratum in (true, ~true):
+        weights[:, stratum] = again.multinomial(12, np.full(12, 1 / 12), size=20)
+    for i, row in enumerate(weights):
+        t, s = np.repeat(true, row), np.repeat(p, row)
+        scores, mirrored = binary_scores(t, s), binary_scores(~t, 1 - s, decided=~(s > 0.5))
+        for found, expected in ((ours, scores), (others, mirrored)):
+            for name, values in found.items():
+                assert values[i] == pytest.approx(expected[name], nan_ok=True), name
+
+
+def test_draws_repeat_themselves_in_blocks_and_without_the_auc(monkeypatch):
+    true, p = drawn_objects(np.random.default_rng(0), 20)
+    (whole,), (quick,) = (draws(true, p, rng=1, resamples=50, ranked=ranked) for ranked in (True, False))
+    assert set(whole) - set(quick) == {"auc"}
+    np.testing.assert_array_equal(whole["f1"], quick["f1"])
+    monkeypatch.setattr("labkit.evaluate.resampling._BLOCK", 7 * 40)
+    (parts,) = draws(true, p, rng=1, resamples=50)
+    assert len(parts["auc"]) == 50
+    assert parts["auc"].mean() == pytest.approx(whole["auc"].mean(), abs=0.02)
+
+
+def test_trainings_are_averaged_on_the_same_objects():
+    rng = np.random.default_rng(4)
+    true, first = drawn_objects(rng, 30)
+    second = drawn_objects(rng, 30)[1]
+    (both,), *each = (draws(true, p, rng=9, resamples=40) for p in ([first, second], first, second))
+    for name, values in both.items():
+        np.testing.assert_allclose(values, (each[0][0][name] + each[1][0][name]) / 2)
+
+
+def test_a_single_class_has_no_auc():
+    (found,) = draws(np.array([True, True]), [0.2, 0.8], rng=0, resamples=10)
+    assert np.isnan(found["auc"]).all()
+    assert np.isfinite(found["completeness"]).all()
+
+
+def test_draws_of_several_classes_are_the_measures_of_the_resampled_objects():
+    rng = np.random.default_rng(3)
+    true = np.concatenate([np.arange(4), rng.integers(0, 4, 36)])
+    p = rng.dirichlet(np.ones(4), 40)
+    found = bootstrap_classes(true, p[None], p.argmax(1)[None], classes="abcd", rng=4, resamples=8)
+    assert list(found) == [*"abcd", *AVERAGES]
+    again, weights = np.random.default_rng(4), np.zeros((8, 40), dtype=int)
+    for c, n in enumerate(np.bincount(true)):
+        weights[:, true == c] = again.multinomial(n, np.full(n, 1 / n), size=8)
+    for i, row in enumerate(weights):
+        q = np.repeat(p, row, axis=0)
+        expected = class_scores(np.repeat(true, row), q, q.argmax(1), classes="abcd")
+        for label, values in found.items():
+            for name, one in values.items():
+                assert one[i] == pytest.approx(expected[label][name], nan_ok=True), (label, name)
+
+
+@pytest.mark.parametrize("name", ["auc", "f1", "completeness"])
+def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says(name):
+    rng = np.random.default_rng(11)
+    expected = binary_scores(*drawn_objects(rng, 200_000))[name]
+    hits = 0
+    for _ in range(200):
+        (found,) = draws(*drawn_objects(rng), rng=rng, resamples=300)
+        interval = percentile_interval(found[name], confidence=0.9)
+        hits += interval.low <= expected <= interval.high
+    assert 0.83 <= hits / 200 <= 0.96
