@@ -40,7 +40,8 @@ def intervals(
     """Measured values with their intervals, and published values on the same line (diamonds).
 
     `beside` has the columns ``experiment``, the metric, its ``_low`` and ``_high``, and ``_published``, as
-    `labkit.evaluate.join_published` gives them. Say in the title whether the measurement is on real or simulated data.
+    `labkit.evaluate.join_published` gives them. Say in the title whether the measurement is on real or
+    simulated data.
     """
     shown = [metric, f"{metric}_published"]
     need_columns(beside, ["experiment", metric, f"{metric}_low", f"{metric}_high", shown[1]], "beside")

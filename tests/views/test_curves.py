@@ -97,7 +97,10 @@ def curves(seed):
     rng = np.random.default_rng(seed)
     true = np.repeat(np.arange(3), 30)
     p = rng.dirichlet(np.ones(3), 90) + 0.5 * np.eye(3)[true]
-    return class_rocs(true, p, classes=CLASSES)
+    p /= p.sum(1, keepdims=True)
+    ids = [f"X{i}" for i in range(90)]
+    made = Predictions.from_arrays(ids, p, classes=CLASSES, true=np.array(CLASSES)[true], experiment="one")
+    return class_rocs(made)["one"][0]
 
 
 def lines(plot):
