@@ -127,13 +127,8 @@ def predict(
     ] = False,
 ) -> None:
     """Score a Sample with trained models and write the ranked catalogue (probabilities, 0 to 1)."""
-<<<<<<< HEAD
     from labkit import learn
-    from labkit.evaluate import ranked_catalogue
-=======
     from labkit.evaluate import rank
-    from labkit.run.chain import find_models, score
->>>>>>> 8cc0253 (One statistics: measure, compare and join_published in place of fifteen table builders)
     from labkit.sample import Sample
     from labkit.tables import write_table
 

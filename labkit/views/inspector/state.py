@@ -17,18 +17,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-<<<<<<< HEAD
-from labkit.evaluate.curves import roc_curve
-from labkit.evaluate.metrics import auc
-from labkit.views.inspector.objects import Columns, Objects
-=======
 from labkit.evaluate import auc, roc_curve
-from labkit.views.inspector.columns import Columns
-from labkit.views.inspector.conditions import matching, parse
-from labkit.views.inspector.objects import Objects
-
-__all__ = ["GROUPS", "ErrorState", "Selection", "Summary"]
->>>>>>> 8cc0253 (One statistics: measure, compare and join_published in place of fifteen table builders)
+from labkit.views.inspector.objects import Columns, Objects
 
 #: Who is shown: right and wrong decisions, then objects of unknown class that are taken and that are not.
 GROUPS = {
