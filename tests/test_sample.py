@@ -255,6 +255,10 @@ def test_loading_what_is_no_sample(small_sample, tmp_path):
     (path / "sample.json").write_text("{")
     with pytest.raises(InputError, match=r"sample.json' is damaged"):
         Sample.load(path)
+    for changes in ({"bands": 5}, {"pixel_scale_arcsec": "wide"}, {"provenance": None}):
+        (path / "sample.json").write_text(json.dumps(header | changes))
+        with pytest.raises(InputError, match="'.*s' is damaged"):
+            Sample.load(path)
     (path / "sample.json").write_text(json.dumps(header))
     (path / "images.zarr" / "zarr.json").unlink()
     with pytest.raises(InputError, match="cannot be opened"):

@@ -209,7 +209,19 @@ class Model:
             raise MissingDataError(
                 f"model must be a folder with model.json, got {str(folder)!r}; train one first"
             )
-        facts = json.loads((folder / "model.json").read_text())
+        try:
+            return cls._read(folder, json.loads((folder / "model.json").read_text(encoding="utf-8")))
+        except InputError:
+            raise
+        except Exception as error:  # the boundary: a damaged file fails in many ways
+            raise InputError(
+                f"the model in {str(folder)!r} is damaged ({type(error).__name__}: {str(error)[:200]}); "
+                "train again, or copy the folder again"
+            ) from error
+
+    @classmethod
+    def _read(cls, folder: Path, facts: dict[str, Any]) -> Model:
+        """The model of a folder whose ``model.json`` says `facts`."""
         if facts.get("format") != FORMAT:
             raise InputError(f"{str(folder)!r} must have the format {FORMAT}, got {facts.get('format')!r}")
         experiment = Experiment(**facts["experiment"])

@@ -217,14 +217,17 @@ class Sample:
         path = Path(path)
         about = read_header(path)
         images = StoredImages(path, whole=about.get("all_chunks", False))
-        sample = cls(
-            images,
-            read_catalogue(path / "catalogue.parquet"),
-            bands=about["bands"],
-            pixel_scale=about["pixel_scale_arcsec"] * u.arcsec,
-            provenance=about["provenance"],
-        )
-        sample.__dict__["content_hash"] = about["content_hash"]
+        catalogue = read_catalogue(path / "catalogue.parquet")
+        try:
+            scale, provenance = about["pixel_scale_arcsec"] * u.arcsec, dict(about["provenance"])
+            sample = cls(images, catalogue, bands=about["bands"], pixel_scale=scale, provenance=provenance)
+            sample.__dict__["content_hash"] = about["content_hash"]
+        except InputError:
+            raise
+        except Exception as error:  # the boundary: sample.json may say anything
+            raise InputError(
+                f"{str(path)!r} is damaged ({type(error).__name__}: {error}); make the Sample again"
+            ) from error
         return sample
 
     @cached_property

@@ -129,8 +129,8 @@ def read_header(path: Path) -> dict[str, Any]:
             "make one with `labkit simulate`, `labkit fetch` or `labkit observe`"
         )
     try:
-        about = json.loads(header.read_text())
-    except ValueError as error:
+        about = dict(json.loads(header.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{str(header)!r} is damaged ({error}); make the Sample again") from error
     if about.get("format") != FORMAT:
         raise InputError(

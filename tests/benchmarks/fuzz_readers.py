@@ -527,7 +527,7 @@ def outcome(read: Callable[[Path], object], path: Path) -> tuple[str, str]:
         if any(isinstance(each, MemoryError | pa.ArrowMemoryError) for each in causes(error)):
             kind = "memory"
         elif isinstance(error, InputError):
-            return "refused", str(error)
+            return "refused", str(error)[:300]
         else:
             kind = "foreign"
         ours = [f for f in traceback.extract_tb(error.__traceback__) if "/labkit/" in f.filename]

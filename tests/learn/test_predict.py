@@ -150,6 +150,10 @@ def test_folders_that_are_no_model_are_refused(fitted, tmp_path):
     edit(fitted.model.save(copy), experiment=larger.model_dump(mode="json"))
     with pytest.raises(InputError, match="weights of .* must be of its experiment's network"):
         Model.load(copy)
+    for text in ("{", "[1]", '{"format": "labkit-model-1"}', "\udcff"):
+        (copy / "model.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(InputError, match="the model in .*copy' is damaged"):
+            Model.load(copy)
 
 
 def test_another_normalisation_is_taken_when_it_is_accepted(fitted, make_sample, caplog):
