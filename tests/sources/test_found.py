@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import MaskedColumn, QTable, Table, vstack
 from astropy.wcs import WCS
 
 from labkit.cli import main
@@ -18,9 +18,9 @@ from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, concatenate
 from labkit.simulate.hst import simulate_fields
 from labkit.sources import field_catalogue, fields_sample, measure_fields, members_sample, read_mosaics
-from labkit.sources.members.listed import read_fields
+from labkit.sources.members.fields import read_fields
 from labkit.sources.mosaics import Mosaics, extract_mosaics, registered
-from labkit.tables import read_catalogue, write_table
+from labkit.tables import read_catalogue, text, write_table
 
 SIDE, ZERO_POINT, NOISE = 260, 26.0, 0.01
 #: x, y, magnitude in I and standard deviation (px) of round Gaussian sources; R is a magnitude fainter.
@@ -306,14 +306,36 @@ def test_the_half_light_radius_of_a_gaussian():
         assert table["half_light"][place_of(table, body)].value == pytest.approx(expected, rel=0.12)
 
 
+@pytest.mark.parametrize(
+    ("qualities", "words"),
+    [
+        (np.array([3, 2], dtype="u1"), ["3", "2", ""]),
+        (["A", "B"], ["A", "B", ""]),
+        ([b"A", b"B"], ["A", "B", ""]),
+        (MaskedColumn([3, 2], mask=[0, 1]), ["3", "", ""]),
+        ([3.5, 2.0], ["3.5", "2", ""]),
+    ],
+)
+def test_qualities_of_any_kind_are_masked_where_there_is_none(qualities, words):
+    spectra = QTable(sky()[:1])
+    far = sky([(300.0, 300.0, 20.0, 2.0)])
+    table = vstack([spectra, far])
+    table["q"] = qualities
+    found = field_catalogue(field(), table, quality="q")
+    first, alone = int(np.flatnonzero(found["spectrum"] == 0)[0]), int(np.flatnonzero(found["spectrum"] == 1)[0])
+    other = int(np.flatnonzero(found["spectrum"] < 0)[0])
+    assert text(found["z_quality"][[first, alone, other]]).tolist() == words
+    assert found["detected"][[first, alone, other]].tolist() == [True, False, True]
+
+
 def test_fields_that_give_nothing_and_wrong_columns_are_named():
     with pytest.raises(InputError, match="no source was found on R, I; lower threshold="):
         field_catalogue(field(bodies=[]), threshold=8.0)
     blank = Mosaics.from_arrays({"R": np.zeros((40, 40))}, tangent(), zero_points={"R": 25.0})
     with pytest.raises(InputError, match=r"detect_on must name a band with pixels, got only NaN in \['R'\]"):
         field_catalogue(blank)
-    with pytest.raises(MissingDataError, match=r"must have the columns \['RA', 'dec', 'z_spec'\]"):
-        field_catalogue(field(), sky(), ra="RA")
+    with pytest.raises(MissingDataError, match=r"must have the columns \['X', 'dec', 'z_spec'\]"):
+        field_catalogue(field(), sky(), ra="X")
     with pytest.raises(InputError, match="unmatched and point_like must be 'keep' or 'drop', got 'no'"):
         field_catalogue(field(), unmatched="no")
 

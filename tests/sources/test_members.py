@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import QTable, Table, vstack
+from astropy.table import MaskedColumn, QTable, Table, vstack
 from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,8 +19,13 @@ from labkit.sample import Sample, concatenate
 from labkit.simulate.hst import simulate_field
 from labkit.sources import complete_in, counts_table, fields_sample, members_sample, read_mosaics
 from labkit.sources.members import velocity
-from labkit.sources.members.membership import flag_labels, velocity_labels
-from labkit.sources.members.repeats import groups_within, merge_repeats
+from labkit.sources.members.catalogue import (
+    flag_labels,
+    groups_within,
+    merge_repeats,
+    read_sources,
+    velocity_labels,
+)
 from labkit.sources.members.stamps import coverage_of, make_cutter
 from labkit.sources.mosaics import Mosaics
 from labkit.tables import write_table
@@ -255,7 +260,14 @@ def test_sources_that_lack_a_band_are_dropped_and_counted():
     assert counts(optical) == {
         **{"listed": 4, "without_position": 0, "merged": 0, "unlabelled": 0, "outside": 1, "incomplete": 1},
         **{"kept": 2},
-        **{"member": 1, "non-member": 1, "unknown": 0, "redshift_not_accepted": 0, "contradicting": 0},
+        **{
+            "member": 1,
+            "non-member": 1,
+            "unknown": 0,
+            "redshift_not_accepted": 0,
+            "redshift_sentinel": 0,
+            "contradicting": 0,
+        },
     }
     assert optical.object_ids.tolist() == ["A1-s0", "A1-s1"]
     both = members_sample(mosaics, at(), **CLUSTER, size_px=16)
@@ -396,8 +408,8 @@ def test_rows_without_position_are_left_out_and_counted():
     [
         (
             lambda t: t,
-            {"ra": "RA"},
-            r"must have the columns \['RA', 'dec', 'z_spec'\], got .* without \['RA'\]",
+            {"ra": "X"},
+            r"must have the columns \['X', 'dec', 'z_spec'\], got .* without \['X'\]",
         ),
         (lambda t: t[:0], {}, "must hold at least one source, got none"),
         (lambda t: t, {"redshift": -0.1}, "redshift of 'A1' must be between 0 and 20, got -0.1"),
@@ -410,6 +422,112 @@ def test_rows_without_position_are_left_out_and_counted():
 def test_catalogues_are_checked(change, options, message):
     with pytest.raises(InputError, match=message):
         members_sample(arrays(), change(inside()), **(CLUSTER | options))
+
+
+def read(catalogue, **options):
+    return read_sources(catalogue, **(CLUSTER | options))
+
+
+PLACE = {"ra": [150.0, 150.1], "dec": [2.0, 2.1]}
+SPEED = 299792.458
+
+
+@pytest.mark.parametrize(
+    ("z", "found", "sentinels"),
+    [
+        (np.array([119900.0, -99.0]) * u.km / u.s, [119900 / SPEED, -99 / SPEED], 0),
+        ([119900.0, 99.0] * u.Mm / u.s / 1000, [119900 / SPEED, 99 / SPEED], 0),
+        ([40.0, 41.0] * u.percent, [0.4, 0.41], 0),
+        (["0.4", ""], [0.4, np.nan], 0),
+        (MaskedColumn([0.4, 0.5], mask=[0, 1]), [0.4, np.nan], 0),
+        ([0.4, 99.0], [0.4, np.nan], 1),
+        (np.array([9.99, 999.0], dtype=np.float32), [np.nan, np.nan], 2),
+        ([-99.0, -1.0], [np.nan, np.nan], 1),
+        ([9.9, 12.0], [9.9, 12.0], 0),
+    ],
+)
+def test_redshifts_of_all_kinds(z, found, sentinels):
+    sources, counts, warnings = read(QTable(PLACE | {"z_spec": z}))
+    np.testing.assert_allclose(sources["redshift"], found, rtol=1e-12)
+    assert counts["redshift_sentinel"] == sentinels
+    assert any("taken as unknown" in text for text in warnings) == bool(sentinels)
+    assert (sources["label"] == "").tolist() == np.isnan(found).tolist()
+
+
+@pytest.mark.parametrize(
+    ("quality", "accepted", "refused"),
+    [
+        ([3, 1], ["3"], [False, True]),
+        (["A ", "c"], ["A", "b"], [False, True]),
+        ([3.4, 2.4], ["3.4", "9.5"], [False, True]),
+        (np.array([3.4, 2.4], dtype=np.float32), [3.4], [False, True]),
+        (["3 ", "2"], [3], [False, True]),
+        ([3.0, 2.0], [3], [False, True]),
+        (np.array([3, 2], dtype="u1"), [3], [False, True]),
+        (MaskedColumn([3, 3], mask=[0, 1]), [3], [False, True]),
+        ([b"A", b"B"], "A", [False, True]),
+    ],
+)
+def test_qualities_are_the_same_as_text_and_as_number(quality, accepted, refused):
+    table = QTable(PLACE | {"z_spec": [0.4, 0.4], "q": quality})
+    sources, counts, _ = read(table, quality="q", accepted=accepted)
+    assert np.isnan(sources["redshift"]).tolist() == refused
+    assert counts["redshift_not_accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (MaskedColumn([5, 6], mask=[0, 1]), ["A1-5", "A1-00001"]),
+        ([1e16 + 2, 5.0], ["A1-10000000000000002", "A1-5"]),
+        ([b"a ", b"b"], ["A1-a", "A1-b"]),
+        (["", "x"], ["A1-00000", "A1-x"]),
+    ],
+)
+def test_names_are_text_and_never_what_a_mask_hides(ids, names):
+    sources, _, _ = read(QTable(PLACE | {"z_spec": [0.4, 0.4], "source_id": ids}))
+    assert sources["object_id"].tolist() == names
+
+
+def test_positions_of_all_kinds_and_columns_beside_ours():
+    table = Table(
+        {
+            "RA": ["10:00:00", "10:00:24"],
+            "Dec": ["+2:00:00", "+2:06:00"],
+            "Z_SPEC": [0.4, 0.5],
+            "label": ["mine", "yours"],
+            "velocity": [1, 2],
+        }
+    )
+    sources, _, _ = read(table)
+    np.testing.assert_allclose(sources["ra"].to_value(u.deg), PLACE["ra"])
+    np.testing.assert_allclose(sources["dec"].to_value(u.deg), PLACE["dec"])
+    assert sources["label"].tolist() == ["member", "non-member"]
+    assert sources["label_listed"].tolist() == ["mine", "yours"]
+    assert sources["velocity_listed"].tolist() == [1, 2]
+    hours = QTable({"ra": [10.0, 150 / 15] * u.hourangle, "dec": [2.0, -99.0], "z_spec": [0.4, 0.4]})
+    sources, counts, _ = read(hours)
+    np.testing.assert_allclose(sources["ra"].to_value(u.deg), [150], rtol=1e-12)
+    assert counts["without_position"] == 1
+
+
+def test_a_computed_coverage_stands_beside_that_of_the_list():
+    sample = members_sample(arrays(), inside(coverage_R=np.arange(6)), **CLUSTER, size_px=8)
+    assert sample.catalogue["coverage_R_listed"].tolist() == list(range(6))
+    assert (sample.catalogue["coverage_R"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("z", "message"),
+    [
+        ([0.4, 119900.0], r"must hold redshifts up to 20, got 119900 in row 2 .* its unit \(km/s for c z"),
+        ([0.4, 0.5] * u.kpc, "must hold redshifts or velocities c z, got the unit kpc"),
+        (["0.4", "0,5"], "column 'z_spec' must hold numbers, got '0,5' in row 2"),
+    ],
+)
+def test_redshifts_that_are_none_are_refused(z, message):
+    with pytest.raises(InputError, match=message):
+        read(QTable(PLACE | {"z_spec": z}))
 
 
 @pytest.mark.parametrize("name", ["c.fits", "c.ecsv", "c.csv", "c.vot", "c.parquet", "c.csv.gz"])

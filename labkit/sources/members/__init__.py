@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from labkit.sources.members.complete import complete_in, counts_table
-from labkit.sources.members.detected import field_catalogue
-from labkit.sources.members.measured import measure_fields
-from labkit.sources.members.membership import V_MAX, velocity
-from labkit.sources.members.sample import fields_sample, members_sample
+from labkit.sources.members.catalogue import V_MAX, velocity
+from labkit.sources.members.detection import field_catalogue
+from labkit.sources.members.fields import read_fields
+from labkit.sources.members.measurement import measure_fields
+from labkit.sources.members.sample import counts_table, fields_sample, members_sample
 from labkit.sources.members.setups import (
     bin_names,
     setup_counts,
@@ -16,6 +16,7 @@ from labkit.sources.members.setups import (
     with_redshift_bins,
     with_training_ranges,
 )
+from labkit.sources.members.stamps import complete_in
 
 __all__ = [
     "V_MAX",
@@ -26,6 +27,7 @@ __all__ = [
     "fields_sample",
     "measure_fields",
     "members_sample",
+    "read_fields",
     "setup_counts",
     "split_counts",
     "velocity",

@@ -1,56 +1,42 @@
-"""A user's catalogue made into the list of sources to cut out, with labels."""
+"""A user's catalogue made into the list of sources to cut out, labelled by velocity or by a flag."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
+from astropy.constants import c
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources.members.columns import degrees, names, redshifts
-from labkit.sources.members.membership import LABELS, V_MAX, flag_labels, velocity, velocity_labels
-from labkit.sources.members.repeats import groups_within, merge_repeats
-from labkit.tables import read_catalogue
-
-__all__ = ["OURS", "SourceList", "read_sources"]
+from labkit.sources.positions import out_of_bounds, read_positions
+from labkit.tables import find_column, numbers, read_catalogue, text
+from labkit.taxonomy import MEMBER
 
 logger = logging.getLogger(__name__)
 
 #: Columns that a member Sample has whatever the user's catalogue is.
 OURS = ("object_id", "ra", "dec", "label", "cluster", "cluster_redshift", "redshift", "velocity")
-
-
-@dataclass(frozen=True)
-class SourceList:
-    """Sources of one field.
-
-    Attributes
-    ----------
-    table : QTable
-        The columns `OURS` and all others of the catalogue.
-    counts : dict of str to int
-        ``listed``, ``without_position``, ``merged``, ``contradicting``, ``redshift_not_accepted``,
-        ``unlabelled`` (left out for it).
-    warnings : list of str
-        What a reader should know.
-    """
-
-    table: QTable
-    counts: dict[str, int]
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def positions(self) -> SkyCoord:
-        """Where the sources are."""
-        return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
+#: Members lie within this velocity of the cluster (Angora et al. 2020, section 2).
+V_MAX = 3000 * u.km / u.s
+#: Labels of others and of members.
+LABELS = MEMBER.classes
+#: Values that stand for "no redshift" in dimensionless columns, besides all below the lowest.
+REDSHIFT_SENTINELS = (99.0, 9.99, 999.0, -99.0)
+_LOWEST, _HIGHEST = -0.05, 20.0  # stars lie about 0
+_WORDS = {
+    "": ("", "unknown", "nan", "none", "-"),
+    LABELS[0]: (LABELS[0], "non member", "nonmember", "interloper", "field", "false", "f", "no", "n", "0"),
+    LABELS[1]: (LABELS[1], "true", "t", "yes", "y", "1"),
+}
 
 
 def read_sources(
@@ -69,71 +55,28 @@ def read_sources(
     source_id: str | None = "source_id",
     merge_radius: u.Quantity = 0.1 * u.arcsec,
     repeats: Literal["merge", "refuse"] = "merge",
-) -> SourceList:
+) -> tuple[QTable, dict[str, int], list[str]]:
     """Read a catalogue and label its sources.
 
-    Parameters
-    ----------
-    catalogue : path or Table
-        Table, or a file for `~labkit.tables.read_catalogue`.
-    cluster : str
-        Short name of the cluster; ids begin with it.
-    redshift : float
-        Its redshift.
-    v_max : Quantity
-        Members have velocities up to this.
-    ra, dec : str
-        Columns with the ICRS position; degrees where they have no unit.
-    z : str or None
-        Column with spectroscopic redshifts; NaN, masked or below -0.05 is none. None: no column.
-    quality : str, optional
-        Column with the quality of redshifts.
-    accepted : collection, optional
-        Values of `quality` that count; the other redshifts are as if they were not there.
-    member : str, optional
-        Column that says who is a member; it gives the labels instead of the velocities.
-    labelled : bool
-        Leave out sources of unknown membership.
-    source_id : str or None
-        Column with names; where it is not there, the number of the row names a source.
-    merge_radius : Quantity
-        Rows closer than this, also in a chain, are one source.
-    repeats : {"merge", "refuse"}
-        Keep one row of such a source (see `merge_repeats`; its label is emptied if its rows disagree), or
-        refuse the catalogue.
-
-    Returns
-    -------
-    SourceList
-        The sources, in the order of the catalogue.
-
-    Raises
-    ------
-    MissingDataError
-        If the file or a column is not there.
-    InputError
-        If the catalogue is empty or nothing is left of it, two different sources have one name, or an option
-        is out of its range.
+    Returns the sources in the catalogue's order, with the columns `OURS` and all others of the catalogue (one
+    that has a name of ours and another content is called ``<name>_listed``); counts of what was listed and
+    left out; and warnings. `~labkit.sources.members_sample` explains the arguments.
     """
     _check(cluster, redshift, quality, accepted, z, repeats)
-    table = (
-        read_catalogue(catalogue, as_text=_texts(source_id))
-        if isinstance(catalogue, str | Path)
-        else QTable(catalogue)
-    )
-    named = [ra, dec, *(name for name in (z, quality, member) if name is not None)]
-    if missing := [name for name in named if name not in table.colnames]:
-        raise MissingDataError(
-            f"the catalogue must have the columns {named}, got {table.colnames} without {missing}; name the "
-            "right ones by ra=, dec=, z= (None for no redshifts), quality= and member="
-        )
+    if isinstance(catalogue, str | Path):
+        table = read_catalogue(catalogue, as_text=() if source_id is None else [source_id])
+    else:
+        table = QTable(catalogue)
+    ra, dec, z, quality, member = _columns(table, ra, dec, z, quality, member)
     if not len(table):
         raise InputError("the catalogue must hold at least one source, got none; give another")
-    found, refused = redshifts(table, z, quality, accepted or ())
+    measured, sentinels = read_redshifts(table, z)
+    good = _accepted(table, quality, accepted or (), measured)
+    found, refused = np.where(good, measured, np.nan), np.isfinite(measured) & ~good
     v = velocity(found, redshift)
     labels = velocity_labels(v, v_max=v_max) if member is None else flag_labels(table[member], name=member)
-    sky = np.stack([degrees(table, name) for name in (ra, dec)])
-    placed = np.flatnonzero(np.isfinite(sky).all(axis=0) & (np.abs(sky[1]) <= 90))
+    sky = read_positions(table, ra, dec)
+    placed = np.flatnonzero(~out_of_bounds(sky))
     if not placed.size:
         raise InputError(f"columns {ra!r} and {dec!r} must hold positions in degrees, got none that is one")
     groups = groups_within(SkyCoord(*sky[:, placed], unit="deg"), merge_radius)
@@ -145,7 +88,7 @@ def read_sources(
         )
     rows = placed[kept]
     ours = {
-        "object_id": names(table, source_id, cluster)[rows],
+        "object_id": _names(table, source_id, cluster)[rows],
         "ra": sky[0, rows] * u.deg,
         "dec": sky[1, rows] * u.deg,
         "label": np.where(disputed, "", labels[rows]).astype("U10"),
@@ -159,12 +102,27 @@ def read_sources(
         "without_position": len(table) - len(placed),
         "merged": len(placed) - len(kept),
         "contradicting": int(disputed.sum()),
+        "redshift_sentinel": sentinels,
         "redshift_not_accepted": int(refused[rows].sum()),
         "unlabelled": 0,
     }
     _refuse_same_names(ours["object_id"], source_id)
-    everything = SourceList(QTable(ours | _rest(table, rows)), counts, _notes(counts, cluster))
-    return _known(everything, cluster) if labelled else everything
+    texts = {
+        "without_position": "rows without a position left out",
+        "contradicting": f"sources with rows that disagree on {' and '.join(LABELS)}, their labels emptied",
+        "redshift_sentinel": "redshifts such as 99 or -99 taken as unknown",
+    }
+    warnings = [f"{cluster}: {counts[name]} {said}" for name, said in texts.items() if counts[name]]
+    sources = QTable(ours | _rest(table, rows, {ra, dec}))
+    known = sources["label"] != ""
+    if not labelled or known.all():
+        return sources, counts, warnings
+    if not known.any():
+        raise InputError(
+            f"labelled=True needs sources of known membership, got none of {len(known)} in {cluster}; name "
+            "the right column by z= or member=, accept more qualities, or pass labelled=False"
+        )
+    return sources[known], counts | {"unlabelled": int((~known).sum())}, warnings
 
 
 def _check(cluster: str, redshift: float, quality: Any, accepted: Any, z: Any, repeats: str) -> None:
@@ -183,8 +141,80 @@ def _check(cluster: str, redshift: float, quality: Any, accepted: Any, z: Any, r
         raise InputError(f"repeats must be 'merge' or 'refuse', got {repeats!r}")
 
 
-def _texts(source_id: str | None) -> tuple[str, ...]:
-    return () if source_id is None else (source_id,)
+def _columns(table: QTable, *names: str | None) -> list[Any]:
+    """The columns as the table spells them; None stays None."""
+    found = [None if name is None else find_column(table.colnames, name) for name in names]
+    if missing := [n for n, one in zip(names, found, strict=True) if n is not None and one is None]:
+        raise MissingDataError(
+            f"the catalogue must have the columns {[name for name in names if name is not None]}, got "
+            f"{table.colnames} without {missing}; name the right ones by ra=, dec=, z= (None for no "
+            "redshifts), quality= and member="
+        )
+    return found
+
+
+def read_redshifts(table: Table, z: str | None) -> tuple[NDArray[np.float64], int]:
+    """Redshifts of each row, shape (n,), NaN where there is none, and how many sentinels stood for none.
+
+    A column of velocities holds c z, one of per cent 100 z. In a dimensionless one, `REDSHIFT_SENTINELS` and
+    what lies below -0.05 are no redshifts; a value above 20 has lost its unit and is refused.
+    """
+    if z is None:
+        return np.full(len(table), np.nan), 0
+    unit = getattr(table[z], "unit", None) or u.dimensionless_unscaled
+    if unit.is_equivalent(u.km / u.s):
+        found, sentinels = numbers(table[z], u.km / u.s) / c.to_value(u.km / u.s), 0
+    elif unit.is_equivalent(u.dimensionless_unscaled):
+        found = numbers(table[z]) * unit.to(u.dimensionless_unscaled)
+        unknown = np.isclose(found[:, None], REDSHIFT_SENTINELS, rtol=1e-6, atol=0).any(axis=1)
+        found[unknown], sentinels = np.nan, int(unknown.sum())
+    else:
+        raise InputError(f"column {z!r} must hold redshifts or velocities c z, got the unit {unit}")
+    found[~np.isfinite(found) | (found < _LOWEST)] = np.nan
+    if (bad := np.flatnonzero(found > _HIGHEST)).size:
+        raise InputError(
+            f"column {z!r} must hold redshifts up to {_HIGHEST:g}, got {found[bad[0]]:g} in row {bad[0] + 1} "
+            f"and {len(bad) - 1} more; give it its unit (km/s for c z, percent) or name another column by z="
+        )
+    return found, sentinels
+
+
+def _accepted(
+    table: QTable, quality: str | None, accepted: Collection[Any], measured: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Rows whose quality is one of those accepted, as text or as number: "3 ", 3 and 3.0 are the same."""
+    if quality is None:
+        return np.ones(len(table), dtype=bool)
+    words, which = np.unique(np.char.strip(text(table[quality])), return_inverse=True)
+    wanted = np.char.strip(text(np.array(list(accepted), dtype=object)))
+    values, numeric = _as_numbers(words), _as_numbers(wanted)
+    alike = np.isclose(values[:, None], numeric[None, :], rtol=1e-6, atol=0).any(axis=1)
+    good = ((np.isin(words, wanted) | alike) & (words != ""))[which]
+    if np.isfinite(measured).any() and not (np.isfinite(measured) & good).any():
+        raise InputError(
+            f"accepted must hold values of the column {quality!r}, got {list(accepted)}; there are "
+            f"{words[words != ''][:8].tolist()}"
+        )
+    return good
+
+
+def _as_numbers(words: NDArray[np.str_]) -> NDArray[np.float64]:
+    def number(word: str) -> float:
+        try:
+            return float(word)
+        except ValueError:
+            return np.nan
+
+    return np.array([number(word) for word in words.tolist()], dtype=np.float64)
+
+
+def _names(table: QTable, source_id: str | None, cluster: str) -> NDArray[np.str_]:
+    """Names of the sources, or row numbers; all begin with the cluster's, so that fields can be joined."""
+    numbered = np.array([f"{row:05d}" for row in range(len(table))], dtype=str)
+    column = None if source_id is None else find_column(table.colnames, source_id)
+    own = numbered if column is None else np.char.strip(text(table[column]))
+    own = np.where(own == "", numbered, own).tolist()
+    return np.array([name if name.startswith(f"{cluster}-") else f"{cluster}-{name}" for name in own])
 
 
 def _refuse_same_names(names: NDArray[np.str_], source_id: str | None) -> None:
@@ -196,29 +226,89 @@ def _refuse_same_names(names: NDArray[np.str_], source_id: str | None) -> None:
         )
 
 
-def _rest(table: QTable, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """The catalogue's other columns, as far as they hold one value a row."""
-    wide = [name for name in table.colnames if table[name].ndim > 1]
-    if wide:
-        logger.info("left out the columns %s: more than one value a row", wide)
-    return {name: table[name][rows] for name in table.colnames if name not in {*OURS, *wide}}
-
-
-def _known(sources: SourceList, cluster: str) -> SourceList:
-    """The sources whose membership is known."""
-    known = np.asarray(sources.table["label"]) != ""
-    if not known.any():
-        raise InputError(
-            f"labelled=True needs sources of known membership, got none of {len(known)} in {cluster}; name "
-            "the right column by z= or member=, accept more qualities, or pass labelled=False"
-        )
-    counts = sources.counts | {"unlabelled": int((~known).sum())}
-    return SourceList(sources.table[known], counts, sources.warnings)
-
-
-def _notes(counts: dict[str, int], cluster: str) -> list[str]:
-    texts = {
-        "without_position": "rows without a position left out",
-        "contradicting": f"sources with rows that disagree on {' and '.join(LABELS)}, their labels emptied",
+def _rest(table: QTable, rows: NDArray[np.int64], positions: set[str]) -> dict[str, Any]:
+    """The catalogue's other columns, as far as they hold one value per row."""
+    if wide := [name for name in table.colnames if table[name].ndim > 1]:
+        logger.info("left out the columns %s: more than one value per row", wide)
+    return {
+        f"{name}_listed" if name in OURS else name: table[name][rows]
+        for name in table.colnames
+        if name not in {*wide, *positions, "object_id", "ra", "dec"}
     }
-    return [f"{cluster}: {counts[name]} {text}" for name, text in texts.items() if counts[name]]
+
+
+# --- membership ---
+
+
+def velocity(redshift: ArrayLike, cluster_redshift: float) -> u.Quantity:
+    """Velocity along the line of sight in a cluster's rest frame, v = c (z - z_cl) / (1 + z_cl).
+
+    Parameters
+    ----------
+    redshift : array_like
+        Redshifts z of any shape.
+    cluster_redshift : float
+        Redshift z_cl of the cluster.
+
+    Returns
+    -------
+    Quantity
+        km/s, NaN where there is no redshift (Angora et al. 2020, section 2; Danese et al. 1980).
+    """
+    z = np.asarray(redshift, dtype=np.float64)
+    return (c * (z - cluster_redshift) / (1 + cluster_redshift)).to(u.km / u.s)
+
+
+def velocity_labels(velocities: u.Quantity, *, v_max: u.Quantity = V_MAX) -> NDArray[np.str_]:
+    """Labels by velocity: member within +- `v_max`, the limit included; empty where it is not known."""
+    limit = u.Quantity(v_max)
+    if not (limit.isscalar and limit.unit.is_equivalent(u.km / u.s) and limit > 0 * u.km / u.s):
+        raise InputError(f"v_max must be one positive velocity, such as 3000 * u.km / u.s, got {v_max!r}")
+    labels = np.where(np.abs(velocities) <= limit, LABELS[1], LABELS[0])
+    return np.where(np.isfinite(velocities), labels, "")
+
+
+def flag_labels(flags: ArrayLike, *, name: str) -> NDArray[np.str_]:
+    """Labels by a column that says who is a member: booleans, 1 and 0, or words such as yes or interloper.
+
+    Masked, NaN, empty, "unknown" and "-" mean that it is not known.
+    """
+    words = np.char.lower(np.char.strip(text(flags)))
+    meaning = {word: label for label, known in _WORDS.items() for word in known}
+    if strange := sorted(set(words.tolist()) - set(meaning)):
+        raise InputError(
+            f"column {name!r} must say who is a member by true and false, 1 and 0 or {LABELS}, "
+            f"got {strange[:5]}"
+        )
+    return np.array([meaning[word] for word in words.tolist()], dtype=str)
+
+
+# --- sources that are listed more than once ---
+
+
+def groups_within(positions: SkyCoord, radius: u.Quantity) -> NDArray[np.int64]:
+    """Number of the group of each position; those closer than `radius`, also in a chain, are one group."""
+    angle = u.Quantity(radius)
+    if not (angle.isscalar and angle.unit.is_equivalent(u.deg) and angle >= 0 * u.deg):
+        raise InputError(f"merge_radius must be an angle of zero or more, got {radius!r}")
+    n = len(positions)
+    if n < 2 or angle == 0 * u.deg:
+        return np.arange(n)
+    one, other, _, _ = positions.search_around_sky(positions, angle)
+    links = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
+
+
+def merge_repeats(
+    groups: NDArray[np.int64], labels: NDArray[np.str_], measured: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Rows kept, in order, one of each group: the first with a label, else with a redshift, else the first.
+
+    Also whether rows of each kept row's group have different labels, neither of them empty.
+    """
+    order = np.lexsort((np.arange(len(groups)), ~measured, labels == "", groups))
+    _, first = np.unique(groups[order], return_index=True)
+    keep = np.sort(order[first])
+    kinds = np.unique(np.stack([groups[labels != ""].astype(str), labels[labels != ""]]), axis=1)[0]
+    disputed = [group for group in np.unique(kinds) if (kinds == group).sum() > 1]
+    return keep, np.isin(groups[keep].astype(str), disputed)

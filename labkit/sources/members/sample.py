@@ -1,24 +1,45 @@
-"""Member Samples: the sources of one field, or of many, cut out of its mosaics."""
+"""Member Samples: the sources of one field, or of many, cut out of its mosaics, labelled and counted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable, Table, vstack
+from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
-from labkit.sources.members.fields import Field, cut_fields, named, prepare_field
-from labkit.sources.members.listed import read_fields
-from labkit.sources.members.membership import V_MAX
-from labkit.sources.members.stamps import MIN_COVERAGE
+from labkit.sources.members.catalogue import LABELS, OURS, V_MAX, read_sources
+from labkit.sources.members.detection import COUNTED, field_catalogue
+from labkit.sources.members.fields import read_fields
+from labkit.sources.members.stamps import MIN_COVERAGE, Cutter, coverage_of, make_cutter
 from labkit.sources.mosaics import Mosaics, on_one_scale, read_mosaics
 
-__all__ = ["fields_sample", "members_sample"]
+logger = logging.getLogger(__name__)
+
+_CUTTING = ("size_px", "pixel_scale", "resample", "conserve", "blank")
+#: What became of the catalogued sources, in the order of `counts_table`.
+_COUNTS = (
+    *("listed", "without_position", "merged", "unlabelled", "outside", "incomplete", "kept"),
+    *("member", "non-member", "unknown", "redshift_not_accepted", "redshift_sentinel", "contradicting"),
+)
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One field ready to be cut; the counts of its record are filled in while it is."""
+
+    sources: QTable
+    cutter: Cutter
+    needed: NDArray[np.bool_]  # (band,)
+    record: dict[str, Any]  # what the Sample's provenance says of the field
 
 
 def members_sample(
@@ -81,9 +102,16 @@ def members_sample(
     batch_size : int
         Sources in memory at a time when writing.
     **options
-        ``ra``, ``dec``, ``z``, ``quality``, ``accepted``, ``member``, ``source_id``, ``merge_radius`` and
-        ``repeats`` of `~labkit.sources.members.catalogue.read_sources`; ``resample``, ``conserve`` and
-        ``blank`` of `~labkit.sources.members.stamps.make_cutter`.
+        Of the catalogue: ``ra``, ``dec`` (columns with the ICRS position, in any case: degrees without unit,
+        or sexagesimal text); ``z`` (column with spectroscopic redshifts, or velocities c z where its unit is
+        one; masked, NaN, below -0.05 and 99, 9.99, 999, -99 are none; None: no column); ``quality`` and
+        ``accepted`` (column and the values of it that count; other redshifts are as if not there); ``member``
+        (column that says who is one, instead of the velocities); ``source_id`` (column with names; rows
+        without one are numbered); ``merge_radius`` (rows closer than this, also in a chain, are one source;
+        0.1 arcsec) and ``repeats`` ("merge" keeps one of them, its label emptied if they disagree; "refuse").
+        Of the cutting: ``resample`` ("auto": regrid where needed; "never": the mosaics' own pixels whatever
+        their orientation, an error where they share no grid; "always"), ``conserve`` ("flux" a pixel, as
+        HST's electrons/s, or "surface brightness") and ``blank`` (value of pixels without data besides NaN).
 
     Returns
     -------
@@ -99,7 +127,7 @@ def members_sample(
     InputError
         If no source has the needed bands, or an argument breaks a rule.
     """
-    field = prepare_field(
+    field = _prepare(
         mosaics,
         catalogue,
         cluster=cluster,
@@ -133,7 +161,7 @@ def fields_sample(
     Parameters
     ----------
     fields : path or Table
-        One row a field: ``cluster`` or ``short`` (its name), ``redshift``, ``folder`` with mosaics and
+        One row per field: ``cluster`` or ``short`` (its name), ``redshift``, ``folder`` with mosaics and
         catalogue, relative to the table's file; maybe ``catalogue``, its file in that folder.
     catalogue : str
         File of the catalogue in each folder, where the table has no such column.
@@ -161,7 +189,7 @@ def fields_sample(
     """
     listed = read_fields(fields, catalogue=catalogue)
     opened = [read_mosaics(one.folder, pattern=pattern) for one in listed]
-    names = named(bands) if bands is not None else _common(opened)
+    names = _band_names(bands) if bands is not None else _common(opened)
     if nowhere := [band for band in names if not any(band in one.bands for one in opened)]:
         raise MissingDataError(
             f"bands must be there in one field at least, got {nowhere}; add their mosaics or choose others"
@@ -169,7 +197,7 @@ def fields_sample(
     prepared = []
     for one, mosaics in zip(listed, on_one_scale(opened), strict=True):
         about = {"cluster": one.cluster, "redshift": one.redshift, "bands": names, **options}
-        prepared.append(prepare_field(mosaics, one.catalogue, **about))
+        prepared.append(_prepare(mosaics, one.catalogue, **about))
     return _cut(prepared, path=path, overwrite=overwrite, batch_size=batch_size)
 
 
@@ -181,7 +209,7 @@ def _common(opened: Sequence[Mosaics]) -> tuple[str, ...]:
     return names
 
 
-def _cut(fields: Sequence[Field], *, path: str | Path | None, overwrite: bool, batch_size: int) -> Sample:
+def _cut(fields: Sequence[_Field], *, path: str | Path | None, overwrite: bool, batch_size: int) -> Sample:
     """Put all fields into one Sample in memory or on disk."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
@@ -197,13 +225,13 @@ def _cut(fields: Sequence[Field], *, path: str | Path | None, overwrite: bool, b
         # The records are filled in while sources are cut out, before a writer puts them on disk.
         "provenance": {"source": f"{' and '.join(origins) or 'mosaics'} of {clusters}", "fields": records},
     }
-    pieces = cut_fields(fields, batch_size=batch_size)
+    pieces = _pieces(fields, batch_size)
     if path is not None:
         with SampleWriter(path, overwrite=overwrite, **about) as writer:
             for images, table in pieces:
                 writer.append(images, table)
         return Sample.load(path)
-    size, cutter = sum(len(field.sources.table) for field in fields), fields[0].cutter
+    size, cutter = sum(len(field.sources) for field in fields), fields[0].cutter
     held = np.empty((size, len(cutter.bands), cutter.size_px, cutter.size_px), dtype=np.float32)
     tables, filled = [], 0
     for images, table in pieces:
@@ -211,3 +239,180 @@ def _cut(fields: Sequence[Field], *, path: str | Path | None, overwrite: bool, b
         filled += len(images)
         tables.append(table)
     return Sample(held[:filled], vstack(tables, metadata_conflicts="silent"), **about)
+
+
+def _prepare(
+    mosaics: Mosaics,
+    catalogue: str | Path | Table | None,
+    *,
+    extract: Mapping[str, Any] | None = None,
+    cluster: str,
+    redshift: float,
+    bands: Iterable[str] | None = None,
+    needed: Iterable[str] | None = None,
+    min_coverage: float = MIN_COVERAGE,
+    v_max: u.Quantity = V_MAX,
+    **options: Any,
+) -> _Field:
+    """Read the catalogue of a field and decide how its sources are cut out."""
+    if not 0 < min_coverage <= 1:
+        raise InputError(f"min_coverage must be above 0 and at most 1, got {min_coverage}")
+    names = mosaics.bands if bands is None else _band_names(bands)
+    wanted = names if needed is None else _band_names(needed)
+    if strange := [band for band in wanted if band not in names]:
+        raise InputError(f"needed must be among the bands {names}, got {strange}; add them to bands")
+    mosaics.select(wanted)
+    chosen = mosaics.select([band for band in names if band in mosaics.bands])
+    absent = [band for band in names if band not in mosaics.bands]
+    cutting: dict[str, Any] = {name: options.pop(name) for name in _CUTTING if name in options}
+    cutter = make_cutter(chosen, bands=names, **cutting)
+    listed: Any = catalogue
+    if extract is not None:
+        listed, options = _extracted(mosaics, catalogue, extract, options)
+    elif listed is None:
+        raise InputError(
+            "catalogue must be given, got none; or find the sources on the mosaics by extract={}"
+        )
+    sources, counts, warnings = read_sources(
+        listed, cluster=cluster, redshift=redshift, v_max=v_max, **options
+    )
+    record = {
+        "cluster": cluster,
+        "redshift": float(redshift),
+        "v_max_km_s": float(u.Quantity(v_max).to_value(u.km / u.s)),
+        "needed": list(wanted),
+        "min_coverage": float(min_coverage),
+        "pixels": "the mosaics' own"
+        if cutter.turn is not None
+        else f"regridded, {cutter.conserve} conserved",
+        "mosaics": chosen.record(),
+        "absent": absent,
+        "origin": next((one.origin for one in chosen.mosaics if "simulated" in one.origin), ""),
+        "counts": counts,
+        "lacking": dict.fromkeys(names, 0),
+        "warnings": warnings,
+    }
+    if extract is not None:
+        record["extracted"] = {name: listed.meta[name] for name in COUNTED}
+    return _Field(sources, cutter, np.isin(names, wanted), record)
+
+
+def _extracted(
+    mosaics: Mosaics, spectroscopy: Any, extract: Mapping[str, Any], options: dict[str, Any]
+) -> tuple[Table, dict[str, Any]]:
+    """The sources found on mosaics, and the options that are left for reading them as a catalogue."""
+    if strange := sorted({"member", "source_id"} & set(options)):
+        raise InputError(
+            f"extract finds sources that the catalogue does not name, got also {strange}; leave them out"
+        )
+    columns = {name: options.pop(name) for name in ("ra", "dec", "z", "quality") if name in options}
+    found = field_catalogue(mosaics, spectroscopy, **columns, **extract)
+    given = "z_quality" in found.colnames
+    return found, options | ({"quality": "z_quality"} if given else {})
+
+
+def _band_names(bands: Iterable[str]) -> tuple[str, ...]:
+    names = (bands,) if isinstance(bands, str) else tuple(bands)
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"bands must name different bands, one at least, got {names}")
+    return names
+
+
+def _pieces(fields: Sequence[_Field], batch_size: int) -> Iterator[tuple[NDArray[np.float32], QTable]]:
+    """Cut out the sources that have all needed bands, a batch at a time, and count all others."""
+    names = [field.sources.colnames for field in fields]
+    common = [name for name in names[0] if all(name in others for others in names)]
+    if lost := sorted({name for others in names for name in others} - set(common)):
+        logger.info("left out the catalogue columns %s: not all fields have them", lost)
+    for field in fields:
+        tally = {"outside": 0, "incomplete": 0, "kept": 0, **dict.fromkeys([*LABELS, "unknown"], 0)}
+        for start in range(0, len(field.sources), batch_size):
+            rows = slice(start, start + batch_size)
+            images = field.cutter(SkyCoord(field.sources["ra"][rows], field.sources["dec"][rows]))
+            covered = coverage_of(images)
+            keep = _choose(field, images, covered, tally)
+            if keep.any():
+                table = field.sources[common][rows][keep]
+                _count_labels(table["label"], tally)
+                yield images[keep], _with_coverage(table, covered[keep], field.cutter.bands)
+        field.record["counts"] |= tally
+        _report(field.record)
+
+
+def _choose(
+    field: _Field, images: NDArray[np.float32], covered: NDArray[np.float32], tally: dict[str, int]
+) -> NDArray[np.bool_]:
+    has = covered >= np.float32(field.record["min_coverage"])
+    for number, band in enumerate(field.cutter.bands):
+        field.record["lacking"][band] += int((~has[:, number]).sum())
+    keep = np.asarray(has[:, field.needed].all(axis=1))
+    touched = np.isfinite(images[~keep]).any(axis=(1, 2, 3))
+    tally["outside"] += int((~touched).sum())
+    tally["incomplete"] += int(touched.sum())
+    return keep
+
+
+def _count_labels(labels: NDArray[np.str_], tally: dict[str, int]) -> None:
+    tally["kept"] += len(labels)
+    for label in LABELS:
+        tally[label] += int((labels == label).sum())
+    tally["unknown"] += int((labels == "").sum())
+
+
+def _with_coverage(table: QTable, covered: NDArray[np.float32], bands: Sequence[str]) -> QTable:
+    coverage = {f"coverage_{band}": covered[:, number] for number, band in enumerate(bands)}
+    rest = {
+        f"{name}_listed" if name in coverage else name: table[name]
+        for name in table.colnames
+        if name not in OURS
+    }
+    return QTable({name: table[name] for name in OURS} | coverage | rest)
+
+
+def _report(record: dict[str, Any]) -> None:
+    """Say what a reader should know of a field's counts."""
+    counts, cluster = record["counts"], record["cluster"]
+    if not counts["kept"]:
+        raise InputError(
+            f"{cluster}: no source of the catalogue has all of the bands {tuple(record['needed'])} "
+            f"({counts['outside']} outside, {counts['incomplete']} incomplete; lacking {record['lacking']}); "
+            "check that catalogue and mosaics belong together, or need fewer bands"
+        )
+    if counts["unknown"] < counts["kept"]:
+        record["warnings"] += [f"{cluster}: none of the sources is a {n}" for n in LABELS if not counts[n]]
+    for text in record["warnings"]:
+        logger.warning("%s", text)
+    logger.info(
+        "%s: kept %d of %d sources (%d members, %d non-members); %d outside, %d lack a band",
+        *(cluster, counts["kept"], counts["listed"], counts[LABELS[1]], counts[LABELS[0]]),
+        *(counts["outside"], counts["incomplete"]),
+    )
+
+
+def counts_table(sample: Sample) -> Table:
+    """What became of the catalogued sources, field by field, with a last row of sums.
+
+    Parameters
+    ----------
+    sample : Sample
+        As `members_sample`, `fields_sample` or `~labkit.sample.concatenate` of such made it.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``cluster``; ``listed`` sources; ``without_position``, ``merged``, ``unlabelled`` (left out where only
+        labelled ones were wanted), ``outside``, ``incomplete`` (lack a needed band), ``kept``; of these
+        ``member``, ``non-member``, ``unknown``; ``redshift_not_accepted``, ``redshift_sentinel`` (99 and the
+        like, of all listed) and ``contradicting`` (labels emptied), of all.
+
+    Raises
+    ------
+    InputError
+        If the Sample keeps no such record.
+    """
+    fields = sample.provenance.get("fields")
+    if not fields:
+        raise InputError("sample must be one of cluster members, with a record of its fields; got none")
+    rows = [[field["cluster"], *(field["counts"][name] for name in _COUNTS)] for field in fields]
+    rows.append(["all", *np.sum([row[1:] for row in rows], axis=0).tolist()])
+    return Table(rows=rows, names=["cluster", *_COUNTS])

@@ -10,6 +10,7 @@ weighted by area, with the flux conserved.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -23,10 +24,12 @@ from labkit.errors import InputError
 from labkit.images.coordinates import sky_to_pixel
 from labkit.images.cutouts import cutouts
 from labkit.images.resampling import Conserve
+from labkit.sample import Sample
 from labkit.sources.mosaics import Mosaic, Mosaics
 from labkit.sources.mosaics.grid import SAME_SCALE, Turn, common_scale, turn_north_up
+from labkit.tables import numbers
 
-__all__ = ["MIN_COVERAGE", "Cutter", "coverage_of", "make_cutter"]
+logger = logging.getLogger(__name__)
 
 #: Sources are regridded in groups that lie in squares of this many pixels, to look at little of a mosaic.
 _TILE_PX = 256
@@ -37,47 +40,18 @@ _DIGITS = 6  # pixel positions are rounded to these before the nearest pixel is 
 
 @dataclass(frozen=True)
 class Cutter:
-    """How sources are cut out of mosaics.
-
-    Parameters
-    ----------
-    mosaics : Mosaics
-        What there is.
-    bands : tuple of str
-        Bands of a cut-out, in order; those without a mosaic are NaN.
-    size_px : int
-        Pixels along a side.
-    pixel_scale : Quantity
-        Side of a pixel.
-    turn : Turn or None
-        For the mosaics' own pixels, what brings north up; None to regrid.
-    conserve : {"flux", "surface brightness"}
-        What regridding keeps.
-    blank : float or None
-        Value of pixels without data, besides NaN.
-    """
+    """How sources are cut out of mosaics: call it with positions, shape (n,)."""
 
     mosaics: Mosaics
-    bands: tuple[str, ...]
+    bands: tuple[str, ...]  # in order; those without a mosaic are NaN
     size_px: int
     pixel_scale: u.Quantity
-    turn: Turn | None
+    turn: Turn | None  # brings the mosaics' own pixels north up; None to regrid
     conserve: Conserve
-    blank: float | None
+    blank: float | None  # value of pixels without data, besides NaN
 
     def __call__(self, positions: SkyCoord) -> NDArray[np.float32]:
-        """Cut sources out.
-
-        Parameters
-        ----------
-        positions : astropy.coordinates.SkyCoord
-            Shape (n,).
-
-        Returns
-        -------
-        ndarray of float32, shape (n, band, y, x)
-            NaN without data.
-        """
+        """Cut-outs, float32, shape (n, band, y, x), NaN without data."""
         size = self.size_px
         images = np.full((len(positions), len(self.bands), size, size), np.nan, dtype=np.float32)
         slots = [images[:, self.bands.index(band)] for band in self.mosaics.bands]
@@ -127,37 +101,7 @@ def make_cutter(
     conserve: Conserve = "flux",
     blank: float | None = 0.0,
 ) -> Cutter:
-    """Decide how sources are cut out.
-
-    Parameters
-    ----------
-    mosaics : Mosaics
-        What there is.
-    bands : iterable of str, optional
-        Bands of a cut-out, by default those of the mosaics; others are NaN.
-    size_px : int
-        Pixels along a side.
-    pixel_scale : Quantity, optional
-        Side of a pixel; by default that of the mosaics, if they have one.
-    resample : {"auto", "never", "always"}
-        Regrid where it is needed (see the module); keep the mosaics' pixels whatever their orientation, an
-        error where they do not share a grid; regrid all.
-    conserve : {"flux", "surface brightness"}
-        For mosaics in units of flux a pixel (HST's electrons/s), or of surface brightness.
-    blank : float or None
-        Value of pixels without data, besides NaN. Drizzled mosaics hold 0 there.
-
-    Returns
-    -------
-    Cutter
-        Call it with positions.
-
-    Raises
-    ------
-    InputError
-        If an option is out of its range, the mosaics have different pixel scales and none is asked for, or
-        do not share a grid though `resample` is "never".
-    """
+    """Decide how sources are cut out; `~labkit.sources.members_sample` explains the options."""
     if size_px < 1:
         raise InputError(f"size_px must be at least 1, got {size_px}")
     if resample not in ("auto", "never", "always") or conserve not in ("flux", "surface brightness"):
@@ -222,17 +166,9 @@ def _window(position: NDArray[np.float64], reach: int, length: int) -> slice:
 
 
 def coverage_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fraction of each cut-out's pixels with data; 0 where the central pixels (2 x 2, or one) lack any.
+    """Fraction of each cut-out's pixels with data, shape (n, band); 0 where the central pixels lack any.
 
-    Parameters
-    ----------
-    images : ndarray, shape (n, band, y, x)
-        Cut-outs, NaN without data.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, band)
-        From 0 to 1.
+    Central are 2 x 2 pixels, or one.
     """
     known = np.isfinite(images)
     size = images.shape[-1]
@@ -240,3 +176,52 @@ def coverage_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
     whole = known[..., middle, middle].all(axis=(-2, -1))
     share = np.count_nonzero(known, axis=(-2, -1)).astype(np.float32) / np.float32(size * size)
     return np.where(whole, share, np.float32(0))
+
+
+def complete_in(sample: Sample, bands: Iterable[str], *, min_coverage: float = MIN_COVERAGE) -> Sample:
+    """The sources of a member Sample that have all bands of a configuration, in these bands.
+
+    So one Sample, made with few `needed` bands, serves all configurations (ACS, ALL, mixed; Angora et al.
+    2020, section 2). Pixels stay unread.
+
+    Parameters
+    ----------
+    sample : Sample
+        With the columns ``coverage_<band>``.
+    bands : iterable of str
+        Bands of the configuration, in order.
+    min_coverage : float
+        A source has a band if this fraction of its cut-out has data, and its central pixels have.
+
+    Returns
+    -------
+    Sample
+        Fewer sources and bands; ``provenance["configuration"]`` tells how many were left out.
+
+    Raises
+    ------
+    InputError
+        If a band is not in the Sample, or no source has them all.
+    """
+    names = (bands,) if isinstance(bands, str) else tuple(bands)
+    columns = [f"coverage_{band}" for band in names]
+    if missing := [name for name in columns if name not in sample.catalogue.colnames]:
+        raise InputError(
+            f"sample must have the columns {columns}, {missing} missing; it holds {sample.bands}"
+        )
+    covered = np.stack([numbers(sample.catalogue[name]) for name in columns])
+    keep = (covered >= min_coverage).all(axis=0)
+    if not keep.any():
+        lacking = dict(zip(names, (covered < min_coverage).sum(axis=1).tolist(), strict=True))
+        raise InputError(
+            f"bands must be there for some source, got {names}; lacking of {len(sample)}: {lacking}"
+        )
+    chosen = sample.select(np.flatnonzero(keep), bands=names)
+    dropped = int((~keep).sum())
+    chosen.provenance["configuration"] = {
+        "bands": list(names),
+        "min_coverage": min_coverage,
+        "dropped": dropped,
+    }
+    logger.info("%d of %d sources have all of %s", keep.sum(), len(sample), ", ".join(names))
+    return chosen

@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable, Table, vstack
+from astropy.table import MaskedColumn, QTable, Table
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
 from labkit.photometry import match
-from labkit.sources.members.columns import degrees, redshifts
+from labkit.sources.members.catalogue import read_redshifts
 from labkit.sources.mosaics import Mosaics, extract_mosaics
-from labkit.tables import read_catalogue
-
-__all__ = ["COUNTED", "POINT_LIKE", "field_catalogue"]
+from labkit.sources.positions import out_of_bounds, read_positions
+from labkit.tables import find_column, read_catalogue
+from labkit.tables.columns import parts
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def field_catalogue(
     Returns
     -------
     `~astropy.table.QTable`
-        One row a source, brightest first, unmatched spectra last: ``source_id`` (numbers from 00000),
+        One row per source, brightest first, unmatched spectra last: ``source_id`` (numbers from 00000),
         ``ra``, ``dec``, ``z_spec`` (NaN where none), ``z_quality`` (if named), ``spectrum`` (row of the
         spectroscopic catalogue, -1 where none), ``separation`` (arcsec), ``detected`` (bool), the magnitudes
         and shapes of `~labkit.photometry.extract`, and ``point_like`` where the PSFs are known. ``meta``
@@ -108,7 +108,6 @@ def field_catalogue(
             "psf_fwhm_arcsec="
         )
     pairs = match(table, spectra, radius)
-    table["detected"] = True
     whole = _with_spectra(table, spectra, pairs, keep=unmatched == "keep")
     counts = {"detected": len(found), "spectra": len(spectra), "spectra_matched": len(pairs)}
     dropped = np.zeros(len(whole), dtype=bool)
@@ -130,16 +129,20 @@ def _spectra(given: str | Path | Table | None, ra: str, dec: str, z: str, qualit
         )
     table = read_catalogue(given) if isinstance(given, str | Path) else QTable(given)
     wanted = [ra, dec, z, *([] if quality is None else [quality])]
-    if missing := [name for name in wanted if name not in table.colnames]:
+    found = [find_column(table.colnames, name) for name in wanted]
+    if missing := [name for name, column in zip(wanted, found, strict=True) if column is None]:
         raise MissingDataError(
             f"the spectroscopic catalogue must have the columns {wanted}, got {table.colnames} without "
             f"{missing}; name the right ones by ra=, dec=, z= and quality="
         )
-    sky, (found, _) = [degrees(table, name) for name in (ra, dec)], redshifts(table, z, None, ())
-    rows = np.flatnonzero(np.isfinite(found) & np.isfinite(sky).all(axis=0) & (np.abs(sky[1]) <= 90))
-    spectra = QTable({"ra": sky[0][rows] * u.deg, "dec": sky[1][rows] * u.deg, "z_spec": found[rows]})
+    sky = read_positions(table, str(found[0]), str(found[1]))
+    redshifts, sentinels = read_redshifts(table, found[2])
+    if sentinels:
+        logger.warning("%d redshifts such as 99 or -99 taken as unknown", sentinels)
+    rows = np.flatnonzero(np.isfinite(redshifts) & ~out_of_bounds(sky))
+    spectra = QTable({"ra": sky[0][rows] * u.deg, "dec": sky[1][rows] * u.deg, "z_spec": redshifts[rows]})
     if quality is not None:
-        spectra["z_quality"] = np.ma.filled(np.ma.asarray(table[quality]))[rows]
+        spectra["z_quality"] = _taken(table[found[3]], rows)
     spectra["spectrum"] = rows
     return spectra
 
@@ -154,32 +157,42 @@ def _point_limit(mosaics: Mosaics, options: dict[str, Any]) -> u.Quantity | None
 
 
 def _with_spectra(table: QTable, spectra: QTable, pairs: QTable, *, keep: bool) -> QTable:
-    """The sources with their spectra, and the spectra that have none."""
-    rows, theirs = np.asarray(pairs["row"]), np.asarray(pairs["reference_row"])
-    table["z_spec"], table["spectrum"] = np.nan, -1
-    table["separation"] = np.full(len(table), np.nan) * u.arcsec
-    table["separation"][rows] = pairs["separation"]
-    if "z_quality" in spectra.colnames:
-        table["z_quality"] = np.zeros(len(table), dtype=spectra["z_quality"].dtype)
-    for name in {"z_spec", "spectrum", "z_quality"} & set(spectra.colnames):
-        table[name][rows] = spectra[name][theirs]
-    first = [
-        n
-        for n in ("ra", "dec", "z_spec", "z_quality", "spectrum", "separation", "detected")
-        if n in table.colnames
-    ]
-    table = table[[*first, *(name for name in table.colnames if name not in first)]]
-    alone = np.setdiff1d(np.arange(len(spectra)), theirs)
-    if not keep or not len(alone):
-        return table
-    extra = QTable({name: _blank(table[name], len(alone)) for name in table.colnames})
-    for name in spectra.colnames:
-        extra[name] = spectra[name][alone]
-    return vstack([table, extra], metadata_conflicts="silent")
+    """The sources with their spectra, and, if they are to be kept, the spectra that have no source."""
+    source, spectrum = np.asarray(pairs["row"]), np.asarray(pairs["reference_row"])
+    alone = np.setdiff1d(np.arange(len(spectra)), spectrum) if keep else np.zeros(0, dtype=np.int64)
+    of_source = np.append(np.arange(len(table)), np.full(len(alone), -1))
+    of_spectrum = np.append(np.full(len(table), -1), alone)
+    of_spectrum[source] = spectrum
+    whole = QTable()
+    for name in ("ra", "dec"):
+        found, other = _taken(table[name], of_source), _taken(spectra[name], of_spectrum)
+        whole[name] = np.where(of_source >= 0, found, other)
+    for name in ("z_spec", "z_quality", "spectrum"):
+        if name in spectra.colnames:
+            whole[name] = _taken(spectra[name], of_spectrum)
+    separation = np.full(len(whole), np.nan) * u.arcsec
+    separation[source] = pairs["separation"]
+    whole["separation"], whole["detected"] = separation, of_source >= 0
+    for name in table.colnames:
+        if name not in whole.colnames:
+            whole[name] = _taken(table[name], of_source)
+    return whole
 
 
-def _blank(column: Any, length: int) -> NDArray | u.Quantity:
-    """Values that say "not measured": NaN, false, -1 for flags."""
-    kind = column.dtype.kind
-    plain = np.full(length, {"f": np.nan, "b": False, "i": -1}[kind], dtype=column.dtype)
-    return plain * column.unit if getattr(column, "unit", None) is not None else plain
+def _taken(column: Any, rows: NDArray[np.int64]) -> Any:
+    """Rows of a column; where the row is -1, NaN, false or -1 stands, or the value is masked."""
+    values, mask, unit = parts(column)
+    none = rows < 0
+    if not len(values):
+        values, mask = np.zeros(1, values.dtype), np.ones(1, dtype=bool)
+    taken, hidden = values[rows], mask[rows]
+    if getattr(getattr(column, "info", None), "name", None) == "z_quality":
+        hidden = hidden | none
+    elif values.dtype.kind in "fbi":
+        taken = np.where(none, {"f": np.nan, "b": False, "i": -1}[values.dtype.kind], taken).astype(
+            values.dtype
+        )
+        hidden = hidden & ~none
+    if hidden.any():
+        return MaskedColumn(taken, mask=hidden, unit=unit)
+    return taken if unit is None else taken * unit

@@ -17,15 +17,14 @@ from astropy.table import QTable, Table
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
 from labkit.photometry import match
-from labkit.photometry.colours import COSMOLOGY
 from labkit.sample import Sample
-from labkit.sources.members.listed import ListedField, read_fields
+from labkit.sources.members.fields import ListedField, read_fields
 from labkit.sources.mosaics import extract_mosaics, read_mosaics
 from labkit.sources.mosaics.names import blue_to_red
-
-__all__ = ["measure_fields"]
+from labkit.tables import text
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ def measure_fields(
     Returns
     -------
     `~astropy.table.QTable`
-        One row an object, in its order: ``object_id``, ``cluster``, ``measured`` (bool), ``separation``
+        One row per object, in its order: ``object_id``, ``cluster``, ``measured`` (bool), ``separation``
         (arcsec), ``radius`` (arcsec from the centre) and ``radius_r200`` (NaN where not known); for each band
         ``mag_<band>``, ``mag_<band>_err`` (AUTO), ``aper_<band>``, ``aper_<band>_err`` (fixed aperture), NaN
         where not found or not covered; ``half_light``, ``kron_radius`` (arcsec), ``flags`` (-1 where not
@@ -93,7 +92,7 @@ def measure_fields(
         )
     if n_jobs < 1:
         raise InputError(f"n_jobs must be at least 1, got {n_jobs}")
-    clusters = np.asarray(objects["cluster"], dtype=str)
+    clusters = text(objects["cluster"])
     listed = read_fields(fields)
     if unknown := sorted(set(clusters.tolist()) - {one.cluster for one in listed}):
         raise InputError(f"fields must list every cluster of the sample, got none for {unknown}")
@@ -111,7 +110,7 @@ def measure_fields(
             *(tasks[number - 1][0].cluster, number, len(tasks)),
             *(part["measured"].sum(), len(part), part.meta["seconds"]),
         )
-    ids = QTable({"object_id": np.asarray(objects["object_id"], dtype=str), "cluster": clusters})
+    ids = QTable({"object_id": text(objects["object_id"]), "cluster": clusters})
     return _joined(ids, [(task[0].cluster, rows[task[0].cluster]) for task in tasks], parts)
 
 

@@ -1,0 +1,458 @@
+"""Who takes part in which training: band configurations, training ranges, redshift bins, growing sets.
+
+Each function adds columns of labels or parts to a Sample of members (Angora et al. 2020); pixels stay unread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from labkit.errors import InputError
+from labkit.sample import Sample, with_columns
+from labkit.sample.dealing import dealing_order, every
+from labkit.sources.members.stamps import MIN_COVERAGE, complete_in
+from labkit.tables import numbers, text
+from labkit.taxonomy import MEMBER
+
+logger = logging.getLogger(__name__)
+
+Range = Sequence[float] | Sequence[str]
+_PARTS = ("train", "validation", "test")
+
+
+def _column(sample: Sample, name: str) -> NDArray[np.str_]:
+    if name not in sample.catalogue.colnames:
+        raise InputError(
+            f"sample must have a column {name!r}, got {sample.catalogue.colnames}; make it first, or name "
+            "another"
+        )
+    return text(sample.catalogue[name])
+
+
+def _number(sample: Sample, name: str) -> NDArray[np.float64]:
+    _column(sample, name)
+    return numbers(sample.catalogue[name])
+
+
+def _codes(sample: Sample, label: str) -> NDArray[np.int64]:
+    """1 for members, 0 for non-members, -1 for sources that take no part."""
+    return MEMBER.encode(_column(sample, label))
+
+
+def _need_both(codes: NDArray[np.int64], what: str, *, remedy: str) -> None:
+    members, others = (int((codes == code).sum()) for code in (1, 0))
+    if not members or not others:
+        raise InputError(f"{what} must hold members and non-members, got {members} and {others}; {remedy}")
+
+
+def _with_setups(sample: Sample, columns: Mapping[str, NDArray[np.str_]], about: Mapping[str, Any]) -> Sample:
+    """The Sample with the columns, each recorded in ``provenance["setups"]`` and counted in the log."""
+    for name, values in columns.items():
+        kinds, sizes = np.unique(values[values != ""], return_counts=True)
+        counted = ", ".join(f"{size} {kind}" for kind, size in zip(kinds, sizes, strict=True))
+        logger.info("%s: %s; %d take no part", name, counted, int((values == "").sum()))
+    setups = {**sample.provenance.get("setups", {}), **about}
+    return with_columns(sample, columns, provenance={"setups": setups})
+
+
+def with_configurations(
+    sample: Sample,
+    configurations: Mapping[str, Iterable[str]],
+    *,
+    without: Mapping[str, Iterable[str]] | None = None,
+    label: str = "label",
+    cluster: str = "cluster",
+    min_coverage: float = MIN_COVERAGE,
+) -> Sample:
+    """A column ``label_<name>`` for each band configuration, empty where a source lacks one of its bands.
+
+    Such a source takes no part in the configuration; `~labkit.sources.complete_in` has the rule. A cluster
+    of which only members or only non-members are left stays in and is named in the log: there, the purity
+    or completeness of the other class is undefined.
+
+    Parameters
+    ----------
+    sample : Sample
+        Sources with the columns ``coverage_<band>``, raw or normalised; pixels stay unread.
+    configurations : mapping of str to iterable of str
+        Bands of each configuration.
+    without : mapping of str to iterable of str, optional
+        Clusters that a configuration leaves out: "mixed" is "mixed_star" (the paper's mixed*) without
+        A2744 and A370.
+    label, cluster : str
+        Columns of labels and of the clusters' names.
+    min_coverage : float
+        As for `~labkit.sources.complete_in`.
+
+    Returns
+    -------
+    Sample
+        The same pixels, more columns; ``provenance["setups"]`` records bands and clusters left out.
+
+    Raises
+    ------
+    InputError
+        If a band is not in the Sample, `without` names an unknown configuration or cluster, or a
+        configuration is left without members or without non-members.
+    """
+    left_out = {name: tuple(hosts) for name, hosts in (without or {}).items()}
+    if unknown := sorted(set(left_out) - set(configurations)):
+        raise InputError(f"without must name configurations out of {tuple(configurations)}, got {unknown}")
+    codes, hosts = _codes(sample, label), _column(sample, cluster)
+    known = tuple(dict.fromkeys(hosts.tolist()))
+    if strange := sorted({name for names in left_out.values() for name in names} - set(known)):
+        raise InputError(f"without must name clusters of the Sample, {known}, got {strange}; leave them out")
+    columns, about = {}, {}
+    for name, bands in configurations.items():
+        chosen = complete_in(sample, bands, min_coverage=min_coverage)
+        keep = np.isin(sample.object_ids, chosen.object_ids) & ~np.isin(hosts, left_out.get(name, ()))
+        part = np.where(keep, codes, -1)
+        _need_both(part, f"configuration {name!r}", remedy="leave out fewer bands or clusters")
+        _warn_of_one_class(name, part, hosts)
+        columns[f"label_{name}"] = np.where(part >= 0, _column(sample, label), "")
+        about[name] = {"bands": list(chosen.bands), "without": list(left_out.get(name, ()))}
+    return _with_setups(sample, columns, about)
+
+
+def _warn_of_one_class(name: str, codes: NDArray[np.int64], hosts: NDArray[np.str_]) -> None:
+    for host in dict.fromkeys(hosts[codes >= 0].tolist()):
+        kinds = np.unique(codes[(hosts == host) & (codes >= 0)])
+        if len(kinds) == 1:
+            logger.warning("%s: %s has %s only", name, host, ("non-members", "members")[int(kinds[0])])
+
+
+def with_training_ranges(
+    sample: Sample,
+    *,
+    blind: Iterable[str],
+    ranges: Mapping[str, Range],
+    validation: float = 0.1,
+    label: str = "label_mixed_star",
+    cluster: str = "cluster",
+    seed: int = 0,
+) -> Sample:
+    """A column ``split_<name>`` for each range: some clusters to train on, the blind ones to test.
+
+    The blind clusters are "test" in every range. By cluster redshift, both ends included, the ranges of the
+    paper hold the numbers of section 4.2 exactly, from Table 1: 514 members and 555 non-members (narrow,
+    0.332 to 0.412), 898 and 1157 (intermediate, 0.286 to 0.467), 1286 and 1725 (large, 0.174 to 0.606). The
+    paper does not say whether the tenth for validation is part of them; here it is.
+
+    The validation set holds its share of every class of every cluster, within one source, and is drawn
+    once: a source that validates in one range does in all that hold its cluster, so that ranges differ by
+    their clusters alone. No training set holds a cluster of the test, by design.
+
+    Parameters
+    ----------
+    sample : Sample
+        Sources with the columns named and ``cluster_redshift``; pixels stay unread.
+    blind : iterable of str
+        Clusters to test on.
+    ranges : mapping of str to (float, float) or sequence of str
+        Lowest and highest cluster redshift of each training set, blind clusters excepted, or its clusters.
+    validation : float
+        Share of the training clusters' sources that is set aside, 0 to below 1.
+    label, cluster : str
+        Columns of labels (sources with an empty one take no part) and of the clusters' names.
+    seed : int
+        Draws the validation set.
+
+    Returns
+    -------
+    Sample
+        The same pixels, more columns; ``provenance["setups"]`` records the clusters of each range.
+
+    Raises
+    ------
+    InputError
+        If a cluster is not in the Sample, a range holds none or a blind one by name, or the training,
+        validation or test set has only one class.
+    """
+    if not 0 <= validation < 1:
+        raise InputError(f"validation must be a share from 0 to below 1, got {validation}")
+    codes, hosts = _codes(sample, label), _column(sample, cluster)
+    taking_part = dict.fromkeys(hosts[codes >= 0].tolist())
+    z = _number(sample, "cluster_redshift")
+    redshifts = {host: float(z[hosts == host][0]) for host in taking_part}
+    tested = _clusters_named("blind", (blind,) if isinstance(blind, str) else blind, redshifts)
+    is_test = np.isin(hosts, tested) & (codes >= 0)
+    _need_both(codes[is_test], f"the blind clusters {tested}", remedy="choose other clusters")
+    order = dealing_order(np.where(is_test, -1, codes), hosts, np.random.default_rng(seed))
+    aside = np.zeros(len(hosts), dtype=bool)
+    aside[order[every(validation, len(order))]] = True
+    columns: dict[str, NDArray[np.str_]] = {}
+    about: dict[str, Any] = {}
+    for name, given in ranges.items():
+        clusters = _clusters(name, given, tested, redshifts)
+        here = np.isin(hosts, clusters) & (codes >= 0)
+        parts = {"train": here & ~aside, "validation": here & aside, "test": is_test}
+        for part in ("train", "validation") if validation else ("train",):
+            remedy = "widen it" if part == "train" else "widen it, or raise validation"
+            _need_both(codes[parts[part]], f"the {part} set of range {name!r}", remedy=remedy)
+        columns[f"split_{name}"] = np.select(list(parts.values()), list(parts), "")
+        about[f"range {name}"] = {"clusters": clusters, "blind": tested, "label": label, "seed": seed}
+    return _with_setups(sample, columns, about)
+
+
+def _clusters_named(argument: str, names: Iterable[str], known: Mapping[str, float]) -> list[str]:
+    found = list(dict.fromkeys(map(str, names)))
+    if strange := [name for name in found if name not in known]:
+        raise InputError(
+            f"{argument} must name clusters with sources that take part, {tuple(known)}, got {strange}"
+        )
+    if not found:
+        raise InputError(f"{argument} must name a cluster at least, got none")
+    return found
+
+
+def _clusters(name: str, given: Range, blind: list[str], redshifts: Mapping[str, float]) -> list[str]:
+    """Training clusters of a range, by redshift or by name."""
+    values = list(given)
+    if all(isinstance(value, str) for value in values):
+        clusters = _clusters_named(f"range {name!r}", [str(value) for value in values], redshifts)
+        if both := [host for host in clusters if host in blind]:
+            raise InputError(f"range {name!r} must hold no blind cluster, got {both}; keep them out of it")
+        return clusters
+    if len(values) != 2:
+        raise InputError(f"range {name!r} must be a lowest and a highest redshift, or clusters, got {values}")
+    low, high = cast(tuple[float, float], values)
+    clusters = [host for host, z in redshifts.items() if low <= z <= high and host not in blind]
+    if not clusters:
+        listed = {host: round(z, 3) for host, z in redshifts.items()}
+        raise InputError(
+            f"range {name!r} must hold a cluster that is not blind, got none from {low} to {high}; there are "
+            f"{listed}, blind {blind}"
+        )
+    return clusters
+
+
+def with_redshift_bins(
+    sample: Sample,
+    *,
+    bins: int = 5,
+    non_members_each: float | None = 1.0,
+    label: str = "label_mixed_star",
+    seed: int = 0,
+) -> Sample:
+    """Columns ``label_z1`` and on: members of rising redshift, with non-members dealt at random.
+
+    Members are split into bins of equal number (within one) by their own redshift. Non-members are dealt at
+    random without repetition, "an appropriate number" (appendix D.1). By default it is as many as members:
+    in every bin of Table D.3 the average efficiency is the mean of the two completenesses, as it is for
+    classes of equal number only.
+
+    The printed bins cannot all be equally filled, with "about 280" each: by Table 1, 584 of the 1629 members
+    lie above z = 0.41, in two bins, and 1045 below it, in three. Ours are, so their edges differ a little.
+
+    Parameters
+    ----------
+    sample : Sample
+        Sources with the columns ``redshift`` and `label`; pixels stay unread.
+    bins : int
+        Number of bins, at least 2.
+    non_members_each : float, optional
+        Non-members for each member; where there are too few, or for None, all are dealt, as equally as
+        members.
+    label : str
+        Column of labels; sources with an empty one, and members without redshift, take no part.
+    seed : int
+        Deals the non-members.
+
+    Returns
+    -------
+    Sample
+        The same pixels, more columns; ``provenance["setups"]["redshift bins"]["edges"]`` holds the edges, one
+        more than bins, halfway between the members on either side.
+
+    Raises
+    ------
+    InputError
+        If there are fewer members with redshift, or non-members, than bins.
+    """
+    if bins < 2 or (non_members_each is not None and not non_members_each > 0):
+        raise InputError(
+            f"bins must be 2 or more and non_members_each above 0 or None, got {bins} and {non_members_each}"
+        )
+    codes, z = _codes(sample, label), _number(sample, "redshift")
+    members = np.flatnonzero((codes == 1) & np.isfinite(z))
+    others = np.random.default_rng(seed).permutation(np.flatnonzero(codes == 0))
+    if min(len(members), len(others)) < bins:
+        raise InputError(
+            f"bins must be at most the number of members with redshift, {len(members)}, and of non-members, "
+            f"{len(others)}, got {bins}"
+        )
+    if unknown := int((codes == 1).sum()) - len(members):
+        logger.warning("%d members without redshift are in no bin", unknown)
+    members = members[np.argsort(z[members], kind="stable")]
+    groups = np.array_split(members, bins)
+    dealt = _dealt(others, [len(group) for group in groups], non_members_each)
+    columns = {
+        f"label_z{number}": _labels(len(sample), *pair)
+        for number, pair in enumerate(zip(groups, dealt, strict=True), start=1)
+    }
+    between = [(z[low[-1]] + z[high[0]]) / 2 for low, high in pairwise(groups)]
+    edges = [float(value) for value in (z[members[0]], *between, z[members[-1]])]
+    about = {"redshift bins": {"edges": edges, "label": label, "seed": seed}}
+    return _with_setups(sample, columns, about)
+
+
+def _dealt(others: NDArray[np.int64], members: list[int], each: float | None) -> list[NDArray[np.int64]]:
+    """Shuffled non-members for each bin: so many for each member, or all."""
+    wanted = [round((each or 0) * number) for number in members]
+    if each is None or sum(wanted) > len(others):
+        if each is not None:
+            logger.warning("%d non-members are too few for %d; all are dealt", len(others), sum(wanted))
+        return np.array_split(others, len(members))
+    return np.split(others[: sum(wanted)], np.cumsum(wanted)[:-1])
+
+
+def _labels(size: int, members: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.str_]:
+    non_member, member = MEMBER.classes
+    labels = np.full(size, "", dtype=f"U{len(non_member)}")
+    labels[members], labels[others] = member, non_member
+    return labels
+
+
+def bin_names(edges: Sequence[float]) -> tuple[str, ...]:
+    """Names of bins as in Table D.3, such as "0.18-0.32", from their edges."""
+    return tuple(f"{low:.2f}-{high:.2f}" for low, high in pairwise(edges))
+
+
+def with_growing_sets(
+    sample: Sample,
+    *,
+    label: str = "label_mixed_star",
+    subsets: int = 10,
+    steps: Sequence[int] | None = None,
+    cluster: str = "cluster",
+    seed: int = 0,
+) -> Sample:
+    """Columns ``label_grow_<configuration>_<n>``: n of ten disjoint subsets together.
+
+    Every subset holds its share of each class of each cluster, within one source; a cluster with fewer
+    sources of a class than there are subsets lacks it in some, which the log tells. A larger set holds
+    every smaller one.
+
+    Parameters
+    ----------
+    sample : Sample
+        Sources with the columns named; pixels stay unread.
+    label : str
+        Column of labels, ``label_<configuration>``; sources with an empty one take no part.
+    subsets : int
+        Number of disjoint subsets, at least 2.
+    steps : sequence of int, optional
+        How many subsets are merged, rising; by default 1 to `subsets`.
+    cluster : str
+        Column of the clusters' names.
+    seed : int
+        Deals the sources.
+
+    Returns
+    -------
+    Sample
+        The same pixels, more columns.
+
+    Raises
+    ------
+    InputError
+        If a class has fewer sources than there are subsets, or steps do not rise within 1 to `subsets`.
+    """
+    merged = tuple(range(1, subsets + 1) if steps is None else steps)
+    if subsets < 2 or not merged or list(merged) != sorted(set(merged) & set(range(1, subsets + 1))):
+        raise InputError(
+            f"steps must rise within 1 to subsets, and subsets be 2 or more, got {merged} and {subsets}"
+        )
+    codes, hosts = _codes(sample, label), _column(sample, cluster)
+    members, others = (int((codes == code).sum()) for code in (1, 0))
+    if min(members, others) < subsets:
+        raise InputError(
+            f"subsets must be at most the number of members and of non-members, {members} and {others}, got "
+            f"{subsets}; use fewer"
+        )
+    order = dealing_order(codes, hosts, np.random.default_rng(seed))
+    number = np.full(len(codes), subsets, dtype=np.int64)
+    number[order] = np.arange(len(order)) % subsets
+    groups, sizes = np.unique([hosts[order], codes[order].astype(str)], axis=1, return_counts=True)
+    if short := sorted({str(host) for host in groups[0][sizes < subsets]}):
+        logger.warning("clusters with fewer than %d sources of a class: %s", subsets, ", ".join(short))
+    labels, name = _column(sample, label), label.removeprefix("label_")
+    columns = {f"label_grow_{name}_{n}": np.where(number < n, labels, "") for n in merged}
+    about = {f"grow {name}": {"subsets": subsets, "steps": list(merged), "label": label, "seed": seed}}
+    return _with_setups(sample, columns, about)
+
+
+def setup_counts(sample: Sample, labels: Iterable[str], *, cluster: str = "cluster") -> Table:
+    """Members and non-members of each cluster in each set-up (Angora et al. 2020, Table 1).
+
+    Parameters
+    ----------
+    sample : Sample
+        Sources with the columns named.
+    labels : iterable of str
+        Columns such as ``label_mixed``.
+    cluster : str
+        Column of the clusters' names.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        One row per cluster, "all" last: ``cluster``, and for each set-up ``<name>_members``,
+        ``<name>_non_members``.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    hosts = _column(sample, cluster)
+    names = list(dict.fromkeys(hosts.tolist()))
+    table = Table({"cluster": [*names, "all"]})
+    for label in labels:
+        codes = _codes(sample, label)
+        for code, kind in ((1, "members"), (0, "non_members")):
+            each = [int(((hosts == host) & (codes == code)).sum()) for host in names]
+            table[f"{label.removeprefix('label_')}_{kind}"] = [*each, sum(each)]
+    return table
+
+
+def split_counts(
+    sample: Sample, splits: Iterable[str], *, label: str = "label", cluster: str = "cluster"
+) -> Table:
+    """Members and non-members of each part of each training range (Angora et al. 2020, section 4.2).
+
+    Parameters
+    ----------
+    sample : Sample
+        Sources with the columns named.
+    splits : iterable of str
+        Columns such as ``split_narrow``.
+    label, cluster : str
+        Columns of labels and of the clusters' names.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        One row per range and part: ``training``, ``part``, ``clusters``, ``members``, ``non_members``.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    codes, hosts = _codes(sample, label), _column(sample, cluster)
+    rows = []
+    for split in splits:
+        values = _column(sample, split)
+        for part in _PARTS:
+            here = (values == part) & (codes >= 0)
+            counts = [int((codes[here] == code).sum()) for code in (1, 0)]
+            rows.append([split.removeprefix("split_"), part, len(np.unique(hosts[here])), *counts])
+    return Table(rows=rows, names=["training", "part", "clusters", "members", "non_members"])
