@@ -322,8 +322,7 @@ def test_qualities_of_any_kind_are_masked_where_there_is_none(qualities, words):
     table = vstack([spectra, far])
     table["q"] = qualities
     found = field_catalogue(field(), table, quality="q")
-    first, alone = int(np.flatnonzero(found["spectrum"] == 0)[0]), int(np.flatnonzero(found["spectrum"] == 1)[0])
-    other = int(np.flatnonzero(found["spectrum"] < 0)[0])
+    first, alone, other = (np.flatnonzero(found["spectrum"] == row)[0] for row in (0, 1, -1))
     assert text(found["z_quality"][[first, alone, other]]).tolist() == words
     assert found["detected"][[first, alone, other]].tolist() == [True, False, True]
 
