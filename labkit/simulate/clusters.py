@@ -95,19 +95,6 @@ def _cells(low_z: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return grid[:, order], flux[order], np.cumsum(weight[order])
 
 
-def cluster_counts(flux: float, *, low_z: bool) -> float:
-    """Clusters of the population per square degree that are brighter than a flux (log N - log S).
-
-    Euclidean, as S^-1.5, where bright, and S^-1.1 at 1e-14 to 1e-13; roughly two to three times what
-    surveys find. `draw_cluster` uses the shape of the counts, not their normalisation.
-    """
-    _, fluxes, above = _cells(low_z)
-    first, last, number = _REDSHIFT_CELLS[low_z]
-    cell = (last - first) / number * _MASS_STEP * _SCATTER_STEP / np.sqrt(2 * np.pi)
-    brighter = int(np.searchsorted(-fluxes, -flux))
-    return float(above[brighter - 1] * cell * u.deg.to(u.rad) ** 2) if brighter else 0.0
-
-
 def draw_cluster(
     rng: np.random.Generator, *, low_z: bool, flux_limit: float, bright: bool = False
 ) -> Cluster:

@@ -11,15 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.coordinates import SkyCoord
-from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from labkit.errors import InputError
 from labkit.images import regrid
-from labkit.images.coordinates import tangent_plane
 from labkit.simulate.galaxies import cluster_members, field_galaxies, stars
 from labkit.simulate.nearby import draw_nearby_galaxy, render_nearby_galaxy
 from labkit.simulate.painting import POINT, Bodies, patch, render
@@ -267,13 +264,3 @@ def plate_image(
         if scene.kind == "nearby galaxy":
             light += _nearby_light(object_rng, scene, plate, shape)
     return develop(grain_rng, light, plate)
-
-
-def plate_hdu(image: NDArray, centre: SkyCoord) -> fits.PrimaryHDU:
-    """A plate image about a place on the sky as FITS: 16-bit integers as in the Digitized Sky Survey."""
-    place = centre.icrs.ra.deg, centre.icrs.dec.deg
-    header = tangent_plane(*place, _NATIVE_SCALE_ARCSEC, image.shape).to_header()
-    header["SURVEY"] = ("SIMULATED", "imitates DSS2 red (IIIaF)")
-    header["BANDPASS"] = ("R", "photographic red")
-    header["BUNIT"] = ("density", "scanned photographic density, counts")
-    return fits.PrimaryHDU(np.rint(image).astype(np.int16), header)

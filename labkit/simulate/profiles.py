@@ -18,15 +18,15 @@ from scipy.special import gammainc, gammaincinv
 
 from labkit.errors import InputError
 
-LOWEST_INDEX, HIGHEST_INDEX, STEP = 0.5, 6.0, 0.25
+LOWEST_INDEX, _HIGHEST_INDEX, _STEP = 0.5, 6.0, 0.25
 _REACH = 40.0  # half-light radii to which the fine sums reach
 _MOFFAT_SLOPE = 3.2  # fitted to 145 stars on a real red Schmidt plate, out to 14" from their centres
 
 
 def nearest_index(index: NDArray | float) -> NDArray:
     """Nearest Sersic index for which there is a fine sum of Gaussians; shape kept."""
-    clipped = np.clip(index, LOWEST_INDEX, HIGHEST_INDEX)
-    return np.round(np.asarray(clipped) / STEP) * STEP
+    clipped = np.clip(index, LOWEST_INDEX, _HIGHEST_INDEX)
+    return np.round(np.asarray(clipped) / _STEP) * _STEP
 
 
 def encircled(radius: NDArray | float, index: float) -> NDArray:
@@ -49,10 +49,10 @@ def sersic_mixture(index: float, *, fine: bool = False) -> tuple[NDArray, NDArra
     Indices are 0.5 to 6; fine sums have steps of 0.25, are weighted so that every ring and the growth curve
     matter alike, and are one Gaussian for 0.5.
     """
-    if not LOWEST_INDEX <= index <= HIGHEST_INDEX or (fine and index % STEP):
-        steps = f" in steps of {STEP}" if fine else " (or 0 for a point)"
+    if not LOWEST_INDEX <= index <= _HIGHEST_INDEX or (fine and index % _STEP):
+        steps = f" in steps of {_STEP}" if fine else " (or 0 for a point)"
         raise InputError(
-            f"index must be a Sersic index from {LOWEST_INDEX} to {HIGHEST_INDEX}{steps}, got {index}"
+            f"index must be a Sersic index from {LOWEST_INDEX} to {_HIGHEST_INDEX}{steps}, got {index}"
         )
     if not fine:
         return _coarse(lambda r: encircled(r, index), np.geomspace(0.03, 5, 9))

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import astropy.units as u
 import numpy as np
 import pytest
 import sep
-from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
 from scipy.ndimage import median_filter
 
 from labkit.simulate.painting import Bodies
@@ -18,7 +15,6 @@ from labkit.simulate.plates import (
     draw_plate,
     expose,
     plate_cutout,
-    plate_hdu,
     plate_image,
 )
 
@@ -183,15 +179,3 @@ def test_position_angle_runs_from_north_through_east():
     image = native(2, scene("nearby galaxy", **shape)) - native(2)
     y, x = np.indices(image.shape) - 149.5
     assert (image * x * y).sum() < 0  # from upper left (north-east) to lower right
-
-
-def test_a_plate_becomes_fits_with_its_place_on_the_sky():
-    centre = SkyCoord(149.6 * u.deg, -11.06 * u.deg)
-    hdu = plate_hdu(native(1, scene("cluster"), scene("star", centre=(80, 80)), size=200), centre)
-    wcs = WCS(hdu.header)
-    assert wcs.pixel_to_world(99.5, 99.5).separation(centre) < 0.01 * u.arcsec
-    north = wcs.pixel_to_world(99.5, 159.5)
-    assert (north.dec - centre.dec).to_value(u.arcsec) == pytest.approx(60, abs=0.1)
-    assert wcs.pixel_to_world(0, 99.5).ra > centre.ra
-    assert hdu.data.dtype == np.int16
-    assert hdu.header["SURVEY"] == "SIMULATED"

@@ -31,7 +31,7 @@ from labkit.simulate.processes import run_tasks
 logger = logging.getLogger(__name__)
 
 #: Name by which headers and tables say what they are.
-SOURCE = "simulated CLASH field"
+_SOURCE = "simulated CLASH field"
 _LEAST_ARCSEC, _MOST_ARCSEC = 20.0, 400.0
 
 
@@ -83,7 +83,7 @@ class SimulatedField:
         header["PHOTZP"] = (about.zero_point, "AB magnitude of 1 electron/s")
         header["SKYSIGMA"] = (about.sky_sigma(frontier=deep), "noise of the sky in a pixel, electrons/s")
         header["PSFFWHM"] = (about.fwhm_arcsec, "[arcsec]")
-        header["ORIGIN"] = (SOURCE, "not an observation")
+        header["ORIGIN"] = (_SOURCE, "not an observation")
         return header
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -98,7 +98,7 @@ class SimulatedField:
         return Path(path)
 
 
-def field_bands(cluster: Row, bands: Iterable[str] | None) -> tuple[str, ...]:
+def _field_bands(cluster: Row, bands: Iterable[str] | None) -> tuple[str, ...]:
     """Those of the bands asked for (all for None) in which a cluster was observed, by wavelength."""
     asked = band_names(bands)
     there = tuple(name for name in asked if not cluster["frontier_only"] or name in FRONTIER_BANDS)
@@ -147,7 +147,7 @@ def simulate_field(
     if not isinstance(cluster, str):
         raise InputError(f"cluster must be one short name, got {cluster!r}; simulate_fields takes several")
     row = pick_clusters([cluster])[0]
-    names = field_bands(row, bands)
+    names = _field_bands(row, bands)
     _check(row, seed, size_arcsec, scale)
     size_px = round(size_arcsec / PIXEL_SCALE_ARCSEC)
     streams = {name: _stream(seed, cluster, name) for name in ("footprint", "bodies", "looks", "catalogue")}
@@ -276,7 +276,7 @@ def _describe(row: Row, *, bands: tuple[str, ...], **made: object) -> dict[str, 
         "v_max_km_s": V_MAX,
         "pixel_scale_arcsec": PIXEL_SCALE_ARCSEC,
         "bands": list(bands),
-        "source": SOURCE,
+        "source": _SOURCE,
         **made,
     }
 
@@ -332,7 +332,7 @@ def simulate_fields(
     folders = [Path(out) / str(row["short"]) for row in rows]
     tasks = []
     for row, folder in zip(rows, folders, strict=True):
-        expected = {**made, "bands": list(field_bands(row, asked))}
+        expected = {**made, "bands": list(_field_bands(row, asked))}
         if not _kept(folder, expected, overwrite=overwrite):
             tasks.append((str(row["short"]), folder, expected))
     logger.info(

@@ -74,7 +74,7 @@ def wanted_spectra(cluster: Row, *, scale: float) -> NDArray:
     return nested[:-1] - nested[1:]
 
 
-def spectral_completeness(table: Table) -> NDArray:
+def _spectral_completeness(table: Table) -> NDArray:
     """Relative chance (n,) that a body has a spectrum.
 
     It falls at F814 24 to 25, later where emission lines help; 0 for stars and diffuse light; redshifts 1.4
@@ -130,13 +130,13 @@ def populate(rng: np.random.Generator, cluster: Row, zones: Zones, *, scale: flo
 def _further(table: Table, draw: Callable[[int], Table], zones: Zones, wanted: NDArray) -> Table:
     """Further bodies that are bright enough, for the zones that hold fewer of them than wanted."""
     kept = [table[:0]]
-    targets = _zone(table, zones)[spectral_completeness(table) > _TARGET]
+    targets = _zone(table, zones)[_spectral_completeness(table) > _TARGET]
     short = np.ceil(wanted).astype(int) - np.array([np.sum(targets == zone) for zone in range(3)])
     for _ in range(_BATCHES):
         if (short <= 0).all():
             break
         batch = draw(200)
-        place, bright = _zone(batch, zones), spectral_completeness(batch) > _TARGET
+        place, bright = _zone(batch, zones), _spectral_completeness(batch) > _TARGET
         for zone in np.flatnonzero(short > 0):
             rows = np.flatnonzero((place == zone) & bright)[: short[zone]]
             short[zone] -= len(rows)
@@ -231,9 +231,9 @@ def take_spectra(
 
     In every zone of the field, as many members and non-members (by measured redshift) as Table 1 of Angora et
     al. (2020) says get a spectrum of quality 2 or better; which of them is a draw with the weights of
-    `spectral_completeness`. Insecure spectra come on top.
+    `_spectral_completeness`. Insecure spectra come on top.
     """
-    chance = np.where(found, spectral_completeness(table), 0.0)
+    chance = np.where(found, _spectral_completeness(table), 0.0)
     quality = _draw_quality(rng, table)
     redshift = _measure(rng, table, quality)
     member = is_member(redshift, float(cluster["redshift"]))
