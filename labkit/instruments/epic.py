@@ -1,7 +1,7 @@
 """The EPIC cameras of XMM-Newton in the 0.5-2 keV band: chips, vignetting, background.
 
 Everything is written in detector coordinates: (u, v) in arcmin from the nominal pointing, the axes along the
-chips' edges. `labkit.simulate.xmm.pointing` turns them to the sky. Geometry, vignetting and background follow
+chips' edges. `labkit.simulate.xmm` turns them to the sky. Geometry, vignetting and background follow
 archival EPIC images and exposure maps; `labkit.instruments.mirrors` has the point spread.
 """
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.paths import atomic_file
 from labkit.sample import Sample
-from labkit.simulate.numbers import default, read_numbers
+from labkit.simulate.numbers import check_whole, default, read_numbers
 from labkit.simulate.volunteers import (
     KINDS,
     Crowd,
@@ -147,6 +147,8 @@ def simulate_hunt(
         If a column is missing, the tree is not the Hunt's, no object is in the Hunt, or a number is out of
         range.
     """
+    check_whole(0, seed=seed)
+    check_whole(1, n_volunteers=n_volunteers, answers_per_object=answers_per_object)
     catalogue = survey.catalogue if isinstance(survey, Sample) else survey
     if "in_hunt" in catalogue.colnames:
         catalogue = catalogue[np.asarray(catalogue["in_hunt"], dtype=bool)]

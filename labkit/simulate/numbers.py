@@ -1,4 +1,4 @@
-"""Numbers that are data: TOML files beside the code, each with the source of what it holds."""
+"""Numbers: those that are data, in TOML files that name their source, and those that a user gives."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from labkit.errors import InputError
 
 
 @lru_cache
@@ -23,3 +27,10 @@ def default(name: str, group: str, key: str) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
     return field(default_factory=read)
+
+
+def check_whole(least: int, **values: object) -> None:
+    """Refuse what is no whole number from `least` up, by the name of the argument."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise InputError(f"{name} must be a whole number from {least} up, got {value!r}")

@@ -16,6 +16,7 @@ from labkit.images.coordinates import sky_to_pixel, tangent_plane
 from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
 from labkit.paths import atomic_folder
 from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
+from labkit.simulate.numbers import check_whole
 from labkit.simulate.xmm import SURVEY_LIMIT, Grid, Pointing, count_images, draw_pointing
 from labkit.simulate.xray import Component, field_agn, galaxy_emission
 
@@ -125,12 +126,13 @@ def simulate_observation(
     Raises
     ------
     InputError
-        If size or pixel scale is not positive, or `path` exists and `overwrite` is false.
+        If `seed` or `size_px` is no whole number in range, the pixel scale is not positive, or `path` exists
+        and `overwrite` is false.
     """
-    if size_px < 1 or not pixel_scale_arcsec > 0:
-        raise InputError(
-            f"size_px and pixel_scale_arcsec must be positive, got {size_px} and {pixel_scale_arcsec}"
-        )
+    check_whole(0, seed=seed)
+    check_whole(1, size_px=size_px)
+    if not pixel_scale_arcsec > 0:
+        raise InputError(f"pixel_scale_arcsec must be positive, got {pixel_scale_arcsec}")
     rng = np.random.default_rng(seed)
     drawn = draw_pointing(rng)
     pointing = drawn if pointing is None else pointing

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.instruments.epic import COUNT_RATE_TO_FLUX, vignetting
-from labkit.simulate.numbers import default, read_numbers
+from labkit.simulate.numbers import check_whole, default, read_numbers
 
 _Key = TypeVar("_Key")
 _FAINT = 2.0  # how much the overlap outside the test split leans to faint clusters: chance ~ signal^-this
@@ -77,8 +77,7 @@ class SurveyCounts:
 
     def scaled(self, n_objects: int) -> SurveyCounts:
         """The same composition for another number of objects."""
-        if n_objects < 1:
-            raise InputError(f"n_objects must be at least 1, got {n_objects}")
+        check_whole(1, n_objects=n_objects)
         sizes = [*self.train, *self.validation, *self.test]
         shares = dict(enumerate(size / len(self) for size in sizes))
         new = _apportion(n_objects, shares)

@@ -13,10 +13,10 @@ import numpy as np
 from astropy.table import QTable, Table, vstack
 from tqdm.auto import tqdm
 
-from labkit.errors import InputError
 from labkit.images import regrid
 from labkit.sample import Sample, SampleWriter
 from labkit.simulate.candidates import draw_field
+from labkit.simulate.numbers import check_whole
 from labkit.simulate.plan import (
     KOSIBA_TABLE_2,
     HuntCounts,
@@ -105,9 +105,9 @@ def simulate_survey(
     InputError
         If `seed`, `size_px` or `n_jobs` is out of range, or `path` exists and `overwrite` is false.
     """
-    for name, value, least in (("seed", seed, 0), ("size_px", size_px, 8), ("n_jobs", n_jobs, 1)):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"{name} must be a whole number from {least} up, got {value!r}")
+    check_whole(0, seed=seed)
+    check_whole(1, n_jobs=n_jobs)
+    check_whole(8, size_px=size_px)
     if n_objects is not None:
         hunt = hunt and hunt.scaled(n_objects / len(counts))
         counts = counts.scaled(n_objects)

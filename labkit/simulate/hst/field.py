@@ -26,6 +26,7 @@ from labkit.simulate.hst.footprints import CUTOUT_HALF_PX, Zones, draw_zones
 from labkit.simulate.hst.galaxies import V_MAX
 from labkit.simulate.hst.painting import blur, draw_components, expose, paint_bands
 from labkit.simulate.hst.population import Detections, Spectra, detect, is_member, populate, take_spectra
+from labkit.simulate.numbers import check_whole
 from labkit.simulate.processes import run_tasks
 
 logger = logging.getLogger(__name__)
@@ -174,8 +175,7 @@ def simulate_field(
 
 
 def _check(row: Row, seed: int, size_arcsec: float, scale: float) -> None:
-    if seed < 0:
-        raise InputError(f"seed must not be negative, got {seed}")
+    check_whole(0, seed=seed)
     if not _LEAST_ARCSEC <= size_arcsec <= _MOST_ARCSEC:
         raise InputError(
             f"size_arcsec must be between {_LEAST_ARCSEC:g} and {_MOST_ARCSEC:g}, got {size_arcsec}"
@@ -324,8 +324,8 @@ def simulate_fields(
         If a name is unknown, a number out of range, or a folder holds something else and `overwrite` is
         false.
     """
-    if n_jobs < 1:
-        raise InputError(f"n_jobs must be at least 1, got {n_jobs}")
+    check_whole(0, seed=seed)
+    check_whole(1, n_jobs=n_jobs)
     rows = pick_clusters(clusters)
     asked = band_names(bands)
     made = {"seed": int(seed), "size_arcsec": float(size_arcsec), "scale": float(scale)}
