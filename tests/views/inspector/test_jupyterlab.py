@@ -28,6 +28,12 @@ FLAGS = (
 ERROR = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']"
 SLOW_MS = 60_000
 INSTALL_S = 300
+#: Names of the inspector's parts that reach beyond its right edge.
+STICKS_OUT = """node => {
+  const edge = node.getBoundingClientRect().right + 1;
+  const parts = [...node.querySelectorAll("*")].filter((part) => part.getBoundingClientRect().right > edge);
+  return parts.map((part) => part.tagName + "." + (part.getAttribute("class") || ""));
+}"""
 
 
 @pytest.fixture(scope="session")
@@ -172,4 +178,9 @@ def test_a_scientist_uses_the_inspector_in_jupyterlab(chromium, lab, folder):
         page.locator(".labkit-inspector").scroll_into_view_if_needed()
         page.screenshot(path=folder / "inspector.png")
         assert (folder / "inspector.png").stat().st_size > 20_000
+        page.set_viewport_size({"width": 860, "height": 1000})
+        page.locator(".labkit-inspector").evaluate(STICKS_OUT)
+        page.wait_for_timeout(1000)
+        page.screenshot(path=folder / "narrow.png")
+        assert page.locator(".labkit-inspector").evaluate(STICKS_OUT) == []
         browser.close()
