@@ -8,22 +8,29 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.table import Table
-from bokeh.layouts import gridplot
-from bokeh.models import ColumnDataSource, FactorRange, FixedTicker, GridPlot, HoverTool, Range1d, Span
+from bokeh.models import ColumnDataSource, FactorRange, FixedTicker, GridPlot, Range1d, Span
 from bokeh.palettes import Inferno256
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
+from labkit.tables import numbers, text
 from labkit.views.gallery import gallery
+from labkit.views.marks import bounded, draw_line
 from labkit.views.scaling import grey_levels, limits_of, png_uri, smoothed
-from labkit.views.style import GLYPH_FONT, INK, PALETTE, axes, style_legend
-
-__all__ = [
-    "activation_overlay",
-    "filter_grid",
-    "index_chart",
-]
+from labkit.views.style import (
+    FAINT,
+    GLYPH_FONT,
+    INK,
+    PALETTE,
+    axes,
+    grid,
+    hover,
+    legend_above,
+    legend_inside,
+    name_ticks,
+    unit_range,
+)
 
 _INFERNO = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in Inferno256]) / 255
 _KINDS = {"both": PALETTE[7], "dead": "#cccccc"}
@@ -44,33 +51,12 @@ def filter_grid(
     size_px: int = 150,
     title: str = "",
 ) -> figure:
-    """Outputs of chosen filters for one object, a row a layer (Kosiba et al. 2020, Fig. 12).
+    """Outputs of chosen filters for one object, a row per layer (Kosiba et al. 2020, Fig. 12).
 
-    Parameters
-    ----------
-    pictures : mapping of str to array, shape (y, x) or (y, x, 3)
-        What went in, as levels from 0 to 1 or colours: the first row.
-    maps : mapping of str to array, shape (filter, y, x)
-        Outputs of the chosen filters of each layer, in the layer's own pixels; black is 0, yellow the map's
-        maximum, which is written above.
-    filters : mapping of str to sequence of int
-        Numbers of these filters.
-    kinds : mapping of str to sequence of str, optional
-        What each answers to, written above.
-    size_px : int
-        Width and height of a picture on the screen.
-    title : str
-        Title of the figure.
-
-    Returns
-    -------
-    bokeh.plotting.figure
-        The figure.
-
-    Raises
-    ------
-    InputError
-        If the layers differ, or a layer has other filters than maps.
+    `pictures` are what went in, levels (y, x) or colours (y, x, 3): the first row. `maps` hold the outputs
+    (filter,
+    y, x) of the chosen `filters` of each layer; black is 0, yellow the map's maximum, which is written above
+    with what each answers to (`kinds`).
     """
     if list(maps) != list(filters) or any(len(np.asarray(maps[name])) != len(filters[name]) for name in maps):
         counts = {name: len(np.asarray(values)) for name, values in maps.items()}
@@ -108,36 +94,13 @@ def activation_overlay(
     size_px: int = 230,
     strength: float = 0.65,
 ) -> GridPlot:
-    """Class activation on both bands, and X-ray contours on the optical image; a row an object.
+    """Class activation on both bands, and X-ray contours on the optical image; a row per object.
 
-    Parameters
-    ----------
-    optical, xray : array_like, shape (n, y, x)
-        Cut-outs, bright where there is emission.
-    activation : array_like, shape (n, y, x)
-        Class activation from 0 to 1, from `labkit.explain.class_activation`.
-    titles : sequence of str
-        Text above each row.
-    pixel_scale : Quantity
-        Angle of a pixel.
-    sigma_px : float
-        Gaussian smoothing of the X-ray image, in pixels.
-    size_px : int
-        Side of a panel inside its axes, in screen pixels.
-    strength : float
-        Opacity of the activation where it is 1.
-
-    Returns
-    -------
-    bokeh.models.GridPlot
-        Three panels an object: X-ray with activation, optical with activation, optical with X-ray contours
-        (at half, 0.75 and 0.9 of the way from its median to its maximum) and the activation's contour at one
-        half.
-
-    Raises
-    ------
-    InputError
-        If the arrays differ in shape, or there is not one title an object.
+    Cut-outs and activation (0 to 1, from `labkit.explain.class_activation`) are of one shape (n, y, x). Three
+    panels: X-ray with activation, optical with activation, optical with X-ray contours (at half, 0.75 and 0.9
+    of
+    the way from its median to its maximum) and the activation's contour at one half. `sigma_px` smooths the
+    X-ray image, `strength` is the opacity of the activation where it is 1.
     """
     plates, heat = np.asarray(optical, dtype=float), np.asarray(activation, dtype=float)
     photons = smoothed(xray, sigma_px=sigma_px)
@@ -150,11 +113,11 @@ def activation_overlay(
         raise InputError(f"titles must be one for each of the {len(plates)} objects, got {len(titles)}")
     half = plates.shape[-1] * float(pixel_scale.to_value(u.arcmin)) / 2
     shared = {"x_range": Range1d(-half, half), "y_range": Range1d(-half, half)}
-    grid = []
-    for row, (plate, emission, glow) in enumerate(zip(plates, photons, heat, strict=True)):
+    rows = []
+    for number, (plate, emission, glow) in enumerate(zip(plates, photons, heat, strict=True)):
         light = grey_levels(plate, stretch="linear")
         counts = grey_levels(emission, limits=limits_of(emission, lower=5, upper=99.9), stretch="sqrt")
-        words = titles[row] if len(titles) else " "
+        words = titles[number] if len(titles) else " "
         first = _panel(
             _blended(counts, glow, strength), half, f"{words}\nX-ray + activation", size_px, shared
         )
@@ -162,8 +125,8 @@ def activation_overlay(
         third = _panel(light, half, " \noptical + contours", size_px, shared)
         _contour(third, emission, half, [_between(emission, level) for level in _LEVELS], PALETTE[5])
         _contour(third, glow, half, [0.5], PALETTE[4])
-        grid.append([first, second, third])
-    return gridplot(grid, toolbar_options={"logo": None, "autohide": True}, merge_tools=True)
+        rows.append([first, second, third])
+    return grid(rows)
 
 
 def _between(image: np.ndarray, share: float) -> float:
@@ -196,35 +159,16 @@ def _contour(plot: figure, image: np.ndarray, half: float, levels: list[float], 
 
 
 def index_chart(index: Table, *, title: str = "", width: int = 640, row_px: int = 70) -> figure:
-    """Filters along the axis from one band to the other, a row a layer, with their intervals.
+    """Filters along the axis from one band to the other, a row per layer, with their intervals.
 
-    Parameters
-    ----------
-    index : Table
-        From `labkit.explain.band_index`; its bands are the ends of the axis. Dead filters are not drawn;
-        their number stands at the right.
-    title : str
-        Title of the figure.
-    width : int
-        Width in screen pixels.
-    row_px : int
-        Height of a layer.
-
-    Returns
-    -------
-    bokeh.plotting.figure
-        The figure.
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
+    `index` is from `labkit.explain.band_index`; its bands are the ends of the axis. Dead filters are not
+    drawn; their number stands at the right.
     """
     needed = ["layer", "filter", "index", "index_low", "index_high", "kind"]
     if missing := [name for name in needed if name not in index.colnames]:
-        raise InputError(f"index must have the columns {needed}, {missing} missing; see filter_index")
+        raise InputError(f"index must have the columns {needed}, {missing} missing; see band_index")
     first, second = index.meta["bands"]
-    kind = np.asarray(index["kind"], dtype=str)
+    kind = text(index["kind"])
     colour = {first: PALETTE[0], second: PALETTE[1]} | _KINDS
     names = list(dict.fromkeys(str(name) for name in index["layer"]))
     plot = axes(
@@ -242,17 +186,13 @@ def index_chart(index: Table, *, title: str = "", width: int = 640, row_px: int 
         bar = {"line_width": 2, "alpha": 0.35} | style
         plot.segment("index_low", "place", "index_high", "place", source=source, **bar)
         dots = plot.scatter("index", "place", source=source, size=7, alpha=0.9, **style)
-        tips = [("layer", "@layer"), ("filter", "@filter"), ("index", "@index{0.00}"),
-                ("95 %", "@index_low{0.00} to @index_high{0.00}")]  # fmt: skip
-        plot.add_tools(HoverTool(renderers=[dots], tooltips=tips))
-    dead = {name: int(np.sum((kind == "dead") & (np.asarray(index["layer"]) == name))) for name in names}
+        hover(plot, [dots], [("layer", "@layer"), ("filter", "@filter"), ("index", "@index{0.00}"),
+                             ("95 %", "@index_low{0.00} to @index_high{0.00}")])  # fmt: skip
+    dead = {name: int(np.sum((kind == "dead") & (text(index["layer"]) == name))) for name in names}
     plot.text([1.06] * len(names), names, [f"{dead[name]} dead" for name in names], text_font=GLYPH_FONT,
               text_font_size="12px", text_color=INK, text_baseline="middle")  # fmt: skip
     plot.xaxis.ticker = FixedTicker(ticks=[-1, -0.5, 0, 0.5, 1])
-    legend = style_legend(plot.legend[0])
-    plot.add_layout(legend, "above")
-    legend.update(orientation="horizontal", padding=0)
-    return plot
+    return legend_above(plot)
 
 
 def _spread(layers: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -263,3 +203,78 @@ def _spread(layers: np.ndarray, index: np.ndarray) -> np.ndarray:
         rows = rows[np.argsort(index[rows], kind="stable")]
         offset[rows] = ((np.arange(len(rows)) * 5) % 11 - 5) * 0.065
     return offset
+
+
+def sensitivity_curves(
+    brightness: ArrayLike, response: ArrayLike, threshold: ArrayLike, *, band: str = "X-ray", title: str = "",
+    width: int = 520, height: int = 400,
+) -> figure:  # fmt: skip
+    """Answer of each filter, relative to that at full brightness, against the peak brightness of a band.
+
+    `response` (filter, level) and `threshold` (filter,), where half the answer is reached, are from
+    `labkit.explain.sensitivity`; filters with NaN are not drawn. Dashed: in proportion to the brightness.
+    """
+    x, y, half = (np.asarray(values, dtype=float) for values in (brightness, response, threshold))
+    plot = axes(title=title, x=f"peak brightness in {band} (1 = highest grey level)",
+                y="answer, relative to that at 1", width=width, height=height,
+                x_range=unit_range())  # fmt: skip
+    for number in np.flatnonzero(np.isfinite(half)):
+        colour = Inferno256[round(40 + 180 * float(np.clip(half[number], 0, 1)))]
+        tips = [("filter", str(number)), ("half of its answer at", f"{half[number]:.2f}")]
+        draw_line(plot, np.concatenate([[0.0], x]), np.concatenate([[0.0], y[number] / y[number, -1]]),
+                  colour=colour, name=f"filter {number}", width=1.8, alpha=0.8, tips=tips)  # fmt: skip
+    plot.line([0, 1], [0, 1], color=INK, line_dash="dashed", legend_label="in proportion")
+    return legend_inside(plot, "top_left")
+
+
+def randomisation_curve(
+    checks: Mapping[str, Table], *, between: float | None = None, title: str = "", width: int = 640,
+    height: int = 400,
+) -> figure:  # fmt: skip
+    """Similarity to the trained network's maps while layers are randomised from the last to the first.
+
+    `checks` are tables of `labkit.explain.randomisation_check` by method, with 95 % intervals over the
+    objects; `between` is the rank correlation of the maps of different objects, dotted.
+    """
+    steps = [tuple(text(table["step"]).tolist()) for table in checks.values()]
+    if not steps or len(set(steps)) != 1:
+        raise InputError(f"checks must hold tables with the same steps, got {steps}")
+    plot = axes(title=title, x="randomised from the output down to", width=width, height=height,
+                y="rank correlation with the trained map", y_range=Range1d(-0.25, 1.05))  # fmt: skip
+    name_ticks(plot, steps[0], lines=False)
+    place = np.arange(len(steps[0]))
+    for (name, table), colour in zip(checks.items(), PALETTE, strict=False):
+        value, low, high = bounded(table, "rank")
+        tips = [(name, "@y{0.00} (@low{0.00} to @high{0.00})")]
+        draw_line(plot, place, value, low, high, colour=colour, name=name, label=name, width=2.5, dots=True,
+                  tips=tips)  # fmt: skip
+    plot.add_layout(Span(location=0, dimension="width", line_color=FAINT, line_width=2))
+    if between is not None:
+        draw_line(plot, place, np.full(len(place), between), colour=INK, dash="dotted", width=1,
+                  name="other objects", label="maps of other objects")  # fmt: skip
+    plot.xaxis.major_label_orientation = 0.6
+    return legend_inside(plot, "top_right")
+
+
+def deletion_curves(
+    checks: Mapping[str, Table], *, title: str = "", width: int = 520, height: int = 400
+) -> figure:
+    """Drop of the probability without the pixels that a map ranks highest, and without others (dashed).
+
+    `checks` are tables of `labkit.explain.deletion` by method; the bar is the 95 % interval of the
+    difference, drawn from the dashed line upwards.
+    """
+    if not checks:
+        raise InputError("checks must hold one table or more, got none")
+    plot = axes(title=title, x="share of pixels blanked (%)", y="drop of the probability", width=width,
+                height=height)  # fmt: skip
+    for (name, table), colour in zip(checks.items(), PALETTE, strict=False):
+        share = 100 * numbers(table["share"])
+        drop, other = numbers(table["drop"]), numbers(table["reference"])
+        low, high = (other + numbers(table[f"difference_{end}"]) for end in ("low", "high"))
+        plot.segment(share, low, share, high, color=colour, line_width=5, alpha=0.3, name=f"{name} interval")
+        draw_line(plot, share, drop, colour=colour, name=name, label=name, width=2.5, dots=True,
+                  tips=[(name, "@y{0.000}"), ("pixels", "@x{0} %")])  # fmt: skip
+        draw_line(plot, share, other, colour=colour, name=f"{name} elsewhere", dash="dashed", width=1.8,
+                  label=f"{name}, same hole elsewhere")  # fmt: skip
+    return legend_above(plot, columns=2)

@@ -13,65 +13,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from astropy.visualization import LogStretch
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import binary_opening
 from scipy.optimize import brentq
 
 from labkit.errors import InputError, MissingDataError
 from labkit.images.sky import scatter_of_sky
-
-__all__ = ["BandLimits", "colour_composite", "composite_limits", "share_bands"]
+from labkit.images.stretches import fixed_asinh, from_fixed_asinh
+from labkit.sample import Sample
+from labkit.tables import numbers, text
+from labkit.views.scaling import hatched
 
 _BLACK_SIGMA, _DIM_SIGMA = 2.0, 1.0
 #: The brightest galaxies of a cluster are old and red: white is what is bluer than they are.
 _WHITE = {"red": 0.75, "green": 1.0, "blue": 1.0}
 _BLOCK = 500_000  # pixels at a time
+_OBJECTS = 150
+_SATURATED = 2e-3  # of cut-outs, which sources fill more than they do a field
+_GAP_PX = 3
+_DIM = 0.2  # brighter than a field: faint sources are what cut-outs are looked at for
+_GREY = {"low": -2.0, "softening": 2.0, "high": 300.0}
 
 
 @dataclass(frozen=True)
 class BandLimits:
-    """What is dark and what is bright in a band.
+    """What is dark and what is bright in a band."""
 
-    Attributes
-    ----------
-    sky, noise : float
-        Level and standard deviation of the sky in a pixel.
-    bright : float
-        Value of the brightest pixels.
-    """
-
-    sky: float
+    sky: float  # level and standard deviation of the sky in a pixel
     noise: float
-    bright: float
+    bright: float  # value of the brightest pixels
 
 
 def composite_limits(
     images: ArrayLike, bands: Sequence[str], *, saturated: float = 2e-4
 ) -> dict[str, BandLimits]:
-    """Limits of a field, or of cut-outs of it, that all pictures of it share.
+    """Limits of each band with data, of a field or its cut-outs, that all pictures of it share.
 
-    Parameters
-    ----------
-    images : array_like
-        Mosaics of shape (band, y, x), or cut-outs (n, band, y, x); NaN where there are no data.
-    bands : sequence of str
-        Their names.
-    saturated : float
-        Fraction of pixels that may be as bright as a band can be shown.
-
-    Returns
-    -------
-    dict of str to BandLimits
-        For each band with data.
-
-    Raises
-    ------
-    InputError
-        If shapes or names do not fit, or `saturated` is not between 0 and 0.5.
-    MissingDataError
-        If no band has data.
+    Images are mosaics (band, y, x) or cut-outs (n, band, y, x), NaN where there are no data; `saturated` is
+    the fraction of pixels that may be as bright as a band can be shown.
     """
     images = _checked(images, bands)
     if not 0 < saturated < 0.5:
@@ -90,17 +74,9 @@ def composite_limits(
 
 
 def share_bands(bands: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Deal bands, in the order of wavelength, to blue, green and red; one that is left over goes to red.
+    """Deal bands, in the order of wavelength, to "red", "green" and "blue"; one left over goes to red.
 
-    Parameters
-    ----------
-    bands : sequence of str
-        From short to long wavelengths.
-
-    Returns
-    -------
-    dict of str to tuple of str
-        Bands of ``"red"``, ``"green"`` and ``"blue"``; the same ones where there are fewer than three.
+    Where there are fewer than three, channels have the same ones.
     """
     third, names = len(bands) // 3, tuple(bands)
     if not third:
@@ -116,33 +92,16 @@ def colour_composite(
     limits: Mapping[str, BandLimits] | None = None,
     dim: float = 0.12,
 ) -> NDArray[np.float32]:
-    """Red, green and blue of multi-band images.
+    """Red, green and blue (..., y, x, 3), from 0 to 1, of images (..., band, y, x), by wavelength.
 
-    The bands that a pixel has are dealt to the channels by `share_bands`; where the infrared is missing,
-    colours are those of the optical bands, with less contrast.
-
-    Parameters
-    ----------
-    images : array_like
-        Shape (..., band, y, x), in the order of wavelength; NaN where there are no data.
-    bands : sequence of str
-        Their names.
-    limits : mapping, optional
-        From `composite_limits`, of the field that the images belong to; their own by default. Bands that
-        have none are left out.
-    dim : float
-        Level, from 0 to 1, of a pixel one standard deviation above the sky: with more, noise and faint light
-        are seen better.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (..., y, x, 3), float32 from 0 to 1; NaN where no band has data.
-
-    Raises
-    ------
-    InputError
-        If shapes or names do not fit or `dim` is not between 0 and 1.
+    The bands that a pixel has (not NaN) are dealt to the channels by `share_bands`; where the infrared is
+    missing,
+    colours are those of the optical bands, with less contrast; NaN where no band has data. Limits are those
+    of
+    `composite_limits` of the field that the images belong to, their own by default; bands without limits are
+    left
+    out. `dim` is the level of a pixel one standard deviation above the sky: with more, noise and faint light
+    are seen better.
     """
     images = _checked(images, bands)
     if not 0 < dim < 1:
@@ -214,3 +173,82 @@ def _logarithmic(values: NDArray[np.float32], noise: float, dim: float) -> NDArr
         return scaled
     steepness = brentq(lambda log: np.log1p(10**log * at) / np.log1p(10**log) - dim, -3, 30)
     return np.asarray(LogStretch(10**steepness)(scaled), dtype=np.float32)
+
+
+def shared_colours(sample: Sample) -> SampleColours | None:
+    """Pictures with shared limits of a Sample that is raw or normalised by "fixed-asinh"; else None."""
+    record = sample.provenance.get("normalisation")
+    return SampleColours(sample) if record is None or _is_fixed(record) else None
+
+
+def _is_fixed(record: object) -> bool:
+    return isinstance(record, Mapping) and record.get("method") == "fixed-asinh"
+
+
+class SampleColours:
+    """Colour and grey pictures of raw cut-outs, or of those that "fixed-asinh" made grey levels of.
+
+    Where there are no data pictures are hatched. Grey levels hold the sky's level there; squares of 3 x 3
+    pixels
+    that all have exactly this level, which noise never gives, are taken for it. Limits are those of the
+    field's mosaics if given, else measured, on first use, on 150 objects spread over the Sample.
+    """
+
+    def __init__(self, sample: Sample, *, limits: Mapping[str, BandLimits] | None = None) -> None:
+        self._sample = sample
+        if limits is not None:
+            self.__dict__["limits"] = dict(limits)
+        record: Any = sample.provenance.get("normalisation")
+        if record is not None and not _is_fixed(record):
+            raise InputError(
+                f"sample must hold raw pixels or grey levels of 'fixed-asinh', got {record}; images scaled "
+                "one by one have lost their colours, start from the raw Sample"
+            )
+        self._record = record
+
+    @cached_property
+    def common_bands(self) -> tuple[str, ...]:
+        """Bands that some object of every cluster has, by the catalogue's ``coverage_<band>``; or all."""
+        table, bands = self._sample.catalogue, self._sample.bands
+        known = [band for band in bands if f"coverage_{band}" in table.colnames]
+        if len(known) < len(bands) or "cluster" not in table.colnames or not len(table):
+            return bands
+        _, cluster = np.unique(text(table["cluster"]), return_inverse=True)
+        there = {band: np.bincount(cluster, weights=numbers(table[f"coverage_{band}"])) for band in bands}
+        return tuple(band for band in bands if (there[band] > 0).all()) or bands
+
+    @cached_property
+    def limits(self) -> dict[str, BandLimits]:
+        """Limits of each band that has data."""
+        rows = np.linspace(0, len(self._sample) - 1, min(_OBJECTS, len(self._sample))).round().astype(int)
+        images = self._sample.select(np.unique(rows)).images
+        bands = self._sample.bands
+        fluxes = np.stack([self.fluxes(images[:, i], band) for i, band in enumerate(bands)], axis=1)
+        return composite_limits(fluxes, bands, saturated=_SATURATED)
+
+    def fluxes(self, images: NDArray, band: str) -> NDArray[np.float32]:
+        """Fluxes of one band's pixels (..., y, x) as the Sample holds them, NaN where there are no data."""
+        if self._record is None:
+            return np.asarray(images, dtype=np.float32)
+        options = {name: self._record[name] for name in ("low", "softening", "high")}
+        fluxes = from_fixed_asinh(images, scale=self._record["scales"][band], **options)
+        square = np.ones((1,) * (np.ndim(images) - 2) + (_GAP_PX, _GAP_PX), dtype=bool)
+        fluxes[binary_opening(np.asarray(images) == self._record["no_emission"], square)] = np.nan
+        return fluxes
+
+    def composite(self, images: NDArray, bands: Sequence[str] | None = None) -> NDArray[np.float64]:
+        """Colours (y, x, 3) of one object's pixels (band, y, x), hatched where no band has data."""
+        bands = self._sample.bands if bands is None else bands
+        fluxes = np.stack([self.fluxes(one, band) for one, band in zip(images, bands, strict=True)])
+        if not set(bands) & set(self.limits):
+            return hatched(np.full((*fluxes.shape[1:], 3), np.nan))
+        return hatched(colour_composite(fluxes, bands, limits=self.limits, dim=_DIM))
+
+    def grey(self, band: str, image: NDArray) -> NDArray[np.float64]:
+        """Levels of one band of one object (y, x), from 0 to 1, hatched where there are no data."""
+        fluxes = self.fluxes(image, band)
+        if band not in self.limits:
+            return hatched(np.full(fluxes.shape, np.nan))
+        one = self.limits[band]
+        levels = fixed_asinh(fluxes - np.float32(one.sky), scale=one.noise, **_GREY) / 255
+        return hatched(np.where(np.isfinite(fluxes), levels, np.nan))

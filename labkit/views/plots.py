@@ -151,14 +151,16 @@ def points(
             ends = np.array([centres[rows].min(), centres[rows].max()])
             draw_line(plot, ends, line(ends), colour=colour, dash="dashed", width=1.5, name=f"{name} fit",
                       label=label)  # fmt: skip
-        tips = [(name if by else "", "@place"), ("", tip)] if named else [(name, tip)]
+        told = labels.get(name, name) if by else ""
+        tips = [(told, "@place"), ("", tip)] if named else [(told or name, tip)]
         tips += more + [(a, plain_text(b)) for a, b in (notes or {}).get(name, ())]
         columns = {key: column[rows] for key, column in wanted.items()}
         columns |= {"place": places[rows]} if named else {}
         look = {"colour": colour, "columns": columns, "across": across, "tips": tips, "size": size}
         ours = (place - shift, *values[:, rows])
         ours = (ours[1], ours[0], *ours[2:]) if across else ours
-        draw_points(plot, *ours, name=name, label=label, marker=markers[number % len(markers)], **look)
+        if theirs is None or np.isfinite(values[0, rows]).any():  # some are only published
+            draw_points(plot, *ours, name=name, label=label, marker=markers[number % len(markers)], **look)
         if theirs is not None:
             other = (place + shift, *theirs[:, rows])
             other = (other[1], other[0], *other[2:]) if across else other

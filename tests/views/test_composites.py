@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 from labkit.errors import InputError, MissingDataError
 from labkit.images import normalise
 from labkit.sample import Sample
-from labkit.views.composites import BandLimits, colour_composite, composite_limits, share_bands
-from labkit.views.sample_colours import SampleColours, shared_colours
+from labkit.views.composites import (
+    BandLimits,
+    SampleColours,
+    colour_composite,
+    composite_limits,
+    share_bands,
+    shared_colours,
+)
 
 BANDS = ("F435", "F606", "F814", "F105", "F160")
 TWELVE = ("F435", "F475", "F606", "F625", "F775", "F814", "F850", "F105", "F110", "F125", "F140", "F160")

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 from astropy.wcs import WCS
-from bokeh.models import Image, ImageURL, Scatter
+from bokeh.models import (
+    BoxAnnotation,
+    GlyphRenderer,
+    HoverTool,
+    Image,
+    ImageURL,
+    Label,
+    Legend,
+    LogScale,
+    Scatter,
+)
+from PIL import Image as Picture
 
 from labkit.errors import InputError
-from labkit.views.skies import compare_cutouts, field
+from labkit.sources.mosaics import Mosaics
+from labkit.views.sky import compare_cutouts, extent_plane, field, member_field, mosaic_field
+from labkit.views.style import CLASS_COLOURS
 
 WCS_FIELD = WCS(naxis=2)
 WCS_FIELD.wcs.ctype = ["RA---TAN", "DEC--TAN"]
@@ -30,8 +46,8 @@ def test_a_field_puts_east_to_the_left_and_ranks_candidates(look):
     assert look.axis_labels(plot) == ("offset to the east (arcmin)", "offset to the north (arcmin)")
     assert plot.x_range.start == pytest.approx(100 * 4 / 60 / 2)
     marks = look.glyphs(plot, Scatter)[0].data_source.data
-    assert marks["rank"].tolist() == [2, 1]
-    assert marks["x"][0] == pytest.approx((49.5 - 20) * 4 / 60, abs=1e-6)
+    assert marks["_rank"].tolist() == [2, 1]
+    assert marks["_x"][0] == pytest.approx((49.5 - 20) * 4 / 60, abs=1e-6)
     shown = look.glyphs(plot, Image)[0].data_source.data["image"][0]
     assert shown[50, 99 - 20] == 255
 
@@ -63,3 +79,212 @@ def test_compared_cutouts_share_one_grey_scale(look):
     assert "8.0′ wide, same grey scale from 0 to 10" in plot.title.text
     with pytest.raises(InputError, match="groups must have one shape"):
         compare_cutouts({"a": bright, "b": np.zeros((2, 8, 8))}, pixel_scale=1 * u.arcsec)
+
+
+@pytest.fixture
+def catalogue() -> QTable:
+    return QTable(
+        {
+            "object_id": ["a", "b", "c", "d", "e"],
+            "extent": [20, 0.5, 6, 0, np.nan] * u.arcsec,
+            "extension_likelihood": [400.0, 80, 20, -0.2, 9],
+            "class": ["extended", "point", "extended", "point", "point"],
+            "label": ["low-z cluster", "point source", "", "artefact", "point source"],
+        }
+    )
+
+
+def placed(plot) -> dict[str, tuple[float, float, float]]:
+    """Position and fill of each object."""
+    found = {}
+    for renderer in plot.select(GlyphRenderer):
+        rows, columns = renderer.view.filter.indices, renderer.data_source.data
+        for row in rows:
+            place = (float(columns[name][row]) for name in ("_extent", "_extension_likelihood"))
+            found[str(columns["object_id"][row])] = (*place, float(columns["_fill"][row]))
+    return found
+
+
+def regions(plot) -> list[BoxAnnotation]:
+    return [part for part in plot.center + plot.left + plot.below if isinstance(part, BoxAnnotation)]
+
+
+def test_sources_lie_where_they_were_measured_and_the_c1_region_is_marked(catalogue):
+    plot = extent_plane(catalogue, details=["object_id"])
+    assert (plot.xaxis[0].axis_label, plot.yaxis[0].axis_label) == ("extent (arcsec)", "extension likelihood")
+    assert isinstance(plot.x_scale, LogScale)
+    assert isinstance(plot.y_scale, LogScale)
+    points = placed(plot)
+    assert set(points) == {"a", "b", "c", "d"}  # without a number, no point
+    assert points["a"][:2] == (20, 400)
+    assert points["b"][:2] == (0.5, 80)
+    (box,) = regions(plot)
+    assert (box.left, box.bottom) == (5, 33)
+    assert "1 of 4" in plot.select_one(Label).text
+    assert {item.label.value for item in plot.select_one(Legend).items} == {"extended", "point"}
+
+
+def test_what_lies_below_the_axes_is_hollow_at_their_end(catalogue):
+    plot = extent_plane(catalogue, details=["object_id"])
+    x, y, fill = placed(plot)["d"]
+    assert plot.x_range.start < x < 0.5
+    assert plot.y_range.start < y < 20
+    assert fill == 0
+    assert placed(plot)["a"][2] > 0
+    measured = plot.renderers[0].data_source.data["extension_likelihood"]
+    assert measured.tolist() == [400, 80, 20, -0.2], "the pointer shows what was measured"
+    assert "extension likelihood: <b>@{extension_likelihood}{0.0}</b>" in plot.select_one(HoverTool).tooltips
+
+
+def test_units_classes_and_pictures(catalogue):
+    catalogue["extent"] = catalogue["extent"].to(u.arcmin)
+    uris = [f"data:image/png;base64,{name}" for name in catalogue["object_id"]]
+    plot = extent_plane(catalogue, by="label", pictures=uris, details=["object_id"], limits=(10, 100))
+    assert placed(plot)["a"][0] == pytest.approx(20)
+    assert "@{_picture}" in plot.select_one(HoverTool).tooltips
+    colours = {r.name: r.glyph.fill_color for r in plot.select(GlyphRenderer)}
+    assert colours["low-z cluster"] == CLASS_COLOURS["low-z cluster"]
+    assert {item.label.value for item in plot.select_one(Legend).items} >= {"no class", "artefact"}
+    assert plot.renderers[0].data_source.data["_picture"] == uris[:4]
+    plain = catalogue.copy()
+    plain["extent"] = [20, 0.5, 6, 0, np.nan]
+    assert placed(extent_plane(plain, details=["object_id"], limits=None))["c"][0] == 6
+    assert regions(extent_plane(plain, limits=None)) == []
+
+
+def test_what_cannot_be_drawn_is_refused(catalogue):
+    with pytest.raises(InputError, match=r"\['origin'\] missing"):
+        extent_plane(catalogue, by="origin")
+    with pytest.raises(InputError, match="pictures must be one for each row, got 1 for 5 rows"):
+        extent_plane(catalogue, pictures=["x"])
+    with pytest.raises(InputError, match="got none of 1"):
+        extent_plane(catalogue[4:])
+    with pytest.raises(InputError, match="got none of 0"):
+        extent_plane(catalogue[:0])
+
+
+CENTRE = SkyCoord(342.18, -44.53, unit="deg")
+
+
+def wcs_of(angle_deg: float, flip: int, shape=(120, 160), scale=0.5) -> WCS:
+    """A mosaic turned by an angle, mirrored or not."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [CENTRE.ra.deg, CENTRE.dec.deg]
+    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    a = np.radians(angle_deg)
+    turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+    wcs.wcs.cd = scale / 3600 * turn @ np.diag([-flip, 1])
+    return wcs
+
+
+def picture(plot) -> np.ndarray:
+    """Pixels as shown, first row at the top."""
+    (url,) = next(r for r in plot.renderers if isinstance(r.glyph, ImageURL)).data_source.data["url"]
+    return np.asarray(Picture.open(io.BytesIO(base64.b64decode(url.split(",")[1]))))
+
+
+def marks(plot, name: str) -> dict:
+    return next(r for r in plot.renderers if r.name == name).data_source.data
+
+
+@pytest.fixture
+def sources() -> Table:
+    place = CENTRE.spherical_offsets_by([20, -25, 0, 500] * u.arcsec, [10, 5, -20, 0] * u.arcsec)
+    return Table(
+        {
+            "object_id": np.array([b"a", b"b", b"c", b"far"]),
+            "ra": place.ra.deg,
+            "dec": place.dec.deg,
+            "group": ["spectroscopic member", "candidate member", "non-member", "spectroscopic member"],
+            "redshift": np.ma.array([0.346, 0, 0.9, 0.35], mask=[0, 1, 0, 0], dtype=float),
+            "probability": [0.9, 0.8, 0.1, 0.9],
+        }
+    )
+
+
+@pytest.mark.parametrize(("angle", "flip"), [(0, 1), (90, 1), (37, 1), (0, -1), (200, -1)])
+def test_markers_lie_on_their_galaxies_however_the_mosaic_is_turned(sources, angle, flip):
+    wcs = wcs_of(angle, flip)
+    rgb = np.zeros((120, 160, 3))
+    x, y = wcs.world_to_pixel(SkyCoord(sources["ra"][:1], sources["dec"][:1], unit="deg"))
+    rgb[round(float(y[0])), round(float(x[0])), 0] = 1.0
+    plot = member_field(rgb, wcs, sources=sources, pixels=200)
+    shown = picture(plot)[..., 0].astype(float)
+    row, column = np.unravel_index(shown.argmax(), shown.shape)
+    half = plot.x_range.start
+    east, north = half - (column + 0.5) / 200 * 2 * half, half - (row + 0.5) / 200 * 2 * half
+    data = marks(plot, "spectroscopic member")
+    assert data["_x"][0] == pytest.approx(20 / 60, abs=1e-4)  # east is left: the axis falls
+    assert data["_y"][0] == pytest.approx(10 / 60, abs=1e-4)
+    assert (east, north) == pytest.approx((20 / 60, 10 / 60), abs=0.9 / 60)
+    assert plot.x_range.start == -plot.x_range.end == pytest.approx(plot.y_range.end)
+
+
+def test_groups_are_counted_inside_the_frame_and_shown_under_the_pointer(look, sources):
+    plot = member_field(np.full((120, 160, 3), 128, dtype=np.uint8), wcs_of(0, 1), sources=sources, pixels=80)
+    assert look.legend(plot) == ["non-member (1)", "spectroscopic member (1)", "candidate member (1)"]
+    (tips,) = look.tips(plot)
+    assert ("redshift", "@{redshift}{0.0000}") in tips
+    assert ("object id", "@{object_id}") in tips
+    assert marks(plot, "spectroscopic member")["object_id"].tolist() == ["a"]
+    assert np.isnan(marks(plot, "candidate member")["redshift"]).all()
+    assert plot.xaxis[0].axis_label == "offset to the east (arcmin)"
+    assert picture(plot)[40, 40].tolist() == [128] * 3
+    narrow = member_field(
+        np.ones((120, 160, 3)), wcs_of(0, 1), sources=sources, size=30 * u.arcsec, pixels=80
+    )
+    assert narrow.x_range.start == pytest.approx(0.25)
+    assert not look.legend(narrow)  # all beyond the frame
+
+
+def test_the_scale_bar_has_the_length_it_says():
+    plot = member_field(np.zeros((120, 160, 3)), wcs_of(0, 1), redshift=0.346, pixels=80)
+    ends = marks(plot, "scale bar")["x"]
+    words = marks(plot, "scale")["text"][0]
+    length = 60 * (ends[0] - ends[1])
+    assert words.startswith(f"{length:.0f}″ = ")
+    kpc = float(words.split("= ")[1].split()[0])
+    assert kpc / length == pytest.approx(4.91, abs=0.03)  # kpc/arcsec at z = 0.346, H0 = 70, Om = 0.3
+    (bare,) = marks(member_field(np.zeros((120, 160, 3)), wcs_of(0, 1), pixels=80), "scale")["text"]
+    assert "kpc" not in bare
+
+
+def test_the_picture_is_bounded_and_what_is_not_covered_is_black():
+    rgb = np.full((300, 400, 3), np.nan)
+    rgb[:, 200:] = 2.0  # beyond white
+    shown = picture(member_field(rgb, wcs_of(0, 1, (300, 400)), pixels=100))
+    assert shown.shape == (100, 100, 3)
+    assert shown[50, 80].tolist() == [255] * 3
+    assert shown[50, 20].tolist() == [0] * 3
+    assert shown[5, 80].tolist() == [0] * 3  # the frame is square, the mosaic is not
+
+
+def test_what_cannot_be_shown_is_refused(sources):
+    rgb, wcs = np.zeros((120, 160, 3)), wcs_of(0, 1)
+    with pytest.raises(InputError, match=r"rgb must have the shape \(y, x, 3\), got \(3, 120, 160\)"):
+        member_field(np.zeros((3, 120, 160)), wcs)
+    with pytest.raises(InputError, match="celestial"):
+        member_field(rgb, WCS(naxis=2))
+    with pytest.raises(InputError, match=r"\['type'\] missing"):
+        member_field(rgb, wcs, sources=sources, group="type", pixels=80)
+    with pytest.raises(InputError, match=r"\['mass'\] missing"):
+        member_field(rgb, wcs, sources=sources, details=["mass"], pixels=80)
+
+
+@pytest.mark.parametrize("flip", [1, -1])
+def test_mosaics_on_any_grid_become_one_picture(look, flip, sources):
+    rng, shape = np.random.default_rng(1), (120, 120)
+    images = {band: rng.normal(0, 0.01, shape).astype(np.float32) for band in ("F435", "F606", "F814")}
+    wcs = wcs_of(30.0, flip, shape)
+    x, y = (
+        round(float(v)) for v in wcs.world_to_pixel(CENTRE.spherical_offsets_by(15 * u.arcsec, 0 * u.arcsec))
+    )
+    images["F814"][y - 2 : y + 3, x - 2 : x + 3] = 5  # red, 15 arcsec to the east
+    plot = mosaic_field(Mosaics.from_arrays(images, wcs), sources=sources, pixels=90, redshift=0.346)
+    seen = picture(plot).astype(float)
+    row, column = np.unravel_index(np.argmax(seen[..., 0]), seen.shape[:2])
+    side = plot.x_range.start - plot.x_range.end  # arcmin
+    assert plot.x_range.start - (column + 0.5) / seen.shape[1] * side == pytest.approx(0.25, abs=0.05)
+    assert plot.y_range.end - (row + 0.5) / seen.shape[0] * side == pytest.approx(0, abs=0.05)
+    assert seen[row, column, 0] > seen[row, column, 2] + 80
+    assert look.legend(plot)

@@ -15,8 +15,8 @@ from PIL import Image
 
 from labkit.errors import InputError
 from labkit.sample import Sample
+from labkit.views.composites import shared_colours
 from labkit.views.inspector.styles import Style, scaled_sigma, styles_for
-from labkit.views.sample_colours import shared_colours
 from labkit.views.scaling import png_uri, smoothed
 
 Lines = list[tuple[float, list[NDArray]]]

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from labkit.views.sample_colours import SampleColours
+from labkit.views.composites import SampleColours
 from labkit.views.scaling import composite, grey_levels, limits_of, overlay, smoothed
 
 Paint = Callable[..., NDArray]

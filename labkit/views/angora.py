@@ -1,0 +1,272 @@
+"""Figures of Angora et al. (2020) on the quality of a network: bands, training sets, redshift, ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from bokeh.models import GridPlot
+from bokeh.plotting import figure
+
+from labkit.errors import InputError
+from labkit.tables import numbers, text
+from labkit.views.marks import (
+    bounded,
+    boxes,
+    column_values,
+    draw_points,
+    fitted_line,
+    need_columns,
+    published_entry,
+)
+from labkit.views.plots import points
+from labkit.views.style import (
+    LEGEND_ROW,
+    MARKERS,
+    PALETTE,
+    axes,
+    colours,
+    grid,
+    legend_above,
+    name_ticks,
+    percent_range,
+)
+
+#: Label of each measure, and the columns that may hold it: Angora et al. (2020), appendix A.3.
+MEASURES = {
+    "average efficiency": ("accuracy", "efficiency", "average_efficiency"),
+    "purity": ("purity", "precision", "member_purity"),
+    "completeness": ("completeness", "recall", "member_completeness"),
+    "F1": ("f1", "member_f1"),
+    "AUC": ("auc",),
+}
+FOUR = tuple(MEASURES)[:4]  # those of the paper's tables
+_COLOURS = dict(zip(MEASURES, (PALETTE[6], PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3]), strict=True))
+
+
+def configurations(
+    measured: Table, published: Table | None = None, *, by: str = "experiment", published_by: str = "bands",
+    names: Mapping[str, str] | None = None, of: str = "member", measures: Sequence[str] = FOUR,
+    data: str = "measured", title: str = "", width: int = 680, height: int = 420,
+) -> figure:  # fmt: skip
+    """Measures of each band configuration with intervals, the published value beside, hollow (Fig. 4).
+
+    Points instead of bars from zero, so that differences of a few per cent can be seen. Tables have a row per
+    configuration, named by `by` and `published_by` (`names` gives the configuration of a name in `measured`),
+    and
+    the measures with ``_low`` and ``_high``, or ``_std``, where known; a measure that was not published has
+    no hollow point. `of` is the class whose rows are taken where a table has a column "class"; `data` says in
+    the legend what the measured objects were.
+    """
+    need_columns(measured, [by], "measured")
+    ours = _of_class(measured, of)
+    keys = [(names or {}).get(name, name) for name in text(ours[by]).tolist()]
+    if len(set(keys)) < len(keys):
+        raise InputError(f"measured must have one row a configuration, got {keys}; select a class or a seed")
+    others: list[str] = []
+    if published is not None:
+        need_columns(published, [published_by], "published")
+        published = _of_class(published, of)
+        others = text(published[published_by]).tolist()
+    values = {m: bounded(ours, _column(ours, m, "measured")) for m in measures}
+    theirs = {m: bounded(published, _column(published, m, "published", strict=False))
+              for m in measures} if published is not None else {}  # fmt: skip
+    rows = []
+    for name in dict.fromkeys([*keys, *others]):
+        for measure in measures:
+            row: dict[str, Any] = {"measure": measure, "name": name}
+            ends = ("", "_low", "_high")
+            here = values[measure][:, keys.index(name)] if name in keys else [np.nan] * 3
+            row |= {f"value{end}": one for end, one in zip(ends, here, strict=True)}
+            if published is not None:
+                here = theirs[measure][:, others.index(name)] if name in others else [np.nan] * 3
+                row |= {f"value_published{end}": one for end, one in zip(ends, here, strict=True)}
+            rows.append(row)
+    labels = {name: f"{name}, {data}" for name in keys}
+    plot = points(Table(rows), "measure", "value", by="name", percent=True, labels=labels, title=title,
+                  y_label=f"{of}s (%)", width=width, height=height)  # fmt: skip
+    plot.y_range = percent_range(*(100 * v for v in (*values.values(), *theirs.values())))
+    plot.legend[0].ncols = min(5, len(plot.legend[0].items))
+    return plot
+
+
+def training_size(
+    folds: Table, *, by: str = "configuration", size: str = "train",
+    measures: Sequence[str] = ("F1", "average efficiency"), title: str = "", width: int = 470,
+    height: int = 310,
+) -> GridPlot:  # fmt: skip
+    """Mean and standard deviation over folds against the size of the training set, with fits (Fig. D.1).
+
+    A row per fold: `by` (what is compared), `size` and the measures. Folds of one training set may differ by
+    a few
+    objects; a group is what has the same ``set`` if there is such a column, and otherwise the same size.
+    Above the
+    means with their standard errors, below the standard deviations with theirs (which need two folds); dashed
+    the straight lines of best fit. The pointer shows the slope per 500 objects.
+    """
+    need_columns(folds, [by, size], "folds")
+    panels: list[tuple[figure, figure]] = []
+    for measure in measures:
+        table = _by_training_set(folds, by, size, _column(folds, measure, "folds"))
+        pair: list[figure] = []
+        for kind, label in (("mean", f"{measure} (%)"), ("std", f"std of {measure} (%)")):
+            lines, notes = {}, {}
+            for name in dict.fromkeys(table["name"].tolist()):
+                part = table[table["name"] == name]
+                x, y, error = (np.asarray(part[column]) for column in ("objects", kind, f"{kind}_std"))
+                # errors of a standard deviation grow with it: no weights
+                line = fitted_line(x, 100 * y, error=100 * error if kind == "mean" else None)
+                lines[name], notes[name] = line, [("slope", "no fit")]
+                if line is not None:
+                    slope = f"{500 * line.slope:+.2f} ± {500 * line.slope_error:.2f} % per 500 objects"
+                    notes[name] = [("slope", slope)]
+            plot = points(table, "objects", kind, by="name", percent=True, markers=MARKERS, size=7,
+                          lines=lines, notes=notes, details={"objects": "0", "folds": ""},
+                          x_label="objects trained on", y_label=label,
+                          title="" if panels or pair else title, width=width,
+                          height=height + LEGEND_ROW * (kind == "mean"))  # fmt: skip
+            value, error = column_values(table, kind), np.nan_to_num(column_values(table, f"{kind}_std"))
+            plot.y_range = percent_range(100 * (value - error), 100 * (value + error))
+            plot.legend[0].visible = not (panels or pair)
+            first = panels[0][0] if panels else (pair or [plot])[0]
+            plot.x_range = first.x_range
+            pair.append(plot)
+        panels.append((pair[0], pair[1]))
+    return grid([list(row) for row in zip(*panels, strict=True)])
+
+
+def _by_training_set(folds: Table, by: str, size: str, column: str) -> Table:
+    """Objects, folds, mean and standard deviation with their errors (``_std``) of each training set."""
+    names, sizes, values = text(folds[by]), numbers(folds[size]), numbers(folds[column])
+    sets = text(folds["set"]) if "set" in folds.colnames else sizes.astype(str)
+    rows = []
+    for name, one in dict.fromkeys(zip(names.tolist(), sets.tolist(), strict=True)):
+        part = values[here := (names == name) & (sets == one) & np.isfinite(values)]
+        if n := len(part):
+            std = part.std(ddof=1) if n > 1 else np.nan
+            spread = std / np.sqrt(2 * (n - 1)) if n > 1 else np.nan
+            rows.append((name, sizes[here].mean(), part.mean(), std / np.sqrt(n), std, spread, n))
+    order = list(dict.fromkeys(names.tolist()))
+    rows.sort(key=lambda row: (order.index(row[0]), row[1]))
+    return Table(rows=rows, names=("name", "objects", "mean", "mean_std", "std", "std_std", "folds"))
+
+
+def redshift_bins(
+    folds: Table, overall: Table | None = None, *, edges: tuple[str, str] = ("z_min", "z_max"),
+    measures: Sequence[str] = FOUR, title: str = "", width: int = 620, height: int = 380,
+) -> GridPlot:  # fmt: skip
+    """Box plots of the measures over folds in each redshift bin, global values with best fits (Fig. 5).
+
+    `folds` has a row per fold and bin, `overall` a row per bin for all objects together (with ``_low`` and
+    ``_high`` where known), drawn below; both have the `edges` of the bin and the measures.
+    """
+    if unknown := [name for name in measures if name not in MEASURES]:
+        raise InputError(f"measures must be of {tuple(MEASURES)}, got {unknown}")
+    need_columns(folds, edges, "folds")
+    bins = np.column_stack([numbers(folds[name]) for name in edges])
+    different = np.unique(bins, axis=0)
+    shown = {name: 100 * numbers(folds[_column(folds, name, "folds")]) for name in measures}
+    plot = axes(title=title, x="redshift of the members", y="in each fold (%)", width=width, height=height,
+                y_range=percent_range(*shown.values()))  # fmt: skip
+    name_ticks(plot, [f"{low:.2f}–{high:.2f}" for low, high in different])
+    share = 0.8 / len(shown)
+    for number, (name, values) in enumerate(shown.items()):
+        places = [place + share * (number - (len(shown) - 1) / 2) for place in range(len(different))]
+        rows = [values[(bins == one).all(axis=1)] for one in different]
+        boxes(plot, places, rows, colour=_COLOURS[name], width=0.8 * share, label=name)
+    panels = [[legend_above(plot)]]
+    if overall is not None:
+        need_columns(overall, edges, "overall")
+        panels.append([_redshift_lines(overall, edges, measures, width, height)])
+    return grid(panels)
+
+
+def _redshift_lines(
+    overall: Table, edges: tuple[str, str], measures: Sequence[str], width: int, height: int
+) -> figure:
+    low, high = (numbers(overall[name]) for name in edges)
+    middle, rows, lines, labels = (low + high) / 2, [], {}, {}
+    for name in measures:
+        value, least, most = bounded(overall, _column(overall, name, "overall"))
+        lines[name] = line = fitted_line(middle, 100 * value, error=50 * (most - least))
+        labels[name] = name
+        if line is not None:
+            error = f" ± {line.slope_error / 10:.1f}" if np.isfinite(line.slope_error) else ""
+            labels[name] = f"{name}: {line.slope / 10:+.1f}{error} % per 0.1 in z".replace("-", "−")
+        rows += [
+            (name, z, v, a, b, f"{c:.2f} to {d:.2f}")
+            for z, v, a, b, c, d in zip(middle, value, least, most, low, high, strict=True)
+        ]
+    names = ("measure", "z", "value", "value_low", "value_high", "redshift")
+    table = Table(rows=rows, names=names)
+    plot = points(table, "z", "value", by="measure", percent=True, lines=lines, labels=labels,
+                  markers=MARKERS, palette={name: _COLOURS[name] for name in measures}, size=8,
+                  details={"redshift": ""}, dodge=0.012 * float(max(high.max() - low.min(), 0)),
+                  x_label="redshift of the members", y_label="all objects of the bin (%)", width=width,
+                  height=height)  # fmt: skip
+    plot.y_range = percent_range(100 * bounded(table, "value"))
+    plot.legend[0].ncols = 2
+    return plot
+
+
+def training_ranges(
+    folds: Table, published: Table | None = None, *, cluster: str = "cluster", training: str = "training",
+    measures: Sequence[str] = FOUR, title: str = "", columns: int = 2, width: int = 470, height: int = 330,
+) -> GridPlot:  # fmt: skip
+    """Box plots over trainings for each blind cluster and training range, published values beside (Fig. 6).
+
+    `folds` has a row per training and blind cluster ("stacked": all); `published` is Table D.4, drawn as
+    diamonds with the published errors. All panels have the same range.
+    """
+    need_columns(folds, [cluster, training], "folds")
+    hosts, ranges = text(folds[cluster]), text(folds[training])
+    values = {m: 100 * numbers(folds[_column(folds, m, "folds")]) for m in measures}
+    shown, theirs = list(dict.fromkeys(hosts.tolist())), {}
+    if published is not None:
+        need_columns(published, [cluster, training], "published")
+        every = np.array([bounded(published, _column(published, m, "published", strict=False), percent=True)
+                          for m in measures])  # (measure, 3, row)  # fmt: skip
+        keys = zip(text(published[cluster]).tolist(), text(published[training]).tolist(), strict=True)
+        theirs = {key: every[..., row] for row, key in enumerate(keys) if key[0] in shown}
+    y_range, found = percent_range(*values.values(), *theirs.values()), colours(ranges.tolist())
+    panels: list[figure] = []
+    for host in shown:
+        plot = axes(title=f"{title}: {host}" if title and not panels else host, x="", y="members (%)",
+                    y_range=y_range, width=width,
+                    height=height + LEGEND_ROW * (len(panels) < columns))  # fmt: skip
+        name_ticks(plot, list(measures))
+        share = 0.84 / len(found)
+        for place, (name, colour) in enumerate(found.items()):
+            here, beside = (hosts == host) & (ranges == name), theirs.get((host, name))
+            middle = np.arange(len(measures)) + share * (place - (len(found) - 1) / 2)
+            places = (middle - 0.14 * share * (beside is not None)).tolist()
+            boxes(plot, places, [v[here] for v in values.values()], colour=colour,
+                  width=(0.8 if beside is None else 0.5) * share, label=name)  # fmt: skip
+            if beside is not None:
+                tips = [(f"{name}, published", "@measure"), ("", "@y{0.0} % (@low{0.0} to @high{0.0})")]
+                draw_points(plot, middle + 0.32 * share, *beside.T, colour=colour, name=f"{name}, published",
+                            marker="diamond", hollow=True, columns={"measure": list(measures)},
+                            tips=tips)  # fmt: skip
+        if published is not None:
+            published_entry(plot)
+        legend_above(plot).legend[0].visible = not panels
+        panels.append(plot)
+    return grid(panels, columns=columns)
+
+
+def _of_class(table: Table, of: str) -> Table:
+    return table[text(table["class"]) == of] if "class" in table.colnames else table
+
+
+def _column(table: Table, measure: str, name: str, *, strict: bool = True) -> str:
+    """The column that holds a measure; one that is not there if that is allowed."""
+    choices = MEASURES.get(measure, (measure,))
+    if found := [choice for choice in choices if choice in table.colnames]:
+        return found[0]
+    if strict:
+        raise InputError(
+            f"{name} must have one of the columns {choices} for {measure!r}, got {table.colnames}"
+        )
+    return choices[0]
