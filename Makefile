@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 
-.PHONY: demo test lab lint bench clean help
+.PHONY: demo test lab docs lint bench clean help
 
 help:
 	@echo "make demo   simulate, train and evaluate headlessly; the report is data/runs/demo/report.html"
 	@echo "make test   run the tests"
 	@echo "make lab    open JupyterLab on the notebooks"
+	@echo "make docs   render the pages of labkit's public names into data/docs"
 	@echo "make lint   ruff, mypy and the docstring rules"
 	@echo "make bench  run the benchmarks of tests/benchmarks and print their figures"
 	@echo "make clean  remove .venv, caches and everything computed"
@@ -17,7 +18,7 @@ help:
 $(READY):
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; name another one: make PYTHON=python3.12" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,docs,lint]'
 	@rm -f $(VENV)/.ready-* && touch $@
 
 demo: $(READY)
@@ -27,7 +28,11 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 lab: $(READY)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/01_data_exploration.ipynb
+
+docs: $(READY)
+	$(BIN)/pdoc --docformat numpy --math --no-include-undocumented --output-directory data/docs labkit '!labkit\..*'
+	@echo "the pages are data/docs/index.html"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -39,5 +44,5 @@ bench: $(READY)
 	@for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis data/samples data/runs data/cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis data/samples data/runs data/cache data/docs
 	find labkit tests -name __pycache__ -prune -exec rm -rf {} +
