@@ -1,4 +1,4 @@
-"""The face: `import labkit as lab` is light, every name is there and documented, and the natural one-liners work."""
+"""The face: `import labkit as lab` is light, every name is there and documented, the one-liners work."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_importing_the_face_loads_nothing_heavy():
         "import sys, labkit as lab; dir(lab); "
         "print([m for m in ('torch', 'numpy', 'astropy', 'bokeh', 'zarr') if m in sys.modules])"
     )
-    out = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
+    call = [sys.executable, "-W", "error", "-c", code]
+    assert subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_the_natural_one_liners(small_sample, tmp_path):
@@ -57,8 +57,9 @@ def test_the_natural_one_liners(small_sample, tmp_path):
     options = {"image_size": 16, "epochs": 1, "batch_size": 4, "augmentation": None, "precision": "fp32"}
     both = lab.Experiment(name="both", **options)
     alone = both.changed(name="x-ray", bands=("xray",))
+    grey = lab.normalise(raw, method="asinh")
     for experiment in (both, alone):
-        fitted = lab.train(experiment, lab.normalise(raw, method="asinh"), run=tmp_path / "run", progress=False)
+        fitted = lab.train(experiment, grey, run=tmp_path / "run", progress=False)
         assert len(lab.predict(fitted, raw)) == len(raw)
     predictions = lab.predict(tmp_path / "run", raw)
     assert predictions.table["experiment"].tolist() == ["both"] * 12 + ["x-ray"] * 12

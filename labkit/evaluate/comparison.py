@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -205,7 +206,7 @@ class _Side:
 
 def compare(
     predictions: Predictions | Mapping[str, Predictions],
-    pairs: Iterable[tuple[str, str]],
+    pairs: Iterable[tuple[str, str]] | None = None,
     *,
     measures: Sequence[str] = ("accuracy", "auc"),
     split: str | None = "test",
@@ -225,8 +226,8 @@ def compare(
     ----------
     predictions : Predictions or mapping of str to Predictions
         The experiments, any number of trainings each; those of a mapping may be parts of one.
-    pairs : iterable of (str, str)
-        Names to compare.
+    pairs : iterable of (str, str), optional
+        Names to compare; default every two.
     measures : sequence of str
         Among `MEASURES`, of the positive class.
     split : str or None
@@ -255,10 +256,11 @@ def compare(
         If a name or measure is unknown, trainings of a side judge different objects, the truth of an object
         differs, or a comparison has fewer than two objects of a class.
     """
-    resampling, pairs = resampling or Resampling(), list(pairs)
+    resampling = resampling or Resampling()
     if not isinstance(predictions, Mapping):
         names = dict.fromkeys(predictions.table["experiment"].tolist())
         predictions = {name: predictions.select(experiment=name) for name in names}
+    pairs = list(combinations(predictions, 2) if pairs is None else pairs)
     if unknown := sorted({name for pair in pairs for name in pair} - set(predictions)):
         raise InputError(f"pairs must name two of {tuple(predictions)}, got {unknown}")
     if any(first == second for first, second in pairs):

@@ -151,7 +151,19 @@ PRESETS = _read_presets()
 
 
 def preset(name: str, **changes: Any) -> Experiment:
-    """One of `PRESETS`, with some fields changed.
+    """One of `PRESETS`, the networks of the papers, with some fields changed.
+
+    Parameters
+    ----------
+    name : str
+        As in the papers' tables: "CN-E", "MN-Z", "VGG small" ...
+    **changes
+        Fields of the Experiment with other values.
+
+    Returns
+    -------
+    Experiment
+        What is trained, validated.
 
     Raises
     ------

@@ -18,9 +18,19 @@ from labkit.runfolder import RunFolder
 def histories(
     run: str | Path | RunFolder, experiments: Sequence[Experiment]
 ) -> dict[str, list[list[dict[str, Any]]]]:
-    """Loss, accuracy and learning rate by epoch of each run that has ended one, by experiment.
+    """Loss, accuracy and learning rate by epoch of each run that has ended one.
 
-    A run, in the order of seeds and folds, is a list of rows, one per epoch.
+    Parameters
+    ----------
+    run : path or RunFolder
+        Where they were trained.
+    experiments : sequence of Experiment
+        What was trained.
+
+    Returns
+    -------
+    dict of str to list
+        For each experiment its runs, in the order of seeds and folds; a run is a list of rows, one per epoch.
 
     Raises
     ------
