@@ -61,7 +61,7 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
         If `path` exists and `overwrite` is false, or the disk is full.
     """
     path = Path(path)
-    _mend(path)
+    restore_folder(path)
     if path.exists() and not overwrite:
         raise InputError(f"path must not exist yet, got {str(path)!r}; choose another or pass overwrite=True")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def _mend(path: Path) -> None:
+def restore_folder(path: Path) -> None:
     """Give a folder that a killed writer moved aside its name back; remove it where the new one is there."""
     if _aside(path).exists() and not path.exists():
         _aside(path).replace(path)

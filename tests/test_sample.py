@@ -233,6 +233,12 @@ def test_overwriting_is_asked_for_and_failing_keeps_the_old(small_sample, tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
 
 
+def test_a_sample_that_a_killed_writer_moved_aside_comes_back(small_sample, tmp_path):
+    small_sample.save(tmp_path / "s").rename(tmp_path / ".s.old")
+    assert len(Sample.load(tmp_path / "s")) == 12
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
 def test_pieces_must_agree(small_sample, tmp_path):
     with SampleWriter(tmp_path / "s", bands=small_sample.bands, pixel_scale=2 * u.arcsec) as writer:
         writer.append(small_sample.images[:6], small_sample.catalogue[:6])

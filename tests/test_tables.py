@@ -10,7 +10,16 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 
 from labkit.errors import InputError, MissingDataError
-from labkit.tables import TableWriter, find_column, numbers, read_catalogue, rows_of, text, write_table
+from labkit.tables import (
+    TableWriter,
+    find_column,
+    magnitudes,
+    numbers,
+    read_catalogue,
+    rows_of,
+    text,
+    write_table,
+)
 
 IDS = ["café", "a,b", 'q"q', "tab\tx", "line\nbreak", "=1+1", "#hash", " lead", "x" * 300, "", "0042", "1e5"]
 
@@ -73,6 +82,16 @@ def test_text_shows_what_is_there_and_nothing_else(column, words):
 )
 def test_numbers_are_plain_floats(column, unit, values):
     np.testing.assert_array_equal(numbers(column, unit), values)
+
+
+def test_magnitudes_of_99_are_unknown(caplog):
+    with caplog.at_level("INFO"):
+        values = np.array([20.5, 99, -99, 98.9, 9.99], dtype="f4")
+        column = MaskedColumn(values, mask=[0, 0, 0, 0, 1], name="mag_R")
+        np.testing.assert_allclose(magnitudes(column), [20.5, np.nan, np.nan, 98.9, np.nan], rtol=1e-6)
+    assert "column 'mag_R': 2 magnitudes of +-99 are unknown" in caplog.text
+    assert magnitudes([20.5, 21] * u.ABmag).tolist() == [20.5, 21]
+    assert magnitudes([20.5] * u.mag).tolist() == [20.5]
 
 
 def test_rows_are_found_by_id():

@@ -13,7 +13,7 @@ from labkit.errors import InputError
 from labkit.evaluate.trainings import mean_scores
 from labkit.photometry import match
 from labkit.predictions import Predictions
-from labkit.tables import numbers, text
+from labkit.tables import magnitudes, text
 from labkit.taxonomy import get_scheme
 
 _SURE = 0.9
@@ -71,7 +71,7 @@ def complete_members(
     probability = np.array([known.get(name, np.nan) for name in text(catalogue["object_id"]).tolist()])
     if len(codes) and not np.isfinite(probability).any():
         raise InputError("predictions must judge sources of the catalogue, got none of them")
-    bright = numbers(catalogue[magnitude]) <= limit
+    bright = magnitudes(catalogue[magnitude]) <= limit
     table = QTable(catalogue)
     table["probability"] = probability
     by_network = (codes < 0) & (probability > threshold) & bright
@@ -148,7 +148,7 @@ def member_groups(completed: Table) -> NDArray[np.str_]:
     """
     magnitude = completed.meta.get("magnitude", "")
     label, p, by = _completed(completed, magnitude)
-    bright = numbers(completed[magnitude]) <= completed.meta["limit"]
+    bright = magnitudes(completed[magnitude]) <= completed.meta["limit"]
     cases = (
         by == "spectroscopy",
         by == "network",

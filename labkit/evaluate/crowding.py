@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from labkit.errors import InputError
 from labkit.evaluate.trainings import OUTCOMES, outcomes
 from labkit.predictions import Predictions
-from labkit.tables import numbers
+from labkit.tables import magnitudes
 
 #: Nearer than this to the target, arcsec, a source is the target itself.
 _ITSELF = 0.3
@@ -58,7 +58,7 @@ def contamination_index(
     ):
         if missing := sorted(set(needed) - set(table.colnames)):
             raise InputError(f"{name} must have the columns {needed}, got none for {missing}")
-    m = numbers(sources[magnitude])
+    m = magnitudes(sources[magnitude])
     row, other, distance = _pairs(targets, sources, size_arcsec / 2)
     counts = np.isfinite(m[other])
     row, other, distance = row[counts], other[counts], distance[counts]

@@ -17,7 +17,7 @@ from labkit.evaluate.resampling import Resampling
 from labkit.evaluate.tables import measure
 from labkit.photometry import colours, magnitude_at, redshift_offset
 from labkit.predictions import Predictions
-from labkit.tables import numbers, text
+from labkit.tables import magnitudes, numbers, text
 from labkit.taxonomy import MEMBER
 
 _MEASURES = ("purity", "completeness", "f1", "auc", "brier")
@@ -104,7 +104,7 @@ def catalogue_features(
             f"catalogue must have the columns {needed}, got none for {missing}; name the right ones"
         )
     label = _labels(catalogue[member])
-    keep = np.isfinite(numbers(catalogue[main])) & (label != "")
+    keep = np.isfinite(magnitudes(catalogue[main])) & (label != "")
     if not keep.any():
         raise InputError(f"catalogue must hold a galaxy with {main} and a verdict, got none of {len(keep)}")
     rows, template = catalogue[keep], colour or magnitude
@@ -113,12 +113,12 @@ def catalogue_features(
     numbered = [f"{row:06d}" for row in np.flatnonzero(keep)]
     table["object_id"] = text(rows["object_id"]) if "object_id" in rows.colnames else numbered
     table["label"], table["cluster"] = label[keep], text(rows[cluster])
-    table["magnitude"] = numbers(rows[main])
+    table["magnitude"] = magnitudes(rows[main])
     z = numbers(rows[cluster_redshift])
     table["cluster_redshift"], table["cluster_redshift2"] = z, z**2
     table["absolute_magnitude"] = magnitude_at(table["magnitude"], z)
     for name, column in extra.items():
-        table[name] = numbers(rows[column])
+        table[name] = magnitudes(rows[column])
     if photometric_redshift:
         table["offset"] = redshift_offset(table["photometric_redshift"], z)
         table["distance"] = np.abs(table["offset"])

@@ -11,7 +11,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.tables import numbers
+from labkit.tables import magnitudes
 
 #: Angora et al. (2020), section 1.
 COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
@@ -56,7 +56,7 @@ def colours(
         raise InputError(f"reference must be one of the bands {list(bands)}, got {reference!r}")
     if missing := [band for band in bands if column.format(band=band) not in table.colnames]:
         raise InputError(f"table must have the columns {column!r} of all bands, got none for {missing}")
-    values = {band: numbers(table[column.format(band=band)]) for band in bands}
+    values = {band: magnitudes(table[column.format(band=band)]) for band in bands}
     pairs = (
         list(pairwise(bands))
         if reference is None

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.photometry.relation import ColourMagnitude, colour_magnitude_relation, differential_colour
-from labkit.tables import numbers
+from labkit.tables import magnitudes
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ def red_sequences(
     if chosen.shape != hosts.shape:
         raise InputError(f"member must have one value a galaxy, {len(hosts)}, got {chosen.shape}")
     wanted = (magnitude, f"{magnitude}_err", *columns, *needed[-2:])
-    m, dm, blue, red, blue_error, red_error = (numbers(table[name], unit=u.mag) for name in wanted)
+    m, dm, blue, red, blue_error, red_error = (magnitudes(table[name]) for name in wanted)
     colour, error = blue - red, np.hypot(blue_error, red_error)
     differential, relations = np.full(len(m), np.nan), {}
     generator = np.random.default_rng(rng)

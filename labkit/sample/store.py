@@ -24,7 +24,7 @@ from astropy.table import QTable, Table
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from labkit.errors import InputError, MissingDataError
-from labkit.paths import atomic_folder
+from labkit.paths import atomic_folder, restore_folder
 from labkit.tables import TableWriter, text
 
 FORMAT = "labkit-sample-1"
@@ -123,6 +123,8 @@ def read_header(path: Path) -> dict[str, Any]:
         If it is of another format.
     """
     header = path / "sample.json"
+    if not path.exists():
+        restore_folder(path)
     if not header.is_file():
         raise MissingDataError(
             f"path must be the folder of a Sample (with sample.json), got {str(path)!r}; "

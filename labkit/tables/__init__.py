@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from labkit.tables.columns import find_column, numbers, rows_of, text
+from labkit.tables.columns import find_column, magnitudes, numbers, rows_of, text
 from labkit.tables.reading import read_catalogue
 from labkit.tables.writing import CATALOGUE_ENDINGS, TableWriter, write_table
 
@@ -13,6 +13,7 @@ __all__ = [
     "CATALOGUE_ENDINGS",
     "TableWriter",
     "find_column",
+    "magnitudes",
     "numbers",
     "read_catalogue",
     "rows_of",

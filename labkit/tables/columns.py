@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from astropy.utils.masked import Masked
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 #: How a missing number is written in text, besides leaving it out.
 MISSING = ("", "null", "none", "n/a", "na", "--")
@@ -112,6 +115,8 @@ def numbers(column: Any, unit: u.UnitBase | str | None = None) -> NDArray[np.flo
     plain = np.where(mask, np.nan, values.astype(np.float64))
     if unit is None or own is None or own == u.dimensionless_unscaled:
         return plain
+    if getattr(own, "function_unit", None) == u.Unit(unit):  # magnitudes of any zero point
+        return plain
     try:
         return np.asarray(own.to(u.Unit(unit), plain), dtype=np.float64)
     except (u.UnitConversionError, AttributeError) as error:
@@ -119,6 +124,15 @@ def numbers(column: Any, unit: u.UnitBase | str | None = None) -> NDArray[np.flo
             f"column {_name(column)!r} must be convertible to {u.Unit(unit)}, got the unit {own}; "
             "mend its unit or name another column"
         ) from error
+
+
+def magnitudes(column: Any) -> NDArray[np.float64]:
+    """A column of magnitudes as plain floats; NaN where masked and where +-99 stands for "not measured"."""
+    values = numbers(column, u.mag)
+    unknown = np.isclose(np.abs(values), 99, rtol=1e-6, atol=0)
+    if unknown.any():
+        logger.info("column %r: %d magnitudes of +-99 are unknown", _name(column), int(unknown.sum()))
+    return np.where(unknown, np.nan, values)
 
 
 def _parsed(values: NDArray[np.str_], name: str) -> NDArray[np.float64]:
