@@ -158,7 +158,17 @@ SMALL = {
     "validation": [6, 6],
     "resamples": 200,
 }
-MEMBERS = {"simulation": {"size_arcsec": 60.0, "scale": 0.15}, "epochs": 2, "n_jobs": 1}
+CLUSTERS, BANDS = ["R2248", "M0416"], ["F606", "F814", "F105"]
+MEMBERS = {
+    "simulation": {"size_arcsec": 50.0, "scale": 0.15},
+    "clusters": CLUSTERS,
+    "run_clusters": CLUSTERS,
+    "bands": BANDS,
+    "network_bands": BANDS,
+    "epochs": 2,
+    "n_jobs": 1,
+}
+METHODS = {"trees": 30, "seeds": [0], "resamples": 200, "bands": BANDS, "clusters": CLUSTERS}
 EXPERIMENTS = """
 [defaults]
 batch_size = 16
@@ -210,5 +220,5 @@ def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
     methods = read_sequence(DEMO.with_name("angora2020.toml"))  # section 12 goes on from section 06
     methods = methods.model_copy(update={"steps": methods.steps[-1:]})
     assert "12_" in methods.steps[0].notebook
-    run_sequence(methods, run, parameters={"trees": 30, "seeds": [0], "resamples": 200})
+    run_sequence(methods, run, parameters=METHODS)
     assert list((run / "figures").glob("members_*.parquet"))
