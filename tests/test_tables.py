@@ -326,6 +326,13 @@ def image(path):
     return path
 
 
+def claim_columns(path):
+    path = write_table(QTable({"x": [1.0]}), path)
+    card = b"TFIELDS =                    1"
+    assert card in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(card, b"TFIELDS =            999999999"))
+
+
 def double(path):
     pq.write_table(pa.table([[1], [2]], names=["x", "x"]), path)
 
@@ -342,6 +349,7 @@ def double(path):
         ("b.csv.gz", bomb, "must unpack to at most 50 times its size; unpack it yourself"),
         ("t.vot", claim, "claims 1000000000 rows"),
         ("a.vot", lambda p: claim(p, "1", "900000000"), "claims 900000000 rows"),
+        ("c.fits", claim_columns, "must have at most 999 TFIELDS, got 999999999"),
         ("t.fits", image, "must hold a table, got images only"),
         ("d.parquet", double, "must have different columns"),
     ],

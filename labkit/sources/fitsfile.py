@@ -35,6 +35,7 @@ _SKY_NUMBERS = re.compile(
     r"(CRPIX|CRVAL|CDELT|CROTA)\d+|(CD|PC|PV)\d+_\d+|(A|B|AP|BP)_(ORDER|\d+_\d+)|LONPOLE|LATPOLE|WCSAXES"
     r"|AMD[XY]\d+|PPO\d+|CNPIX[12]|PLTRA[HMS]|PLTDEC[DMS]|[XY]PIXELSZ|PLTSCALE"
 )
+_COUNTS = re.compile(rb"(?<![^ ])(NAXIS|TFIELDS) *= *(\d{4,})")  # astropy walks through them all
 _MOST_AXES, _MOST_ORDER = 9, 9
 _BLOCK, _MOST_BLOCKS = 2880, 2000  # bytes of a header's block, and blocks of the longest header
 
@@ -174,7 +175,10 @@ class _BoundedHeaders:
         self._blocks = self._blocks + 1 if size == _BLOCK else 0
         if self._blocks > _MOST_BLOCKS:
             raise _BoundError(f"its header must end within {_MOST_BLOCKS * _BLOCK} bytes, got none that does")
-        return super().read(size)  # type: ignore[misc]
+        content = super().read(size)  # type: ignore[misc]
+        if size == _BLOCK and (claim := _COUNTS.search(content)):
+            raise _BoundError(f"{claim[1].decode()} must be at most 999, got {claim[2].decode()[:20]}")
+        return content
 
 
 class _Plain(_BoundedHeaders, io.FileIO):

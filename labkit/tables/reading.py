@@ -30,6 +30,7 @@ from labkit.tables.writing import FITS_META
 logger = logging.getLogger(__name__)
 
 # A file may hold as many rows as it has bytes, and unpack to this many times its size; more is a trick.
+_HEADS, _COUNTS = 4_000_000, re.compile(rb"(?<![^ ])(NAXIS|TFIELDS) *= *(\d{4,})")  # cards of FITS
 _LEAST_ROWS, _LEAST_BYTES, _UNPACKED = 1_000_000, 64_000_000, 50
 
 
@@ -182,6 +183,12 @@ def _read_fits(path: Path, columns: Collection[str] | None) -> Table:
     packed = _is_packed(path)
     source: Any = io.BytesIO(_contents(path)) if packed else path
     size = len(source.getbuffer()) if packed else path.stat().st_size
+    with io.BytesIO(source.getbuffer()) if packed else path.open("rb") as file:
+        if claim := _COUNTS.search(file.read(_HEADS)):
+            raise InputError(
+                f"table {str(path)!r} must have at most 999 {claim[1].decode()}, got "
+                f"{claim[2].decode()[:20]}; get it again"
+            )
     with fits.open(source, memmap=not packed) as hdus:
         tables = [
             hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) and len(hdu.columns)

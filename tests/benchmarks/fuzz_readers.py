@@ -57,7 +57,7 @@ from labkit.tables import read_catalogue, write_table
 from labkit.votes import read_tree
 
 SECONDS = 20  # processor time and twice that on the clock
-MEMORY = 2**30  # address space beyond what the parent has
+MEMORY = 3 * 2**30  # address space beyond what the parent has
 SIDE = 48
 RNG = np.random.default_rng(7)
 
@@ -605,6 +605,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for one input of each failure")
     options = parser.parse_args()
     pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
     preset("CN-E")
     kinds = ("read", "refused", "foreign", "crash", "memory", "hang")
     print(f"{'reader':22s}{'inputs':>8s}" + "".join(f"{kind:>9s}" for kind in kinds))

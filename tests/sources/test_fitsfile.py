@@ -105,6 +105,7 @@ def test_a_file_may_not_grow_beyond_memory_or_claim_what_it_has_not(tmp_path, co
     content = write(tmp_path / "whole.fits").read_bytes()
     claim = content.replace(b"NAXIS1  =                   64", b"NAXIS1  =            640000000")
     many = {"claims": claim, "grows": claim + bytes(200_000), "endless": content[:400] + b" " * 6_000_000}
+    many["axes"] = content.replace(b"NAXIS   =                    2", b"NAXIS   =            999999999")
     for name, there in many.items():
         path = tmp_path / f"{name}.fits"
         path.write_bytes(gzip.compress(there) if compress else there)
