@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labkit.finder.fits import Fit, Source, Stamp, fit_sources
-from labkit.finder.likelihood import chance_likelihood
+from labkit.finder.fits import Fit, Source, Stamp, chance_likelihood, fit_sources
 
 #: Largest extent (arcsec) that two points are tried for, and least extension likelihood that a halo is.
 PAIR, BARELY_EXTENDED = 20.0, 3.0

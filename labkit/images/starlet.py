@@ -67,6 +67,7 @@ def largest_scale(shape: tuple[int, ...]) -> int:
 
 
 def _smooth_rows(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    # scipy.ndimage.correlate1d with dilated taps gives the same, 1.4 (step 1) to 10 times (step 32) slower
     height = len(image)
     padded = np.pad(image, ((2 * step, 2 * step), (0, 0)), mode="symmetric")
     result = _TAPS[2] * image

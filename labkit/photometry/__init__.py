@@ -5,12 +5,13 @@ from __future__ import annotations
 from labkit.photometry.colours import colours, magnitude_at, redshift_offset
 from labkit.photometry.extraction import extract
 from labkit.photometry.matching import match
-from labkit.photometry.relation import (
+from labkit.photometry.red_sequence import (
     ColourMagnitude,
+    RedSequences,
     colour_magnitude_relation,
     differential_colour,
+    red_sequences,
 )
-from labkit.photometry.sequences import RedSequences, red_sequences
 from labkit.photometry.trimmed import TrimmedFit, least_trimmed_squares
 
 __all__ = [

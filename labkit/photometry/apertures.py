@@ -8,8 +8,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from labkit.photometry.detection import Detected
-from labkit.photometry.frames import Frame
+from labkit.photometry.detection import Detected, Frame
 
 #: Bertin & Arnouts (1996): Kron radius within 6 isophotal radii, AUTO ellipse of 2.5 Kron radii, never below
 #: 3.5 standard deviations of the source.

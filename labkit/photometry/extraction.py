@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from labkit.errors import InputError
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.photometry.apertures import Shapes, half_light, magnitudes, shapes_of, shapes_with
-from labkit.photometry.detection import Detected, detect
-from labkit.photometry.frames import Frame, frame, matched_to
+from labkit.photometry.detection import Detected, Frame, detect, frame, matched_to
 from labkit.photometry.halos import centred, joined, without_halos
 
 Bands = Mapping[str, ArrayLike]

@@ -9,8 +9,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from labkit.photometry.detection import Detected, numbered
-from labkit.photometry.frames import Frame, above
+from labkit.photometry.detection import Detected, Frame, above, numbered
 
 #: A halo is modelled out to this many AUTO half axes.
 _REACH = 3.0

@@ -68,6 +68,4 @@ def _angle(word: str, name: str, row: int, unit: u.UnitBase) -> float:
     try:
         return float(Angle(word, unit).deg) if word else np.nan
     except (ValueError, TypeError) as error:
-        raise InputError(
-            f"column {name!r} must hold angles, got {word!r} in row {row} ({error})"
-        ) from error
+        raise InputError(f"column {name!r} must hold angles, got {word!r} in row {row} ({error})") from error

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, poisson
 
-from labkit.finder.likelihood import cash, chance_likelihood
+from labkit.finder.fits import cash, chance_likelihood
 
 
 def test_a_difference_of_cash_is_that_of_the_log_likelihoods():

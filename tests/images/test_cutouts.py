@@ -8,6 +8,8 @@ from astropy.wcs import WCS
 
 from labkit.errors import InputError
 from labkit.images import coverage, cutout, cutouts
+from labkit.images.coordinates import tangent_plane
+from labkit.images.resampling import average_boxes
 
 CENTRE = SkyCoord(150 * u.deg, -11 * u.deg)
 
@@ -168,3 +170,29 @@ def test_a_cutout_depends_only_on_the_pixels_it_covers(fill, place):
     inner = cutout(image[100:200, 100:200], wcs.slice((slice(100, 200),) * 2), position, **options)
     if place == (150, 150):
         np.testing.assert_allclose(inner, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("oversample", [1, 2, 7])
+def test_coarse_pixels_are_means_of_all_input_pixels_in_them(oversample):
+    image = np.random.default_rng(5).random((200, 200)).astype(np.float32)
+    wcs = tangent_plane(150.0, 2.0, 1.0, (200, 200))
+    centre = SkyCoord(150, 2, unit="deg").reshape(1)
+    options = {"size": 100 * u.arcsec, "pixels": 20, "oversample": oversample}
+    expected = image[50:150, 50:150].reshape(20, 5, 20, 5).mean(axis=(1, 3))
+    np.testing.assert_allclose(cutouts(image, wcs, centre, **options)[0], expected, rtol=1e-3)
+    sums = cutouts(image, wcs, centre, conserve="flux", **options)[0]
+    np.testing.assert_allclose(sums, 25 * expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("fill", [0.0, 7.0, np.nan])
+def test_boxes_across_the_border_share_the_border_and_what_lies_outside(fill):
+    image = np.arange(1.0, 21.0, dtype=np.float32).reshape(4, 5)
+    x = np.array([[-3.0, -1.0, -0.5, -0.25, 0.0, 4.0, 4.25, 4.5, 5.0, 9.0, np.nan]])
+    share = np.array([0, 0, 0.5, 0.75, 1, 1, 0.75, 0.5, 0, 0, 0])  # of the box that lies on the image
+    for axis in (1, 0):  # along x, and along y of the transposed image
+        row = image[1]
+        edge = np.where(np.nan_to_num(x[0]) < 2, row[0], row[-1])
+        places = (x, np.full_like(x, 1.0)) if axis else (np.full_like(x.T, 1.0), x.T)
+        got = average_boxes(image if axis else image.T, *places, width=1.0, steps=1, fill=fill).ravel()
+        right = np.where(share > 0, edge, np.nan) if np.isnan(fill) else share * edge + (1 - share) * fill
+        np.testing.assert_allclose(got, right, rtol=1e-6)

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from labkit.errors import InputError
-from labkit.images.poisson_filter import poisson_filter
-from labkit.images.significance import coefficient_limits, wavelet_kernel
+from labkit.images.poisson_filter import coefficient_limits, poisson_filter, wavelet_kernel
 from labkit.images.starlet import b3_smooth, largest_scale, starlet, starlet_inverse
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=8, max_side=40)
@@ -113,7 +112,7 @@ def test_limits_become_those_of_gauss_for_many_counts_and_are_skew_for_few():
 
 
 def test_both_ways_to_the_limits_agree_where_they_meet(monkeypatch):
-    from labkit.images import significance
+    from labkit.images import poisson_filter as significance
 
     mixed = significance._limit_table(2, 1e-4)
     monkeypatch.setattr(significance, "_LONGEST_GRID", 2**20)

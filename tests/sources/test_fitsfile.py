@@ -113,9 +113,7 @@ def test_a_file_may_not_grow_beyond_memory_or_claim_what_it_has_not(tmp_path, co
             read_image(path)
     packed = fits.CompImageHDU(np.zeros((400, 400), np.int16), header(), name="SCI")
     fits.HDUList([fits.PrimaryHDU(), packed]).writeto(tmp_path / "packed.fits")
-    with pytest.raises(
-        InputError, match="must unpack to at most 100000 bytes, got 320000 or more"
-    ):
+    with pytest.raises(InputError, match="must unpack to at most 100000 bytes, got 320000 or more"):
         read_image(tmp_path / "packed.fits")
 
 

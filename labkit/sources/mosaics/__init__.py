@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.sources.mosaics.coverage import annulus_shares
-from labkit.sources.mosaics.extraction import extract_mosaics
 from labkit.sources.mosaics.file import Mosaic, ab_zero_point, open_mosaic
-from labkit.sources.mosaics.mosaics import Mosaics, on_one_scale, read_mosaics
-from labkit.sources.mosaics.registration import registered
+from labkit.sources.mosaics.mosaics import Mosaics, annulus_shares, on_one_scale, read_mosaics
+from labkit.sources.mosaics.registration import extract_mosaics, registered
 
 __all__ = [
     "Mosaic",
