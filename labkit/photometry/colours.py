@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from astropy.cosmology import FLRW, FlatLambdaCDM
+from astropy.cosmology import FLRW
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
+from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
 from labkit.tables import magnitudes
-
-#: Angora et al. (2020), section 1.
-COSMOLOGY = FlatLambdaCDM(H0=70, Om0=0.3)
 
 
 def colours(

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
+from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
 from labkit.evaluate import member_profile, projected_radius
-from labkit.photometry.colours import COSMOLOGY
 
 EDGES = np.linspace(0, 0.5, 6)
 
