@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 
 import astropy.units as u
@@ -370,3 +371,17 @@ def test_missing_files_columns_and_other_endings_are_named(table, tmp_path):
         write_table(QTable({"x": np.ones((2, 2))}), tmp_path / "u.parquet")
     with pytest.raises(InputError, match="path must end in one of .ecsv"):
         write_table(table, tmp_path / "c.xls")
+
+
+def test_damaged_files_are_refused_or_read_but_nothing_else(tmp_path):
+    table = QTable({"object_id": IDS, "ra": np.arange(12) * u.deg, "n": range(12)}, meta={"a": 1})
+    rng = np.random.default_rng(0)
+    for ending in (".csv", ".ecsv", ".fits", ".parquet"):
+        whole = write_table(table, tmp_path / f"t{ending}").read_bytes()
+        for _ in range(40):
+            content = bytearray(whole)
+            for _ in range(rng.integers(1, 6)):
+                place = int(rng.integers(len(content)))
+                content[place : place + int(rng.integers(0, 20))] = rng.bytes(int(rng.integers(1, 8)))
+            with contextlib.suppress(InputError):
+                read_catalogue(written(tmp_path / f"bad{ending}", bytes(content)))

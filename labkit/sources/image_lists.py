@@ -18,8 +18,6 @@ from PIL import Image
 from labkit.errors import InputError
 from labkit.sources.archives import Archive
 
-__all__ = ["IMAGE_SIZE", "LABELS", "LISTS", "ListedImage", "object_ids", "read_list"]
-
 IMAGE_SIZE = 356
 LISTS = ("train", "test")
 
@@ -37,21 +35,11 @@ _CSV_LIMIT, _PNG_LIMIT = 10_000_000, 4 * 3 * IMAGE_SIZE**2
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One row of a published list.
+    """One row of a published list."""
 
-    Parameters
-    ----------
-    image_id : str
-        The published id, also the name of the image file.
-    label : str
-        The label it stands for, see `LABELS`.
-    split : str
-        "train" or "test": the list it is in.
-    """
-
-    image_id: str
-    label: str
-    split: str
+    image_id: str  # also the name of the image file
+    label: str  # one of `LABELS`
+    split: str  # of the two `LISTS`
 
     @property
     def file(self) -> str:
@@ -59,25 +47,7 @@ class ListedImage:
         return f"{self.split}_images/{self.image_id}.png"
 
     def read(self, archive: Archive) -> np.ndarray:
-        """Pixels of the image.
-
-        Parameters
-        ----------
-        archive : Archive
-            The data set.
-
-        Returns
-        -------
-        ndarray of uint8, shape (356, 356, 3)
-            Axes (y, x, channel).
-
-        Raises
-        ------
-        MissingDataError
-            If the file is not there.
-        InputError
-            If it is damaged, not a PNG image, not 356 x 356 pixels, or not RGB.
-        """
+        """Pixels of the image, uint8, shape (356, 356, 3): y, x, channel."""
         content = archive.read(self.file, limit=_PNG_LIMIT)
         try:
             with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
@@ -104,28 +74,7 @@ def _entry(row: dict[str, str | None], split: str, line: int) -> ListedImage:
 
 
 def read_list(archive: Archive, split: str) -> list[ListedImage]:
-    """Rows of ``train.csv`` or ``test.csv``.
-
-    Parameters
-    ----------
-    archive : Archive
-        The data set.
-    split : str
-        "train" or "test".
-
-    Returns
-    -------
-    list of ListedImage
-        In the order of the file.
-
-    Raises
-    ------
-    MissingDataError
-        If the list is not there.
-    InputError
-        If it is no text table, lacks a column, is empty, or holds an unknown class, an id that is
-        not a plain file name, or an id twice.
-    """
+    """Rows of ``train.csv`` or ``test.csv``, in order; an unknown class or a repeated id is an error."""
     name = f"{split}.csv"
     try:
         reader = csv.DictReader(io.StringIO(archive.read(name, limit=_CSV_LIMIT).decode("utf-8-sig")))
@@ -148,24 +97,9 @@ def read_list(archive: Archive, split: str) -> list[ListedImage]:
 
 
 def object_ids(archive: Archive, entries: Sequence[ListedImage]) -> list[str]:
-    """An id for each listed image that is unique over both lists.
+    """An id for each listed image that is unique over both: the published one, if need be with its list.
 
-    Parameters
-    ----------
-    archive : Archive
-        The data set.
-    entries : sequence of ListedImage
-        Rows of both lists.
-
-    Returns
-    -------
-    list of str
-        The published ids; with ``train-`` or ``test-`` in front of all if the lists share an id.
-
-    Raises
-    ------
-    InputError
-        If an id stands in both lists with the same pixels: one object would be trained and tested on.
+    An id in both lists with the same pixels is an error: one object would be trained and tested on.
     """
     train, test = ({e.image_id: e for e in entries if e.split == split} for split in LISTS)
     shared = sorted(train.keys() & test.keys())

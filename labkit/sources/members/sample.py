@@ -25,11 +25,6 @@ from labkit.sources.mosaics import Mosaics, on_one_scale, read_mosaics
 logger = logging.getLogger(__name__)
 
 _CUTTING = ("size_px", "pixel_scale", "resample", "conserve", "blank")
-#: What became of the catalogued sources, in the order of `counts_table`.
-_COUNTS = (
-    *("listed", "without_position", "merged", "unlabelled", "outside", "incomplete", "kept"),
-    *("member", "non-member", "unknown", "redshift_not_accepted", "redshift_sentinel", "contradicting"),
-)
 
 
 @dataclass(frozen=True)
@@ -387,32 +382,3 @@ def _report(record: dict[str, Any]) -> None:
         *(cluster, counts["kept"], counts["listed"], counts[LABELS[1]], counts[LABELS[0]]),
         *(counts["outside"], counts["incomplete"]),
     )
-
-
-def counts_table(sample: Sample) -> Table:
-    """What became of the catalogued sources, field by field, with a last row of sums.
-
-    Parameters
-    ----------
-    sample : Sample
-        As `members_sample`, `fields_sample` or `~labkit.sample.concatenate` of such made it.
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        ``cluster``; ``listed`` sources; ``without_position``, ``merged``, ``unlabelled`` (left out where only
-        labelled ones were wanted), ``outside``, ``incomplete`` (lack a needed band), ``kept``; of these
-        ``member``, ``non-member``, ``unknown``; ``redshift_not_accepted``, ``redshift_sentinel`` (99 and the
-        like, of all listed) and ``contradicting`` (labels emptied), of all.
-
-    Raises
-    ------
-    InputError
-        If the Sample keeps no such record.
-    """
-    fields = sample.provenance.get("fields")
-    if not fields:
-        raise InputError("sample must be one of cluster members, with a record of its fields; got none")
-    rows = [[field["cluster"], *(field["counts"][name] for name in _COUNTS)] for field in fields]
-    rows.append(["all", *np.sum([row[1:] for row in rows], axis=0).tolist()])
-    return Table(rows=rows, names=["cluster", *_COUNTS])

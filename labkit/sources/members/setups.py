@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
-from astropy.table import Table
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
@@ -24,10 +23,10 @@ from labkit.taxonomy import MEMBER
 logger = logging.getLogger(__name__)
 
 Range = Sequence[float] | Sequence[str]
-_PARTS = ("train", "validation", "test")
 
 
-def _column(sample: Sample, name: str) -> NDArray[np.str_]:
+def column_of(sample: Sample, name: str) -> NDArray[np.str_]:
+    """A column of the catalogue as text, which must be there."""
     if name not in sample.catalogue.colnames:
         raise InputError(
             f"sample must have a column {name!r}, got {sample.catalogue.colnames}; make it first, or name "
@@ -37,13 +36,13 @@ def _column(sample: Sample, name: str) -> NDArray[np.str_]:
 
 
 def _number(sample: Sample, name: str) -> NDArray[np.float64]:
-    _column(sample, name)
+    column_of(sample, name)
     return numbers(sample.catalogue[name])
 
 
-def _codes(sample: Sample, label: str) -> NDArray[np.int64]:
+def class_codes(sample: Sample, label: str) -> NDArray[np.int64]:
     """1 for members, 0 for non-members, -1 for sources that take no part."""
-    return MEMBER.encode(_column(sample, label))
+    return MEMBER.encode(column_of(sample, label))
 
 
 def _need_both(codes: NDArray[np.int64], what: str, *, remedy: str) -> None:
@@ -105,7 +104,7 @@ def with_configurations(
     left_out = {name: tuple(hosts) for name, hosts in (without or {}).items()}
     if unknown := sorted(set(left_out) - set(configurations)):
         raise InputError(f"without must name configurations out of {tuple(configurations)}, got {unknown}")
-    codes, hosts = _codes(sample, label), _column(sample, cluster)
+    codes, hosts = class_codes(sample, label), column_of(sample, cluster)
     known = tuple(dict.fromkeys(hosts.tolist()))
     if strange := sorted({name for names in left_out.values() for name in names} - set(known)):
         raise InputError(f"without must name clusters of the Sample, {known}, got {strange}; leave them out")
@@ -116,7 +115,7 @@ def with_configurations(
         part = np.where(keep, codes, -1)
         _need_both(part, f"configuration {name!r}", remedy="leave out fewer bands or clusters")
         _warn_of_one_class(name, part, hosts)
-        columns[f"label_{name}"] = np.where(part >= 0, _column(sample, label), "")
+        columns[f"label_{name}"] = np.where(part >= 0, column_of(sample, label), "")
         about[name] = {"bands": list(chosen.bands), "without": list(left_out.get(name, ()))}
     return _with_setups(sample, columns, about)
 
@@ -177,7 +176,7 @@ def with_training_ranges(
     """
     if not 0 <= validation < 1:
         raise InputError(f"validation must be a share from 0 to below 1, got {validation}")
-    codes, hosts = _codes(sample, label), _column(sample, cluster)
+    codes, hosts = class_codes(sample, label), column_of(sample, cluster)
     taking_part = dict.fromkeys(hosts[codes >= 0].tolist())
     z = _number(sample, "cluster_redshift")
     redshifts = {host: float(z[hosts == host][0]) for host in taking_part}
@@ -280,7 +279,7 @@ def with_redshift_bins(
         raise InputError(
             f"bins must be 2 or more and non_members_each above 0 or None, got {bins} and {non_members_each}"
         )
-    codes, z = _codes(sample, label), _number(sample, "redshift")
+    codes, z = class_codes(sample, label), _number(sample, "redshift")
     members = np.flatnonzero((codes == 1) & np.isfinite(z))
     others = np.random.default_rng(seed).permutation(np.flatnonzero(codes == 0))
     if min(len(members), len(others)) < bins:
@@ -370,7 +369,7 @@ def with_growing_sets(
         raise InputError(
             f"steps must rise within 1 to subsets, and subsets be 2 or more, got {merged} and {subsets}"
         )
-    codes, hosts = _codes(sample, label), _column(sample, cluster)
+    codes, hosts = class_codes(sample, label), column_of(sample, cluster)
     members, others = (int((codes == code).sum()) for code in (1, 0))
     if min(members, others) < subsets:
         raise InputError(
@@ -383,76 +382,7 @@ def with_growing_sets(
     groups, sizes = np.unique([hosts[order], codes[order].astype(str)], axis=1, return_counts=True)
     if short := sorted({str(host) for host in groups[0][sizes < subsets]}):
         logger.warning("clusters with fewer than %d sources of a class: %s", subsets, ", ".join(short))
-    labels, name = _column(sample, label), label.removeprefix("label_")
+    labels, name = column_of(sample, label), label.removeprefix("label_")
     columns = {f"label_grow_{name}_{n}": np.where(number < n, labels, "") for n in merged}
     about = {f"grow {name}": {"subsets": subsets, "steps": list(merged), "label": label, "seed": seed}}
     return _with_setups(sample, columns, about)
-
-
-def setup_counts(sample: Sample, labels: Iterable[str], *, cluster: str = "cluster") -> Table:
-    """Members and non-members of each cluster in each set-up (Angora et al. 2020, Table 1).
-
-    Parameters
-    ----------
-    sample : Sample
-        Sources with the columns named.
-    labels : iterable of str
-        Columns such as ``label_mixed``.
-    cluster : str
-        Column of the clusters' names.
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        One row per cluster, "all" last: ``cluster``, and for each set-up ``<name>_members``,
-        ``<name>_non_members``.
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
-    """
-    hosts = _column(sample, cluster)
-    names = list(dict.fromkeys(hosts.tolist()))
-    table = Table({"cluster": [*names, "all"]})
-    for label in labels:
-        codes = _codes(sample, label)
-        for code, kind in ((1, "members"), (0, "non_members")):
-            each = [int(((hosts == host) & (codes == code)).sum()) for host in names]
-            table[f"{label.removeprefix('label_')}_{kind}"] = [*each, sum(each)]
-    return table
-
-
-def split_counts(
-    sample: Sample, splits: Iterable[str], *, label: str = "label", cluster: str = "cluster"
-) -> Table:
-    """Members and non-members of each part of each training range (Angora et al. 2020, section 4.2).
-
-    Parameters
-    ----------
-    sample : Sample
-        Sources with the columns named.
-    splits : iterable of str
-        Columns such as ``split_narrow``.
-    label, cluster : str
-        Columns of labels and of the clusters' names.
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        One row per range and part: ``training``, ``part``, ``clusters``, ``members``, ``non_members``.
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
-    """
-    codes, hosts = _codes(sample, label), _column(sample, cluster)
-    rows = []
-    for split in splits:
-        values = _column(sample, split)
-        for part in _PARTS:
-            here = (values == part) & (codes >= 0)
-            counts = [int((codes[here] == code).sum()) for code in (1, 0)]
-            rows.append([split.removeprefix("split_"), part, len(np.unique(hosts[here])), *counts])
-    return Table(rows=rows, names=["training", "part", "clusters", "members", "non_members"])
