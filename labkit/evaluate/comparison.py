@@ -189,7 +189,9 @@ class _Side:
         return _Side(self.object_id[chosen], self.truth[chosen], self.scores[:, chosen])
 
     def spread(self, measure: str, threshold: float) -> Spread:
-        scores = [binary_scores(self.truth, row, threshold=threshold, losses=False) for row in self.scores]
+        scores = [
+            binary_scores(self.truth, row, threshold=threshold, wanted=(measure,)) for row in self.scores
+        ]
         return spread([one[measure] for one in scores])
 
     def draws(self, measure: str, threshold: float, resamples: int, rng: Any) -> NDArray[np.float64]:

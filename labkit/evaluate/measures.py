@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import metrics
+from sklearn import config_context, metrics
 
 from labkit.errors import InputError
 
@@ -72,7 +72,7 @@ def binary_scores(
     *,
     threshold: float = 0.5,
     decided: ArrayLike | None = None,
-    losses: bool = True,
+    wanted: Sequence[str] = ("auc", "brier", "log_loss"),
 ) -> dict[str, float]:
     """All measures of a binary classification (Kosiba et al. 2020, section 4).
 
@@ -86,8 +86,8 @@ def binary_scores(
         Objects with a higher score count as positive.
     decided : array_like of bool, shape (n,), optional
         The decisions, where they do not follow from a threshold.
-    losses : bool
-        Also ``brier`` and ``log_loss`` (nats), which need probabilities.
+    wanted : sequence of str
+        Which of "auc", "brier" and "log_loss" (nats) to compute; the last two need probabilities.
 
     Returns
     -------
@@ -102,11 +102,18 @@ def binary_scores(
     """
     truth, p = check_scores(true, score)
     chosen = p > threshold if decided is None else check_scores(decided, p)[0]
-    tn, fp, fn, tp = metrics.confusion_matrix(truth, chosen, labels=[False, True]).ravel().tolist()
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # checked above
+        return _measure(truth, p, chosen, wanted)
+
+
+def _measure(truth: NDArray, p: NDArray, chosen: NDArray, wanted: Sequence[str]) -> dict[str, float]:
+    # four counts by numpy: scikit-learn checks its input for longer than the bootstrap of a group takes
+    tn, fp, fn, tp = np.bincount(2 * truth + chosen, minlength=4).tolist()
     found = {"tp": tp, "fp": fp, "fn": fn, "tn": tn, "predicted": tp + fp}
     found |= {name: float(value) for name, value in ratios(tp, fp, tp + fn, len(truth)).items()}
-    found["auc"] = auc(truth, p)
-    if losses:
+    if "auc" in wanted:
+        found["auc"] = auc(truth, p)
+    if {"brier", "log_loss"} & {*wanted}:
         if p.min() < 0 or p.max() > 1:
             raise InputError(f"probability must lie in 0 to 1, got {p.min()} to {p.max()}")
         found["brier"] = float(metrics.mean_squared_error(truth, p))
@@ -116,7 +123,12 @@ def binary_scores(
 
 
 def class_scores(
-    codes: NDArray, probabilities: NDArray, decided: NDArray, *, classes: Sequence[str]
+    codes: NDArray,
+    probabilities: NDArray,
+    decided: NDArray,
+    *,
+    classes: Sequence[str],
+    wanted: Sequence[str] = ("auc", "brier", "log_loss"),
 ) -> dict[str, dict[str, float]]:
     """Measures of each class against the rest, then `AVERAGES` (Kosiba et al. 2020, section 5.5).
 
@@ -126,12 +138,12 @@ def class_scores(
     k = len(classes)
     truth, chosen = (values[:, None] == np.arange(k) for values in (codes, decided))  # (n, k)
     found = {
-        name: binary_scores(truth[:, c], probabilities[:, c], decided=chosen[:, c])
+        name: binary_scores(truth[:, c], probabilities[:, c], decided=chosen[:, c], wanted=wanted)
         for c, name in enumerate(classes)
     }
     there = [found[name] for name, some in zip(classes, truth.any(0).tolist(), strict=True) if some]
     macro = {name: float(np.mean([one[name] for one in there])) for name in there[0]}
-    micro = binary_scores(truth.ravel(), probabilities.ravel(), decided=chosen.ravel())
+    micro = binary_scores(truth.ravel(), probabilities.ravel(), decided=chosen.ravel(), wanted=wanted)
     return found | dict(zip(AVERAGES, (macro, micro), strict=True))
 
 

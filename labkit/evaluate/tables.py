@@ -162,15 +162,15 @@ class _View:
             return best == self.column if self.binary else best
         return p[..., self.column] > self.threshold
 
-    def scores(self, objects: Trainings) -> dict[str, dict[str, NDArray[np.float64]]]:
+    def scores(self, objects: Trainings, wanted: Sequence[str]) -> dict[str, dict[str, NDArray[np.float64]]]:
         """Each measure of each class, one value for each training."""
-        each = [self._one(objects.codes, p) for p in objects.probabilities]
+        each = [self._one(objects.codes, p, wanted) for p in objects.probabilities]
         return {
             label: {name: np.array([one[label][name] for one in each], dtype=np.float64) for name in found}
             for label, found in each[0].items()
         }
 
-    def _one(self, codes: NDArray, p: NDArray) -> dict[str, dict[str, float]]:
+    def _one(self, codes: NDArray, p: NDArray, wanted: Sequence[str]) -> dict[str, dict[str, float]]:
         if self.binary:
             truth, score, chosen = codes == self.column, p[:, self.column], self.decide(p)
             sides = {self.names[self.column]: (truth, score, chosen)}
@@ -180,11 +180,13 @@ class _View:
                 sides = {name: sides[name] for name in self.names}
             if not len(codes):
                 return {name: _empty() for name in sides}
-            return {name: binary_scores(*side[:2], decided=side[2]) for name, side in sides.items()}
+            return {
+                name: binary_scores(*side[:2], decided=side[2], wanted=wanted) for name, side in sides.items()
+            }
         labels = (*self.names, *AVERAGES) if self.mode == "each" else ("all",)
         if not len(codes):
             return {name: _empty() for name in labels}
-        found = class_scores(codes, p, self.decide(p), classes=self.names)
+        found = class_scores(codes, p, self.decide(p), classes=self.names, wanted=wanted)
         return found if self.mode == "each" else {"all": _overall(found)}
 
     def draws(
@@ -222,7 +224,7 @@ def _measured(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The cells of a group, for each class."""
     units = rows.units() if over == "runs" and len(rows) else [rows.trainings()]
-    found = [view.scores(one) for one in units]
+    found = [view.scores(one, measures) for one in units]
     wilsons = view.binary and resampling.proportions == "wilson"
     drawn = {*measures} & {*(_BOOTSTRAPPED if wilsons else MEASURES)}
     draws: dict[str, dict[str, NDArray]] = {}

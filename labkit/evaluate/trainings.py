@@ -130,9 +130,7 @@ def outcomes(predictions: Predictions, *, threshold: float = 0.5) -> NDArray[np.
 
 def mean_scores(predictions: Predictions) -> Table:
     """Each object once, by id: ``object_id``, first ``row``, ``runs``, ``mean`` and ``std`` of the score."""
-    ids, first, row = np.unique(
-        text(predictions.table["object_id"]), return_index=True, return_inverse=True
-    )
+    ids, first, row = np.unique(text(predictions.table["object_id"]), return_index=True, return_inverse=True)
     score, runs = predictions.score, np.bincount(row, minlength=len(ids))
     mean = np.bincount(row, score, len(ids)) / runs
     square = np.bincount(row, (score - mean[row]) ** 2, len(ids))
