@@ -1,4 +1,4 @@
-"""Callbacks of a training: keep the best and the last epoch, and report progress."""
+"""What a training tells Lightning: keep the best and the last epoch, safely, and report progress."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+from pytorch_lightning.plugins.io import CheckpointIO
 
-from labkit.learn.checkpoint import write_state
+from labkit.learn.checkpoint import read_state, write_state
 from labkit.runfolder import HEADLESS
 
 logger = logging.getLogger(__name__)
@@ -131,3 +132,26 @@ class Progress(ProgressBar):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """Lets a Lightning Trainer write and resume from safe checkpoints.
+
+    The entry ``"labkit"`` of the checkpoint, where there is one, can be read alone by `read_about`.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write Lightning's checkpoint with `write_state`."""
+        write_state(path, checkpoint, about=checkpoint.get("labkit"))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read Lightning's checkpoint with `read_state`."""
+        return read_state(path)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint."""
+        Path(path).unlink(missing_ok=True)

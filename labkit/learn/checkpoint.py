@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.plugins.io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from labkit.errors import InputError, MissingDataError
 from labkit.paths import atomic_file
-
-__all__ = ["SafeCheckpointIO", "read_about", "read_state", "write_state"]
 
 FORMAT = "labkit-state-1"
 
@@ -146,26 +143,3 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
     if kind == "$tuple":
         return tuple(_decode(item, tensors) for item in content)
     return {_decode(k, tensors): _decode(v, tensors) for k, v in content}
-
-
-class SafeCheckpointIO(CheckpointIO):
-    """Lets a Lightning Trainer write and resume from safe checkpoints.
-
-    The entry ``"labkit"`` of the checkpoint, where there is one, can be read alone by `read_about`.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
-        """Write Lightning's checkpoint with `write_state`."""
-        write_state(path, checkpoint, about=checkpoint.get("labkit"))
-
-    def load_checkpoint(
-        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Read Lightning's checkpoint with `read_state`."""
-        return read_state(path)
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        """Delete a checkpoint."""
-        Path(path).unlink(missing_ok=True)

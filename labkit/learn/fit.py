@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +15,10 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
-from labkit.learn.callbacks import KeepBestAndLast, Progress, move_staged
-from labkit.learn.checkpoint import SafeCheckpointIO, read_about
-from labkit.learn.device import choose_device, choose_precision, sky_level
-from labkit.learn.model import Model
+from labkit.learn.callbacks import KeepBestAndLast, Progress, SafeCheckpointIO, move_staged
+from labkit.learn.checkpoint import read_about
+from labkit.learn.device import choose_device, choose_precision, reused_memory, sky_level
+from labkit.learn.model import Fitted, Model, model_folder
 from labkit.learn.resident import (
     BalancedBatches,
     OrderedBatches,
@@ -37,38 +36,6 @@ from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a training gives.
-
-    Parameters
-    ----------
-    model : Model
-        The network of the best epoch.
-    history : list of dict
-        A row an epoch: epoch, learning_rate, loss and accuracy of training and validation.
-    best_epoch : int
-        Row of the best epoch.
-    folder : Path
-        Folder of the model.
-    interrupted : bool
-        Whether training was stopped by hand; the same call goes on with it.
-    """
-
-    model: Model
-    history: list[dict[str, float]]
-    best_epoch: int
-    folder: Path
-    interrupted: bool = False
-
-
-def model_folder(run: str | Path | RunFolder, experiment: Experiment, seed: int, fold: int = -1) -> Path:
-    """Folder of one trained model in a run folder, ``checkpoints/<name>-seed<seed>[-fold<fold>]``."""
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", experiment.name).strip("-.") or "experiment"
-    return folder.checkpoints / (f"{name}-seed{seed}" + (f"-fold{fold}" if fold >= 0 else ""))
 
 
 def train(
@@ -253,7 +220,7 @@ def _run(
         positions=torch.from_numpy(positions),
     )
     devices = [device] if device.type == "cuda" else []
-    with quiet(), stoppable(), torch.random.fork_rng(devices=devices):
+    with quiet(), stoppable(), reused_memory(), torch.random.fork_rng(devices=devices):
         trainer.fit(task, batches, OrderedBatches(held, rows=rows["validation"]), ckpt_path=last)
 
 

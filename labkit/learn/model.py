@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,8 @@ from labkit.learn.device import sky_level
 from labkit.learn.networks import build_network
 from labkit.learn.splits import named_bands_of
 from labkit.paths import atomic_file
-from labkit.runfolder import versions
+from labkit.runfolder import RunFolder, versions
 from labkit.sample import Sample
-
-__all__ = ["Model"]
 
 logger = logging.getLogger(__name__)
 
@@ -253,3 +252,35 @@ class Model:
             precision=facts.get("precision", "fp32"),
             threads=facts.get("threads", 0),
         )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training gives.
+
+    Parameters
+    ----------
+    model : Model
+        The network of the best epoch.
+    history : list of dict
+        A row an epoch: epoch, learning_rate, loss and accuracy of training and validation.
+    best_epoch : int
+        Row of the best epoch.
+    folder : Path
+        Folder of the model.
+    interrupted : bool
+        Whether training was stopped by hand; the same call goes on with it.
+    """
+
+    model: Model
+    history: list[dict[str, float]]
+    best_epoch: int
+    folder: Path
+    interrupted: bool = False
+
+
+def model_folder(run: str | Path | RunFolder, experiment: Experiment, seed: int, fold: int = -1) -> Path:
+    """Folder of one trained model in a run folder, ``checkpoints/<name>-seed<seed>[-fold<fold>]``."""
+    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", experiment.name).strip("-.") or "experiment"
+    return folder.checkpoints / (f"{name}-seed{seed}" + (f"-fold{fold}" if fold >= 0 else ""))

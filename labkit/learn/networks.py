@@ -17,10 +17,9 @@ from torch.nn import functional
 
 from labkit.errors import InputError
 from labkit.experiment import EMPTY, Experiment
+from labkit.learn.convolution import convolve_and_pool
 from labkit.learn.pretrained import timm_network
 from labkit.learn.vgg import BLOCKS, DENSE, SMALL_BLOCKS, SMALL_DENSE, VggNetwork
-
-__all__ = ["CustomNetwork", "build_network", "convolve_and_pool"]
 
 #: Filters of the six convolutions and units of the first dense layer (Table 3).
 FILTERS = (64, 32, 32, 32, 32, 32)
@@ -28,9 +27,6 @@ DENSE_UNITS = 256
 
 #: timm's name of the MobileNet of Howard et al. 2017.
 MOBILENET = "mobilenetv1_100"
-
-# Larger blocks are returned to the system and fetched again at every step (glibc's limit for re-use).
-_REUSED_BYTES = 2**25
 
 
 class CustomNetwork(nn.Module):
@@ -107,36 +103,6 @@ class CustomNetwork(nn.Module):
             images = convolve_and_pool(images, layer.weight, layer.bias)
         features = functional.relu(self.dense(images.flatten(1)))
         return self.output(self.dropout(features))
-
-
-def convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolution (3 x 3, same size), max pooling (2 x 2, odd sizes rounded up) and ReLU.
-
-    On a CPU the images go through a few at a time where their full-size feature maps would not
-    fit into memory that is re-used; the result is the same.
-
-    Parameters
-    ----------
-    images : Tensor, shape (n, channel, y, x)
-        Input.
-    weight, bias : Tensor
-        Of the convolution, shapes (filter, channel, 3, 3) and (filter,).
-
-    Returns
-    -------
-    Tensor, shape (n, filter, ceil(y / 2), ceil(x / 2))
-        Features.
-    """
-    n, _, ny, nx = images.shape
-    width = 2 if torch.is_autocast_enabled(images.device.type) else images.element_size()
-    group = n
-    if images.device.type == "cpu":
-        group = max(1, _REUSED_BYTES // (len(weight) * ny * nx * width))
-    parts = [
-        functional.max_pool2d(functional.conv2d(part, weight, bias, padding=1), 2, ceil_mode=True)
-        for part in images.split(max(1, group))
-    ]
-    return functional.relu_(parts[0] if len(parts) == 1 else torch.cat(parts))
 
 
 #: Networks that are written out here or in `labkit.learn.vgg`.

@@ -16,9 +16,8 @@ from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Augmentation
 from labkit.learn.augment import augment
 from labkit.learn.device import as_input, choose_device, choose_precision
-from labkit.learn.fit import Fitted
 from labkit.learn.labels import text_column
-from labkit.learn.model import Model
+from labkit.learn.model import Fitted, Model
 from labkit.learn.resident import resize_by_area
 from labkit.learn.splits import named_bands_of, parts_digest, split_for_training
 from labkit.predictions import Predictions

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import timm
 import torch
-from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from labkit.errors import InputError, MissingDataError
@@ -77,6 +75,8 @@ def timm_network(
     MissingDataError
         If the weights cannot be had.
     """
+    import timm  # brings torchvision and torch's compiler: seconds that the papers' networks need not wait
+
     if not timm.is_model(model.split(".")[0]):
         raise InputError(
             f"network must be a model that timm {timm.__version__} knows, got {model!r}; "
@@ -102,6 +102,8 @@ def timm_network(
 
 def _check_size(model: str, image_size: int) -> None:
     """Refuse images that a model's layers cannot take; only shapes are computed, no pixels or weights."""
+    import timm
+
     with torch.device("meta"):
         network = timm.create_model(model.split(".")[0]).eval()
     if _takes(network, image_size):
@@ -160,6 +162,8 @@ def load_pretrained(network: nn.Module, path: str | Path) -> None:
     InputError
         If it is not of this network.
     """
+    from timm.models import adapt_input_conv
+
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Experiment
-from labkit.learn.networks import CustomNetwork, build_network, convolve_and_pool
+from labkit.learn.networks import CustomNetwork, build_network
 from labkit.learn.pretrained import FillEmpty, load_pretrained, timm_network
 
 THREE = ("empty", "xray", "optical")
@@ -66,14 +66,6 @@ def test_pooling_first_and_leaving_out_the_empty_channel_change_nothing(size):
     for parameter, grad in zip(network.parameters(), grads, strict=True):
         torch.testing.assert_close(parameter.grad, grad, rtol=1e-4, atol=1e-6)
     assert not network.convolutions[0].weight.grad[:, 0].any()
-
-
-def test_groups_that_fit_into_memory_give_the_same(monkeypatch):
-    weight, bias = torch.randn(4, 2, 3, 3), torch.randn(4)
-    images = torch.randn(5, 2, 17, 17)
-    whole = convolve_and_pool(images, weight, bias)
-    monkeypatch.setattr("labkit.learn.networks._REUSED_BYTES", 2 * 4 * 17 * 17 * 4)
-    torch.testing.assert_close(convolve_and_pool(images, weight, bias), whole)
 
 
 def test_weights_start_as_in_keras():
@@ -153,7 +145,7 @@ def test_offline_hub_says_what_to_do(monkeypatch):
     def offline(*args, **options):
         raise OSError("no route")
 
-    monkeypatch.setattr("labkit.learn.pretrained.timm.create_model", offline)
+    monkeypatch.setattr("timm.create_model", offline)
     with pytest.raises(MissingDataError, match="connect to the network, or download them elsewhere"):
         timm_network("mobilenetv1_100", 2, channels=THREE, pretrained=True)
 
