@@ -203,7 +203,8 @@ def _redshift_lines(
     table = Table(rows=rows, names=names)
     plot = points(table, "z", "value", by="measure", percent=True, lines=lines, labels=labels,
                   markers=MARKERS, palette={name: _COLOURS[name] for name in measures}, size=8,
-                  details={"redshift": ""}, dodge=0.012 * float(max(high.max() - low.min(), 0)),
+                  span=(low.min(), high.max()), details={"redshift": ""},
+                  dodge=0.012 * float(max(high.max() - low.min(), 0)),
                   x_label="redshift of the members", y_label="all objects of the bin (%)", width=width,
                   height=height)  # fmt: skip
     plot.y_range = percent_range(100 * bounded(table, "value"))

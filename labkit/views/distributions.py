@@ -232,6 +232,10 @@ def scatter(
     forms = [(key.replace("_", " "), f"@{{{field_name(key)}}}" + (f"{{{form}}}" if form else ""))
              for key, form in details.items()]  # fmt: skip
     hover_picture(plot, drawn, forms, picture="_picture" if pictures is not None else "", heading="_group")
+    if hollow:  # the legend shows a filled marker where a group has one
+        for item, name in zip(plot.legend[0].items, order, strict=True):
+            filled = source.data["_fill"][good & (groups == name)] > 0
+            item.index = int(filled.argmax())
     if counts:
         return legend_above(plot, columns=3 if width >= 600 else 2)
     return legend_inside(plot, "bottom_right")

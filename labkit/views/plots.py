@@ -58,6 +58,7 @@ def points(
     labels: Mapping[str, str] | None = None,
     lines: Mapping[str, Line | None] | None = None,
     fit: bool = False,
+    span: tuple[float, float] | None = None,
     details: Mapping[str, str] | None = None,
     notes: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     title: str = "",
@@ -95,6 +96,8 @@ def points(
         Straight lines of the groups, drawn dashed over their range.
     fit : bool
         Fit these lines by least squares, weighted by the intervals.
+    span : tuple of float, optional
+        Ends of the lines; by default those of the group's points.
     details : mapping of str to str, optional
         Columns that the pointer shows as well, with bokeh's format of each, such as "0.00" (may be empty).
     notes : mapping of str to sequence of (str, str), optional
@@ -148,7 +151,7 @@ def points(
         if fit:
             line = fitted_line(centres[rows], values[0, rows], error=(values[2] - values[1])[rows] / 2)
         if line is not None:
-            ends = np.array([centres[rows].min(), centres[rows].max()])
+            ends = np.array(span or (centres[rows].min(), centres[rows].max()))
             draw_line(plot, ends, line(ends), colour=colour, dash="dashed", width=1.5, name=f"{name} fit",
                       label=label)  # fmt: skip
         told = labels.get(name, name) if by else ""

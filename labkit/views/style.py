@@ -63,6 +63,7 @@ GROUP_MARKERS = {
 MARKERS = ("circle", "square", "triangle", "diamond", "hex", "star", "inverted_triangle", "plus")
 #: Height of a row of `legend_above`, screen pixels; panels are higher by it, so that frames are alike.
 LEGEND_ROW = 26
+_OWN_FIELDS = frozenset("x y low high left right row value place uri title cx cy ty frame".split())  # noqa: SIM905
 _LENGTHS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)  # of a scale bar
 
 
@@ -218,8 +219,9 @@ def scale_bar(
 
 
 def field_name(name: str) -> str:
-    """A column's name as a pointer's box may hold it between braces."""
-    return re.sub(r"[{}<>&\"']", "_", name)
+    """A column's name as a pointer's box may hold it between braces, and none that figures use themselves."""
+    name = re.sub(r"[{}<>&\"']", "_", name)
+    return f"{name}_" if name in _OWN_FIELDS else name
 
 
 def plain_text(words: str) -> str:

@@ -273,8 +273,9 @@ def test_agreement_rows_count_every_object_once(look, methods, member):
     assert sum(members["objects"]) == member.sum()
     assert sum(members["value"]) == pytest.approx(100)
     assert sum(others["value"]) == pytest.approx(100)
-    assert members["right"][0] == "CNN + forest"
-    assert members["right"][-1] == "none"
+    assert members["right"].tolist() == members["value"].tolist(), "bars start at zero"
+    assert members["right_"][0] == "CNN + forest"
+    assert members["right_"][-1] == "none"
     both = ((methods["CNN"].score > 0.5) == member) & ((methods["forest"].score > 0.5) == member)
     assert members["objects"][0] == (both & member).sum()
     assert look.data(left, "right")["y"][:2].tolist() == [0, 0]  # both right on top

@@ -76,6 +76,14 @@ def test_points_may_have_lines_notes_and_details(measures, look):
         points(measures[:0], "size", "f1")
 
 
+def test_columns_named_as_a_figures_own_do_not_take_their_place(measures, look):
+    measures.rename_columns(["size", "bands"], ["x", "low"])
+    plot = points(measures, "x", "f1", by="low", details={"x": "0", "low": ""})
+    assert look.data(plot, "ACS")["low"].tolist() == pytest.approx([0.68, 0.75])
+    assert look.data(plot, "ACS")["low_"].tolist() == ["ACS", "ACS"]
+    assert ("low", "@{low_}") in look.tips(plot)[0]
+
+
 def test_curves_have_bands_that_do_not_bridge_gaps(look):
     one = Table({"x": np.arange(5.0), "y": np.arange(5.0), "run": ["a"] * 5})
     one["y_low"], one["y_high"] = one["y"] - 1, one["y"] + 1
