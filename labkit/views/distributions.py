@@ -208,8 +208,6 @@ def scatter(
     source.data["_group"] = groups
     if pictures is not None:
         source.data["_picture"] = list(pictures)
-    if hollow:
-        source.data["_fill"] = np.where(np.asarray(table[hollow]), 0.0, 0.6)
     palette = class_colours(sorted(set(groups[good].tolist())))
     order = [name for name in palette if name not in GROUP_COLOURS]
     order += [name for name in GROUP_COLOURS if name in palette]
@@ -221,21 +219,25 @@ def scatter(
             style = group_marker(name)
         elif markers:
             style = {"marker": markers[number % len(markers)], "size": 9, "line_width": 1.4}
-            style |= {"fill_alpha": "_fill" if hollow else 0.6, "line_color": palette[name]}
+            style |= {"fill_alpha": 0.6, "line_color": palette[name]}
         style = {"color": palette[name]} | style if "line_color" not in style else \
             {"fill_color": palette[name]} | style  # fmt: skip
         words = (name or unnamed) + (f" ({len(rows):,})" if counts else "")
-        drawn.append(
-            plot.scatter(field_name(x), field_name(y), source=source, view=CDSView(filter=IndexFilter(rows)),
-                         name=name, legend_label=words, nonselection_alpha=0.08, **style)
-        )  # fmt: skip
+        empty = np.zeros(len(rows), dtype=bool) if not hollow else np.asarray(table[hollow])[rows]
+        for part, filled in ((rows[~empty], True), (rows[empty], False)):
+            if len(part):  # the legend shows the first, a filled marker where a group has one
+                label = {"legend_label": words} if filled or empty.all() else {}
+                opacity = {} if filled else {"fill_alpha": 0.0}
+                drawn.append(
+                    plot.scatter(field_name(x), field_name(y), source=source, name=name, **label,
+                                 view=CDSView(filter=IndexFilter(part)), nonselection_alpha=0.08,
+                                 **(style | opacity))
+                )  # fmt: skip
+                if not label:  # a click on the legend hides it, too
+                    plot.legend[0].items[-1].renderers.append(drawn[-1])
     forms = [(key.replace("_", " "), f"@{{{field_name(key)}}}" + (f"{{{form}}}" if form else ""))
              for key, form in details.items()]  # fmt: skip
     hover_picture(plot, drawn, forms, picture="_picture" if pictures is not None else "", heading="_group")
-    if hollow:  # the legend shows a filled marker where a group has one
-        for item, name in zip(plot.legend[0].items, order, strict=True):
-            filled = source.data["_fill"][good & (groups == name)] > 0
-            item.index = int(filled.argmax())
     if counts:
         return legend_above(plot, columns=3 if width >= 600 else 2)
     return legend_inside(plot, "bottom_right")

@@ -101,7 +101,7 @@ def placed(plot) -> dict[str, tuple[float, float, float]]:
         rows, columns = renderer.view.filter.indices, renderer.data_source.data
         for row in rows:
             place = (float(columns[name][row]) for name in ("_extent", "_extension_likelihood"))
-            found[str(columns["object_id"][row])] = (*place, float(columns["_fill"][row]))
+            found[str(columns["object_id"][row])] = (*place, renderer.glyph.fill_alpha)
     return found
 
 
@@ -131,6 +131,8 @@ def test_what_lies_below_the_axes_is_hollow_at_their_end(catalogue):
     assert plot.y_range.start < y < 20
     assert fill == 0
     assert placed(plot)["a"][2] > 0
+    hidden = {item.label.value: len(item.renderers) for item in plot.select_one(Legend).items}
+    assert hidden == {"extended": 1, "point": 2}, "a click on the legend hides the hollow ones, too"
     measured = plot.renderers[0].data_source.data["extension_likelihood"]
     assert measured.tolist() == [400, 80, 20, -0.2], "the pointer shows what was measured"
     assert "extension likelihood: <b>@{extension_likelihood}{0.0}</b>" in plot.select_one(HoverTool).tooltips
