@@ -347,6 +347,7 @@ def double(path):
         ("t.csv", lambda p: written(p, ""), "must have a line of column names, got none"),
         ("q.csv", lambda p: written(p, 'a,b\n1,"2\n3,4\n'), "row 2 or the one after: unexpected end"),
         ("h.csv", lambda p: written(p, 'a,b\n1,"' + "x" * 140_000 + '"\n'), r"field larger than field limit"),
+        ("w.csv", lambda p: written(p, "a," * 20_000 + "\n1,2\n"), "at most 10000 columns, got 20001"),
         ("b.csv.gz", bomb, "must unpack to at most 50 times its size; unpack it yourself"),
         ("t.vot", claim, "claims 1000000000 rows"),
         ("a.vot", lambda p: claim(p, "1", "900000000"), "claims 900000000 rows"),

@@ -77,7 +77,7 @@ def _read(path: Path, file: str) -> dict[str, Any]:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingDataError(f"{file} does not exist; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{file} must be TOML ({error})") from error
     if unknown := sorted(set(declared) - _TOP):
         raise InputError(f"{file} must hold only {sorted(_TOP)}, got {unknown}; put fields into [defaults]")

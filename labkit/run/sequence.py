@@ -95,12 +95,12 @@ def read_sequence(path: str | Path) -> NotebookSequence:
         )
     try:
         sequence = NotebookSequence(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"sequence must be valid TOML, got {str(path)!r}: {error}") from error
     except (ValidationError, TypeError) as error:
         raise InputError(
             f"sequence {str(path)!r} must hold name, title, parameters and steps: {error}"
         ) from error
+    except (ValueError, RecursionError, OSError) as error:
+        raise InputError(f"sequence must be valid TOML, got {str(path)!r}: {error}") from error
     sequence._folder = path.resolve().parent
     return sequence
 

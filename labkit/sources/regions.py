@@ -26,7 +26,7 @@ SHAPES = ("ellipse", "circle", "point")
 #: Colours by the class of a found source, and least radius of a circle.
 COLOURS = {"extended": "green", "point + extended": "cyan", "double": "magenta", "point": "red"}
 LEAST_RADIUS = 12 * u.arcsec
-_TEXT = re.compile(r"""\btext\s*=\s*(\{[^}]*\}|"[^"]*"|'[^']*')""")
+_TEXT = re.compile(r"""\btext\s*=\s*(\{[^}\n]*\}|"[^"\n]*"|'[^'\n]*')""")
 
 
 def read_regions(path: str | Path, wcs: WCS) -> QTable:
@@ -91,7 +91,8 @@ def read_regions(path: str | Path, wcs: WCS) -> QTable:
             "%s: left out %s", path.name, ", ".join(f"{number} {what}" for what, number in left.items())
         )
     centres = np.array([_centre(region, wcs) for region in kept])
-    labels = [texts[int(str(region.meta["text"])[1:])] if "text" in region.meta else "" for region in kept]
+    written = {f"t{number}": text for number, text in enumerate(texts)}
+    labels = [written.get(text := str(region.meta.get("text", "")), text) for region in kept]
     number_of = Counter(labels)
     return QTable(
         {

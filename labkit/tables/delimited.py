@@ -24,6 +24,7 @@ TEXT_COLUMNS = {
     *("object_id", "source_id", "subject_id", "id", "name", "label", "split", "cluster"),
     *("verdict", "note", "true", "experiment", "user_name"),
 }
+_MOST_COLUMNS = 10_000
 _LETTERS = 500_000_000  # that a column may take in memory
 
 
@@ -112,6 +113,8 @@ def _split(lines: Iterable[str], delimiter: str, path: Path) -> Iterator[list[st
 
 def _different(names: Sequence[str], path: Path) -> list[str]:
     """Names of columns, each once: an empty one is numbered, a repeated one too, with a word in the log."""
+    if len(names) > _MOST_COLUMNS:
+        raise InputError(f"table {str(path)!r} must have at most {_MOST_COLUMNS} columns, got {len(names)}")
     result: list[str] = []
     for number, name in enumerate((name.strip() for name in names), start=1):
         own = name or f"column_{number}"

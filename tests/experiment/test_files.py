@@ -77,6 +77,7 @@ def test_changes_and_choice(write):
     ("text", "message"),
     [
         ("a = ", "must be TOML"),
+        ("a = " + "1" * 5000, "must be TOML"),
         ("", r"must have entries \[\[experiments\]\], got None"),
         ("experiments = 3", r"must have entries \[\[experiments\]\], got 3"),
         ('epochs = 3\n[[experiments]]\npreset = "CN-E"', r"got \['epochs'\]; put fields into \[defaults\]"),

@@ -164,6 +164,7 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(declared, tmp_path, g
         ("after = []", 'after = ["z"]', "after must name earlier steps"),
         ("after = []", "afterwards = []", "must hold name, title, parameters and steps"),
         ('name = "tiny"', "name = tiny", "valid TOML"),
+        ('name = "tiny"', "name = " + "1" * 5000, "valid TOML"),
         ("run_folder =", "run_foldr =", "did you mean 'run_folder'"),
         ("after = []", 'name = "../c"', "names of steps must be letters, .* got '../c'"),
         ("after = []", 'name = "/c"', "names of steps must be letters"),

@@ -103,6 +103,12 @@ def test_ids_that_no_quotes_hold_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_text_that_does_not_end_is_taken_as_it_is(tmp_path, wcs):
+    path = tmp_path / "a.reg"
+    path.write_text('fk5\ncircle(150.0,2.0,3") # text={C1\ncircle(150.1,2.0,3") # text={C2}\n')
+    assert len(read_regions(path, wcs)) == 2
+
+
 def test_a_missing_file_is_named(tmp_path, wcs):
     with pytest.raises(MissingDataError, match=r"there is no region file .*none\.reg"):
         read_regions(tmp_path / "none.reg", wcs)
