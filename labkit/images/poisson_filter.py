@@ -22,8 +22,7 @@ with itself. Where the expected counts per pixel b are known, n is itself Poisso
 over n has the characteristic function exp(b sum_k [exp(i t psi_k) - 1]), psi_k being the wavelet's value in
 pixel k. It is transformed here on a grid of values; for so many photons that the grid would be too long, the
 quantiles follow from the first four cumulants b sum_k psi_k^n (Cornish & Fisher). No Gaussian approximation
-enters for
-few counts, where a variance-stabilising transform would fail.
+enters for few counts, where a variance-stabilising transform would fail.
 """
 
 from __future__ import annotations
