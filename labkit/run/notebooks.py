@@ -49,7 +49,7 @@ class NotebookError(FailedError):
         self.notebook, self.cell, self.kept = notebook, cell, kept
 
 
-class _KernelManager(AsyncKernelManager):
+class LocalKernelManager(AsyncKernelManager):
     """Starts kernels with the interpreter that runs labkit, whatever kernel specifications are installed."""
 
     @property
@@ -64,9 +64,11 @@ class _KernelManager(AsyncKernelManager):
 
     @property
     def ipykernel(self) -> bool:
+        """Always true: the kernel is ipykernel."""
         return True
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """Command that starts the kernel."""
         parts = [*self.kernel_spec.argv, *(extra_arguments or [])]
         return [self.connection_file if part == "{connection_file}" else part for part in parts]
 
@@ -82,7 +84,8 @@ def _private_connection() -> Iterator[Config]:
     place = None if longest < _LONGEST_SOCKET_PATH else "/tmp"
     with tempfile.TemporaryDirectory(prefix="labkit-", dir=place, ignore_cleanup_errors=True) as folder:
         settings = {"transport": "ipc"} if os.name != "nt" else {}
-        yield Config({"_KernelManager": settings | {"connection_file": str(Path(folder) / "kernel.json")}})
+        settings["connection_file"] = str(Path(folder) / "kernel.json")
+        yield Config({"LocalKernelManager": settings})
 
 
 @contextmanager
@@ -202,7 +205,7 @@ def _run_papermill(target: Path, tracker: _Progress, *, cwd: Path, timeout: int 
             kernel_name="python3",
             language="python",
             progress_bar=False,
-            kernel_manager_class=_KernelManager,
+            kernel_manager_class=LocalKernelManager,
             config=connection,
             resources={"metadata": {"path": str(cwd)}},
             execution_timeout=timeout,

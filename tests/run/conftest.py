@@ -52,7 +52,7 @@ def shared_kernel(monkeypatch) -> Iterator[None]:
     Loading the libraries anew for every section takes longer than the small sections themselves.
     """
 
-    class Shared(notebooks._KernelManager):
+    class Shared(notebooks.LocalKernelManager):
         first = None
 
         async def start_kernel(self, **options):
@@ -73,16 +73,18 @@ def shared_kernel(monkeypatch) -> Iterator[None]:
             """It goes on to the next notebook."""
 
         async def cleanup_resources(self, *_, **__):
-            """The sockets, too."""
+            """The manager's own connections, not the kernel's sockets."""
+            self._close_control_socket()
+            self.context.destroy(linger=100)
 
     with tempfile.TemporaryDirectory(prefix="labkit-", dir="/tmp") as folder:
         settings = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
 
         @contextmanager
         def connection():
-            yield Config({"_KernelManager": settings})
+            yield Config({"LocalKernelManager": settings})
 
-        monkeypatch.setattr(notebooks, "_KernelManager", Shared)
+        monkeypatch.setattr(notebooks, "LocalKernelManager", Shared)
         monkeypatch.setattr(notebooks, "_private_connection", connection)
         yield
         if Shared.first is not None:

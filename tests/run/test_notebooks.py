@@ -144,6 +144,14 @@ def test_the_module_leaves_no_socket_folder_behind(make_notebook, tmp_path):
     assert list(sockets.iterdir()) == []
 
 
+def test_a_shared_kernel_is_empty_for_the_next_notebook(make_notebook, tmp_path, shared_kernel):
+    first = make_notebook("a", "", "import os; x = 1; print(os.getpid())")
+    second = make_notebook("b", "", "import os; print(os.getpid(), 'x' in globals(), os.getcwd())")
+    process = printed(execute_notebook(first, tmp_path / "a.ipynb")).strip()
+    shown = printed(execute_notebook(second, tmp_path / "b.ipynb")).split()
+    assert shown == [process, "False", str(second.parent)]
+
+
 DEMO = Path(__file__).resolve().parents[2] / "notebooks" / "demo.toml"
 SMALL = {
     "n_objects": 160,
