@@ -8,7 +8,7 @@ from labkit.learn.folds import fold_counts, fold_numbers
 from labkit.learn.model import Fitted, Model, model_folder
 from labkit.learn.predict import find_models, out_of_fold, predict
 from labkit.learn.previews import augmented_views, layer_rows
-from labkit.learn.shared import release
+from labkit.learn.resident import release
 
 if TYPE_CHECKING:
     from labkit.learn.fit import train

@@ -5,7 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +160,39 @@ class SafeCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+class StopError(Exception):
+    """The user's stop, raised instead of KeyboardInterrupt, at which Lightning ends the process."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's banners and hints out of the user's log; warnings of this set-up do not apply."""
+    log = logging.getLogger("pytorch_lightning")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            warnings.filterwarnings("ignore", message="GPU available but not used")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn the stop button (SIGINT) into an exception that leaves the session usable."""
+
+    def stop(signum: int, frame: Any) -> None:
+        raise StopError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)

@@ -15,7 +15,15 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
-from labkit.learn.callbacks import KeepBestAndLast, Progress, SafeCheckpointIO, move_staged
+from labkit.learn.callbacks import (
+    KeepBestAndLast,
+    Progress,
+    SafeCheckpointIO,
+    StopError,
+    move_staged,
+    quiet,
+    stoppable,
+)
 from labkit.learn.checkpoint import read_about
 from labkit.learn.device import choose_device, choose_precision, reused_memory, sky_level
 from labkit.learn.model import Fitted, Model, model_folder
@@ -26,9 +34,8 @@ from labkit.learn.resident import (
     ShuffledBatches,
     hold,
     seed_of,
+    shared_images,
 )
-from labkit.learn.session import StopError, quiet, stoppable
-from labkit.learn.shared import shared_images
 from labkit.learn.splits import Part, parts_digest, split_for_training
 from labkit.learn.task import ClassificationTask
 from labkit.learn.turns import further_positions
@@ -56,7 +63,7 @@ def train(
     An epoch is as many batches as fill the training set once, class-balanced (Kosiba et al. 2020,
     section 5.2) or shuffled, then validation. On the CPU, a training that was killed and is resumed gives
     the same weights, bit for bit, as one that was not. The images stay on the device for the next run on the
-    same objects (`labkit.learn.shared`).
+    same objects (`labkit.learn.release`).
 
     Parameters
     ----------

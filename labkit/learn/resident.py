@@ -6,6 +6,8 @@ nothing is copied per epoch.
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +17,10 @@ import torch
 from torch import Tensor
 
 from labkit.errors import InputError
+from labkit.experiment import Experiment
+from labkit.learn.splits import named_bands_of
 from labkit.learn.turns import turned
 from labkit.sample import Sample
-
-__all__ = [
-    "BalancedBatches",
-    "OrderedBatches",
-    "Resident",
-    "ShuffledBatches",
-    "area_weights",
-    "hold",
-    "read_images",
-    "resize_by_area",
-    "seed_of",
-]
 
 
 @dataclass(frozen=True)
@@ -288,3 +280,33 @@ class OrderedBatches:
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         for part in self._rows.to(self.resident.images.device).split(self.batch_size):
             yield self.resident.batch(part)
+
+
+_lock = threading.Lock()
+_last: dict[tuple[str, ...], Tensor] = {}  # one at most
+
+
+def shared_images(
+    experiment: Experiment, sample: Sample, rows: np.ndarray, *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Some objects of a Sample in an experiment's bands and image size, on a device.
+
+    For equal content, bands, size, device and rows it is the same tensor of bytes, not to be changed: ten
+    folds, ten seeds and several networks of one image size read and resize the pixels once. The last copy is
+    kept until another one is needed.
+    """
+    chosen = named_bands_of(sample, experiment)
+    objects = hashlib.sha256(np.asarray(rows, dtype="<i8").tobytes()).hexdigest()
+    key = (sample.content_hash, *chosen.bands, str(experiment.image_size), str(device), objects)
+    with _lock:
+        if key not in _last:
+            _last.clear()  # before reading, so that there are never two
+            size = experiment.image_size
+            _last[key] = read_images(chosen.select(rows), image_size=size, device=device)
+        return _last[key]
+
+
+def release() -> None:
+    """Let go of the images, to free the device's memory."""
+    with _lock:
+        _last.clear()

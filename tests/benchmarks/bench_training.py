@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from torchvision.transforms import v2
 
 from labkit.experiment import Augmentation, Experiment
+from labkit.learn.callbacks import quiet
 from labkit.learn.resident import BalancedBatches, Resident
-from labkit.learn.session import quiet
 from labkit.learn.task import ClassificationTask
 
 SIZE, BATCH, BANDS = 356, 10, ("empty", "xray", "optical")

@@ -13,7 +13,7 @@ from labkit.errors import InputError
 from labkit.learn import fold_counts, fold_numbers, out_of_fold, predict, release, train
 from labkit.learn.folds import VALIDATION, assign_folds, fold_parts
 from labkit.learn.model import Model
-from labkit.learn.shared import shared_images
+from labkit.learn.resident import shared_images
 from labkit.learn.splits import parts_digest, split_for_training
 from labkit.sample import Sample
 
