@@ -17,25 +17,6 @@ def r200(mass: u.Quantity, redshift: ArrayLike, *, cosmology: FLRW = COSMOLOGY) 
     """Radius within which the mean density is 200 times the critical one.
 
     R200 = (2 G M200c / (200 H(z)^2))^(1/3) (Angora et al. 2020, footnote 3).
-
-    Parameters
-    ----------
-    mass : Quantity
-        M200c, any shape.
-    redshift : float or array_like
-        Of the clusters, broadcast with `mass`.
-    cosmology : `~astropy.cosmology.FLRW`
-        Gives H(z).
-
-    Returns
-    -------
-    Quantity
-        In Mpc.
-
-    Raises
-    ------
-    InputError
-        If a mass is not positive.
     """
     if not np.all(mass > 0):
         raise InputError(f"mass must be positive, got {mass}")

@@ -19,13 +19,7 @@ _AT_FDCWD, _SWAP = -100, 2  # of renameat2 (Linux) and renamex_np (macOS)
 
 
 def data_folder(name: str) -> Path:
-    """Folder ``data/<name>`` that ships with labkit: in the installed package, or in the checkout around it.
-
-    Raises
-    ------
-    MissingDataError
-        If there is neither.
-    """
+    """Folder ``data/<name>`` that ships with labkit: in the installed package, or in a checkout."""
     package = Path(str(resources.files("labkit")))
     places = (package / "data" / name, package.parent / "data" / name)
     for place in places:
@@ -42,23 +36,6 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
 
     Whatever is killed when, there is a whole folder at `path`: the old one or the new one. What a killed
     writer left beside it is removed by the next one.
-
-    Parameters
-    ----------
-    path : path
-        Folder to make.
-    overwrite : bool
-        Replace a folder that is there.
-
-    Yields
-    ------
-    Path
-        The temporary folder to write into. It is removed if the block raises.
-
-    Raises
-    ------
-    InputError
-        If `path` exists and `overwrite` is false, or the disk is full.
     """
     path = Path(path)
     restore_folder(path)
@@ -79,13 +56,7 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """A temporary file name beside `path` that takes its place when the block ends without an error.
-
-    Raises
-    ------
-    InputError
-        If the disk is full.
-    """
+    """A temporary file name beside `path` that takes its place when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)

@@ -25,8 +25,6 @@ from typing import Any
 from labkit.errors import InputError
 from labkit.paths import atomic_file
 
-__all__ = ["HEADLESS", "RunFolder", "versions"]
-
 #: Environment variable of kernels that run a notebook with nobody watching.
 HEADLESS = "LABKIT_HEADLESS"
 

@@ -106,13 +106,7 @@ EXPERT_CLASSES, LEFT_OUT = (tuple(_EXPERTS[name]) for name in ("labels", "left_o
 
 
 def get_scheme(name: str) -> Scheme:
-    """The scheme of that name.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
+    """The scheme of that name."""
     if name not in SCHEMES:
         raise InputError(f"scheme must be one of {tuple(SCHEMES)}, got {name!r}")
     return SCHEMES[name]

@@ -10,13 +10,7 @@ from labkit.errors import InputError
 
 
 class Declared(BaseModel):
-    """A description that cannot be changed in place and refuses fields it does not know.
-
-    Raises
-    ------
-    InputError
-        If a field is unknown or breaks its rule; every mistake is named.
-    """
+    """A description that cannot be changed in place and refuses fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 

@@ -19,8 +19,6 @@ from labkit.errors import InputError
 from labkit.experiment import Augmentation, RightAngles
 from labkit.learn.turns import draw_turns, turned
 
-__all__ = ["Affine", "augment", "draw_affine", "resample"]
-
 #: Image side to which `Augmentation.shift_px` refers.
 REFERENCE_SIZE = 356
 
@@ -29,14 +27,7 @@ REFERENCE_SIZE = 356
 class Affine:
     """A scale, an angle and a shift for each image.
 
-    Parameters
-    ----------
-    scale : Tensor, shape (n,)
-        Factor by which objects grow.
-    angle : Tensor, shape (n,)
-        Radians, from the x axis towards the y axis.
-    shift_px : Tensor, shape (n, 2)
-        Pixels along x and y by which objects move.
+    Shapes: scale (n,), angle (n,), shift_px (n, 2).
     """
 
     scale: Tensor
@@ -51,22 +42,6 @@ def draw_affine(
 
     Scales are uniform from 1/1.3 to 1.3, angles from 0 to 360 degrees, shifts from -4 to 4 px, each
     axis its own (the authors' released script draws one shift for both).
-
-    Parameters
-    ----------
-    n : int
-        Images.
-    augmentation : Augmentation
-        Ranges.
-    generator : torch.Generator
-        Source of the draws, on the CPU so that they are the same on every device.
-    image_size : int
-        Side of the images in pixels; shifts are given at 356 px.
-
-    Returns
-    -------
-    Affine
-        Transformations, on the CPU.
     """
     draws = torch.rand((n, 4), generator=generator)
     smallest = 1 / augmentation.scale
@@ -81,24 +56,7 @@ def resample(images: Tensor, affine: Affine, *, border: str = "reflection") -> T
 
     A point at offset p from the centre moves to ``scale * R(angle) p + shift``.
 
-    Parameters
-    ----------
-    images : Tensor of float, shape (n, band, y, x)
-        Images; all bands of one image move together.
-    affine : Affine
-        One transformation an image.
-    border : str
-        ``"reflection"``, ``"border"`` or ``"zeros"``: what comes into view from outside.
-
-    Returns
-    -------
-    Tensor, shape (n, band, y, x)
-        Resampled images, on the device of `images`.
-
-    Raises
-    ------
-    InputError
-        If `border` is unknown or the numbers of images and transformations differ.
+    Shapes: images (n, band, y, x) -> (n, band, y, x).
     """
     if border not in ("reflection", "border", "zeros"):
         raise InputError(f"border must be 'reflection', 'border' or 'zeros', got {border!r}")
@@ -127,21 +85,7 @@ def augment(
 ) -> Tensor:
     """Images with a random transformation each.
 
-    Parameters
-    ----------
-    images : Tensor, shape (n, band, y, x)
-        Images on any device.
-    augmentation : Augmentation or RightAngles
-        Ranges of the resampling, or one of the eight positions for each image.
-    generator : torch.Generator
-        Source of the draws, on the CPU.
-    border : str
-        See `resample`.
-
-    Returns
-    -------
-    Tensor, shape (n, band, y, x)
-        Transformed images, float; in right-angle positions of the type they had.
+    Shapes: images (n, band, y, x) -> (n, band, y, x).
     """
     if isinstance(augmentation, RightAngles):
         return turned(images, draw_turns(len(images), generator=generator))

@@ -75,15 +75,6 @@ class Progress(ProgressBar):
 
     A notebook that runs headlessly (its kernel has `HEADLESS` in its environment) writes `lines` lines over
     the training instead, which the batch's log shows.
-
-    Parameters
-    ----------
-    bar : bool
-        Show a bar where standard error is a terminal or a notebook.
-    title : str
-        What is trained.
-    lines : int
-        Lines that a headless notebook writes, at least 1.
     """
 
     def __init__(self, *, bar: bool, title: str, lines: int = 10) -> None:

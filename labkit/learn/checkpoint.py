@@ -24,22 +24,7 @@ FORMAT = "labkit-state-1"
 
 
 def write_state(path: str | Path, state: dict[str, Any], *, about: dict[str, Any] | None = None) -> Path:
-    """Write a nested state to one file, which appears whole or not at all.
-
-    Parameters
-    ----------
-    path : path
-        File to write; replaced if it is there.
-    state : dict
-        Nested dictionaries, lists, tuples, numbers, strings, None and tensors.
-    about : dict, optional
-        JSON-able facts that `read_about` gives back without reading the tensors.
-
-    Raises
-    ------
-    InputError
-        If the state holds anything else, or the disk is full.
-    """
+    """Write a nested state to one file, which appears whole or not at all."""
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_encode(state, tensors, "state"))
     note = json.dumps(about or {})
@@ -55,15 +40,7 @@ def write_state(path: str | Path, state: dict[str, Any], *, about: dict[str, Any
 
 
 def read_state(path: str | Path) -> dict[str, Any]:
-    """Read what `write_state` wrote, onto the CPU.
-
-    Raises
-    ------
-    MissingDataError
-        If the file is not there.
-    InputError
-        If it is of another format, damaged or changed.
-    """
+    """Read what `write_state` wrote, onto the CPU."""
     header, tensors = _open(path, tensors=True)
     if header["digest"] != _digest(header["structure"] + header["about"], tensors):
         raise InputError(
@@ -73,15 +50,7 @@ def read_state(path: str | Path) -> dict[str, Any]:
 
 
 def read_about(path: str | Path) -> dict[str, Any]:
-    """The facts written beside a state, without its tensors.
-
-    Raises
-    ------
-    MissingDataError
-        If the file is not there.
-    InputError
-        If it is of another format or damaged.
-    """
+    """The facts written beside a state, without its tensors."""
     return json.loads(_open(path, tensors=False)[0]["about"])
 
 

@@ -12,21 +12,13 @@ from torch import Tensor, nn
 
 from labkit.errors import InputError
 
-__all__ = ["as_input", "choose_device", "choose_precision", "has_bfloat16_units", "sky_level"]
-
 # px; on two cores with AMX, MobileNet in bfloat16 is 1.2 x slower at 64 px and 1.7 x faster at 224 px
 _SMALL_IMAGE = 128
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt (malloc.h)
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """The device to compute on; ``"auto"`` is a GPU where there is one.
-
-    Raises
-    ------
-    InputError
-        If the device is unknown or not there.
-    """
+    """The device to compute on; ``"auto"`` is a GPU where there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -79,17 +71,7 @@ def as_input(images: Tensor, *, sky: int = 0) -> Tensor:
     epochs; measured from the sky, which a first layer's bias could do by itself, it learns at once. Zero
     padding and zero-filled channels then mean empty sky, too.
 
-    Parameters
-    ----------
-    images : Tensor, shape (n, band, y, x)
-        Grey levels 0 to 255.
-    sky : int
-        Grey level of empty sky. Sources are brighter than it, but darker than a sky of 255.
-
-    Returns
-    -------
-    Tensor of float32, shape (n, band, y, x)
-        Distance from the sky's level in units of the whole range, positive for sources.
+    Shapes: images (n, band, y, x) -> (n, band, y, x).
     """
     result = torch.empty(
         images.shape, dtype=torch.float32, device=images.device, memory_format=torch.channels_last

@@ -20,8 +20,6 @@ from labkit.learn.labels import label_codes, text_column
 from labkit.sample import Sample
 from labkit.sample.dealing import dealing_order, every
 
-__all__ = ["VALIDATION", "assign_folds", "fold_counts", "fold_numbers", "fold_parts"]
-
 _PARTS = ("train", "validation", "test")
 
 #: Number of the objects drawn for validation before the folds.
@@ -42,28 +40,7 @@ def assign_folds(
     and class to class. So the numbers of any class, of any group in a class, and of all objects differ
     by one at most between folds.
 
-    Parameters
-    ----------
-    codes : ndarray of int, shape (n,)
-        Class number of each object; negative ones take no part.
-    folds : int
-        Number of folds.
-    rng : Generator
-        Shuffles.
-    groups : ndarray, shape (n,), optional
-        A further property to keep in proportion, such as the host cluster.
-    validation_share : float
-        Share of the objects that is set apart before the folds, every 1 / share-th in the same order.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        Fold of each object, -1 for those that take no part, -2 for those set apart for validation.
-
-    Raises
-    ------
-    InputError
-        If the lengths differ.
+    Shapes: codes (n,), groups (n,) -> (n,).
     """
     codes = np.asarray(codes)
     groups = np.zeros(len(codes)) if groups is None else np.asarray(groups)
@@ -160,19 +137,7 @@ def fold_parts(numbers: np.ndarray, *, fold: int, folds: int) -> np.ndarray:
 
     Where objects are set apart for validation, they are the validation set and the next fold trains.
 
-    Parameters
-    ----------
-    numbers : ndarray of int, shape (n,)
-        From `fold_numbers`.
-    fold : int
-        Fold of the run.
-    folds : int
-        Number of folds.
-
-    Returns
-    -------
-    ndarray of str, shape (n,)
-        Empty where the object takes no part.
+    Shapes: numbers (n,) -> (n,).
     """
     parts = np.full(len(numbers), "train", dtype="U10")
     apart = numbers == VALIDATION

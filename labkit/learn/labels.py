@@ -8,26 +8,9 @@ from labkit.errors import InputError
 from labkit.experiment import Experiment
 from labkit.sample import Sample
 
-__all__ = ["label_codes", "soft_fractions", "text_column"]
-
 
 def text_column(sample: Sample, name: str, *, use: str) -> np.ndarray:
-    """A catalogue column as text, empty where it is masked, shape (object,).
-
-    Parameters
-    ----------
-    sample : Sample
-        Its catalogue is read.
-    name : str
-        Column.
-    use : str
-        What it is for, said in the error.
-
-    Raises
-    ------
-    InputError
-        If there is no such column.
-    """
+    """A catalogue column as text, empty where it is masked, shape (object,)."""
     if name not in sample.catalogue.colnames:
         raise InputError(
             f"sample must have a column {name!r} with {use}, got {sample.catalogue.colnames}; "
@@ -41,22 +24,7 @@ def text_column(sample: Sample, name: str, *, use: str) -> np.ndarray:
 def label_codes(experiment: Experiment, sample: Sample) -> np.ndarray:
     """Class number of each object by the experiment's label column, -1 where it takes no part.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Gives scheme and column.
-    sample : Sample
-        Labelled objects.
-
-    Returns
-    -------
-    ndarray of int64, shape (object,)
-        Class numbers.
-
-    Raises
-    ------
-    InputError
-        If there is no such column or a label is unknown to the scheme.
+    Shape (object,).
     """
     labels = text_column(sample, experiment.label_column, use="labels")
     return experiment.class_scheme.encode(labels)
@@ -65,24 +33,7 @@ def label_codes(experiment: Experiment, sample: Sample) -> np.ndarray:
 def soft_fractions(experiment: Experiment, sample: Sample, rows: np.ndarray) -> np.ndarray:
     """Fraction of each class in the labels of some objects: the columns ``soft_<class>``.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Gives the classes.
-    sample : Sample
-        Objects with fractions.
-    rows : ndarray of int, shape (n,)
-        Objects of the Sample.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, classes)
-        Fractions, each row sums to one.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, or fractions are undefined, negative or do not sum to one.
+    Shapes: rows (n,) -> (n, classes).
     """
     names = [f"soft_{name}" for name in experiment.class_scheme.classes]
     if missing := [name for name in names if name not in sample.catalogue.colnames]:

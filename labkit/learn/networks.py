@@ -39,18 +39,6 @@ class CustomNetwork(nn.Module):
 
     Pooling comes before the ReLU here: both are monotonic, so the result is the same with a quarter
     of the ReLU's work.
-
-    Parameters
-    ----------
-    classes : int
-        Outputs.
-    channels : sequence of str
-        Input channels in order; those called ``"empty"`` are zero-filled and not passed to
-        `forward`, but have their weights.
-    image_size : int
-        Side of the images in pixels.
-    dropout : float
-        Dropout on the dense layer (Table 4).
     """
 
     def __init__(
@@ -86,15 +74,7 @@ class CustomNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of each image.
 
-        Parameters
-        ----------
-        images : Tensor, shape (n, band, y, x)
-            Grey levels of the filled channels, 0 to 1.
-
-        Returns
-        -------
-        Tensor, shape (n, classes)
-            Logits.
+        Shapes: images (n, band, y, x) -> (n, classes).
         """
         first, *others = cast(list[nn.Conv2d], list(self.convolutions))
         weight = first.weight if self._all_filled else first.weight.index_select(1, self.filled)
@@ -114,15 +94,7 @@ _OURS: dict[str, Callable[..., nn.Module]] = {
 
 
 def build_network(experiment: Experiment) -> nn.Module:
-    """The network of an experiment, with its first weights drawn from torch's global generator.
-
-    Raises
-    ------
-    InputError
-        If the network is unknown, takes no images of that size or cannot have pretrained weights.
-    MissingDataError
-        If pretrained weights cannot be had.
-    """
+    """The network of an experiment, with its first weights drawn from torch's global generator."""
     classes = len(experiment.class_scheme.classes)
     options: dict[str, Any] = {
         "channels": experiment.bands,

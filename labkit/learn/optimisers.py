@@ -10,8 +10,6 @@ from torch import nn
 
 from labkit.experiment import SGD, Adadelta, AdamW
 
-__all__ = ["KerasSchedule", "build_optimiser"]
-
 #: Smallest gain of the monitored quantity that counts as improvement (Keras' `min_delta`).
 MIN_DELTA = 1e-4
 
@@ -23,18 +21,6 @@ def build_optimiser(
 
     torch multiplies the SGD velocity by the present learning rate, Keras each gradient by the rate of its
     own step; at a decay of 1e-6 a step the difference is below 1e-5 of a step.
-
-    Parameters
-    ----------
-    parameters : iterable of Parameter
-        What is trained.
-    settings : SGD, Adadelta or AdamW
-        Of the experiment.
-
-    Returns
-    -------
-    Optimizer
-        The optimiser; its learning rate is moved by `KerasSchedule`.
     """
     rate = settings.learning_rate
     if isinstance(settings, SGD):
@@ -55,11 +41,6 @@ class KerasSchedule:
 
     Table 4 gives the custom network a minimal rate equal to the initial one, 1e-4, so its plateau
     rule never acts; the authors' released script has 1e-5 there. The paper is followed.
-
-    Parameters
-    ----------
-    settings : SGD, Adadelta or AdamW
-        Of the experiment.
     """
 
     def __init__(self, settings: SGD | Adadelta | AdamW) -> None:

@@ -14,17 +14,9 @@ from torch import Tensor, nn
 from labkit.errors import InputError, MissingDataError
 from labkit.experiment import EMPTY
 
-__all__ = ["FillEmpty", "load_pretrained", "timm_network"]
-
 
 class FillEmpty(nn.Module):
-    """Put images of the named bands into their channels, zeros into the empty ones.
-
-    Parameters
-    ----------
-    channels : sequence of str
-        All channels in order.
-    """
+    """Put images of the named bands into their channels, zeros into the empty ones."""
 
     def __init__(self, channels: Sequence[str]) -> None:
         super().__init__()
@@ -51,30 +43,7 @@ def timm_network(
     pretrained: bool | str | Path = False,
     image_size: int | None = None,
 ) -> nn.Module:
-    """A network of timm for any channels and classes.
-
-    Parameters
-    ----------
-    model : str
-        timm's name of the architecture, such as ``"mobilenetv1_100"``.
-    classes : int
-        Outputs.
-    channels : sequence of str
-        Input channels in order; those called ``"empty"`` are filled with zeros.
-    dropout : float
-        Dropout before the output layer.
-    pretrained : bool or path
-        True: timm's weights from its hub; a path: a file of weights, see `load_pretrained`.
-    image_size : int, optional
-        Side of the images in pixels, to be checked.
-
-    Raises
-    ------
-    InputError
-        If timm knows no such model, or the images are too small for its layers.
-    MissingDataError
-        If the weights cannot be had.
-    """
+    """A network of timm for any channels and classes."""
     import timm  # brings torchvision and torch's compiler: seconds that the papers' networks need not wait
 
     if not timm.is_model(model.split(".")[0]):
@@ -147,20 +116,6 @@ def load_pretrained(network: nn.Module, path: str | Path) -> None:
 
     The first convolution is adapted to the network's channels (weights summed or repeated, timm's
     rule); the output layer is left as it is where the number of classes differs.
-
-    Parameters
-    ----------
-    network : Module
-        Network made by timm; changed in place.
-    path : path
-        ``.safetensors``, or a PyTorch file of tensors only; pickled code is never run.
-
-    Raises
-    ------
-    MissingDataError
-        If the file is not there.
-    InputError
-        If it is not of this network.
     """
     from timm.models import adapt_input_conv
 

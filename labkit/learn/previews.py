@@ -16,8 +16,6 @@ from labkit.learn.splits import named_bands_of
 from labkit.learn.vgg import VggNetwork
 from labkit.sample import Sample
 
-__all__ = ["augmented_views", "layer_rows"]
-
 
 def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
     """Layers of an experiment's network with their parameters, in order.

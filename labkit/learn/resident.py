@@ -27,14 +27,7 @@ from labkit.sample import Sample
 class Resident:
     """Images and class numbers on a device.
 
-    Parameters
-    ----------
-    images : Tensor of uint8, shape (n, band, y, x)
-        Grey levels.
-    labels : Tensor of int64, shape (n,)
-        Class numbers.
-    soft : Tensor of float32, shape (n, classes), optional
-        Fraction of each class, where labels are soft.
+    Shapes: images (n, band, y, x), labels (n,), soft (n, classes).
     """
 
     images: Tensor
@@ -70,17 +63,7 @@ def area_weights(size_in: int, size_out: int) -> Tensor:
 def resize_by_area(images: Tensor, image_size: int) -> Tensor:
     """Images of another size, each pixel the mean over the area it covers.
 
-    Parameters
-    ----------
-    images : Tensor of uint8, shape (n, band, y, x)
-        Grey levels.
-    image_size : int
-        Side of the result in pixels.
-
-    Returns
-    -------
-    Tensor of uint8, shape (n, band, image_size, image_size)
-        Grey levels, rounded.
+    Shapes: images (n, band, y, x) -> (n, band, image_size, image_size).
     """
     ny, nx = images.shape[-2:]
     if (ny, nx) == (image_size, image_size):
@@ -93,24 +76,7 @@ def resize_by_area(images: Tensor, image_size: int) -> Tensor:
 def read_images(sample: Sample, *, image_size: int, device: torch.device | str = "cpu") -> Tensor:
     """A normalised Sample's images at the network's size, on the device.
 
-    Parameters
-    ----------
-    sample : Sample
-        Images of type uint8, with the bands in the network's order.
-    image_size : int
-        Side of the images in pixels.
-    device : str
-        Where to.
-
-    Returns
-    -------
-    Tensor of uint8, shape (n, band, image_size, image_size)
-        Grey levels.
-
-    Raises
-    ------
-    InputError
-        If the pixels are not uint8.
+    Shape (n, band, image_size, image_size).
     """
     if sample.dtype != np.uint8:
         raise InputError(
@@ -127,19 +93,7 @@ def read_images(sample: Sample, *, image_size: int, device: torch.device | str =
 def hold(images: Tensor, codes: np.ndarray, *, soft: np.ndarray | None = None) -> Resident:
     """Put class numbers, and fractions where labels are soft, beside images on a device.
 
-    Parameters
-    ----------
-    images : Tensor of uint8, shape (n, band, y, x)
-        From `read_images`.
-    codes : ndarray of int, shape (n,)
-        Class number of each.
-    soft : ndarray of float, shape (n, classes), optional
-        Fraction of each class.
-
-    Returns
-    -------
-    Resident
-        All on the images' device.
+    Shapes: images (n, band, y, x), codes (n,), soft (n, classes).
     """
     labels = torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(images.device)
     if soft is None:
@@ -193,18 +147,7 @@ class _EpochBatches:
 class ShuffledBatches(_EpochBatches):
     """Every training image once an epoch, in random order; the last batch may be smaller.
 
-    Parameters
-    ----------
-    resident : Resident
-        Images.
-    batch_size : int
-        Images a batch.
-    seed : int
-        Of the run.
-    rows : Tensor of int64, shape (n,), optional
-        The training images among them; default all. A row may come more than once, in several positions.
-    positions : Tensor of int64, shape (n,), optional
-        Position of each, see `labkit.learn.turns.turned`.
+    Shapes: rows (n,), positions (n,).
     """
 
     def __len__(self) -> int:
@@ -221,16 +164,7 @@ class BalancedBatches(_EpochBatches):
     section 5.2). Where the classes do not divide the batch size, the remaining places go to classes
     drawn at random, each at most once a batch.
 
-    Parameters
-    ----------
-    resident : Resident
-        Images.
-    batch_size : int
-        Images a batch.
-    seed : int
-        Of the run.
-    rows, positions : Tensor of int64, shape (n,), optional
-        As for `ShuffledBatches`.
+    Shapes: rows, positions (n,).
     """
 
     def __init__(self, resident: Resident, **options: Any) -> None:
@@ -260,14 +194,7 @@ class BalancedBatches(_EpochBatches):
 class OrderedBatches:
     """Every image once, in order.
 
-    Parameters
-    ----------
-    resident : Resident
-        Images.
-    batch_size : int
-        Images a batch.
-    rows : Tensor of int64, shape (n,), optional
-        The images to give; default all.
+    Shapes: rows (n,).
     """
 
     def __init__(self, resident: Resident, *, batch_size: int = 32, rows: Tensor | None = None) -> None:

@@ -15,19 +15,11 @@ from labkit.learn.folds import fold_numbers, fold_parts
 from labkit.learn.labels import label_codes, soft_fractions, text_column
 from labkit.sample import Sample
 
-__all__ = ["Part", "named_bands_of", "parts_digest", "split_for_training"]
-
 logger = logging.getLogger(__name__)
 
 
 def named_bands_of(sample: Sample, experiment: Experiment) -> Sample:
-    """The bands that an experiment uses, in its order.
-
-    Raises
-    ------
-    InputError
-        If the Sample lacks one.
-    """
+    """The bands that an experiment uses, in its order."""
     for band in experiment.named_bands:
         if band not in sample.bands:
             raise InputError(
@@ -41,14 +33,7 @@ def named_bands_of(sample: Sample, experiment: Experiment) -> Sample:
 class Part:
     """Objects of one part of a Sample.
 
-    Parameters
-    ----------
-    rows : ndarray of int64, shape (n,)
-        The objects' rows in the Sample, rising.
-    codes : ndarray of int64, shape (n,)
-        Class number of each.
-    soft : ndarray of float64, shape (n, classes), or None
-        Fraction of each class, where labels are soft.
+    Shapes: rows (n,), codes (n,), soft (n, classes).
     """
 
     rows: np.ndarray
@@ -61,26 +46,6 @@ def split_for_training(experiment: Experiment, sample: Sample, *, fold: int = -1
 
     Objects whose label takes no part in the experiment's scheme are left out; their number is
     logged.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Gives bands, scheme, label and split columns or folds.
-    sample : Sample
-        Normalised images with labels.
-    fold : int
-        Fold of the run; -1 without folds.
-
-    Returns
-    -------
-    dict of str to Part
-        ``"train"`` and ``"validation"``; with folds also ``"test"``.
-
-    Raises
-    ------
-    InputError
-        If a column, label or band is missing or unknown, the fold is not one of the experiment's, or
-        a class is empty in a part.
     """
     named_bands_of(sample, experiment)
     codes = label_codes(experiment, sample)

@@ -18,8 +18,6 @@ from labkit.learn.networks import build_network
 from labkit.learn.optimisers import KerasSchedule, build_optimiser
 from labkit.learn.resident import seed_of
 
-__all__ = ["ClassificationTask"]
-
 
 class ClassificationTask(pl.LightningModule):
     """Train a network of an experiment with cross entropy.
@@ -29,17 +27,6 @@ class ClassificationTask(pl.LightningModule):
     cross entropy with the fractions, while accuracy counts the hard labels. Everything random in an
     epoch (dropout, augmentation) follows from the run's seed and the epoch's number, so a resumed run
     goes on exactly as an unbroken one.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        What is trained.
-    seed : int
-        Of the run: first weights, dropout and augmentation follow from it.
-    sky : int
-        Grey level of empty sky; 255 means that sources are darker.
-    identity : dict, optional
-        JSON-able facts that must be equal for a checkpoint to be resumed.
     """
 
     def __init__(
@@ -114,13 +101,7 @@ class ClassificationTask(pl.LightningModule):
         self._totals.pop("validation", None)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the epoch and move the schedule.
-
-        Raises
-        ------
-        TrainingError
-            If the loss is no longer finite.
-        """
+        """Log the epoch and move the schedule."""
         row = {"epoch": self.current_epoch, "learning_rate": self.schedule.rate(self.global_step)}
         row |= (self._means("train") if "train" in self._totals else {}) | self._means("validation")
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:

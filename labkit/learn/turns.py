@@ -10,8 +10,6 @@ from labkit.experiment import Experiment, RightAngles
 from labkit.learn.folds import fold_numbers
 from labkit.sample import Sample
 
-__all__ = ["POSITIONS", "draw_turns", "further_positions", "turned"]
-
 #: Number of positions; those from 1 to `_FURTHER` are the paper's turns and flips.
 POSITIONS = 8
 _FURTHER = 5
@@ -20,18 +18,7 @@ _FURTHER = 5
 def turned(images: Tensor, positions: Tensor) -> Tensor:
     """Each image in one of its eight positions; all bands of one image move together.
 
-    Parameters
-    ----------
-    images : Tensor, shape (n, band, y, x)
-        Square images.
-    positions : Tensor of int64, shape (n,)
-        On the CPU, where looking at them makes no device wait. 0: as it is; 1, 2, 3: turned by 90, 180, 270
-        degrees; 4, 5: flipped along y, along x (Angora et al. 2020, Fig. A.1); 6, 7: flipped at diagonals.
-
-    Returns
-    -------
-    Tensor, shape (n, band, y, x)
-        New tensor of the same type, on the same device.
+    Shapes: images (n, band, y, x), positions (n,) -> (n, band, y, x).
     """
     result = images.clone()
     for position in range(1, POSITIONS):
@@ -61,21 +48,7 @@ def further_positions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Training images with those that are added in further positions (Angora et al. 2020, A.1 and A.2).
 
-    Parameters
-    ----------
-    experiment : Experiment
-        With `RightAngles` drawn once, or another augmentation, which adds none.
-    sample : Sample
-        Labelled objects.
-    rows : ndarray of int, shape (n,)
-        Training objects, rising.
-
-    Returns
-    -------
-    places : ndarray of int64, shape (m,)
-        For each image to train on its place in `rows`: first all of them, then those added.
-    positions : ndarray of int64, shape (m,)
-        Its position, see `turned`.
+    Shapes: rows (n,) -> (m,), (m,).
     """
     places = np.arange(len(rows))
     settings = experiment.augmentation

@@ -11,8 +11,6 @@ from torch.nn import functional
 from labkit.errors import InputError
 from labkit.experiment import EMPTY
 
-__all__ = ["BLOCKS", "DENSE", "SMALL_BLOCKS", "SMALL_DENSE", "VggNetwork"]
-
 #: Filters of each convolution, block by block, and units of the dense layers (Table B.1).
 BLOCKS = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4)
 DENSE = (4096, 4096)
@@ -35,26 +33,6 @@ class VggNetwork(nn.Module):
     How weights started is not said. Keras' default halves the signal's variance in each of sixteen leaky
     layers, so here they start as He et al. (2015) for this slope, biases at zero. Pooling comes before the
     leaky ReLU: both are monotonic, so the result is the same with a quarter of the work.
-
-    Parameters
-    ----------
-    classes : int
-        Outputs.
-    channels : sequence of str
-        Input bands in order.
-    image_size : int
-        Side of the images in pixels.
-    dropout : float
-        Rate of both dropouts.
-    blocks : sequence of sequences of int
-        Filters of each convolution, block by block.
-    dense : sequence of int
-        Units of the dense layers.
-
-    Raises
-    ------
-    InputError
-        If a channel is empty, or the images are too small for the poolings.
     """
 
     def __init__(
@@ -102,15 +80,7 @@ class VggNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of each image.
 
-        Parameters
-        ----------
-        images : Tensor, shape (n, band, y, x)
-            Distance of the grey levels from the sky's.
-
-        Returns
-        -------
-        Tensor, shape (n, classes)
-            Logits.
+        Shapes: images (n, band, y, x) -> (n, classes).
         """
         for block in cast(list[nn.ModuleList], list(self.blocks)):
             for layer in block[:-1]:

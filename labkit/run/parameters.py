@@ -49,13 +49,7 @@ class Parameter:
     span: tuple[int, int] = (0, 0)  # bytes of the cell's source
 
     def convert(self, value: Any) -> Any:
-        """The value with the annotated type; text may spell it, as on a command line (``"3"``, ``"a,b"``).
-
-        Raises
-        ------
-        InputError
-            If it is not, and does not spell, a value of that type.
-        """
+        """The value with the annotated type; text may spell it, as on a command line (``"3"``, ``"a,b"``)."""
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(_type_of(ast.parse(self.annotation, mode="eval").body))
         except InputError as error:
@@ -159,15 +153,7 @@ def _type_of(node: ast.expr) -> Any:
 
 
 def read_notebook(path: str | Path) -> nbformat.NotebookNode:
-    """Read a notebook file (format 4).
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    InputError
-        If the file is not a notebook.
-    """
+    """Read a notebook file (format 4)."""
     path = Path(path)
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.ipynb")], 1, 0.5)
@@ -238,13 +224,7 @@ def read_parameters(notebook: str | Path | nbformat.NotebookNode) -> tuple[Param
 def check_parameters(
     notebook: str | Path | nbformat.NotebookNode, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The values given for a notebook, converted to the declared types before anything runs.
-
-    Raises
-    ------
-    InputError
-        If the notebook has no parameter of a given name, or a value has the wrong type.
-    """
+    """The values given for a notebook, converted to the declared types before anything runs."""
     known = {parameter.name: parameter for parameter in read_parameters(notebook)}
     for name in given:
         if name not in known:

@@ -17,13 +17,7 @@ from labkit.runfolder import RunFolder
 
 
 def content_hash(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, or of the names and bytes of all files in a folder.
-
-    Raises
-    ------
-    MissingDataError
-        If there is nothing at `path`.
-    """
+    """SHA-256 of a file's bytes, or of the names and bytes of all files in a folder."""
     path = Path(path)
     if not path.exists():
         raise MissingDataError(

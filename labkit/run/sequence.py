@@ -119,30 +119,7 @@ def prepare(
     parameters: Mapping[str, Any] | None = None,
     paths_from: str | Path | None = None,
 ) -> tuple[PreparedStep, ...]:
-    """Read every notebook and check every parameter of a sequence; nothing runs.
-
-    Parameters
-    ----------
-    sequence : NotebookSequence
-        The declaration.
-    run : path
-        The run folder, for `{run}`.
-    parameters : mapping of str to object, optional
-        Values that go before the declared ones: `name` for each notebook that has it, `step.name` for one.
-    paths_from : path, optional
-        Folder that relative paths among `parameters` are taken from; by default each notebook's own.
-
-    Returns
-    -------
-    tuple of PreparedStep
-        The steps in order.
-
-    Raises
-    ------
-    InputError
-        If a notebook is missing, a parameter is unknown everywhere or of the wrong type, steps clash, or a
-        step would write outside the run folder.
-    """
+    """Read every notebook and check every parameter of a sequence; nothing runs."""
     after = _dependencies(sequence.steps)
     base, target = sequence._folder, Path(run).resolve()
     notebooks = [read_notebook(base / step.notebook) for step in sequence.steps]

@@ -37,15 +37,7 @@ def here(runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[],
 
 @contextmanager
 def connected(workers: int | str) -> Iterator[Client]:
-    """A client of processes started for the sweep, or of the scheduler at an address (``"tcp://node1:8786"``).
-
-    Raises
-    ------
-    MissingDataError
-        If no scheduler answers.
-    InputError
-        If it has no workers.
-    """
+    """A client of processes started for the sweep, or of the scheduler at an address (``"tcp://node1:8786"``)."""
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         if isinstance(workers, int):

@@ -116,25 +116,7 @@ def _need(table: Table, *names: str) -> None:
 
 
 def last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
-    """The labels that verdicts change: the last verdict on each object counts.
-
-    Parameters
-    ----------
-    table : Table
-        Columns ``object_id``, ``verdict`` (one of `VERDICTS`) and ``label``.
-    drop_doubtful : bool
-        Empty the label of objects whose last verdict is "doubtful".
-
-    Returns
-    -------
-    Table
-        ``object_id`` and ``label`` of the objects whose label changes.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a verdict unknown, or "relabel" comes without a label.
-    """
+    """The labels that verdicts change: the last verdict on each object counts."""
     _need(table, "object_id", "verdict", "label")
     ids, verdicts, labels = (text(table[name]) for name in ("object_id", "verdict", "label"))
     if unknown := sorted(set(verdicts.tolist()) - set(VERDICTS)):
@@ -151,22 +133,7 @@ def last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
 def checked_labels(table: Table, *, into: str, split: str) -> dict[str, np.ndarray]:
     """What a table of labels puts into a catalogue, by the name of the column there.
 
-    Parameters
-    ----------
-    table : Table
-        Columns ``object_id``, ``label``, and maybe ``split`` and ``soft_<class>``.
-    into, split : str
-        Columns of the catalogue for labels and parts.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (row,)
-        Text; the fractions as float64, NaN where there is none.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, an object comes twice, or a label or part is unknown.
+    Shape (row,).
     """
     _need(table, "object_id", "label")
     if twice := [name for name, n in Counter(text(table["object_id"]).tolist()).items() if n > 1]:

@@ -113,15 +113,7 @@ class ContentDigest:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """What ``sample.json`` says.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no Sample at `path`.
-    InputError
-        If it is of another format.
-    """
+    """What ``sample.json`` says."""
     header = path / "sample.json"
     if not path.exists():
         restore_folder(path)
@@ -142,13 +134,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 class StoredImages:
-    """The images of a Sample's folder: their shape is known, pixels are read and checked when asked for.
-
-    Raises
-    ------
-    InputError
-        If they cannot be opened; on reading, if a chunk is damaged or missing.
-    """
+    """The images of a Sample's folder: their shape is known, pixels are read and checked when asked for."""
 
     def __init__(self, path: Path, *, whole: bool) -> None:
         self._path, self._unchecked = path, whole

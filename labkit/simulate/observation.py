@@ -44,20 +44,7 @@ class _Source:
 class SimulatedObservation:
     """Images of one observation, 0.5-2 keV, north up and east left.
 
-    Parameters
-    ----------
-    images : dict of str to ndarray, shape (y, x)
-        Counts for "pn", "mos1", "mos2" and their sum "epic".
-    exposures : dict of str to ndarray, shape (y, x)
-        Vignetted exposure in seconds; that of "epic" is in seconds of one MOS with the same effective area.
-    wcs : astropy.wcs.WCS
-        Tangent plane about the nominal pointing.
-    truth : QTable
-        One row per source: kind, ra, dec, x and y (pixels from 0), flux, core radius of its main component,
-        the counts expected from that flux at that place (0 where it falls into a gap), and for clusters
-        redshift, m500 and r500.
-    pointing : Pointing
-        Circumstances.
+    Shapes: images (y, x), exposures (y, x).
     """
 
     images: dict[str, np.ndarray]

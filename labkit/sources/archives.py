@@ -46,13 +46,6 @@ def open_archive(path: str | Path, *, root_file: str) -> Iterator[Archive]:
     """Open a data set given as a zip file or as an unpacked folder.
 
     Names are relative to the folder that holds `root_file`, at the top or one folder down.
-
-    Raises
-    ------
-    MissingDataError
-        If `path` does not exist or `root_file` is not in it.
-    InputError
-        If the zip file is damaged.
     """
     path = Path(path)
     if path.is_dir():

@@ -96,40 +96,7 @@ def download(
     largest: int = _LARGEST,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, str]:
-    """A published file from the cache, or from the network when it is not there yet.
-
-    Parameters
-    ----------
-    url : str
-        Address of the file; its last part names the file in the cache.
-    checksum : str, optional
-        ``"md5:..."``, ``"sha256:..."``. By default the sum that the Zenodo record states, read at
-        the first download and kept beside the file, so that a cached file needs no network.
-    cache : path, optional
-        Folder of the cache, by default `default_cache`.
-    attempts : int
-        How many times the server is asked before giving up, at least 1.
-    timeout : float
-        Longest silence of the server, in seconds.
-    largest : int
-        Size in bytes that no file may exceed; what has more is given up, and nothing of it is kept.
-    progress : callable, optional
-        Called as ``progress(done, total)`` in bytes; `total` is 0 where the server does not say.
-
-    Returns
-    -------
-    path : Path
-        The file, whose checksum holds.
-    checksum : str
-        The sum it was checked against.
-
-    Raises
-    ------
-    MissingDataError
-        If the server cannot be reached or refuses; what had arrived is kept and the next call resumes.
-    InputError
-        If `checksum` is malformed, the file is too large, or what was downloaded has another sum or length.
-    """
+    """A published file from the cache, or from the network when it is not there yet."""
     if attempts < 1:
         raise InputError(f"attempts must be at least 1, got {attempts}")
     if checksum is not None:

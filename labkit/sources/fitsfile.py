@@ -51,28 +51,7 @@ class FitsImage:
 
 
 def read_image(path: str | Path, *, hdu: int | str | None = None) -> FitsImage:
-    """Read a two-dimensional image, plain, gzipped or tile-compressed.
-
-    Parameters
-    ----------
-    path : path
-        FITS file.
-    hdu : int or str, optional
-        Number or name of the extension; by default the first that holds a two-dimensional image.
-
-    Returns
-    -------
-    FitsImage
-        Pixels, world coordinates and header.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    InputError
-        If the file is not FITS or is truncated, or holds no image, no celestial coordinates, no finite pixel
-        or one single value.
-    """
+    """Read a two-dimensional image, plain, gzipped or tile-compressed."""
     path = Path(path)
     with open_fits(path, doing="reading") as hdus:
         one = hdus[image_number(hdus, path, hdu)]

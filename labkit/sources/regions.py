@@ -35,27 +35,6 @@ def read_regions(path: str | Path, wcs: WCS) -> QTable:
     Image coordinates (counted from 1 at the centre of the first pixel) and sky coordinates are understood;
     colours, whether global or of one region, are kept. Regions of other shapes, those that are excluded ("-"
     in front) and lines that cannot be read are left out and counted in the log.
-
-    Parameters
-    ----------
-    path : path
-        DS9 region file.
-    wcs : astropy.wcs.WCS
-        World coordinates of the image that image coordinates refer to.
-
-    Returns
-    -------
-    astropy.table.QTable
-        One row per region: ``object_id`` (its text; "" where there is none or it is another's too), ``ra``,
-        ``dec`` (ICRS), ``region_text``, ``region_shape``, ``region_colour`` and ``region_radius``, the larger
-        semi-axis (0 for a point).
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    InputError
-        If the file is not a region file, or no such region is in it.
     """
     path = Path(path)
     if not path.is_file():

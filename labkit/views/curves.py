@@ -78,29 +78,7 @@ def purity_completeness(
     width: int = 520,
     height: int = 500,
 ) -> figure:
-    """Purity (precision) against completeness (recall): every run thin, the mean thick.
-
-    Parameters
-    ----------
-    runs : Predictions, or mapping of str to Predictions or to sequence of Table
-        As for `roc`; tables are curves of `labkit.evaluate.purity_curve`.
-    base_rate : float, optional
-        Share of true clusters: the purity of a classifier that guesses, drawn dashed.
-    title : str
-        Title of the figure.
-    width, height : int
-        Size in screen pixels.
-
-    Returns
-    -------
-    bokeh.plotting.figure
-        The figure.
-
-    Raises
-    ------
-    InputError
-        As for `roc`.
-    """
+    """Purity (precision) against completeness (recall): every run thin, the mean thick."""
     found = _curves(runs, ("completeness", "purity"), purity_curve)
     plot = _unit_square("completeness", "purity", title, width, height)
     if base_rate is not None:

@@ -15,8 +15,6 @@ from IPython import get_ipython
 from labkit.errors import InputError
 from labkit.paths import atomic_file
 
-__all__ = ["inline_resources", "save_page", "show"]
-
 log = logging.getLogger(__name__)
 _ready: set[int] = set()
 

@@ -217,27 +217,7 @@ def _executed(folder: RunFolder) -> list[Path]:
 def write_report(
     run: str | Path | RunFolder, *, title: str = "", notebooks: Iterable[Path] | None = None
 ) -> Path:
-    """Write the report page of a run folder.
-
-    Parameters
-    ----------
-    run : path or RunFolder
-        The run folder; the executed notebooks of its last sequence are the sections.
-    title : str
-        Title of the page; that of the sequence by default.
-    notebooks : iterable of Path, optional
-        Executed notebooks to use instead, in this order.
-
-    Returns
-    -------
-    Path
-        `report.html` in the run folder: one file, nothing beside it is needed.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no executed notebook.
-    """
+    """Write the report page of a run folder."""
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     paths = _executed(folder) if notebooks is None else [Path(path) for path in notebooks]
     if not paths:

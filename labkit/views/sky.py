@@ -76,44 +76,7 @@ def field(
 ) -> figure:
     """An image of the sky with offsets in arcmin, a scale bar, and candidates ranked by score.
 
-    Parameters
-    ----------
-    image : array_like, shape (y, x)
-        Pixel values, north up and east left.
-    wcs : astropy.wcs.WCS, optional
-        Frame of the image; needed for candidates.
-    pixel_scale : Quantity, optional
-        Angle of a pixel, where there is no `wcs`.
-    candidates : Table, optional
-        One row per object, with `ra` and `dec` (angles, or numbers in degrees); the other columns show under
-        the pointer.
-    score : str
-        Column of `candidates` that ranks them: colour by score, the best ones numbered.
-    limits : tuple of float, optional
-        Pixel values shown white and black.
-    stretch : str
-        "linear", "sqrt", "asinh" or "log".
-    sigma_px : float
-        Gaussian smoothing before, in pixels.
-    label : str
-        What the pixels hold, for the colour bar.
-    title : str
-        Title of the figure.
-    width : int
-        Width inside the axes, in screen pixels.
-    marked : int
-        How many candidates get their rank written beside them.
-
-    Returns
-    -------
-    bokeh.plotting.figure
-        The figure.
-
-    Raises
-    ------
-    InputError
-        If neither or both of `wcs` and `pixel_scale` are given, the image has another shape, or candidates
-        lack a position, a score column or a `wcs`.
+    Shapes: image (y, x).
     """
     pixels = np.asarray(image, dtype=float)
     if pixels.ndim != 2:

@@ -21,23 +21,7 @@ from labkit.tables import numbers, read_catalogue, text
 
 @dataclass(frozen=True)
 class ListedField:
-    """One field on disk.
-
-    Attributes
-    ----------
-    cluster : str
-        Short name of the cluster.
-    redshift : float
-        Its redshift.
-    folder : Path
-        Where its mosaics lie.
-    catalogue : Path
-        File of its sources.
-    centre : SkyCoord or None
-        Of the cluster, where known.
-    r200 : Quantity or None
-        Mpc, where known.
-    """
+    """One field on disk."""
 
     cluster: str
     redshift: float
