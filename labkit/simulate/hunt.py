@@ -99,7 +99,7 @@ class SimulatedHunt:
 
 def simulate_hunt(
     survey: Sample | Table,
-    seed: int,
+    seed: int | np.random.Generator,
     *,
     path: str | Path,
     n_volunteers: int = 1227,
@@ -119,8 +119,8 @@ def simulate_hunt(
     ----------
     survey : Sample or Table
         Simulated survey or its catalogue; where it has a column ``in_hunt``, only those objects.
-    seed : int
-        Seed of everything random.
+    seed : int or numpy.random.Generator
+        Seed of everything random, or the generator to draw from, which goes on from there.
     path : path
         CSV file to write; replaced if it is there.
     n_volunteers : int
@@ -147,7 +147,8 @@ def simulate_hunt(
         If a column is missing, the tree is not the Hunt's, no object is in the Hunt, or a number is out of
         range.
     """
-    check_whole(0, seed=seed)
+    if not isinstance(seed, np.random.Generator):
+        check_whole(0, seed=seed)
     check_whole(1, n_volunteers=n_volunteers, answers_per_object=answers_per_object)
     catalogue = survey.catalogue if isinstance(survey, Sample) else survey
     if "in_hunt" in catalogue.colnames:

@@ -120,12 +120,12 @@ def test_everyone_takes_part_and_few_do_most(hunt):
     assert work[:20].sum() > 0.3 * work.sum()
 
 
-def test_the_same_generator_gives_the_same_file(tmp_path):
-    files = []
-    for name in ("one", "two"):
-        made = simulate_hunt(survey(), 3, path=tmp_path / name, n_volunteers=60)
+def test_a_seed_and_its_generator_give_the_same_file_and_the_generator_goes_on(tmp_path):
+    files, rng = [], np.random.default_rng(3)
+    for seed in (3, rng, rng):
+        made = simulate_hunt(survey(), seed, path=tmp_path / "hunt.csv", n_volunteers=60)
         files.append(made.path.read_bytes())
-    assert files[0] == files[1]
+    assert files[0] == files[1] != files[2]
 
 
 def test_labels_are_never_read(tmp_path):
