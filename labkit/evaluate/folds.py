@@ -16,6 +16,7 @@ from labkit.evaluate.resampling import Resampling
 from labkit.evaluate.tables import measure
 from labkit.evaluate.trainings import known_objects
 from labkit.predictions import Predictions
+from labkit.tables import text
 from labkit.taxonomy import get_scheme
 
 
@@ -153,9 +154,7 @@ def contradicted_labels(predictions: Predictions, *, confidence: float = 0.9) ->
     known = known_objects(predictions, None)
     if len(names := np.unique(known.table["experiment"])) > 1:
         raise InputError(f"predictions must be of one experiment, got {names.tolist()}; select one")
-    ids, first, row = np.unique(
-        np.asarray(known.table["object_id"], dtype=str), return_index=True, return_inverse=True
-    )
+    ids, first, row = np.unique(text(known.table["object_id"]), return_index=True, return_inverse=True)
     p = np.zeros((len(ids), len(known.classes)))
     np.add.at(p, row, known.probabilities)
     p /= np.bincount(row)[:, None]
@@ -193,7 +192,7 @@ def deal_folds(
     InputError
         If there are fewer than two folds, or more than groups or objects of the rarer class.
     """
-    codes = get_scheme("member").encode(np.asarray(labels, dtype=str))
+    codes = get_scheme("member").encode(text(labels))
     known = np.flatnonzero(codes >= 0)
     kinds = codes[known] if groups is None else np.asarray(groups)[known]
     sizes = np.unique(kinds, return_counts=True)[1]
@@ -233,12 +232,12 @@ def folds_of(predictions: Predictions, object_id: ArrayLike) -> NDArray[np.int64
     InputError
         If an object was tested in several folds.
     """
-    ids = np.asarray(predictions.table["object_id"], dtype=str)
+    ids = text(predictions.table["object_id"])
     numbers = np.asarray(predictions.table["fold"], dtype=np.int64)
     given = dict(zip(ids.tolist(), numbers.tolist(), strict=True))
     if any(given[name] != number for name, number in zip(ids.tolist(), numbers.tolist(), strict=True)):
         raise InputError(
             "predictions must test each object in one fold; select(seed=...) those of one dealing"
         )
-    wanted = np.asarray(object_id, dtype=str).tolist()
+    wanted = text(object_id).tolist()
     return np.array([given.get(name, -1) for name in wanted], dtype=np.int64)

@@ -60,7 +60,7 @@ def galaxy_parts(
         raise InputError(f"catalogue must have the columns {wanted}, got none for {missing}")
     known = known_objects(predictions, split)
     ids, hosts = (text(catalogue[name]) for name in ("object_id", cluster))
-    rows = find_rows(ids, np.asarray(known.table["object_id"], dtype=str), name="catalogue")
+    rows = find_rows(ids, text(known.table["object_id"]), name="catalogue")
     member = np.zeros(len(catalogue), dtype=bool)
     member[rows[np.asarray(known.table["true"] == known.positive)]] = True
     m, differential = (numbers(catalogue[name]) for name in (magnitude, colour))

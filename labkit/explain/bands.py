@@ -20,6 +20,7 @@ from torch import Tensor
 from labkit.errors import InputError
 from labkit.explain.inputs import Computing, Images, Prepared, prepare
 from labkit.learn.model import Model
+from labkit.tables import text
 
 
 def band_index(
@@ -230,11 +231,11 @@ def typical_filters(index: Table, layer: str, *, number: int = 3) -> list[int]:
     InputError
         If the layer was not measured, or `number` is below 1.
     """
-    part = index[np.asarray(index["layer"], dtype=str) == layer]
+    part = index[text(index["layer"]) == layer]
     if not len(part) or number < 1:
         known = list(dict.fromkeys(str(name) for name in index["layer"]))
         raise InputError(f"layer must be among {known} and number at least 1, got {layer!r} and {number}")
-    alive = part[np.asarray(part["kind"], dtype=str) != "dead"]
+    alive = part[text(part["kind"]) != "dead"]
     if not len(alive):
         return []
     moved = np.hypot(*(np.asarray(alive[f"change_{band}"]) for band in index.meta["bands"]))

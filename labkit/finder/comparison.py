@@ -10,6 +10,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError
+from labkit.tables import text
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def compare(candidates: Table, listed: Table, *, radius: u.Quantity = 12 * u.arc
         raise InputError(f"radius must be a positive angle, got {radius}; the default is 12 arcsec")
     ours, theirs = (SkyCoord(table["ra"], table["dec"], unit="deg") for table in (candidates, listed))
     apart = theirs[:, None].separation(ours[None, :]).to(u.arcsec)
-    result, ids = QTable(listed, copy=True), np.asarray(candidates["object_id"], dtype=str)
+    result, ids = QTable(listed, copy=True), text(candidates["object_id"])
     if not len(candidates):
         result["found"], result["separation"] = "", np.inf * u.arcsec
         return Comparison(result, QTable(candidates))

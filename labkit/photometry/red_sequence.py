@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from labkit.errors import InputError
 from labkit.photometry.trimmed import least_trimmed_squares
-from labkit.tables import magnitudes
+from labkit.tables import magnitudes, text
 
 _MOST_ROUNDS = 50
 #: Errors in colour below this, mag, count as this, so that perfect points can be weighed.
@@ -283,7 +283,7 @@ def red_sequences(
     needed = [magnitude, f"{magnitude}_err", by, *columns, *(f"{name}_err" for name in columns)]
     if missing := [name for name in needed if name not in table.colnames]:
         raise InputError(f"table must have the columns {needed}, got none for {missing}")
-    chosen, hosts = np.asarray(member, dtype=bool), np.asarray(table[by], dtype=str)
+    chosen, hosts = np.asarray(member, dtype=bool), text(table[by])
     if chosen.shape != hosts.shape:
         raise InputError(f"member must have one value a galaxy, {len(hosts)}, got {chosen.shape}")
     wanted = (magnitude, f"{magnitude}_err", *columns, *needed[-2:])

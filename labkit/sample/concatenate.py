@@ -17,6 +17,8 @@ from labkit.sample.store import SampleWriter
 
 logger = logging.getLogger(__name__)
 
+_SAME_ZERO_POINT = 1e-3  # mag
+
 
 def concatenate(
     samples: Sequence[Sample],
@@ -47,14 +49,15 @@ def concatenate(
     Raises
     ------
     InputError
-        If there is no Sample, they differ in bands, pixel scale, image size, type or normalisation, or an
-        ``object_id`` comes twice.
+        If there is no Sample, they differ in bands, pixel scale, image size, type, normalisation or a band's
+        zero point, or an ``object_id`` comes twice.
     """
     samples = list(samples)
     if not samples:
         raise InputError("samples must hold at least one Sample, got none")
     for other in samples[1:]:
         _check(samples[0], other)
+    _refuse_several_scales(samples)
     names = [n for n in samples[0].catalogue.colnames if all(n in one.catalogue.colnames for one in samples)]
     if lost := sorted({name for one in samples for name in one.catalogue.colnames} - set(names)):
         logger.info("left out the catalogue columns %s: not all Samples have them", lost)
@@ -72,6 +75,24 @@ def concatenate(
     catalogue = vstack([QTable(one.catalogue[names]) for one in samples], metadata_conflicts="silent")
     catalogue.meta.clear()
     return Sample(np.concatenate([one.images for one in samples]), catalogue, **about)
+
+
+def _refuse_several_scales(samples: Sequence[Sample]) -> None:
+    """A band's unit of flux must be the same in all fields, as far as their records say."""
+    for band in samples[0].bands:
+        found = {
+            field["mosaics"][band].get("zero_point"): field.get("cluster")
+            for one in samples
+            for field in one.provenance.get("fields", [])
+            if band in field.get("mosaics", {})
+        }
+        known = [zero for zero in found if zero is not None]
+        if known and (None in found or max(known) - min(known) > _SAME_ZERO_POINT):
+            raise InputError(
+                f"samples must have one AB zero point in {band!r}, got "
+                f"{', '.join(f'{zero} of {cluster}' for zero, cluster in found.items())}; cut their fields "
+                "in one call (labkit members --fields), which brings the fluxes onto one scale"
+            )
 
 
 def _check(one: Sample, other: Sample) -> None:

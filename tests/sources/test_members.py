@@ -592,6 +592,22 @@ def test_samples_of_several_clusters_are_joined(tmp_path):
         concatenate([one, bigger])
 
 
+def test_samples_in_other_units_of_flux_are_not_joined():
+    def of(cluster, **zero_points):
+        sample = members_sample(arrays(), inside(), cluster=cluster, redshift=0.5, size_px=8)
+        for band, value in zero_points.items():
+            sample.provenance["fields"][0]["mosaics"][band]["zero_point"] = value
+        return sample
+
+    assert len(concatenate([of("A", R=25.0), of("B", R=25.0)])) == 12
+    red = [of(cluster, I=zero).select(bands=("R",)) for cluster, zero in (("A", 25.0), ("B", 26.0))]
+    assert len(concatenate(red)) == 12
+    with pytest.raises(InputError, match=r"zero point in 'R', got 25.0 of A, 25.9 of B; cut"):
+        concatenate([of("A", R=25.0), of("B", R=25.9)])
+    with pytest.raises(InputError, match=r"zero point in 'I', got None of A, 25.9 of B; cut"):
+        concatenate([of("A"), of("B", I=25.9)])
+
+
 @pytest.fixture
 def two_fields(tmp_path):
     """Two clusters' folders with mosaics and catalogues, and the table that lists them."""

@@ -16,6 +16,7 @@ from astropy.table import Table
 from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
+from labkit.tables import text
 from labkit.views.inspector import markup
 from labkit.views.inspector.facts import card, describe_object, verdict_words
 from labkit.views.inspector.objects import gather
@@ -124,7 +125,7 @@ class Inspector(w.VBox):
         self._note_verdicts()
         known = [name for name in np.unique(sample.labels).tolist() if name]
         self.controls = make_controls(
-            experiments=np.unique(np.asarray(predictions.table["experiment"], dtype=str)).tolist(),
+            experiments=np.unique(text(predictions.table["experiment"])).tolist(),
             experiment=objects.experiment,
             classes=objects.classes,
             positive=self.state.positive,
