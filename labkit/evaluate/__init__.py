@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from labkit.evaluate.agreement import agreement_table, pair_table
-from labkit.evaluate.colour_model import ColourModel, fit_colour_model
-from labkit.evaluate.comparison import compare, delong, mcnemar, sentences
+from labkit.evaluate.comparison import compare, sentences
 from labkit.evaluate.completed import check_members, complete_members, completion_counts, member_groups
 from labkit.evaluate.crowding import contamination_by_outcome, contamination_index
 from labkit.evaluate.curves import area_under, class_rocs, crossing, mean_roc, purity_curve, roc_curve
@@ -17,14 +16,14 @@ from labkit.evaluate.folds import (
     fold_table,
     folds_of,
 )
-from labkit.evaluate.leaks import Leak, leak
-from labkit.evaluate.literature import as_text, join_published, published, published_names
+from labkit.evaluate.leaks import leak
+from labkit.evaluate.literature import as_text, join_published, published
 from labkit.evaluate.measures import auc, binary_scores, confusion_matrix
 from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
 from labkit.evaluate.parts import galaxy_parts, magnitude_and_colour_cuts
 from labkit.evaluate.profiles import member_profile, projected_radius
 from labkit.evaluate.ranking import rank
-from labkit.evaluate.resampling import Interval, Resampling, draw_weights, wilson
+from labkit.evaluate.resampling import Resampling, wilson
 from labkit.evaluate.tables import measure
 from labkit.evaluate.trainings import OUTCOMES, common_scores, outcomes, select_common
 from labkit.evaluate.unseen import (
@@ -39,9 +38,6 @@ from labkit.evaluate.verdicts import vote_predictions, vote_table
 __all__ = [
     "METHODS",
     "OUTCOMES",
-    "ColourModel",
-    "Interval",
-    "Leak",
     "Resampling",
     "Variant",
     "agreement_table",
@@ -62,11 +58,8 @@ __all__ = [
     "contradicted_labels",
     "crossing",
     "deal_folds",
-    "delong",
-    "draw_weights",
     "error_shares",
     "feature_sets",
-    "fit_colour_model",
     "fold_rocs",
     "fold_scatter",
     "fold_table",
@@ -76,7 +69,6 @@ __all__ = [
     "leak",
     "linear_fits",
     "magnitude_and_colour_cuts",
-    "mcnemar",
     "mean_roc",
     "measure",
     "member_groups",
@@ -89,7 +81,6 @@ __all__ = [
     "photometric_predictions",
     "projected_radius",
     "published",
-    "published_names",
     "purity_curve",
     "rank",
     "roc_curve",

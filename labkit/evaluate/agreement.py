@@ -29,11 +29,6 @@ def agreement_table(methods: Mapping[str, Predictions], *, threshold: float = 0.
         One row for each combination of methods that are right while the others are wrong, all right first:
         one bool column for each method, ``members``, ``non_members`` (numbers), ``share_members``,
         ``share_non_members`` and ``share`` (of all).
-
-    Raises
-    ------
-    InputError
-        As for `common_scores`.
     """
     member, right = _right(methods, threshold)
     rows = []
@@ -62,11 +57,6 @@ def pair_table(methods: Mapping[str, Predictions], *, threshold: float = 0.5) ->
         One row for each pair: ``first``, ``second``, ``alike`` (share of all objects), ``right`` (share of
         those decided alike that are correct), ``false_negatives`` and ``false_positives`` (common errors, of
         all members and of all non-members).
-
-    Raises
-    ------
-    InputError
-        As for `common_scores`.
     """
     member, right = _right(methods, threshold)
     column = dict(zip(methods, right.T, strict=True))

@@ -103,25 +103,13 @@ def _lines(x: NDArray, w: NDArray) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 @dataclass(frozen=True)
 class ColourModel:
-    """Probability of membership from colours.
-
-    Attributes
-    ----------
-    member, field : NormalColours
-        The two distributions.
-    edges : tuple of ndarray
-        Inner edges of the bins of each prior column.
-    log_odds : ndarray
-        Logarithm of members over field in each bin.
-    calibration : tuple of float
-        Slope and intercept applied to the logarithm of the Bayes factor.
-    """
+    """Probability of membership from colours."""
 
     member: NormalColours
     field: NormalColours
-    edges: tuple[NDArray[np.float64], ...]
-    log_odds: NDArray[np.float64]
-    calibration: tuple[float, float] = (1.0, 0.0)
+    edges: tuple[NDArray[np.float64], ...]  # inner edges of the bins of each prior column
+    log_odds: NDArray[np.float64]  # logarithm of members over field in each bin
+    calibration: tuple[float, float] = (1.0, 0.0)  # slope, intercept of the logarithm of the Bayes factor
 
     def evidence(self, x: ArrayLike, covariates: ArrayLike) -> NDArray[np.float64]:
         """Logarithm of the Bayes factor, members over field, before calibration."""
@@ -164,39 +152,16 @@ def count_prior(
 
 
 def fit_colour_model(
-    x: ArrayLike,
-    member: ArrayLike,
+    x: ArrayLike,  # (n, feature); NaN where missing
+    member: ArrayLike,  # (n,)
     *,
-    covariates: ArrayLike | None = None,
-    prior: ArrayLike | None = None,
+    covariates: ArrayLike | None = None,  # (n, covariate): what the means depend on, as a cluster's redshift
+    prior: ArrayLike | None = None,  # (n, column)
     bins: int = 4,
     wings: float = 0.1,
     seed: int = 0,
 ) -> ColourModel:
-    """Fit both distributions and the prior.
-
-    Parameters
-    ----------
-    x : array_like, shape (n, feature)
-        Colours and whatever else is near normal in both classes; NaN where missing.
-    member : array_like of bool, shape (n,)
-        Who is a member.
-    covariates : array_like, shape (n, covariate), optional
-        What the means depend on, such as the cluster's redshift, for clusters at several redshifts.
-    prior : array_like, shape (n, column), optional
-        What the prior depends on (`count_prior`).
-    bins : int
-        Of the prior, along each column.
-    wings : float
-        Share of objects in the wings of both distributions, 0 to less than 1.
-    seed : int
-        Of the random subsets.
-
-    Raises
-    ------
-    InputError
-        If a class has too few complete rows, or shapes differ.
-    """
+    """Fit both distributions, with a share of objects in their wings, and the prior (`count_prior`)."""
     x, member = np.asarray(x, dtype=np.float64), np.asarray(member, dtype=bool)
     none = np.zeros((len(x), 0))
     w, columns = (none if a is None else np.asarray(a, dtype=np.float64) for a in (covariates, prior))

@@ -61,21 +61,6 @@ def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
     between the sides lies between -1 and 1. If the sides were equally good, d and -d would be equally likely:
     the p-value is the chance, over all signs, of a sum of d as large as the measured one. With one training
     on each side d is -1, 0 or 1 and this is McNemar's test.
-
-    Parameters
-    ----------
-    first_correct, second_correct : array_like of bool, shape (n,) or (trainings, n)
-        Whether each classifier was right about each object.
-
-    Returns
-    -------
-    McNemar
-        The p-value is 1 if they never differ.
-
-    Raises
-    ------
-    InputError
-        If the objects differ in number.
     """
     first, second = (np.asarray(given, dtype=bool) for given in (first_correct, second_correct))
     if first.shape[-1:] != second.shape[-1:] or not {first.ndim, second.ndim} <= {1, 2}:
@@ -114,25 +99,6 @@ def delong(true: ArrayLike, first: ArrayLike, second: ArrayLike, *, confidence: 
     each. The variance of the difference follows from the differences of placements, object by object, which
     come from ranks in O(n log n) (Sun & Xu 2014, IEEE Signal Processing Letters 21, 1389). The mean AUC of
     several trainings is the mean of mean placements, so its test is the same.
-
-    Parameters
-    ----------
-    true : array_like of bool, shape (n,)
-        Whether each object is a positive.
-    first, second : array_like, shape (n,) or (trainings, n)
-        Probability of the positive class; ties count half.
-    confidence : float
-        Of the interval.
-
-    Returns
-    -------
-    DeLong
-        The p-value is 1 where all placements are equal.
-
-    Raises
-    ------
-    InputError
-        If shapes do not fit, a score is not finite, or a class has fewer than two objects.
     """
     sides = []
     for scores in (first, second):

@@ -53,12 +53,6 @@ def complete_members(
     `~astropy.table.QTable`
         The catalogue with ``probability`` (NaN where there is no prediction) and ``member_by``
         ("spectroscopy", "network" or ""). ``meta`` keeps magnitude, limit and threshold.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a label is unknown, no source has a prediction, or the predictions have no
-        positive class.
     """
     if missing := [name for name in ("object_id", "label", magnitude) if name not in catalogue.colnames]:
         raise InputError(
@@ -103,11 +97,6 @@ def completion_counts(completed: Table) -> Table:
         ``cluster``, then numbers: ``spectroscopic_members``, ``spectroscopic_non_members``, ``run`` (judged
         by the network alone), ``unjudged``, ``network_members``, of which ``sure`` (p > 0.9), ``too_faint``
         (probable, but beyond the limit) and ``members`` in all.
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
     """
     label, p, by = _completed(completed)
     unknown, network = label == "", by == "network"
@@ -140,11 +129,6 @@ def member_groups(completed: Table) -> NDArray[np.str_]:
     ndarray of str, shape (n,)
         "spectroscopic member", "candidate member", "non-member", "candidate non-member" (judged, and not
         fainter than the limit), or "".
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
     """
     magnitude = completed.meta.get("magnitude", "")
     label, p, by = _completed(completed, magnitude)
@@ -180,11 +164,6 @@ def check_members(
         For each cluster, and for "all" of them, the rows "spectroscopic member", "candidate member" and
         "candidate non-member" of ``group``: ``sources``, ``true_members``, ``no_counterpart``, and ``share``
         of true members, which is the purity. No row without a truth.
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
     """
     group, hosts = member_groups(completed), text(completed["cluster"])
     rows = []

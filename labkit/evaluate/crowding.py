@@ -18,11 +18,7 @@ _ITSELF = 0.3
 
 
 def contamination_index(
-    targets: Table,
-    sources: Table,
-    *,
-    size_arcsec: float = 4.16,
-    magnitude: str = "mag_F814",
+    targets: Table, sources: Table, *, size_arcsec: float = 4.16, magnitude: str = "mag_F814"
 ) -> QTable:
     """Contamination index of each cut-out, CI = sum_i 1 / (d_i m_i) over the other sources in it.
 
@@ -44,11 +40,6 @@ def contamination_index(
     `~astropy.table.QTable`
         One row for each target: ``contaminants`` (their number), ``index`` (0 without any) and
         ``normalised`` (over the largest of all targets, 0 to 1).
-
-    Raises
-    ------
-    InputError
-        If a column is missing or the size is not positive.
     """
     if not size_arcsec > 0:
         raise InputError(f"size_arcsec must be positive, got {size_arcsec}")
@@ -103,11 +94,6 @@ def contamination_by_outcome(predictions: Predictions, index: ArrayLike, *, thre
     `~astropy.table.QTable`
         A row each of TP, TN, FP, FN: ``outcome``, ``objects``, ``contaminated`` (share with an index above 0;
         in the paper 43, 31, 28 and 48 %) and ``median`` index of those.
-
-    Raises
-    ------
-    InputError
-        If there is not one index a row.
     """
     values = np.asarray(index, dtype=np.float64)
     kinds = outcomes(predictions, threshold=threshold)

@@ -106,11 +106,6 @@ def crossing(true: ArrayLike | Predictions, score: ArrayLike | None = None) -> t
     -------
     tuple of float
         Where as many objects are selected as there are positives, by linear interpolation.
-
-    Raises
-    ------
-    InputError
-        As for `roc_curve`, or without a positive.
     """
     truth, scores = _truth_and_score(true, score)
     if not truth.any():
@@ -143,11 +138,6 @@ def mean_roc(curves: Sequence[QTable], *, points: int = 201) -> QTable:
     -------
     `~astropy.table.QTable`
         ``fpr``, ``tpr``, ``tpr_std`` (n - 1; NaN for one curve), ``tpr_low`` and ``tpr_high``, the extremes.
-
-    Raises
-    ------
-    InputError
-        If there is no curve, one has rates that are NaN, or fewer than two points are asked for.
     """
     if points < 2:
         raise InputError(f"points must be at least 2, got {points}")
@@ -183,11 +173,6 @@ def class_rocs(predictions: Predictions) -> dict[str, list[dict[str, QTable]]]:
         Of each experiment its runs; of each run a curve for each class that has objects of its own and
         others, then "macro average" (mean at equal false positive rate) and "micro average" (all decisions
         pooled).
-
-    Raises
-    ------
-    InputError
-        If a run has objects of fewer than two classes.
     """
     found: dict[str, list[dict[str, QTable]]] = {}
     for run, rows in predictions.known.runs():

@@ -40,11 +40,6 @@ def over_classes(table: Table) -> QTable:
     `~astropy.table.QTable`
         One row for each experiment: ``experiment``, ``classes``, and of each measure and its published value
         the mean and ``_std`` (n - 1). NaN where a class has none.
-
-    Raises
-    ------
-    InputError
-        If the table has no classes.
     """
     _require(table, ("experiment", "class"))
     shown = [f"{m}{end}" for m in MEASURES for end in ("", "_published") if f"{m}{end}" in table.colnames]
@@ -74,11 +69,6 @@ def method_differences(table: Table) -> QTable:
         ``cluster``, ``class`` ("both" for the accuracy), ``measure``, ``objects`` where known, one column for
         each method, ``delta`` and ``delta_error``; the last row of a cluster is the "mean delta" of its seven
         measures with the error of that mean.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, or a cluster has fewer than two methods.
     """
     _require(table, ("cluster", "method", "class", *_FOUR))
     rows: list[dict[str, Any]] = []
@@ -117,11 +107,6 @@ def error_shares(table: Table) -> QTable:
         ``part``, ``population`` ("member": errors are false positives; "non-member": false negatives),
         ``share`` (of the population) and ``errors`` (of the errors), numbers in the first row of each,
         ``error_rate`` with ``_low`` and ``_high``.
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
     """
     _require(table, ("part", "objects", "positives", "fp", "fn", "fp_rate", "fn_rate"))
     members = np.asarray(table["positives"], dtype=float)
@@ -170,11 +155,6 @@ def linear_fits(
     `~astropy.table.QTable`
         `by`, ``measure``, ``points``, ``slope``, ``slope_error``, ``slope_low``, ``slope_high``,
         ``intercept``, ``intercept_error`` and ``p_value``.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, or there are fewer than three different x.
     """
     _require(table, [x, *measures, *([] if by is None else [by])])
     groups = [None] if by is None else list(dict.fromkeys(table[by].tolist()))

@@ -56,11 +56,6 @@ def fold_table(
     `~astropy.table.QTable`
         As `labkit.evaluate.measure` with the column ``fold``: "1" and so on, "mean" (with ``_std`` over
         folds) and "out of fold", the only row with intervals.
-
-    Raises
-    ------
-    InputError
-        If there are several experiments or seeds, no folds, or objects in several folds.
     """
     known = _out_of_fold(predictions)
     options: dict[str, Any] = {"split": None, "threshold": threshold}
@@ -99,11 +94,6 @@ def fold_scatter(predictions: Predictions, *, threshold: float = 0.5) -> QTable:
         One row for accuracy, purity and completeness: ``measure``, ``folds``, ``std`` (n - 1),
         ``binomial_std`` (of folds that all have the pooled value), ``chi_square`` and ``p_value`` of
         homogeneity.
-
-    Raises
-    ------
-    InputError
-        As for `fold_table`, or with fewer than two folds.
     """
     counts = ("tp", "fp", "fn", "tn")
     each = measure(
@@ -143,11 +133,6 @@ def contradicted_labels(predictions: Predictions, *, confidence: float = 0.9) ->
     `~astropy.table.QTable`
         ``object_id``, ``label``, ``predicted``, ``p_predicted`` and ``p_label``, the least probable label
         first.
-
-    Raises
-    ------
-    InputError
-        If there are several experiments, or `confidence` is no share.
     """
     if not 0 <= confidence <= 1:
         raise InputError(f"confidence must lie in 0 to 1, got {confidence}")
@@ -186,11 +171,6 @@ def deal_folds(
     -------
     ndarray of int, shape (n,)
         Fold of each object, -1 where the label is unknown.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two folds, or more than groups or objects of the rarer class.
     """
     codes = get_scheme("member").encode(text(labels))
     known = np.flatnonzero(codes >= 0)
@@ -226,11 +206,6 @@ def folds_of(predictions: Predictions, object_id: ArrayLike) -> NDArray[np.int64
     -------
     ndarray of int, shape (n,)
         -1 where the object was not tested.
-
-    Raises
-    ------
-    InputError
-        If an object was tested in several folds.
     """
     ids = text(predictions.table["object_id"])
     numbers = np.asarray(predictions.table["fold"], dtype=np.int64)

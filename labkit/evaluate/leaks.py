@@ -16,18 +16,10 @@ from labkit.tables import numbers
 
 
 class Leak(NamedTuple):
-    """Result of a leak check.
+    """Result of a leak check."""
 
-    Parameters
-    ----------
-    auc : float
-        Of a forest that sees only what must not matter; 0.5 is guessing.
-    noise : float
-        Standard deviation of that AUC if nothing leaks (of the Mann-Whitney statistic).
-    """
-
-    auc: float
-    noise: float
+    auc: float  # of a forest that sees only what must not matter; 0.5 is guessing
+    noise: float  # standard deviation of that AUC if nothing leaks (of the Mann-Whitney statistic)
 
     @property
     def sigmas(self) -> float:

@@ -199,11 +199,6 @@ def as_text(
     -------
     `~astropy.table.QTable`
         Text; unknown parts are left out, an undefined measure is "undefined", an unpublished one "–".
-
-    Raises
-    ------
-    InputError
-        If a column is missing, or no measure is named.
     """
     every = list(table.meta.get("measures") or [name for name in MEASURES if name in table.colnames])
     chosen = every if measures is None else list(measures)

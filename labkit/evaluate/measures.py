@@ -94,11 +94,6 @@ def binary_scores(
     dict of str to float
         ``tp``, ``fp``, ``fn``, ``tn``, ``predicted``, the five `MEASURES`, ``fp_rate`` (the paper's
         equation 5 prints the specificity), ``fn_rate`` and the losses.
-
-    Raises
-    ------
-    InputError
-        If lengths differ, a value is not finite, or a probability leaves 0 to 1.
     """
     truth, p = check_scores(true, score)
     chosen = p > threshold if decided is None else check_scores(decided, p)[0]
@@ -161,11 +156,6 @@ def confusion_matrix(true: ArrayLike, decided: ArrayLike, *, n_classes: int) -> 
     -------
     ndarray of int, shape (n_classes, n_classes)
         Counts.
-
-    Raises
-    ------
-    InputError
-        If lengths differ or a number is no class.
     """
     rows, columns = np.asarray(true), np.asarray(decided)
     if rows.shape != columns.shape or rows.ndim != 1:

@@ -169,11 +169,6 @@ def photometric_predictions(
     -------
     Predictions
         Runs by seed and fold, of the scheme "member", split "test".
-
-    Raises
-    ------
-    InputError
-        If a column is missing or holds nothing, a method is unknown, or a training set lacks a class.
     """
     data = design(table, features, covariates=covariates, prior=prior, method=method)
     numbers = np.asarray(folds)

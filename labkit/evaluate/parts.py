@@ -49,11 +49,6 @@ def galaxy_parts(
     dict of str to ndarray of bool, shape (row of the catalogue,)
         "bright", "faint", "redder", "bluer", for ``parts=`` of `labkit.evaluate.measure` with
         ``by=("cluster", "part")``. Galaxies without a magnitude or colour are in no such part.
-
-    Raises
-    ------
-    InputError
-        If a column, an object or a limit is missing, or a cluster has no member with a magnitude.
     """
     wanted = ("object_id", magnitude, colour, cluster)
     if missing := [name for name in wanted if name not in catalogue.colnames]:
@@ -84,11 +79,7 @@ def galaxy_parts(
 
 
 def magnitude_and_colour_cuts(
-    magnitude: ArrayLike,
-    differential_colour: ArrayLike,
-    *,
-    faintest: float = 25.0,
-    very_blue: float = -0.5,
+    magnitude: ArrayLike, differential_colour: ArrayLike, *, faintest: float = 25.0, very_blue: float = -0.5
 ) -> dict[str, NDArray[np.bool_]]:
     """The rows of Table 3 and the samples of Table 4, for ``parts=`` of `labkit.evaluate.measure`.
 

@@ -95,11 +95,6 @@ def wilson(successes: ArrayLike, trials: ArrayLike, *, confidence: float = 0.95)
     -------
     Interval
         ``low`` and ``high``, of that shape.
-
-    Raises
-    ------
-    InputError
-        If there are more successes than trials, or `confidence` is no share.
     """
     _check_confidence(confidence)
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
@@ -137,22 +132,7 @@ def percentile_interval(draws: ArrayLike, *, confidence: float = 0.95) -> Interv
 def draw_weights(
     strata: Sequence[NDArray[np.bool_]], *, resamples: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """How often each object is drawn in each resample, each stratum in its own number.
-
-    Parameters
-    ----------
-    strata : sequence of ndarray of bool, shape (n,)
-        Members of each, such as the true classes.
-    resamples : int
-        Number of resamples.
-    rng : Generator
-        Draws the objects.
-
-    Returns
-    -------
-    ndarray, shape (resamples, n)
-        Whole numbers; zero for objects in no stratum.
-    """
+    """How often each object is drawn in each resample, each stratum in its own number: (resamples, n)."""
     weights = np.zeros((resamples, len(strata[0])))
     for stratum in strata:
         if n := int(stratum.sum()):

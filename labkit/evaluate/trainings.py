@@ -151,11 +151,6 @@ def common_scores(methods: Mapping[str, Predictions]) -> Table:
     -------
     Table
         ``object_id``, ``member`` (bool: of the positive class) and one column for each method, sorted by id.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two methods, no common object, or the truth differs.
     """
     if len(methods) < 2:
         raise InputError(f"methods must be two or more, got {list(methods)}")

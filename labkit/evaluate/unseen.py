@@ -89,11 +89,6 @@ def catalogue_features(
         far as they are there ``photometric_redshift``, ``offset`` (`redshift_offset`), ``distance`` (its
         amount), ``radius`` and ``published``. Galaxies without `reference` magnitude or verdict are left out;
         ``meta["left_out"]`` counts them.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, no band is found, or no galaxy is left.
     """
     extra = {"photometric_redshift": photometric_redshift, "radius": radius, "published": published}
     extra = {name: column for name, column in extra.items() if column}
@@ -228,11 +223,6 @@ def unseen_clusters(
         ``completeness``, ``f1``, ``auc`` and ``brier``, means over the seeds, each with ``_std``, their
         scatter. A last row "published classes" where the table has such a column: a decision, so that AUC
         and Brier score are NaN.
-
-    Raises
-    ------
-    InputError
-        As for `deal_folds` and `photometric_predictions`.
     """
     hosts = text(table["cluster"])
     most = min(folds, len(np.unique(hosts)))

@@ -36,11 +36,6 @@ def vote_predictions(
         The soft label as the probability (0 without votes); the truth is "" where the experts have none or
         the object is not in the catalogue. On a tie, the probability is next to one half on the side of the
         label.
-
-    Raises
-    ------
-    InputError
-        If a label is not known to the scheme, or votes lack its columns.
     """
     expert = scheme.decode(scheme.encode(text(catalogue["label"])))
     split = text(catalogue["split"]) if "split" in catalogue.colnames else np.full(len(catalogue), "")

@@ -95,11 +95,6 @@ def detect(
     -------
     Detection
         Candidates (an empty table where nothing stands out, as in an image without counts) and images.
-
-    Raises
-    ------
-    InputError
-        If shapes differ, nothing was exposed, an exposure is negative, or an option is out of its range.
     """
     counts, exposure = _checked(counts, exposure)
     if not pixel_arcsec > 0 or rounds < 1:

@@ -177,13 +177,6 @@ def search(
     -------
     Search
         Catalogue and images.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no exposure map.
-    InputError
-        If nothing was exposed.
     """
     selection = selection or Selection()
     if observation.exposure is None:

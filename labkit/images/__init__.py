@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from labkit.images.channels import stack, xamin_colour
+from labkit.images.channels import stack
 from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.images.cutouts import coverage, cutout, cutouts
 from labkit.images.normalise import normalise
 from labkit.images.resampling import regrid
 from labkit.images.sky import sky_scales
 from labkit.images.stretches import asinh, fixed_asinh, percentile
-from labkit.images.xamin import xamin_optical, xamin_xray
 
 __all__ = [
     "asinh",
@@ -24,7 +23,4 @@ __all__ = [
     "sky_scales",
     "sky_to_pixel",
     "stack",
-    "xamin_colour",
-    "xamin_optical",
-    "xamin_xray",
 ]

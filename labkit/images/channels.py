@@ -20,16 +20,6 @@ def xamin_colour(pixels: ArrayLike) -> NDArray[np.float64]:
 
     With p the pixel value after cutting: red = min(255, 255 p / 176); green = 255 (p - 120) / 135 and
     blue = 255 (p - 190) / 65, both not below 0. White sky turns orange, red and black towards a source.
-
-    Parameters
-    ----------
-    pixels : array_like
-        Pixel values after cutting, 0 to 255, any shape.
-
-    Returns
-    -------
-    numpy.ndarray
-        Channels on a new first axis, 0 to 255, not rounded.
     """
     pixels = np.asarray(pixels, dtype=np.float64)
     red = np.where(pixels >= 176, 255, pixels * 255 / 176)
@@ -55,13 +45,6 @@ def stack(sample: Sample, channels: Sequence[str] = (EMPTY, "xray", "optical")) 
     -------
     numpy.ndarray
         Shape (object, channel, y, x), type as the Sample's images.
-
-    Raises
-    ------
-    InputError
-        If no channel is named, or only empty ones.
-    MissingDataError
-        If the Sample lacks a band.
     """
     channels = (channels,) if isinstance(channels, str) else tuple(channels)
     bands = tuple(dict.fromkeys(name for name in channels if name != EMPTY))

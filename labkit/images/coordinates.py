@@ -30,11 +30,6 @@ def sky_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Pair:
     x, y : ndarray
         Of the common shape, counted from 0 at the centre of the first pixel. NaN where the projection or the
         inverse of its distortion has no solution.
-
-    Raises
-    ------
-    InputError
-        If the world coordinates are not celestial or their frame is unknown.
     """
     wcs, frame = _celestial(wcs)
     ra, dec = np.broadcast_arrays(_degrees(ra), _degrees(dec))
@@ -69,11 +64,6 @@ def pixel_to_sky(wcs: WCS, x: ArrayLike, y: ArrayLike) -> Pair:
     -------
     ra, dec : ndarray
         Of the common shape, ICRS, degrees, ra from 0 to 360; NaN where there is no sky.
-
-    Raises
-    ------
-    InputError
-        If the world coordinates are not celestial or their frame is unknown.
     """
     wcs, frame = _celestial(wcs)
     x, y = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))

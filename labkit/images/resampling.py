@@ -54,11 +54,6 @@ def regrid(
     -------
     numpy.ndarray
         Shape (..., ny, nx), float32; NaN only where an output pixel holds nothing but NaN input.
-
-    Raises
-    ------
-    InputError
-        If the image has less than two axes, or an option is out of its range.
     """
     image = checked_image(image, conserve, oversample)
     if not (np.isfinite(scale) and scale > 0):

@@ -51,13 +51,6 @@ def sky_scales(sample: Sample, *, objects: int = 400, batch_size: int = 64) -> d
     -------
     dict of str to float
         Band name to standard deviation, in the units of the pixels.
-
-    Raises
-    ------
-    InputError
-        If `objects` is not positive, the Sample is empty or normalised, or a band's sky is constant.
-    MissingDataError
-        If no cut-out looked at has sky in a band.
     """
     if objects < 1:
         raise InputError(f"objects must be at least 1, got {objects}")

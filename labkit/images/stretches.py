@@ -28,11 +28,6 @@ def percentile(images: ArrayLike, *, lower: float = 0.5, upper: float = 99.5) ->
     -------
     numpy.ndarray
         uint8, bright sources 255. Pixels that are not finite are 0; so is an image without structure.
-
-    Raises
-    ------
-    InputError
-        If the percentiles are not in order between 0 and 100.
     """
     return np.rint(255 * _unit(images, lower, upper)).astype(np.uint8)
 
@@ -53,11 +48,6 @@ def asinh(
     -------
     numpy.ndarray
         As `percentile` gives it.
-
-    Raises
-    ------
-    InputError
-        If the percentiles are not in order between 0 and 100, or the softening is not in (0, 1].
     """
     if not 0 < softening <= 1:
         raise InputError(f"softening must be above 0 and at most 1, got {softening}")
@@ -65,12 +55,7 @@ def asinh(
 
 
 def fixed_asinh(
-    images: ArrayLike,
-    *,
-    scale: ArrayLike,
-    low: float = -3.0,
-    softening: float = 2.0,
-    high: float = 1000.0,
+    images: ArrayLike, *, scale: ArrayLike, low: float = -3.0, softening: float = 2.0, high: float = 1000.0
 ) -> NDArray[np.uint8]:
     """Scale images by asinh between limits that are fixed in units of the sky's scatter.
 
@@ -96,11 +81,6 @@ def fixed_asinh(
     -------
     numpy.ndarray
         uint8, shape (..., y, x). Pixels that are not finite have the sky's level.
-
-    Raises
-    ------
-    InputError
-        If a scale or the softening is not positive, or low is not below high.
     """
     bottom, top = _fixed_limits(low, softening, high)
     units = _positive_scale(scale) * softening
@@ -119,12 +99,7 @@ def fixed_sky(*, low: float = -3.0, softening: float = 2.0, high: float = 1000.0
 
 
 def from_fixed_asinh(
-    levels: ArrayLike,
-    *,
-    scale: ArrayLike,
-    low: float = -3.0,
-    softening: float = 2.0,
-    high: float = 1000.0,
+    levels: ArrayLike, *, scale: ArrayLike, low: float = -3.0, softening: float = 2.0, high: float = 1000.0
 ) -> NDArray[np.float32]:
     """Fluxes of the grey levels that `fixed_asinh` made, in the units of the scale, right to half a level.
 

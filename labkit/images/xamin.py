@@ -72,38 +72,12 @@ def cut(images: ArrayLike, minimum: ArrayLike, maximum: ArrayLike) -> NDArray[np
 
 
 def xamin_xray(images: ArrayLike, *, output: Output = "grey") -> NDArray[np.uint8]:
-    """Give X-ray images the grey levels, or the colours, of XAmin's PNG images.
-
-    Parameters
-    ----------
-    images : array_like
-        Counts per pixel, shape (..., y, x), raw or regridded with the flux conserved.
-    output : {"grey", "colour"}
-        The grey scale of the colours (ITU-R 601), or the red, green and blue channels of Table A2.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, shape (..., y, x), or (..., 3, y, x) for colour. Empty sky is 255, a bright source 0.
-    """
+    """Give counts (..., y, x) the grey levels, or the colours (..., 3, y, x), of XAmin's PNGs."""
     return _rendered(cut(images, *xray_cuts(images)), output)
 
 
 def xamin_optical(images: ArrayLike, *, output: Output = "grey") -> NDArray[np.uint8]:
-    """Give optical images the grey levels, or the colours, of XAmin's PNG images.
-
-    Parameters
-    ----------
-    images : array_like
-        Plate densities, shape (..., y, x).
-    output : {"grey", "colour"}
-        The grey scale of the colours (ITU-R 601), or the red, green and blue channels of Table A2.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, shape (..., y, x), or (..., 3, y, x) for colour. Bright objects are dark on a light sky.
-    """
+    """Give plate densities the grey levels, or the colours, of XAmin's PNGs; bright objects are dark."""
     return _rendered(cut(images, *optical_cuts(images)), output)
 
 

@@ -90,11 +90,6 @@ def point_spread_image(
     -------
     ndarray, shape (size, size), axes (y, x)
         Share of the photons in each pixel; their sum is below 1 by what falls outside.
-
-    Raises
-    ------
-    InputError
-        If size or pixel size is not positive, or an angle negative.
     """
     if size < 1 or not pixel_arcsec > 0 or not off_axis_arcmin >= 0 or not extent >= 0:
         raise InputError(

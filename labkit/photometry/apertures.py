@@ -90,13 +90,7 @@ def half_light(found: Detected, shapes: Shapes) -> NDArray[np.float64]:
 
 
 def magnitudes(
-    one: Frame,
-    found: Detected,
-    shapes: Shapes,
-    *,
-    zeropoint: float,
-    radius_px: float,
-    least_coverage: float,
+    one: Frame, found: Detected, shapes: Shapes, *, zeropoint: float, radius_px: float, least_coverage: float
 ) -> dict[str, NDArray[np.float64]]:
     """AUTO and fixed-aperture magnitudes of all sources in one band."""
     x, y, a, b, theta = _places(found)

@@ -42,11 +42,6 @@ def colours(
     -------
     Table
         A column ``<band>-<other>`` a colour, mag, NaN where a band is missing.
-
-    Raises
-    ------
-    InputError
-        If fewer than two bands are named, a band comes twice, or a column is missing.
     """
     if len(bands) < 2 or len(set(bands)) < len(bands):
         raise InputError(f"bands must name two different bands at least, got {list(bands)}")
@@ -80,11 +75,6 @@ def magnitude_at(magnitude: ArrayLike, redshift: ArrayLike, *, cosmology: FLRW =
         Of the cluster.
     cosmology : `~astropy.cosmology.FLRW`
         Gives the distance modulus.
-
-    Raises
-    ------
-    InputError
-        If a redshift is not positive.
     """
     z = np.asarray(redshift, dtype=np.float64)
     if not (z > 0).all():

@@ -89,11 +89,6 @@ def extract(
         band ``mag_<band>``, ``mag_<band>_err`` (Kron-like AUTO ellipse of 2.5 Kron radii from the detection
         image, as in Bertin & Arnouts 1996, A&AS 117, 393), ``aper_<band>`` and ``aper_<band>_err`` (fixed
         aperture). NaN where the band does not cover the source or its flux is not positive.
-
-    Raises
-    ------
-    InputError
-        If shapes differ, a band has no zero point, no band covers anything, or an option is out of range.
     """
     scale = pixel_scale_arcsec(wcs)
     _check(images, zeropoints, detect_on, psf_fwhm_arcsec, aperture_arcsec, least_coverage)

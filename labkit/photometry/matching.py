@@ -28,11 +28,6 @@ def match(table: Table, reference: Table, radius: u.Quantity) -> QTable:
     `~astropy.table.QTable`
         One row a match: ``row`` of `table`, ``reference_row`` and ``separation`` (arcsec), in the order of
         `table`.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a position is not finite, or the radius is not a positive angle.
     """
     if not isinstance(radius, u.Quantity) or not radius.unit.is_equivalent(u.deg) or not radius > 0:
         raise InputError(f"radius must be a positive angle, such as 0.5 * u.arcsec, got {radius!r}")

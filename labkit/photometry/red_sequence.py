@@ -68,31 +68,6 @@ def colour_magnitude_relation(
     the one for which the kept residuals match sigma^2 = e^2 + (slope dm)^2 + dc^2 (Cappellari et al. 2013,
     MNRAS 432, 1709, section 3.2; Angora et al. 2020, section 4.2). Unlike in the former, spreads measured
     within the clip are corrected for the tails of the normal distribution that it cuts off.
-
-    Parameters
-    ----------
-    magnitude, colour : array_like, shape (n,)
-        Of cluster members, mag. Those that are not finite take no part.
-    magnitude_error, colour_error : array_like, shape (n,) or scalar
-        Standard errors, mag.
-    clip : float
-        Galaxies further than this many standard deviations are outliers; 2.6 keeps 99 % of a normal
-        distribution.
-    fraction : float
-        Share of the galaxies in the first fit; 0.5 bears most outliers.
-    rng : Generator or int
-        Draws the starts of the first fit.
-
-    Returns
-    -------
-    ColourMagnitude
-        Slope, zero point, scatter (0 where errors explain the spread), their errors, and who was kept.
-
-    Raises
-    ------
-    InputError
-        If fewer than 5 galaxies have both magnitude and colour, lengths differ, an error is negative, or
-        `clip` is not positive.
     """
     m, c, dm, dc = _checked(magnitude, colour, magnitude_error, colour_error, clip)
     good = np.isfinite(m) & np.isfinite(c) & np.isfinite(dm) & np.isfinite(dc)
@@ -212,21 +187,13 @@ _FEWEST = 5  # galaxies for a fit
 
 @dataclass(frozen=True)
 class RedSequences:
-    """Colour-magnitude relations of clusters, and colours against them.
+    """Colour-magnitude relations of clusters, and colours against them."""
 
-    Attributes
-    ----------
-    relations : dict of str to ColourMagnitude
-        Of each cluster with enough members.
-    magnitude, colour, colour_error, differential : ndarray, shape (n,)
-        Of each galaxy, mag; NaN where not measured, the last also in clusters without a relation.
-    """
-
-    relations: dict[str, ColourMagnitude]
-    magnitude: NDArray[np.float64]
+    relations: dict[str, ColourMagnitude]  # of each cluster with enough members
+    magnitude: NDArray[np.float64]  # of each galaxy, mag, as the following; NaN where not measured
     colour: NDArray[np.float64]
     colour_error: NDArray[np.float64]
-    differential: NDArray[np.float64]
+    differential: NDArray[np.float64]  # NaN also in clusters without a relation
 
     def table(self) -> QTable:
         """One row a cluster: ``cluster``, ``members`` (kept in the fit), the relation and its errors."""

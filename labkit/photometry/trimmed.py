@@ -24,22 +24,12 @@ _MOST_STEPS = 100
 
 @dataclass(frozen=True)
 class TrimmedFit:
-    """A straight line and the points it was drawn through.
-
-    Attributes
-    ----------
-    intercept, slope : float
-        Of y = intercept + slope x.
-    inside : ndarray of bool, shape (n,)
-        The h points of the smallest residuals.
-    objective : float
-        Sum of their squared residuals, each over its variance.
-    """
+    """A straight line and the points it was drawn through."""
 
     intercept: float
     slope: float
-    inside: NDArray[np.bool_]
-    objective: float
+    inside: NDArray[np.bool_]  # the h points of the smallest residuals
+    objective: float  # sum of their squared residuals, each over its variance
 
 
 def least_trimmed_squares(
@@ -56,28 +46,6 @@ def least_trimmed_squares(
     concentration step fits the h points of smallest residual and can only lower the sum; the best starts are
     followed until nothing changes (Rousseeuw & Van Driessen 2006, Data Min. Knowl. Discov. 12, 29). With
     h = (n + 3) / 2 almost half of the points may lie anywhere.
-
-    Parameters
-    ----------
-    x, y : array_like, shape (n,)
-        Points.
-    variance : array_like, shape (n,) or scalar
-        Variance of y, by which squared residuals are divided.
-    fraction : float
-        Share of the points to fit, 0.5 to 1; h is never below (n + 3) / 2.
-    rng : Generator or int
-        Draws the starts.
-
-    Returns
-    -------
-    TrimmedFit
-        The line of the smallest sum found.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than 4 points or fewer than 2 values of x, lengths differ, a value is not finite, a
-        variance not positive, or the fraction out of range.
     """
     x, y, variance = _checked(x, y, variance, fraction)
     rng = np.random.default_rng(rng)

@@ -8,7 +8,7 @@ what there is; `xmm` and `plates` are how it is seen, by XMM-Newton and on plate
 
 from __future__ import annotations
 
-from labkit.simulate.hunt import Disorder, SimulatedHunt, simulate_hunt
+from labkit.simulate.hunt import Disorder, simulate_hunt
 from labkit.simulate.observation import field_files, simulate_observation
 from labkit.simulate.plan import KOSIBA_HUNT, KOSIBA_TABLE_2, HuntCounts, SurveyCounts
 from labkit.simulate.survey import simulate_survey, survey_at
@@ -23,7 +23,6 @@ __all__ = [
     "Disorder",
     "HuntBiases",
     "HuntCounts",
-    "SimulatedHunt",
     "SurveyCounts",
     "field_files",
     "simulate_hunt",

@@ -48,11 +48,6 @@ class Disorder:
         Classifications that stop before an ending answer.
     beta : float
         Classifications of an earlier version of the workflow, before the launch.
-
-    Raises
-    ------
-    InputError
-        If a share is not between 0 and 1.
     """
 
     logged_out: float = default("hunt", "disorder", "logged_out")
@@ -68,21 +63,11 @@ class Disorder:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedHunt:
-    """A simulated export, and what no real one tells.
+    """A simulated export, and what no real one tells."""
 
-    Parameters
-    ----------
-    path : Path
-        The export.
-    rows : int
-        Classifications in it.
-    volunteers : Table
-        ``user_name``, ``kind``, ``activity`` and ``skill_<task>`` of each volunteer.
-    """
-
-    path: Path
-    rows: int
-    volunteers: Table
+    path: Path  # the export
+    rows: int  # classifications in it
+    volunteers: Table  # ``user_name``, ``kind``, ``activity`` and ``skill_<task>`` of each volunteer
 
     def by_kind(self, weights: Weights) -> Table:
         """Share of the answers of each kind of volunteer that agree with the majority."""

@@ -211,11 +211,6 @@ def field_files(
         FITS files of PN, MOS1 and MOS2.
     candidates : str
         ECSV table with ``ra`` and ``dec``.
-
-    Raises
-    ------
-    InputError
-        If no source of the field is that bright.
     """
     observation = simulate_observation(seed, path=path, overwrite=True)
     truth = observation.truth[observation.truth["counts"] >= least_counts]

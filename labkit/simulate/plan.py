@@ -35,11 +35,6 @@ class SurveyCounts:
         Share of each class among the non-clusters.
     wrong_labels : float
         Share of wrong labels in train and validation; test labels are right, as if confirmed by spectra.
-
-    Raises
-    ------
-    InputError
-        If a number is negative, nothing is left, or shares are not between 0 and 1 with a sum of 1.
     """
 
     train: tuple[int, int] = default("survey", "survey", "train")
@@ -143,11 +138,6 @@ class HuntCounts:
         Candidates that only the volunteers saw.
     cluster_share : float
         Share of true clusters among those; as among the experts' (Table 2).
-
-    Raises
-    ------
-    InputError
-        If a number is negative, or the share is not between 0 and 1.
     """
 
     test: tuple[int, int] = default("survey", "hunt", "test")

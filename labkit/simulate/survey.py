@@ -240,11 +240,6 @@ def survey_at(
     -------
     Sample
         Raw Sample, opened from disk.
-
-    Raises
-    ------
-    InputError
-        If a number is out of range, or `path` is something else than a Sample.
     """
     options: dict[str, Any] = {"counts": counts, "hunt": hunt, "size_px": size_px, "n_jobs": n_jobs}
     if not Path(path).exists():

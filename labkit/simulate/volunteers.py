@@ -43,11 +43,6 @@ class Crowd:
         The same from question to question of one volunteer.
     activity : float
         Standard deviation of the natural logarithm of the activity: few volunteers do most of the work.
-
-    Raises
-    ------
-    InputError
-        If a number is negative, or the shares add up to more than 1.
     """
 
     skimmers: float = default("hunt", "crowd", "skimmers")

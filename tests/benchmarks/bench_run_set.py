@@ -21,7 +21,8 @@ from labkit.experiment import preset
 from labkit.images import normalise
 from labkit.learn import Model, predict
 from labkit.learn.networks import build_network
-from labkit.simulate.hst import MIXED_BANDS, simulate_field
+from labkit.simulate.hst import MIXED_BANDS
+from labkit.simulate.hst.field import simulate_field
 from labkit.sources import field_catalogue, members_sample, read_mosaics
 
 GOAL_S = 60

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
 from labkit.errors import InputError
-from labkit.evaluate import Resampling, auc, binary_scores, compare, delong, mcnemar, sentences
-from labkit.evaluate.comparison import NO_DIFFERENCE, holm
+from labkit.evaluate import Resampling, auc, binary_scores, compare, sentences
+from labkit.evaluate.comparison import NO_DIFFERENCE, delong, holm, mcnemar
 from labkit.predictions import Predictions
 
 N = 600

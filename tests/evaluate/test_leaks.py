@@ -9,10 +9,7 @@ from labkit.evaluate.leaks import leak
 RNG = np.random.default_rng(4)
 CLUSTER = RNG.random(400) < 0.6
 CATALOGUE = QTable(
-    {
-        "exposure": RNG.uniform(5, 20, 400) * u.ks,
-        "leaking": RNG.normal(0, 1, 400) + 1.5 * CLUSTER,
-    }
+    {"exposure": RNG.uniform(5, 20, 400) * u.ks, "leaking": RNG.normal(0, 1, 400) + 1.5 * CLUSTER}
 )
 
 

@@ -18,8 +18,8 @@ from labkit.evaluate import (
     method_differences,
     over_classes,
     published,
-    published_names,
 )
+from labkit.evaluate.literature import published_names
 from labkit.experiment import PRESETS
 
 SOURCES = {

@@ -8,12 +8,11 @@ from labkit.evaluate import (
     auc,
     binary_scores,
     deal_folds,
-    fit_colour_model,
     folds_of,
     photometric_members,
     photometric_predictions,
 )
-from labkit.evaluate.colour_model import count_prior, fit_normal
+from labkit.evaluate.colour_model import count_prior, fit_colour_model, fit_normal
 from labkit.photometry import colours, magnitude_at, redshift_offset
 
 FAST = {"n_estimators": 40}

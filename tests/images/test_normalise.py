@@ -8,17 +8,9 @@ import numpy as np
 import pytest
 
 from labkit.errors import InputError, MissingDataError
-from labkit.images import (
-    asinh,
-    fixed_asinh,
-    normalise,
-    percentile,
-    sky_scales,
-    stack,
-    xamin_optical,
-    xamin_xray,
-)
+from labkit.images import asinh, fixed_asinh, normalise, percentile, sky_scales, stack
 from labkit.images.stretches import fixed_sky
+from labkit.images.xamin import xamin_optical, xamin_xray
 from labkit.sample import Sample
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.errors import InputError
-from labkit.images import regrid, xamin_colour, xamin_optical, xamin_xray
-from labkit.images.channels import GREY_WEIGHTS
-from labkit.images.xamin import cut, optical_cuts, xray_cuts
+from labkit.images import regrid
+from labkit.images.channels import GREY_WEIGHTS, xamin_colour
+from labkit.images.xamin import cut, optical_cuts, xamin_optical, xamin_xray, xray_cuts
 
 
 def grey(colours):

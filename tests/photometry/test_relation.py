@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.errors import InputError
-from labkit.photometry import colour_magnitude_relation, differential_colour, least_trimmed_squares
+from labkit.photometry import differential_colour
+from labkit.photometry.red_sequence import colour_magnitude_relation
+from labkit.photometry.trimmed import least_trimmed_squares
 
 
 def sequence(rng, n=200, *, blue=0, slope=-0.03, zero_point=1.2, scatter=0.05, error=0.0):

@@ -8,7 +8,8 @@ import pytest
 from astropy.table import QTable
 
 from labkit.errors import InputError
-from labkit.photometry import colour_magnitude_relation, red_sequences
+from labkit.photometry import red_sequences
+from labkit.photometry.red_sequence import colour_magnitude_relation
 
 ZERO = {"A": 1.0, "B": 1.4}
 

@@ -22,9 +22,10 @@ from labkit.simulate import (
 from labkit.simulate.candidates import draw_candidate
 from labkit.simulate.clusters import draw_cluster
 from labkit.simulate.galaxies import apparent_magnitude, cluster_members
-from labkit.simulate.hst import simulate_field, simulate_fields, templates
+from labkit.simulate.hst import simulate_fields, templates
 from labkit.simulate.hst.bands import band_names
 from labkit.simulate.hst.clusters import pick_clusters
+from labkit.simulate.hst.field import simulate_field
 from labkit.simulate.hst.galaxies import bodies
 from labkit.simulate.nearby import draw_nearby_galaxy
 from labkit.simulate.painting import Bodies, render

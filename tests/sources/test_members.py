@@ -16,7 +16,7 @@ from labkit.cli import main
 from labkit.errors import InputError, MissingDataError
 from labkit.images.cutouts import cutouts
 from labkit.sample import Sample, concatenate
-from labkit.simulate.hst import simulate_field
+from labkit.simulate.hst.field import simulate_field
 from labkit.sources import complete_in, counts_table, fields_sample, members_sample, read_mosaics
 from labkit.sources.members import velocity
 from labkit.sources.members.catalogue import (

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from labkit.errors import InputError
-from labkit.images import xamin_optical
+from labkit.images.xamin import xamin_optical
 from labkit.sources.plates import cut_plates, read_plates
 
 

@@ -6,21 +6,13 @@ which also knows what is detected and gets a redshift; how it is painted: `paint
 
 from __future__ import annotations
 
-from labkit.simulate.hst.bands import ACS_BANDS, BANDS, FRONTIER_BANDS, IR_BANDS, MIXED_BANDS, Band
-from labkit.simulate.hst.clusters import clash_clusters
-from labkit.simulate.hst.field import SimulatedField, simulate_field, simulate_fields
-from labkit.simulate.hst.population import QUALITIES
+from labkit.simulate.hst.bands import ACS_BANDS, BANDS, MIXED_BANDS, Band
+from labkit.simulate.hst.field import simulate_fields
 
 __all__ = [
     "ACS_BANDS",
     "BANDS",
-    "FRONTIER_BANDS",
-    "IR_BANDS",
     "MIXED_BANDS",
-    "QUALITIES",
     "Band",
-    "SimulatedField",
-    "clash_clusters",
-    "simulate_field",
     "simulate_fields",
 ]

@@ -16,20 +16,7 @@ from labkit.paths import data_folder
 
 
 def clash_clusters() -> QTable:
-    """The fifteen clusters: redshifts and numbers of spectra as published, places and masses assumed.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        Columns of the published table, then ``ra``, ``dec`` (deg), ``frontier`` (bool: deeper in the bands of
-        the Frontier Fields), ``m200c`` (solar masses), ``m200c_note`` (where the mass comes from) and
-        ``r200`` (Mpc).
-
-    Raises
-    ------
-    MissingDataError
-        If the published table is not installed.
-    """
+    """The fifteen clusters: redshifts and numbers of spectra as published, places and masses assumed."""
     table = QTable.read(data_folder("published") / "angora2020_table1.ecsv", format="ascii.ecsv")
     ours = QTable.read(Path(__file__).with_name("clusters.ecsv"), format="ascii.ecsv")
     table = join(table, ours, keys="short", keep_order=True, metadata_conflicts="silent")

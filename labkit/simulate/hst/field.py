@@ -38,31 +38,18 @@ _LEAST_ARCSEC, _MOST_ARCSEC = 20.0, 400.0
 
 @dataclass(frozen=True)
 class SimulatedField:
-    """A cluster's field as observed, and what is really there.
+    """A cluster's field as observed, and what is really there."""
 
-    Parameters
-    ----------
-    cluster : dict
-        Name, short name, redshifts, place, M200c and R200, and the numbers with which the field was made.
-    mosaics : dict of str to ndarray, shape (y, x)
-        Sky-subtracted electrons per second for each band, float32, north up and east left; NaN where a band
-        was not observed. The FITS files hold these numbers.
-    wcs : astropy.wcs.WCS
-        Tangent plane of all bands.
-    catalogue : QTable
-        What a user would hold, one row per detected source, from south to north: ``source_id``, ``ra``,
-        ``dec`` (measured), ``mag_F814`` and ``mag_F814_error`` (measured), ``z_spec`` (NaN without spectrum),
-        ``z_quality`` (`QUALITIES`). The numbers of Table 1 are those with ``z_quality`` of at least 2.
-    truth : QTable
-        Every body: ``source_id``, true place and redshift, ``member``, ``origin``, ``kind``, shape, true
-        magnitudes ``mag_<band>``, ``detected``.
-    """
-
+    # name, short name, redshifts, place, M200c and R200, and the numbers with which the field was made
     cluster: dict[str, Any]
+    # sky-subtracted electrons per second for each band, float32, north up and east left; NaN where a
+    # band was not observed. The FITS files hold these numbers
     mosaics: dict[str, NDArray[np.float32]]
-    wcs: WCS
+    wcs: WCS  # tangent plane of all bands
+    # what a user would hold, one row per detected source, from south to north; places and magnitudes are
+    # measured, z_quality is one of `QUALITIES`: the numbers of Table 1 are those of at least 2
     catalogue: QTable
-    truth: QTable
+    truth: QTable  # every body, with true place, redshift, shape and magnitudes
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -120,30 +107,6 @@ def simulate_field(
 
     Pixels, catalogue and truth depend on seed, cluster, size and scale, not on which bands or other clusters
     are asked for.
-
-    Parameters
-    ----------
-    cluster : str
-        Short name, ``M0416``.
-    seed : int
-        Seed of everything random.
-    bands : iterable of str, optional
-        Bands to paint; by default all twelve, for the two clusters of the Frontier Fields alone the seven of
-        these.
-    size_arcsec : float
-        Side of the optical mosaic.
-    scale : float
-        Factor on the numbers of spectra of Table 1.
-
-    Returns
-    -------
-    SimulatedField
-        The field.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown, a number out of range, or there are not enough sources for the spectra.
     """
     if not isinstance(cluster, str):
         raise InputError(f"cluster must be one short name, got {cluster!r}; simulate_fields takes several")

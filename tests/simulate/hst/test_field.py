@@ -15,13 +15,20 @@ from astropy.wcs import WCS
 from sklearn.metrics import roc_auc_score
 
 from labkit.errors import InputError
-from labkit.simulate.hst import ACS_BANDS, BANDS, QUALITIES, simulate_field
+from labkit.simulate.hst import ACS_BANDS, BANDS
 from labkit.simulate.hst import field as fields_module
 from labkit.simulate.hst.bands import FRONTIER_BANDS
 from labkit.simulate.hst.clusters import pick_clusters
-from labkit.simulate.hst.field import simulate_fields
+from labkit.simulate.hst.field import simulate_field, simulate_fields
 from labkit.simulate.hst.footprints import CUTOUT_HALF_PX, draw_zones
-from labkit.simulate.hst.population import detect, is_member, populate, take_spectra, wanted_spectra
+from labkit.simulate.hst.population import (
+    QUALITIES,
+    detect,
+    is_member,
+    populate,
+    take_spectra,
+    wanted_spectra,
+)
 
 SMALL = {"size_arcsec": 45.0, "scale": 0.08}
 
