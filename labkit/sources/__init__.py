@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.sources.candidates import read_candidates
+from labkit.sources.candidates import read_candidates, write_regions
 from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
 from labkit.sources.members import (
     complete_in,
@@ -14,9 +14,7 @@ from labkit.sources.members import (
 )
 from labkit.sources.mosaics import Mosaics, read_mosaics
 from labkit.sources.plates import cut_plates, read_plates
-from labkit.sources.regions import write_regions
-from labkit.sources.xmm import Observation, read_observation
-from labkit.sources.xmm_sample import candidates_sample
+from labkit.sources.xmm import Observation, candidates_sample, read_observation
 from labkit.sources.zooniverse import Export, ReadReport, read_export, read_flat_answers
 
 __all__ = [

@@ -1,19 +1,176 @@
-"""Lists of candidates: tables, region files, positions."""
+"""Lists of candidates: tables, positions, and DS9 region files, which are also written."""
 
 from __future__ import annotations
 
+import logging
+import re
+import warnings
+from collections import Counter
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.table import QTable, Row, Table
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
+from regions import PixelRegion, Region, Regions
 
 from labkit.errors import InputError, MissingDataError
+from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
+from labkit.paths import atomic_file
 from labkit.sources.positions import position_names, read_positions
-from labkit.sources.regions import read_regions
 from labkit.tables import find_column, read_catalogue, text
+from labkit.tables.delimited import decode
+
+logger = logging.getLogger(__name__)
+
+SHAPES = ("ellipse", "circle", "point")
+#: Colours by the class of a found source, and least radius of a circle.
+COLOURS = {"extended": "green", "point + extended": "cyan", "double": "magenta", "point": "red"}
+LEAST_RADIUS = 12 * u.arcsec
+_TEXT = re.compile(r"""\btext\s*=\s*(\{[^}\n]*\}|"[^"\n]*"|'[^'\n]*')""")
+
+
+def read_regions(path: str | Path, wcs: WCS) -> QTable:
+    """Read ellipses, circles and points of a DS9 region file as a table of candidates.
+
+    Image coordinates (counted from 1 at the centre of the first pixel) and sky coordinates are understood;
+    colours, whether global or of one region, are kept. Regions of other shapes, those that are excluded ("-"
+    in front) and lines that cannot be read are left out and counted in the log.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"there is no region file {str(path)!r}; check the path")
+    texts: list[str] = []
+
+    def number(match: re.Match[str]) -> str:  # the parser makes 42 of 0042
+        texts.append(match[1][1:-1])
+        return f"text={{t{len(texts) - 1}}}"
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            content = _TEXT.sub(number, decode(path.read_bytes(), path))
+            found = list(Regions.parse(content, format="ds9"))
+    except Exception as error:
+        raise InputError(
+            f"{path.name!r} must be a DS9 region file with {', '.join(SHAPES)} regions in image or sky "
+            f"coordinates, but it cannot be read ({error}); save it again from DS9 in that form"
+        ) from error
+    problems = [str(one.message) for one in caught if issubclass(one.category, AstropyUserWarning)]
+    left = Counter("not readable" for _ in problems)
+    left.update("excluded" if _is_excluded(one) else _shape(one) for one in found if not _is_wanted(one))
+    kept = [region for region in found if _is_wanted(region)]
+    if not kept:
+        reasons = "; ".join([*(f"{n} {what}" for what, n in left.items()), *problems[:2]]) or "an empty file"
+        raise InputError(
+            f"{path.name!r} must hold at least one {', '.join(SHAPES)} region in image or sky coordinates, "
+            f"got none ({reasons}); give another candidate list"
+        )
+    if left:
+        logger.warning(
+            "%s: left out %s", path.name, ", ".join(f"{number} {what}" for what, number in left.items())
+        )
+    centres = np.array([_centre(region, wcs) for region in kept])
+    written = {f"t{number}": text for number, text in enumerate(texts)}
+    labels = [written.get(text := str(region.meta.get("text", "")), text) for region in kept]
+    number_of = Counter(labels)
+    return QTable(
+        {
+            "object_id": [label if number_of[label] == 1 else "" for label in labels],
+            "ra": centres[:, 0] * u.deg,
+            "dec": centres[:, 1] * u.deg,
+            "region_text": labels,
+            "region_shape": [_shape(region) for region in kept],
+            "region_colour": [str(r.visual.get("edgecolor", r.visual.get("color", ""))) for r in kept],
+            "region_radius": [_radius(region, wcs) for region in kept] * u.arcsec,
+        }
+    )
+
+
+def write_regions(candidates: Table, path: str | Path) -> Path:
+    """Write candidates as circles of a DS9 region file, in ICRS.
+
+    Parameters
+    ----------
+    candidates : Table
+        Columns ``object_id``, ``ra``, ``dec``; where it has ``class`` and ``extent`` (as from
+        `labkit.finder.find_candidates`), extended sources are green, with twice their core radius, doubles
+        magenta, points red.
+    path : path
+        File to write, ending in .reg; replaced if it is there.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    MissingDataError
+        If a column is missing.
+    InputError
+        If the name has another ending, or an id holds a line break or all kinds of quotes.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".reg":
+        raise InputError(f"path must end in .reg, got {str(path)!r}")
+    if missing := [name for name in ("object_id", "ra", "dec") if name not in candidates.colnames]:
+        raise MissingDataError(
+            f"candidates must have object_id, ra and dec, got a table without {missing}; add these columns"
+        )
+    lines = [_line(row) for row in QTable(candidates)]
+    with atomic_file(path) as partial:
+        partial.write_text("\n".join(["# Region file format: DS9", "icrs", *lines, ""]), encoding="utf-8")
+    return path
+
+
+def _line(row: Row) -> str:
+    kind = str(row["class"]) if "class" in row.colnames else "point"
+    radius = LEAST_RADIUS
+    if "extended" in kind and "extent" in row.colnames:
+        radius = max(radius, 2 * u.Quantity(np.nan_to_num(row["extent"]), u.arcsec))
+    ra, dec = (u.Quantity(row[name], u.deg).value for name in ("ra", "dec"))
+    size = radius.to_value(u.arcsec)
+    colour = COLOURS.get(kind, "red")
+    return f'circle({ra:.8f},{dec:.8f},{size:.3f}") # color={colour} text={_quoted(str(row["object_id"]))}'
+
+
+def _quoted(name: str) -> str:
+    for first, last in ("{}", '""', "''"):
+        if not {first, last, "\n", "\r"} & set(name):
+            return f"{first}{name}{last}"
+    raise InputError(f"object_id must be one line without both quotes and braces, got {name!r}; rename it")
+
+
+def _shape(region: Region) -> str:
+    return type(region).__name__.replace("PixelRegion", "").replace("SkyRegion", "").lower()
+
+
+def _is_excluded(region: Region) -> bool:
+    return region.meta.get("include", True) in (False, 0, "-")
+
+
+def _is_wanted(region: Region) -> bool:
+    return _shape(region) in SHAPES and not _is_excluded(region)
+
+
+def _centre(region: Region, wcs: WCS) -> tuple[float, float]:
+    if isinstance(region, PixelRegion):
+        ra, dec = pixel_to_sky(wcs, region.center.x, region.center.y)
+        return float(ra), float(dec)
+    return region.center.icrs.ra.deg, region.center.icrs.dec.deg
+
+
+def _radius(region: Region, wcs: WCS) -> float:
+    """The larger semi-axis in arcsec."""
+    if _shape(region) == "point":
+        return 0.0
+    size = region.radius if _shape(region) == "circle" else np.maximum(region.width, region.height) / 2
+    if isinstance(region, PixelRegion):
+        return float(size * pixel_scale_arcsec(wcs))
+    return float(size.to_value(u.arcsec))
 
 
 def read_candidates(

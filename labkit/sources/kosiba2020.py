@@ -19,10 +19,18 @@ from astropy.table import QTable
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
-from labkit.sources.archives import Archive, open_archive
 from labkit.sources.channel_order import check_channels, decide_channels
 from labkit.sources.download import check_sum, download
-from labkit.sources.image_lists import IMAGE_SIZE, LABELS, LISTS, ListedImage, object_ids, read_list
+from labkit.sources.image_lists import (
+    IMAGE_SIZE,
+    LABELS,
+    LISTS,
+    Archive,
+    ListedImage,
+    object_ids,
+    open_archive,
+    read_list,
+)
 
 logger = logging.getLogger(__name__)
 

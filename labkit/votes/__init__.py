@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from labkit.votes.answers import Answers, answer_counts, drop_logged_out, drop_repeats, ending_counts
-from labkit.votes.consensus import METHODS, Weights, consensus, weights
-from labkit.votes.dawid_skene import DawidSkene, dawid_skene
+from labkit.votes.consensus import METHODS, DawidSkene, Weights, consensus, dawid_skene, weights
 from labkit.votes.labels import KOSIBA_VALIDATION, agreement_with, cleaning_steps, training_labels
 from labkit.votes.trees import (
     Choice,

@@ -23,7 +23,7 @@ from scipy.ndimage import gaussian_filter
 from labkit.finder import search
 from labkit.simulate import simulate_observation
 from labkit.sources import read_observation
-from labkit.sources.regions import read_regions
+from labkit.sources.candidates import read_regions
 from labkit.sources.xmm import Observation
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"

@@ -11,7 +11,7 @@ from labkit.errors import InputError
 from labkit.finder import detect
 from labkit.finder.background import background_map, relative_exposure
 from labkit.sources import read_observation
-from labkit.sources.regions import read_regions
+from labkit.sources.candidates import read_regions
 
 PIXEL = 4.35
 SIDE = 240

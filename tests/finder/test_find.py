@@ -18,7 +18,7 @@ from labkit.finder import compare, find_candidates, search
 from labkit.finder import models as finder_models
 from labkit.instruments import PointSpread, Templates
 from labkit.sources import Observation, candidates_sample, read_observation, write_regions
-from labkit.sources.regions import read_regions
+from labkit.sources.candidates import read_regions
 from labkit.tables import write_table
 
 SIZE, PIXEL, EXPOSURE, BACKGROUND = 128, 4.35, 1e4, 0.12

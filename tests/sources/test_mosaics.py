@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import sky_to_pixel
 from labkit.sources.mosaics import Mosaics, ab_zero_point, on_one_scale, read_mosaics
+from labkit.sources.mosaics.file import wavelength_um
 from labkit.sources.mosaics.grid import grid_offset, position_angle, turn_north_up
-from labkit.sources.mosaics.names import wavelength_um
 
 
 def tangent(shape=(90, 100), *, scale=0.065, roll_deg=0.0, flip=False, centre=(64.0, -24.0)):

@@ -7,8 +7,7 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources.candidates import read_candidates
-from labkit.sources.regions import read_regions, write_regions
+from labkit.sources.candidates import read_candidates, read_regions, write_regions
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_candidates_outside_are_named_or_counted(field, caplog):
         InputError, match=r"got 1 that do not: J\d+\.\d-\d+; remove them, or pass outside='drop'"
     ):
         candidates_sample(observation, east(0, 16))
-    with caplog.at_level(logging.WARNING, "labkit.sources.xmm_sample"):
+    with caplog.at_level(logging.WARNING, "labkit.sources.xmm"):
         sample = candidates_sample(observation, east(0, 16), outside="drop")
     assert "left out 1 of 2 candidates" in caplog.text
     assert len(sample) == sample.provenance["dropped"] == 1

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from labkit.sources.members.catalogue import V_MAX, velocity
 from labkit.sources.members.counts import counts_table, setup_counts, split_counts
-from labkit.sources.members.detection import field_catalogue
 from labkit.sources.members.fields import read_fields
-from labkit.sources.members.measurement import measure_fields
+from labkit.sources.members.photometry import field_catalogue, measure_fields
 from labkit.sources.members.sample import fields_sample, members_sample
 from labkit.sources.members.setups import (
     bin_names,

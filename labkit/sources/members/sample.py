@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
 from labkit.sources.members.catalogue import LABELS, OURS, V_MAX, read_sources
-from labkit.sources.members.detection import COUNTED, field_catalogue
 from labkit.sources.members.fields import read_fields
+from labkit.sources.members.photometry import COUNTED, field_catalogue
 from labkit.sources.members.stamps import MIN_COVERAGE, Cutter, coverage_of, make_cutter
 from labkit.sources.mosaics import Mosaics, on_one_scale, read_mosaics
 

@@ -18,9 +18,15 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import sky_to_pixel
-from labkit.sources.mosaics.file import Mosaic, open_mosaic
+from labkit.sources.mosaics.file import (
+    Mosaic,
+    blue_to_red,
+    chosen_files,
+    folder_files,
+    open_mosaic,
+    refuse_twice,
+)
 from labkit.sources.mosaics.grid import grid_offset, overlap, position_angle
-from labkit.sources.mosaics.names import blue_to_red, chosen_files, folder_files, refuse_twice
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from labkit.errors import InputError
 from labkit.sources.zooniverse.annotations import BROKEN, NOTHING, OUTSIDE, Ways
-from labkit.sources.zooniverse.blocks import CsvBlocks
 from labkit.sources.zooniverse.gathering import (
+    CsvBlocks,
     Export,
     Gathering,
     Names,
