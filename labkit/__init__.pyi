@@ -41,9 +41,9 @@ from .learn import find_models as find_models
 from .learn import out_of_fold as out_of_fold
 from .learn import predict as predict
 from .learn import train as train
-from .run.trained import histories as histories
+from .learn import histories as histories
 from .run.sweep import sweep as sweep
-from .run.trained import training_table as training_table
+from .learn import training_table as training_table
 
 # Find, vote
 from .finder import find_candidates as find_candidates

@@ -64,7 +64,7 @@ CANDIDATES = (
     "simulate.hunt",
 )
 MEMBERS = ("photometry", "simulate.hst")
-BARE_NODE = {"torch", "pytorch_lightning", "timm", "numpy", "safetensors", "pydantic", "torchvision"}
+BARE_NODE = {"torch", "pytorch_lightning", "timm", "numpy", "safetensors", "pydantic", "astropy"}
 
 
 def imports(path: Path) -> set[str]:

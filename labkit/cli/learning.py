@@ -98,7 +98,7 @@ def sweep(
 
 def _echo_runs(experiments: Sequence[Experiment], run: Path) -> None:
     """A line for each network: its folder, and its best epoch."""
-    from labkit.run.trained import training_table
+    from labkit.learn import training_table
 
     for row in training_table(run, experiments):
         typer.echo(f"{row['folder']}: best epoch {row['epoch'] + 1} of {row['epochs']}")

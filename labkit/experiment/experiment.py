@@ -74,7 +74,7 @@ class Experiment(Declared):
     folds : int
         0: train on the split column. k of at least 3 (test, validation and training parts; 2 with a
         `validation_share`): stratified k-fold cross-validation, one run a seed and fold
-        (`labkit.learn.folds`).
+        (`labkit.learn.parts`).
     fold_seed : int
         The folds are drawn from it, so every seed and network sees the same ones.
     fold_by : str, optional

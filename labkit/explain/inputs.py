@@ -12,9 +12,8 @@ from torch import Tensor
 
 from labkit.errors import InputError
 from labkit.explain.layers import Opened, See, evaluating, open_network, tapped
-from labkit.learn.device import as_input, choose_device, choose_precision
+from labkit.learn.device import as_input, choose_device, choose_precision, resize_by_area
 from labkit.learn.model import Model
-from labkit.learn.resident import resize_by_area
 from labkit.sample import Sample
 
 #: What may be explained: a Sample, or grey levels (n, band, y, x) of the model's bands in its order.

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labkit.learn.folds import fold_counts, fold_numbers
-from labkit.learn.model import Fitted, Model, model_folder
-from labkit.learn.predict import find_models, out_of_fold, predict
-from labkit.learn.previews import augmented_views, layer_rows
+from labkit.learn.augment import augmented_views
+from labkit.learn.model import Model, model_folder
+from labkit.learn.networks import layer_rows
+from labkit.learn.parts import fold_counts, fold_numbers
+from labkit.learn.predict import out_of_fold, predict
 from labkit.learn.resident import release
+from labkit.learn.trained import find_models, histories, training_table
 
 if TYPE_CHECKING:
     from labkit.learn.fit import train
 
 __all__ = [
-    "Fitted",
     "Model",
     "augmented_views",
     "find_models",
     "fold_counts",
     "fold_numbers",
+    "histories",
     "layer_rows",
     "model_folder",
     "out_of_fold",
     "predict",
     "release",
     "train",
+    "training_table",
 ]
 
 

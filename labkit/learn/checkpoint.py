@@ -24,7 +24,11 @@ FORMAT = "labkit-state-1"
 
 
 def write_state(path: str | Path, state: dict[str, Any], *, about: dict[str, Any] | None = None) -> Path:
-    """Write a nested state to one file, which appears whole or not at all."""
+    """Write a nested state to one file, which appears whole or not at all.
+
+    States are nested dictionaries, lists, tuples, numbers, strings, None and tensors; `about` holds JSON-able
+    facts that `read_about` gives back without reading the tensors.
+    """
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_encode(state, tensors, "state"))
     note = json.dumps(about or {})
@@ -40,7 +44,7 @@ def write_state(path: str | Path, state: dict[str, Any], *, about: dict[str, Any
 
 
 def read_state(path: str | Path) -> dict[str, Any]:
-    """Read what `write_state` wrote, onto the CPU."""
+    """Read what `write_state` wrote, onto the CPU; a damaged or changed file is refused."""
     header, tensors = _open(path, tensors=True)
     if header["digest"] != _digest(header["structure"] + header["about"], tensors):
         raise InputError(

@@ -69,9 +69,8 @@ def as_input(images: Tensor, *, sky: int = 0) -> Tensor:
 
     XAmin's images have a white sky (255). Fed as they are, the custom network stays at chance for its first
     epochs; measured from the sky, which a first layer's bias could do by itself, it learns at once. Zero
-    padding and zero-filled channels then mean empty sky, too.
-
-    Shapes: images (n, band, y, x) -> (n, band, y, x).
+    padding and zero-filled channels then mean empty sky, too. Gives float32 distances from the sky's level in
+    units of the whole range, positive for sources, which are darker than a sky of 255.
     """
     result = torch.empty(
         images.shape, dtype=torch.float32, device=images.device, memory_format=torch.channels_last
@@ -80,6 +79,28 @@ def as_input(images: Tensor, *, sky: int = 0) -> Tensor:
     if sky == 255:
         return result.neg_().add_(1.0)
     return result.sub_(sky / 255.0) if sky else result
+
+
+def _area_weights(size_in: int, size_out: int) -> Tensor:
+    """Share of each input pixel in each output pixel of one axis, shape (size_out, size_in).
+
+    Rows sum to one: an output pixel is the mean over the part of the image that it covers.
+    """
+    edges_out = torch.arange(size_out + 1, dtype=torch.float64) * size_in / size_out
+    edges_in = torch.arange(size_in + 1, dtype=torch.float64)
+    right = torch.minimum(edges_out[1:, None], edges_in[None, 1:])
+    left = torch.maximum(edges_out[:-1, None], edges_in[None, :-1])
+    return ((right - left).clamp(min=0) * size_out / size_in).float()
+
+
+def resize_by_area(images: Tensor, image_size: int) -> Tensor:
+    """Bytes (n, band, y, x) at another image size, each pixel the rounded mean over the area it covers."""
+    ny, nx = images.shape[-2:]
+    if (ny, nx) == (image_size, image_size):
+        return images
+    rows, columns = _area_weights(ny, image_size), _area_weights(nx, image_size)
+    resized = rows.to(images.device) @ images.float() @ columns.to(images.device).T
+    return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
+from labkit.learn.augment import further_positions
 from labkit.learn.callbacks import (
     KeepBestAndLast,
     Progress,
@@ -27,6 +28,7 @@ from labkit.learn.callbacks import (
 from labkit.learn.checkpoint import read_about
 from labkit.learn.device import choose_device, choose_precision, reused_memory, sky_level
 from labkit.learn.model import Fitted, Model, model_folder
+from labkit.learn.parts import Part, parts_digest, split_for_training
 from labkit.learn.resident import (
     BalancedBatches,
     OrderedBatches,
@@ -36,9 +38,7 @@ from labkit.learn.resident import (
     seed_of,
     shared_images,
 )
-from labkit.learn.splits import Part, parts_digest, split_for_training
 from labkit.learn.task import ClassificationTask
-from labkit.learn.turns import further_positions
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 

@@ -25,7 +25,7 @@ from labkit.experiment import Experiment
 from labkit.learn.checkpoint import read_state, write_state
 from labkit.learn.device import sky_level
 from labkit.learn.networks import build_network
-from labkit.learn.splits import named_bands_of
+from labkit.learn.parts import named_bands_of
 from labkit.paths import atomic_file
 from labkit.runfolder import RunFolder, versions
 from labkit.sample import Sample
@@ -58,7 +58,7 @@ class Model:
     fold : int
         Fold of the run; -1 without folds.
     trained_on : str
-        Hash of the objects and labels of each part (`labkit.learn.splits.parts_digest`); empty if unknown.
+        Hash of the objects and labels of each part (`labkit.learn.parts.parts_digest`); empty if unknown.
     precision : {"fp32", "bf16"}
         What it was trained in, also where the experiment says "auto".
     threads : int

@@ -2,108 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError
 from labkit.experiment import Augmentation
 from labkit.learn.augment import augment
-from labkit.learn.device import as_input, choose_device, choose_precision
-from labkit.learn.labels import text_column
-from labkit.learn.model import Fitted, Model
-from labkit.learn.resident import resize_by_area
-from labkit.learn.splits import named_bands_of, parts_digest, split_for_training
+from labkit.learn.device import as_input, choose_device, choose_precision, resize_by_area
+from labkit.learn.model import Model
+from labkit.learn.parts import named_bands_of, parts_digest, split_for_training, text_column
+from labkit.learn.trained import Models, find_models
 from labkit.predictions import Predictions
-from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 
-log = logging.getLogger(__name__)
-
 _PIECE = 256  # objects read at a time
-
-#: What predicts: a trained network, what a training gave, several of these, or a run folder.
-Models = Model | Fitted | str | Path | RunFolder | Iterable[Model | Fitted]
-
-
-def find_models(models: Models, *, experiment: str | None = None) -> list[Model]:
-    """The trained models of a run folder, in the order of their names.
-
-    Parameters
-    ----------
-    models : path, RunFolder, Model, Fitted, or an iterable of the last two
-        The run folder where they were trained (nothing is made there), or a model's own folder. Models
-        themselves are passed on.
-    experiment : str, optional
-        Only those of this experiment.
-
-    Returns
-    -------
-    list of Model
-        One at least.
-
-    Raises
-    ------
-    MissingDataError
-        If there are none.
-    InputError
-        If a file of one is damaged, or `models` is something else.
-    """
-    where = repr(models) if isinstance(models, str) else "the models given"
-    if isinstance(models, str | Path | RunFolder):
-        root = models.path if isinstance(models, RunFolder) else Path(models)
-        where = repr(str(root))
-        folders = [root] if (root / "model.json").is_file() else list(_trained_folders(root))
-        known = {folder: _experiment_name(folder) for folder in folders}
-        found = [Model.load(folder) for folder, name in known.items() if experiment in (None, name)]
-        names = set(known.values())
-    else:
-        each = [models] if isinstance(models, Model | Fitted) else list(_iterated(models))
-        given = [one.model if isinstance(one, Fitted) else one for one in each]
-        if others := [type(one).__name__ for one in given if not isinstance(one, Model)]:
-            raise InputError(f"models must be Models or what train gave, got {', '.join(others)}")
-        found = [one for one in given if experiment in (None, one.experiment.name)]
-        names = {one.experiment.name for one in given}
-    if not found:
-        raise MissingDataError(
-            f"run must hold models{'' if experiment is None else f' of experiment {experiment!r}'}, "
-            f"got {where} with {sorted(names) or 'none'}; "
-            "train them first, with `labkit train` or notebook 03"
-        )
-    return found
-
-
-def _iterated(models: Any) -> Iterator[Any]:
-    try:
-        return iter(models)
-    except TypeError:
-        raise InputError(
-            f"models must be a Model, a list of them or a run folder, got {type(models).__name__}"
-        ) from None
-
-
-def _trained_folders(root: Path) -> Iterator[Path]:
-    """Folders with weights; a training that was killed before its first epoch ended has left none."""
-    for file in sorted(root.glob("checkpoints/*/model.json")):
-        if (file.parent / "weights.safetensors").is_file():
-            yield file.parent
-        else:
-            log.warning("passed over %s: its training has not ended an epoch", file.parent)
-
-
-def _experiment_name(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / "model.json").read_text())["experiment"]["name"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{str(folder / 'model.json')!r} must describe a model ({error}); train again"
-        ) from error
 
 
 def logits(model: Model, images: Tensor, *, batch_size: int = 32, precision: str = "fp32") -> Tensor:

@@ -43,7 +43,10 @@ def timm_network(
     pretrained: bool | str | Path = False,
     image_size: int | None = None,
 ) -> nn.Module:
-    """A network of timm for any channels and classes."""
+    """A network of timm for any channels (those called ``"empty"`` are filled with zeros) and classes.
+
+    `pretrained`: True takes timm's weights from its hub, a path those of a file, see `load_pretrained`.
+    """
     import timm  # brings torchvision and torch's compiler: seconds that the papers' networks need not wait
 
     if not timm.is_model(model.split(".")[0]):
@@ -115,7 +118,8 @@ def load_pretrained(network: nn.Module, path: str | Path) -> None:
     """Fill a timm network with weights from a file, as far as input and output sizes allow.
 
     The first convolution is adapted to the network's channels (weights summed or repeated, timm's
-    rule); the output layer is left as it is where the number of classes differs.
+    rule); the output layer is left as it is where the number of classes differs. The file is
+    ``.safetensors``, or a PyTorch file of tensors only; pickled code is never run.
     """
     from timm.models import adapt_input_conv
 

@@ -18,21 +18,19 @@ from torch import Tensor
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
-from labkit.learn.splits import named_bands_of
-from labkit.learn.turns import turned
+from labkit.learn.augment import turn
+from labkit.learn.device import resize_by_area
+from labkit.learn.parts import named_bands_of
 from labkit.sample import Sample
 
 
 @dataclass(frozen=True)
 class Resident:
-    """Images and class numbers on a device.
+    """Images and class numbers on a device."""
 
-    Shapes: images (n, band, y, x), labels (n,), soft (n, classes).
-    """
-
-    images: Tensor
-    labels: Tensor
-    soft: Tensor | None = None
+    images: Tensor  # uint8, (n, band, y, x)
+    labels: Tensor  # int64, (n,)
+    soft: Tensor | None = None  # float32, (n, classes), fraction of each class, where labels are soft
 
     def __len__(self) -> int:
         return len(self.images)
@@ -40,44 +38,16 @@ class Resident:
     def batch(self, rows: Tensor, positions: Tensor | None = None) -> dict[str, Tensor]:
         """Images and labels of some rows: a dictionary of ``image``, ``label`` and, if there, ``soft``.
 
-        The images come in their `positions` (`labkit.learn.turns.turned`), where these are given.
+        The images come in their `positions` (`labkit.learn.augment.turn`), where these are given.
         """
         images = self.images.index_select(0, rows)
-        found = {"image": images if positions is None else turned(images, positions)}
+        found = {"image": images if positions is None else turn(images, positions)}
         found["label"] = self.labels.index_select(0, rows)
         return found if self.soft is None else found | {"soft": self.soft.index_select(0, rows)}
 
 
-def area_weights(size_in: int, size_out: int) -> Tensor:
-    """Share of each input pixel in each output pixel of one axis, shape (size_out, size_in).
-
-    Rows sum to one: an output pixel is the mean over the part of the image that it covers.
-    """
-    edges_out = torch.arange(size_out + 1, dtype=torch.float64) * size_in / size_out
-    edges_in = torch.arange(size_in + 1, dtype=torch.float64)
-    right = torch.minimum(edges_out[1:, None], edges_in[None, 1:])
-    left = torch.maximum(edges_out[:-1, None], edges_in[None, :-1])
-    return ((right - left).clamp(min=0) * size_out / size_in).float()
-
-
-def resize_by_area(images: Tensor, image_size: int) -> Tensor:
-    """Images of another size, each pixel the mean over the area it covers.
-
-    Shapes: images (n, band, y, x) -> (n, band, image_size, image_size).
-    """
-    ny, nx = images.shape[-2:]
-    if (ny, nx) == (image_size, image_size):
-        return images
-    rows, columns = area_weights(ny, image_size), area_weights(nx, image_size)
-    resized = rows.to(images.device) @ images.float() @ columns.to(images.device).T
-    return resized.round_().clamp_(0, 255).to(torch.uint8)
-
-
 def read_images(sample: Sample, *, image_size: int, device: torch.device | str = "cpu") -> Tensor:
-    """A normalised Sample's images at the network's size, on the device.
-
-    Shape (n, band, image_size, image_size).
-    """
+    """A normalised Sample's images as bytes (n, band, y, x) at the network's size, on the device."""
     if sample.dtype != np.uint8:
         raise InputError(
             f"sample must hold grey levels of type uint8, got {sample.dtype}; "
@@ -91,10 +61,7 @@ def read_images(sample: Sample, *, image_size: int, device: torch.device | str =
 
 
 def hold(images: Tensor, codes: np.ndarray, *, soft: np.ndarray | None = None) -> Resident:
-    """Put class numbers, and fractions where labels are soft, beside images on a device.
-
-    Shapes: images (n, band, y, x), codes (n,), soft (n, classes).
-    """
+    """Put class numbers, and fractions (n, classes) where labels are soft, beside images on their device."""
     labels = torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(images.device)
     if soft is None:
         return Resident(images, labels)
@@ -107,7 +74,10 @@ def seed_of(seed: int, epoch: int, use: int) -> int:
 
 
 class _EpochBatches:
-    """Batches of an epoch that Lightning numbers; `rows` says which images, by their place in the order."""
+    """Batches of an epoch that Lightning numbers, of some `rows` of the images (by default all).
+
+    A row may come more than once, in several `positions` (`labkit.learn.augment.turn`).
+    """
 
     def __init__(
         self,
@@ -145,10 +115,7 @@ class _EpochBatches:
 
 
 class ShuffledBatches(_EpochBatches):
-    """Every training image once an epoch, in random order; the last batch may be smaller.
-
-    Shapes: rows (n,), positions (n,).
-    """
+    """Every training image once an epoch, in random order; the last batch may be smaller."""
 
     def __len__(self) -> int:
         return -(-len(self._order) // self.batch_size)
@@ -163,8 +130,6 @@ class BalancedBatches(_EpochBatches):
     An epoch has as many batches as fill the set once, ``n // batch_size`` (Kosiba et al. 2020,
     section 5.2). Where the classes do not divide the batch size, the remaining places go to classes
     drawn at random, each at most once a batch.
-
-    Shapes: rows, positions (n,).
     """
 
     def __init__(self, resident: Resident, **options: Any) -> None:
@@ -192,10 +157,7 @@ class BalancedBatches(_EpochBatches):
 
 
 class OrderedBatches:
-    """Every image once, in order.
-
-    Shapes: rows (n,).
-    """
+    """Some rows of the images (by default all) once, in order."""
 
     def __init__(self, resident: Resident, *, batch_size: int = 32, rows: Tensor | None = None) -> None:
         self.resident, self.batch_size = resident, batch_size

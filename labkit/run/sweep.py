@@ -24,7 +24,7 @@ from labkit.experiment import Experiment
 from labkit.learn import release
 from labkit.learn.device import choose_device
 from labkit.learn.networks import build_network
-from labkit.learn.splits import named_bands_of, split_for_training
+from labkit.learn.parts import named_bands_of, split_for_training
 from labkit.predictions import Predictions
 from labkit.run.stopping import interrupt_on_sigterm
 from labkit.run.sweep_runs import SweepRun, read_note, run_predictions

@@ -1,16 +1,22 @@
-"""The networks have the paper's layers, and their short cuts change nothing."""
+"""The networks have the papers' layers, and their short cuts change nothing."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
 import timm
 import torch
+from torch import nn
 from torch.nn import functional
 
 from labkit.errors import InputError, MissingDataError
-from labkit.experiment import Experiment
-from labkit.learn.networks import CustomNetwork, build_network
+from labkit.experiment import Experiment, preset
+from labkit.learn import layer_rows
+from labkit.learn.convolution import convolve_and_pool
+from labkit.learn.networks import VGG_BLOCKS, VGG_SLOPE, CustomNetwork, VggNetwork, build_network
 from labkit.learn.pretrained import FillEmpty, load_pretrained, timm_network
 
 THREE = ("empty", "xray", "optical")
@@ -185,3 +191,179 @@ def test_an_untrained_output_is_unsure():
     output = network[1].get_classifier()
     assert not output.bias.any()
     assert output.weight.abs().max() <= (6 / (1024 + 2)) ** 0.5
+
+
+TWELVE = tuple(f"F{n}" for n in range(12))
+#: Angora et al. (2020), Table B.1: parameters of each layer that has any.
+TABLE_B1 = (
+    *(6976, 36928, 73856, 147584, 295168, 590080, 590080, 590080),
+    *(1180160, 2359808, 2359808, 2359808, 2359808, 2359808, 2359808, 2359808),
+    *(8392704, 16781312, 8194),
+)
+
+
+def test_parameters_and_shapes_are_those_of_table_b1():
+    rows = [row for row in layer_rows(preset("VGG", bands=TWELVE)) if row["parameters"]]
+    assert tuple(row["parameters"] for row in rows) == TABLE_B1
+    assert sum(TABLE_B1) > 45e6
+    sides = [row["input"].split("x")[0] for row in rows if row["type"] == "conv"]
+    assert sides == ["64"] * 2 + ["32"] * 2 + ["16"] * 4 + ["8"] * 4 + ["4"] * 4
+
+
+def test_the_plain_network_gives_the_same():
+    """Leaky ReLU before pooling, one layer after the other, as the table lists them."""
+    torch.manual_seed(1)
+    network = VggNetwork(
+        2, channels=("a", "b", "c"), image_size=16, blocks=((4, 6), (8,)), dense=(12, 10)
+    ).eval()
+    plain: list[nn.Module] = []
+    for block in network.blocks:
+        for layer in block:
+            plain += [layer, nn.LeakyReLU(0.3)]
+        plain.append(nn.MaxPool2d(2))
+    plain.append(nn.Flatten())
+    for layer in network.dense:
+        plain += [layer, nn.LeakyReLU(0.3), nn.Dropout(0.5)]
+    plain.append(network.output)
+    images = torch.randn(5, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(network(images), nn.Sequential(*plain).eval()(images))
+
+
+def test_both_dropouts_act_in_training_only():
+    torch.manual_seed(1)
+    network = VggNetwork(2, channels=("a",), image_size=8, blocks=((2,),), dense=(64, 64), dropout=0.5)
+    seen = []
+    network.dropout.register_forward_hook(
+        lambda module, inputs, output: seen.append(float((output == 0).float().mean()))
+    )
+    images = torch.randn(50, 1, 8, 8)
+    with torch.no_grad():
+        assert not torch.equal(network(images), network(images))
+        assert seen == pytest.approx([0.5] * 4, abs=0.05)
+        network.eval()
+        assert torch.equal(network(images), network(images))
+
+
+def test_signals_keep_their_size_through_sixteen_layers():
+    """Keras' default start would let them fade to 1 / 100; this is why He's is taken."""
+    torch.manual_seed(1)
+    narrow = [[n // 8 for n in block] for block in VGG_BLOCKS]
+    network = VggNetwork(2, channels=TWELVE, blocks=narrow, dense=(512, 512)).eval()
+    images, spread = torch.randn(4, 12, 64, 64), []
+    with torch.no_grad():
+        for block in network.blocks:
+            for layer in block:
+                images = nn.functional.leaky_relu(layer(images), VGG_SLOPE)
+                spread.append(float(images.pow(2).mean().sqrt()))
+            images = nn.functional.max_pool2d(images, 2)
+    assert all(0.3 < value < 30 for value in spread), spread
+    assert VGG_SLOPE == 0.3
+
+
+def test_what_it_cannot_take_is_refused():
+    with pytest.raises(InputError, match="bands of a VGG-like network must all be of the Sample"):
+        build_network(Experiment(name="x", network="vgg-small", image_size=64))
+    with pytest.raises(InputError, match="image_size must be at least 32 px for 5 poolings, got 31"):
+        build_network(preset("VGG", image_size=31))
+    with pytest.raises(InputError, match="pretrained must be False for the network 'vgg', got True"):
+        build_network(preset("VGG", pretrained=True))
+
+
+def plain(images, weight, bias):
+    return functional.relu(
+        functional.max_pool2d(functional.conv2d(images, weight, bias, padding=1), 2, ceil_mode=True)
+    )
+
+
+def drawn(n, channels, ny, nx, filters, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(7)
+    images = torch.rand((n, channels, ny, nx), generator=generator, dtype=dtype)
+    images[:, :, : ny // 2] = 0  # empty sky: the four pixels are equal and the first one counts
+    weight = torch.randn((filters, channels, 3, 3), generator=generator, dtype=dtype)
+    bias = torch.randn(filters, generator=generator, dtype=dtype)
+    channels_last = {"memory_format": torch.channels_last}
+    return (
+        images.contiguous(**channels_last),
+        weight.contiguous(**channels_last).requires_grad_(),
+        bias.requires_grad_(),
+    )
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(3, 2, 14, 16, 5), (2, 3, 13, 15, 4), (1, 1, 7, 8, 3), (2, 4, 8, 7, 6), (2, 5, 9, 9, 4)],
+    ids=str,
+)
+@pytest.mark.parametrize("cached", [1, 2**17])
+def test_features_and_gradients_are_those_of_torch(shape, cached, monkeypatch):
+    monkeypatch.setattr("labkit.learn.convolution._CACHED", cached)
+    images, weight, bias = drawn(*shape)
+    found, wanted = (layer(images, weight, bias) for layer in (convolve_and_pool, plain))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn_like(wanted)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, (weight, bias), gradient),
+        torch.autograd.grad(wanted, (weight, bias), gradient),
+        rtol=0,
+        atol=1e-11,
+    )
+
+
+def test_groups_that_fit_into_memory_give_the_same(monkeypatch):
+    weight, bias = torch.randn(4, 5, 3, 3), torch.randn(4)
+    images = torch.randn(5, 5, 17, 17)
+    whole = convolve_and_pool(images, weight, bias)
+    monkeypatch.setattr("labkit.learn.convolution._REUSED_BYTES", 2 * 4 * 17 * 17 * 4)
+    torch.testing.assert_close(convolve_and_pool(images, weight, bias), whole)
+
+
+def test_images_that_need_a_gradient_have_one():
+    images, weight, bias = drawn(2, 2, 9, 8, 4)
+    images.requires_grad_()
+    found, wanted = (
+        torch.autograd.grad(layer(images, weight, bias).square().sum(), images)[0]
+        for layer in (convolve_and_pool, plain)
+    )
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-11)
+
+
+def test_weights_that_are_not_finite_show():
+    images, weight, bias = drawn(1, 2, 8, 8, 2)
+    with torch.no_grad():
+        weight[1] = torch.nan
+        found = convolve_and_pool(images, weight, bias)
+    assert found[:, 1].isnan().all()
+    assert not found[:, 0].isnan().any()
+
+
+def test_predicting_needs_neither_lightning_nor_timm():
+    code = (
+        "import sys, labkit.learn, labkit.explain; from labkit.learn import Model, find_models, predict;"
+        "print(sorted({'pytorch_lightning', 'timm', 'torchvision', 'torchmetrics'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_custom_network_layers_are_those_of_table_3():
+    rows = layer_rows(preset("CN-E"))
+    assert len(rows) == 15
+    assert [row["input"] for row in rows[::2]][:7] == [
+        "356x356x3",
+        "178x178x64",
+        "89x89x32",
+        "45x45x32",
+        "23x23x32",
+        "12x12x32",
+        "6x6x32",
+    ]
+    assert [row["input"] for row in rows[-2:]] == ["1152", "256"]
+    assert sum(row["parameters"] for row in rows) == 352_930
+
+
+def test_other_networks_list_their_layers_too():
+    rows = layer_rows(preset("MN-E"))
+    assert sum(row["parameters"] for row in rows) > 3_000_000
+    assert rows[0]["type"] == "Conv2d"

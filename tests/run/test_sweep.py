@@ -20,12 +20,11 @@ from pytorch_lightning.callbacks import Callback
 from labkit.errors import InputError, MissingDataError
 from labkit.evaluate import measure
 from labkit.experiment import SGD, AdamW, Experiment
-from labkit.learn import Model
+from labkit.learn import Model, histories, training_table
 from labkit.learn.checkpoint import read_about
 from labkit.predictions import Predictions
 from labkit.run import sweep_runs
 from labkit.run.sweep import SweepError, share_cores, sweep
-from labkit.run.trained import histories, training_table
 from labkit.runfolder import HEADLESS, RunFolder
 from labkit.sample import Sample
 from labkit.tables import write_table

@@ -8,7 +8,7 @@ import pytest
 from labkit.evaluate import leak
 from labkit.experiment import preset
 from labkit.images import normalise
-from labkit.learn.splits import split_for_training
+from labkit.learn.parts import split_for_training
 from labkit.sample import Sample
 from labkit.simulate import KOSIBA_HUNT, KOSIBA_TABLE_2, NUISANCES, simulate_survey, survey_at
 from labkit.simulate.plan import expected_counts, plan_further, plan_survey, seen_by

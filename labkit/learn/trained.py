@@ -1,0 +1,172 @@
+"""What trainings have left in a run folder: models, histories and best epochs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from astropy.table import QTable
+
+from labkit.errors import InputError, MissingDataError
+from labkit.experiment import Experiment
+from labkit.learn.checkpoint import read_about
+from labkit.learn.model import Fitted, Model, model_folder
+from labkit.runfolder import RunFolder
+
+log = logging.getLogger(__name__)
+
+#: What predicts: a trained network, what a training gave, several of these, or a run folder.
+Models = Model | Fitted | str | Path | RunFolder | Iterable[Model | Fitted]
+
+
+def find_models(models: Models, *, experiment: str | None = None) -> list[Model]:
+    """The trained models of a run folder, in the order of their names.
+
+    Parameters
+    ----------
+    models : path, RunFolder, Model, Fitted, or an iterable of the last two
+        The run folder where they were trained (nothing is made there), or a model's own folder. Models
+        themselves are passed on.
+    experiment : str, optional
+        Only those of this experiment.
+
+    Returns
+    -------
+    list of Model
+        One at least.
+
+    Raises
+    ------
+    MissingDataError
+        If there are none.
+    InputError
+        If a file of one is damaged, or `models` is something else.
+    """
+    where = repr(models) if isinstance(models, str) else "the models given"
+    if isinstance(models, str | Path | RunFolder):
+        root = models.path if isinstance(models, RunFolder) else Path(models)
+        where = repr(str(root))
+        folders = [root] if (root / "model.json").is_file() else list(_trained_folders(root))
+        known = {folder: _experiment_name(folder) for folder in folders}
+        found = [Model.load(folder) for folder, name in known.items() if experiment in (None, name)]
+        names = set(known.values())
+    else:
+        each = [models] if isinstance(models, Model | Fitted) else list(_iterated(models))
+        given = [one.model if isinstance(one, Fitted) else one for one in each]
+        if others := [type(one).__name__ for one in given if not isinstance(one, Model)]:
+            raise InputError(f"models must be Models or what train gave, got {', '.join(others)}")
+        found = [one for one in given if experiment in (None, one.experiment.name)]
+        names = {one.experiment.name for one in given}
+    if not found:
+        raise MissingDataError(
+            f"run must hold models{'' if experiment is None else f' of experiment {experiment!r}'}, "
+            f"got {where} with {sorted(names) or 'none'}; "
+            "train them first, with `labkit train` or notebook 03"
+        )
+    return found
+
+
+def _iterated(models: Any) -> Iterator[Any]:
+    try:
+        return iter(models)
+    except TypeError:
+        raise InputError(
+            f"models must be a Model, a list of them or a run folder, got {type(models).__name__}"
+        ) from None
+
+
+def _trained_folders(root: Path) -> Iterator[Path]:
+    """Folders with weights; a training that was killed before its first epoch ended has left none."""
+    for file in sorted(root.glob("checkpoints/*/model.json")):
+        if (file.parent / "weights.safetensors").is_file():
+            yield file.parent
+        else:
+            log.warning("passed over %s: its training has not ended an epoch", file.parent)
+
+
+def _experiment_name(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "model.json").read_text())["experiment"]["name"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{str(folder / 'model.json')!r} must describe a model ({error}); train again"
+        ) from error
+
+
+def histories(
+    run: str | Path | RunFolder, experiments: Sequence[Experiment]
+) -> dict[str, list[list[dict[str, Any]]]]:
+    """Loss, accuracy and learning rate by epoch of each run that has ended one.
+
+    Parameters
+    ----------
+    run : path or RunFolder
+        Where they were trained.
+    experiments : sequence of Experiment
+        What was trained.
+
+    Returns
+    -------
+    dict of str to list
+        For each experiment its runs, in the order of seeds and folds; a run is a list of rows, one per epoch.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such folder.
+    """
+    found: dict[str, list[list[dict[str, Any]]]] = {}
+    for experiment, folder, _ in _trained(run, experiments):
+        history = read_about(folder / "last.safetensors")["history"]
+        found.setdefault(experiment.name, []).append(history)
+    return found
+
+
+def training_table(run: str | Path | RunFolder, experiments: Sequence[Experiment]) -> QTable:
+    """The best epoch of each run, which is the one that is kept.
+
+    Parameters
+    ----------
+    run, experiments
+        As for `histories`.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row per run: ``network``, ``seed``, ``fold``, ``folder`` of the model, ``epochs`` (that ended),
+        ``epoch`` (the best, counted from 0), then learning rate, loss and accuracy of training and
+        validation at that epoch.
+
+    Raises
+    ------
+    MissingDataError
+        If no run has ended an epoch.
+    """
+    rows = []
+    for experiment, folder, (seed, fold) in _trained(run, experiments):
+        history = read_about(folder / "last.safetensors")["history"]
+        best = history[read_about(folder / "weights.safetensors")["epoch"]]
+        head = {"network": experiment.name, "seed": seed, "fold": fold}
+        head |= {"folder": str(folder), "epochs": len(history)}
+        rows.append(head | best)
+    if not rows:
+        raise MissingDataError(f"run must hold trained networks, got none of {str(run)!r}; train them first")
+    return QTable(rows=rows)
+
+
+def _trained(
+    run: str | Path | RunFolder, experiments: Sequence[Experiment]
+) -> list[tuple[Experiment, Path, tuple[int, int]]]:
+    if not Path(run).is_dir():
+        raise MissingDataError(
+            f"run must be a run folder, got {str(Path(run))!r}; check the path or train first"
+        )
+    found = [
+        (experiment, model_folder(run, experiment, one.seed, one.fold), (one.seed, one.fold))
+        for experiment in experiments
+        for one in experiment.runs
+    ]
+    return [each for each in found if (each[1] / "weights.safetensors").is_file()]
