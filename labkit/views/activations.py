@@ -17,7 +17,7 @@ from labkit.errors import InputError
 from labkit.tables import numbers, text
 from labkit.views.gallery import gallery
 from labkit.views.marks import bounded, draw_line
-from labkit.views.scaling import grey_levels, limits_of, png_uri, smoothed
+from labkit.views.scaling import grey_levels, heat_colours, limits_of, png_uri, smoothed
 from labkit.views.style import (
     FAINT,
     GLYPH_FONT,
@@ -32,14 +32,8 @@ from labkit.views.style import (
     unit_range,
 )
 
-_INFERNO = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in Inferno256]) / 255
 _KINDS = {"both": PALETTE[7], "dead": "#cccccc"}
 _LEVELS = (0.5, 0.75, 0.9)
-
-
-def _inferno(levels: np.ndarray) -> np.ndarray:
-    """Levels 0 to 1 as colours from black over red to yellow."""
-    return _INFERNO[np.round(255 * np.clip(levels, 0, 1)).astype(int)]
 
 
 def filter_grid(
@@ -54,9 +48,8 @@ def filter_grid(
     """Outputs of chosen filters for one object, a row per layer (Kosiba et al. 2020, Fig. 12).
 
     `pictures` are what went in, levels (y, x) or colours (y, x, 3): the first row. `maps` hold the outputs
-    (filter,
-    y, x) of the chosen `filters` of each layer; black is 0, yellow the map's maximum, which is written above
-    with what each answers to (`kinds`).
+    (filter, y, x) of the chosen `filters` of each layer; black is 0, yellow the map's maximum, which is
+    written above with what each answers to (`kinds`).
     """
     if list(maps) != list(filters) or any(len(np.asarray(maps[name])) != len(filters[name]) for name in maps):
         counts = {name: len(np.asarray(values)) for name, values in maps.items()}
@@ -69,7 +62,7 @@ def filter_grid(
     for name, values in maps.items():
         stack = np.asarray(values, dtype=float)
         tops = stack.max((1, 2)).clip(min=0)
-        shown = [_inferno(one / (top or 1)) for one, top in zip(stack, tops, strict=True)]
+        shown = [heat_colours(one / (top or 1)) for one, top in zip(stack, tops, strict=True)]
         answers = [f", {kind}" for kind in (kinds or {}).get(name, [])] or [""] * len(stack)
         each = zip(filters[name], answers, tops, strict=True)
         words = [f"{number}{kind}, max {top:.2g}" for number, kind, top in each]
@@ -98,9 +91,8 @@ def activation_overlay(
 
     Cut-outs and activation (0 to 1, from `labkit.explain.class_activation`) are of one shape (n, y, x). Three
     panels: X-ray with activation, optical with activation, optical with X-ray contours (at half, 0.75 and 0.9
-    of
-    the way from its median to its maximum) and the activation's contour at one half. `sigma_px` smooths the
-    X-ray image, `strength` is the opacity of the activation where it is 1.
+    of the way from its median to its maximum) and the activation's contour at one half. `sigma_px` smooths
+    the X-ray image, `strength` is the opacity of the activation where it is 1.
     """
     plates, heat = np.asarray(optical, dtype=float), np.asarray(activation, dtype=float)
     photons = smoothed(xray, sigma_px=sigma_px)
@@ -136,7 +128,7 @@ def _between(image: np.ndarray, share: float) -> float:
 def _blended(levels: np.ndarray, heat: np.ndarray, strength: float) -> np.ndarray:
     """Grey levels under the activation's colours, as opaque as it is strong."""
     alpha = strength * np.clip(heat, 0, 1)[..., None]
-    return (1 - alpha) * np.repeat(levels[..., None], 3, axis=-1) + alpha * _inferno(0.25 + 0.75 * heat)
+    return (1 - alpha) * np.repeat(levels[..., None], 3, axis=-1) + alpha * heat_colours(0.25 + 0.75 * heat)
 
 
 def _panel(picture: np.ndarray, half: float, title: str, size_px: int, shared: dict[str, Range1d]) -> figure:

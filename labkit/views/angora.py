@@ -34,13 +34,13 @@ from labkit.views.style import (
     percent_range,
 )
 
-#: Label of each measure, and the columns that may hold it: Angora et al. (2020), appendix A.3.
+#: Column of each measure of the paper (Angora et al. 2020, appendix A.3), by its name there.
 MEASURES = {
-    "average efficiency": ("accuracy", "efficiency", "average_efficiency"),
-    "purity": ("purity", "precision", "member_purity"),
-    "completeness": ("completeness", "recall", "member_completeness"),
-    "F1": ("f1", "member_f1"),
-    "AUC": ("auc",),
+    "average efficiency": "accuracy",
+    "purity": "purity",
+    "completeness": "completeness",
+    "F1": "f1",
+    "AUC": "auc",
 }
 FOUR = tuple(MEASURES)[:4]  # those of the paper's tables
 _COLOURS = dict(zip(MEASURES, (PALETTE[6], PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3]), strict=True))
@@ -55,16 +55,15 @@ def configurations(
 
     Points instead of bars from zero, so that differences of a few per cent can be seen. Tables have a row per
     configuration, named by `by` and `published_by` (`names` gives the configuration of a name in `measured`),
-    and
-    the measures with ``_low`` and ``_high``, or ``_std``, where known; a measure that was not published has
-    no hollow point. `of` is the class whose rows are taken where a table has a column "class"; `data` says in
-    the legend what the measured objects were.
+    and the measures with ``_low`` and ``_high``, or ``_std``, where known; a measure that was not published
+    has no hollow point. `of` is the class whose rows are taken where a table has a column "class"; `data`
+    says in the legend what the measured objects were.
     """
     need_columns(measured, [by], "measured")
     ours = _of_class(measured, of)
     keys = [(names or {}).get(name, name) for name in text(ours[by]).tolist()]
     if len(set(keys)) < len(keys):
-        raise InputError(f"measured must have one row a configuration, got {keys}; select a class or a seed")
+        raise InputError(f"measured must have one row per configuration, got {keys}; select a class")
     others: list[str] = []
     if published is not None:
         need_columns(published, [published_by], "published")
@@ -100,11 +99,9 @@ def training_size(
     """Mean and standard deviation over folds against the size of the training set, with fits (Fig. D.1).
 
     A row per fold: `by` (what is compared), `size` and the measures. Folds of one training set may differ by
-    a few
-    objects; a group is what has the same ``set`` if there is such a column, and otherwise the same size.
-    Above the
-    means with their standard errors, below the standard deviations with theirs (which need two folds); dashed
-    the straight lines of best fit. The pointer shows the slope per 500 objects.
+    a few objects; a group is what has the same ``set`` if there is such a column, and otherwise the same
+    size. Above the means with their standard errors, below the standard deviations with theirs (which need
+    two folds); dashed the straight lines of best fit. The pointer shows the slope per 500 objects.
     """
     need_columns(folds, [by, size], "folds")
     panels: list[tuple[figure, figure]] = []
@@ -263,11 +260,7 @@ def _of_class(table: Table, of: str) -> Table:
 
 def _column(table: Table, measure: str, name: str, *, strict: bool = True) -> str:
     """The column that holds a measure; one that is not there if that is allowed."""
-    choices = MEASURES.get(measure, (measure,))
-    if found := [choice for choice in choices if choice in table.colnames]:
-        return found[0]
-    if strict:
-        raise InputError(
-            f"{name} must have one of the columns {choices} for {measure!r}, got {table.colnames}"
-        )
-    return choices[0]
+    column = MEASURES.get(measure, measure)
+    if strict and column not in table.colnames:
+        raise InputError(f"{name} must have the column {column!r} for {measure!r}, got {table.colnames}")
+    return column

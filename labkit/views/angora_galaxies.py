@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from labkit.errors import InputError
-from labkit.evaluate import OUTCOMES
+from labkit.evaluate import OUTCOMES, wilson
 from labkit.photometry import ColourMagnitude
 from labkit.tables import numbers, text
 from labkit.views.distributions import scatter
-from labkit.views.marks import draw_line, draw_points, draw_steps, wilson_bounds
+from labkit.views.marks import draw_line, draw_points, draw_steps
 from labkit.views.plots import points
 from labkit.views.style import (
     GROUP_COLOURS,
@@ -57,18 +57,16 @@ def colour_magnitude(
     """Colour against magnitude, with the relation of the members and its scatter (Angora et al. 2020, 4.2).
 
     Groups are "member", "spectroscopic member", "candidate member", "non-member", "candidate non-member", or
-    "TP",
-    "TN", "FP", "FN"; galaxies without a group, magnitude or colour are left out. Medians of `colour_error` in
-    steps
-    of one magnitude stand at the lower edge; `details` are what the pointer shows. The axes hold 99 % of the
-    galaxies, the reset tool and the wheel show the rest.
+    "TP", "TN", "FP", "FN"; galaxies without a group, magnitude or colour are left out. Medians of
+    `colour_error` in steps of one magnitude stand at the lower edge; `details` are what the pointer shows.
+    The axes hold 99 % of the galaxies, the reset tool and the wheel show the rest.
     """
     m, c = _column(magnitude, "magnitude"), _column(colour, "colour", like=magnitude)
     table = Table({"magnitude": m, "colour": c, "group": _names(group, "group", like=m)})
     for name, values in (details or {}).items():
         if np.shape(values) != m.shape:
             raise InputError(
-                f"details must have one entry a galaxy, {len(m)}, got {np.shape(values)} in {name!r}"
+                f"details must have one entry per galaxy, {len(m)}, got {np.shape(values)} in {name!r}"
             )
         table[name] = values
     shown = dict.fromkeys(details or {}, "") | {"magnitude": "0.00", "colour": "0.00"}
@@ -89,9 +87,8 @@ def differential_colour_magnitude(
     """Differential colour against magnitude, the members' median and ± 1 sigma grey (Figs. 9 and 14).
 
     As `colour_magnitude`, with `labkit.photometry.differential_colour`. The median and, without `sigma`
-    (mag), the
-    spread, 1.4826 times the median absolute deviation, are those of the members drawn, missed ones among
-    them.
+    (mag), the spread, 1.4826 times the median absolute deviation, are those of the members drawn, missed ones
+    among them.
     """
     if sigma is not None and not sigma >= 0:
         raise InputError(f"sigma must be zero or more, in mag, got {sigma}")
@@ -135,8 +132,8 @@ def magnitude_distribution(
     """Magnitudes of spectroscopic and candidate members, stacked (Angora et al. 2020, Fig. 9, first row).
 
     Bins are `step` mag wide, their edges multiples of it; bars give the 68 % Poisson interval of the sum; the
-    dashed
-    line is the magnitude to which candidates are accepted. An empty group keeps its place in the legend.
+    dashed line is the magnitude to which candidates are accepted. An empty group keeps its place in the
+    legend.
     """
     m = _column(magnitude, "magnitude")
     names = _names(group, "group", like=m)
@@ -174,11 +171,9 @@ def error_distributions(
     """False positives and negatives beside all members and non-members, a column per quantity (Fig. 13).
 
     Above, the share of each population in each bin over the central 99 % of the quantity: false positives are
-    to be
-    compared with members, false negatives with non-members. Below, the error rates FP / non-members and FN /
-    members
-    (Table 3) with Wilson's intervals. `quantities` are by axis label, such as ``{"F814 (mag)": magnitude}``;
-    `outcome` is "TP", "TN", "FP", "FN", or "", which is left out.
+    to be compared with members, false negatives with non-members. Below, the error rates FP / non-members and
+    FN / members (Table 3) with Wilson's intervals. `quantities` are by axis label, such as ``{"F814 (mag)":
+    magnitude}``; `outcome` is "TP", "TN", "FP", "FN", or "", which is left out.
     """
     if not quantities:
         raise InputError("quantities must hold one axis label with its values at least, got none")
@@ -221,7 +216,7 @@ def _error_rates(
     rows = []
     for kind, right in (("FP", "TN"), ("FN", "TP")):
         trials = counts[kind] + counts[right]
-        low, high = wilson_bounds(counts[kind], trials, confidence)
+        low, high = wilson(counts[kind], trials, confidence=confidence)
         for k in np.flatnonzero(trials):
             rate, words = counts[kind][k] / trials[k], f"{counts[kind][k]} of {trials[k]}"
             rows.append((kind, edges[k : k + 2].mean(), rate, low[k], high[k], words))
@@ -263,8 +258,8 @@ def contamination_distribution(
         label = f"{kind} ({n:,})"
         draw_steps(left, edges, count / max(n, 1), colour=colour, dash=dash, name=kind, label=label)
         if n:  # bars in the middle of the bins, a little apart for each outcome
-            place, bounds = edges[:-1] * (edges[1:] / edges[:-1]) ** (0.26 + 0.16 * number), wilson_bounds(
-                count, n, confidence)  # fmt: skip
+            place = edges[:-1] * (edges[1:] / edges[:-1]) ** (0.26 + 0.16 * number)
+            bounds = wilson(count, n, confidence=confidence)
             left.segment(place, bounds[0], place, bounds[1], color=colour, line_width=1.3, legend_label=label)
     log_ticks(left.xaxis[0], low, high)
     right = axes(x="outcome", y="share with a contaminant", width=max(260, width // 2), height=height,
@@ -274,7 +269,7 @@ def contamination_distribution(
     k = np.array([(groups[kind] > 0).sum() for kind in there])
     n = np.array([len(groups[kind]) for kind in there])
     place = [list(_OUTCOMES).index(kind) for kind in there]
-    draw_points(right, place, k / n, *wilson_bounds(k, n, confidence), colour="colour",
+    draw_points(right, place, k / n, *wilson(k, n, confidence=confidence), colour="colour",
                 name="crowded", columns={"k": k, "n": n, "kind": there,
                                                           "colour": [_OUTCOMES[kind][0] for kind in there]},
                 tips=[("outcome", "@kind"), ("crowded", "@k of @n"), ("share", "@y{0.00}")])  # fmt: skip
@@ -337,7 +332,7 @@ def _column(values: ArrayLike, name: str, *, like: ArrayLike | None = None) -> N
     plain = numbers(values)
     if plain.ndim != 1 or (like is not None and len(plain) != len(np.asarray(like))):
         wanted = "n" if like is None else len(np.asarray(like))
-        raise InputError(f"{name} must have the shape ({wanted},), one number a galaxy, got {plain.shape}")
+        raise InputError(f"{name} must have the shape ({wanted},), one number per galaxy, got {plain.shape}")
     return plain
 
 
@@ -345,7 +340,8 @@ def _names(values: ArrayLike, name: str, *, like: NDArray) -> NDArray[np.str_]:
     """Plain text, masked entries empty, one for each of the galaxies."""
     column = text(values)
     if column.shape != (len(like),):
-        raise InputError(f"{name} must have the shape ({len(like)},), one name a galaxy, got {column.shape}")
+        wanted = f"the shape ({len(like)},), one name per galaxy"
+        raise InputError(f"{name} must have {wanted}, got {column.shape}")
     return column
 
 

@@ -12,14 +12,13 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate import common_scores, crossing, roc_curve
+from labkit.evaluate import common_scores, crossing, roc_curve, wilson
 from labkit.predictions import Predictions
 from labkit.tables import rows_of, text
 from labkit.views.curves import roc_by_class
 from labkit.views.marks import (
     draw_line,
     need_columns,
-    wilson_bounds,
 )
 from labkit.views.plots import bars
 from labkit.views.style import (
@@ -47,16 +46,15 @@ def method_agreement(
 
     The three-circle diagrams of Angora et al. (2020), Fig. D.2, as rows that can be read: on the left which
     methods are right (filled) and which are wrong (cross), on the right how many of the members and of the
-    non-members that
-    is, with Wilson's interval. All right is on top, all wrong at the bottom, and the methods' own totals are
-    below their names. `table` is from `agreement_table`.
+    non-members that is, with Wilson's interval. All right is on top, all wrong at the bottom, and the
+    methods' own totals are below their names. `table` is from `agreement_table`.
     """
     kinds = ("members", "non_members")
     if missing := [name for name in kinds if name not in table.colnames]:
         raise InputError(f"table must be from agreement_table, it lacks {missing}")
     methods = [name for name in table.colnames if np.asarray(table[name]).dtype == bool]
     if not methods:
-        raise InputError(f"table must have one bool column a method, got {table.colnames}")
+        raise InputError(f"table must have one bool column per method, got {table.colnames}")
     counts = np.array([np.asarray(table[name], dtype=np.int64) for name in kinds])  # (kind, row)
     if not counts.sum():
         raise InputError("table must count an object at least, got none")
@@ -79,7 +77,7 @@ def method_agreement(
     for number, name in enumerate(("members", "non-members")):
         if total := int(counts[number].sum()):
             labels[name] = f"{name} ({total:,})"
-            low, high = 100 * wilson_bounds(counts[number], total, confidence)
+            low, high = 100 * np.array(wilson(counts[number], total, confidence=confidence))
             for k, n in enumerate(counts[number]):
                 parts.append(
                     {"right": words[k], "kind": name, "share": 100 * n / total, "share_low": low[k],
@@ -107,9 +105,8 @@ def threshold_curves(
     """Purity and completeness against the threshold, their crossing marked, a panel per method (Fig. 7).
 
     Methods are compared on the objects that all of them judged; trainings of a method are averaged. Bands and
-    the
-    error of the crossing, where as many objects are selected as there are members, are from a bootstrap of
-    objects.
+    the error of the crossing, where as many objects are selected as there are members, are from a bootstrap
+    of objects.
     """
     scores = _common(methods)
     member, generator = np.asarray(scores["member"], dtype=bool), np.random.default_rng(rng)

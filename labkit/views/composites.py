@@ -95,13 +95,10 @@ def colour_composite(
     """Red, green and blue (..., y, x, 3), from 0 to 1, of images (..., band, y, x), by wavelength.
 
     The bands that a pixel has (not NaN) are dealt to the channels by `share_bands`; where the infrared is
-    missing,
-    colours are those of the optical bands, with less contrast; NaN where no band has data. Limits are those
-    of
-    `composite_limits` of the field that the images belong to, their own by default; bands without limits are
-    left
-    out. `dim` is the level of a pixel one standard deviation above the sky: with more, noise and faint light
-    are seen better.
+    missing, colours are those of the optical bands, with less contrast; NaN where no band has data. Limits
+    are those of `composite_limits` of the field that the images belong to, their own by default; bands
+    without limits are left out. `dim` is the level of a pixel one standard deviation above the sky: with
+    more, noise and faint light are seen better.
     """
     images = _checked(images, bands)
     if not 0 < dim < 1:
@@ -189,9 +186,8 @@ class SampleColours:
     """Colour and grey pictures of raw cut-outs, or of those that "fixed-asinh" made grey levels of.
 
     Where there are no data pictures are hatched. Grey levels hold the sky's level there; squares of 3 x 3
-    pixels
-    that all have exactly this level, which noise never gives, are taken for it. Limits are those of the
-    field's mosaics if given, else measured, on first use, on 150 objects spread over the Sample.
+    pixels that all have exactly this level, which noise never gives, are taken for it. Limits are those of
+    the field's mosaics if given, else measured, on first use, on 150 objects spread over the Sample.
     """
 
     def __init__(self, sample: Sample, *, limits: Mapping[str, BandLimits] | None = None) -> None:

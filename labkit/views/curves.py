@@ -78,7 +78,11 @@ def purity_completeness(
     width: int = 520,
     height: int = 500,
 ) -> figure:
-    """Purity (precision) against completeness (recall): every run thin, the mean thick."""
+    """Purity (precision) against completeness (recall): every run thin, the mean thick.
+
+    As `roc`, with curves of `labkit.evaluate.purity_curve`; `base_rate`, the share of true clusters, is the
+    purity of a classifier that guesses, drawn dashed.
+    """
     found = _curves(runs, ("completeness", "purity"), purity_curve)
     plot = _unit_square("completeness", "purity", title, width, height)
     if base_rate is not None:

@@ -129,7 +129,7 @@ def decision_tree(
     """
     given = None if counts is None else np.asarray(counts, dtype=float)
     if given is not None and given.shape != (len(tree.choices),):
-        raise InputError(f"counts must have one number an answer, {len(tree.choices)}, got {given.shape}")
+        raise InputError(f"counts must have one number per answer, {len(tree.choices)}, got {given.shape}")
     nodes = _nodes(tree)
     columns = 1 + max(node.column for node in nodes)
     inner = columns * _BOX + (columns - 1) * _GAP + 8

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from astropy.stats import binom_conf_interval
 from astropy.table import Table
 from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
@@ -161,12 +160,3 @@ def published_entry(plot: figure) -> None:
     """One entry of the legend for the hollow diamonds of all colours."""
     plot.scatter([np.nan], [np.nan], marker="diamond", size=9, color=INK, fill_color="white", line_width=1.6,
                  legend_label="published")  # fmt: skip
-
-
-def wilson_bounds(k: ArrayLike, n: ArrayLike, confidence: float) -> NDArray[np.float64]:
-    """Lower and upper bound of k of n, shape (2, ...), NaN for none (Wilson 1927)."""
-    k, n = np.broadcast_arrays(np.asarray(k, dtype=np.int64), np.asarray(n, dtype=np.int64))
-    bounds = np.full((2, *n.shape), np.nan)
-    if (n > 0).any():
-        bounds[:, n > 0] = binom_conf_interval(k[n > 0], n[n > 0], confidence, interval="wilson")
-    return bounds

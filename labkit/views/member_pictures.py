@@ -48,13 +48,11 @@ def member_gallery(
     """Colour cut-outs of right and wrong decisions, a row for each group of each cluster (Figs. 10 and 11).
 
     The Sample is raw or of "fixed-asinh"; only the pixels shown are read, and some for the limits. Its
-    catalogue has
-    ``redshift`` and ``velocity``, and ``cluster`` if `clusters` are given. Probabilities are means over the
-    runs of
-    `experiment`, the first by default. `sort` is "confidence", the surest decisions first, or a column, from
-    high to
-    low; `where` a condition such as ``mag_F814 <= 25``; `bands` those of the composites by wavelength;
-    `limits` as for `SampleColours`. Frames are green for TP, orange for FP, blue for FN, grey for TN.
+    catalogue has ``redshift`` and ``velocity``, and ``cluster`` if `clusters` are given. Probabilities are
+    means over the runs of `experiment`, the first by default. `sort` is "confidence", the surest decisions
+    first, or a column, from high to low; `where` a condition such as ``mag_F814 <= 25``; `bands` those of the
+    composites by wavelength; `limits` as for `SampleColours`. Frames are green for TP, orange for FP, blue
+    for FN, grey for TN.
     """
     needed = ["redshift", "velocity", *(["cluster"] if clusters is not None else [])]
     if missing := [name for name in needed if name not in sample.catalogue.colnames]:

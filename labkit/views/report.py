@@ -217,7 +217,11 @@ def _executed(folder: RunFolder) -> list[Path]:
 def write_report(
     run: str | Path | RunFolder, *, title: str = "", notebooks: Iterable[Path] | None = None
 ) -> Path:
-    """Write the report page of a run folder."""
+    """Write the report page of a run folder: one file, ``report.html``, that needs nothing beside it.
+
+    Its sections are the executed notebooks of the folder's last sequence, or those given, in this order; the
+    title is that of the sequence by default. A MissingDataError if there is none.
+    """
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     paths = _executed(folder) if notebooks is None else [Path(path) for path in notebooks]
     if not paths:

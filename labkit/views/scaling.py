@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 from astropy.visualization import AsinhStretch, LinearStretch, LogStretch, SqrtStretch
+from bokeh.palettes import Inferno256
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from labkit.errors import InputError
 
+_INFERNO = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in Inferno256]) / 255
 STRETCHES = {
     "linear": LinearStretch,
     "sqrt": SqrtStretch,
@@ -107,6 +109,11 @@ def plate_pictures(
         )
 
 
+def heat_colours(levels: ArrayLike) -> NDArray[np.float64]:
+    """Levels from 0 to 1 as colours (..., 3) from black over red to yellow."""
+    return _INFERNO[np.round(255 * np.clip(levels, 0, 1)).astype(int)]
+
+
 def hatched(levels: ArrayLike, *, stripe_px: int = 3) -> NDArray[np.float64]:
     """Pictures, (y, x) or (y, x, 3), whose pixels without data (NaN) carry grey stripes, as no sky has."""
     levels = np.array(levels, dtype=float)
@@ -123,24 +130,24 @@ def png_uri(levels: ArrayLike, *, size_px: int | None = None) -> str:
     Grey levels (y, x) or colours (y, x, 3), floats from 0 to 1 or uint8; the first row is at the bottom, as
     in FITS. `size_px` is the width and height of the picture; that of the array by default.
     """
-    picture = _picture(levels)
-    if size_px is not None:
-        picture = picture.resize((size_px, size_px), Image.Resampling.BOX if size_px < picture.height else 0)
-    return _uri(picture, "png", optimize=True)
+    return _uri(_picture(levels, size_px), "png", optimize=True)
 
 
-def jpeg_uri(levels: ArrayLike, *, quality: int = 88) -> str:
-    """A large picture as text, a fifth as long as `png_uri`'s; noise of single pixels hardly survives."""
-    return _uri(_picture(levels), "jpeg", quality=quality, subsampling=0)
+def jpeg_uri(levels: ArrayLike, *, size_px: int | None = None, quality: int = 88) -> str:
+    """A picture as `png_uri`'s, made quicker and a fifth as long; noise of single pixels hardly survives."""
+    return _uri(_picture(levels, size_px), "jpeg", quality=quality, subsampling=0)
 
 
-def _picture(levels: ArrayLike) -> Image.Image:
+def _picture(levels: ArrayLike, size_px: int | None) -> Image.Image:
     pixels = np.asarray(levels)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
         raise InputError(f"levels must have shape (y, x) or (y, x, 3), got {pixels.shape}")
     if pixels.dtype != np.uint8:
         pixels = np.round(255 * np.clip(np.nan_to_num(pixels), 0, 1)).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(pixels[::-1]))
+    picture = Image.fromarray(np.ascontiguousarray(pixels[::-1]))
+    if size_px is None:
+        return picture
+    return picture.resize((size_px, size_px), Image.Resampling.BOX if size_px < picture.height else 0)
 
 
 def _uri(picture: Image.Image, kind: str, **options: Any) -> str:

@@ -74,9 +74,13 @@ def field(
     width: int = 520,
     marked: int = 5,
 ) -> figure:
-    """An image of the sky with offsets in arcmin, a scale bar, and candidates ranked by score.
+    """An image (y, x) of the sky with offsets in arcmin, a scale bar, and candidates ranked by score.
 
-    Shapes: image (y, x).
+    North is up and east left. The frame is a `wcs` or, without candidates, the angle of a pixel
+    (`pixel_scale`). `candidates` have ``ra`` and ``dec`` (angles, or numbers in degrees); the pointer shows
+    their other columns, and the column `score` colours and ranks them: the best `marked` are numbered.
+    `limits` are the pixel values shown white and black, `label` says for the colour bar what the pixels hold,
+    `width` is that inside the axes.
     """
     pixels = np.asarray(image, dtype=float)
     if pixels.ndim != 2:
@@ -196,11 +200,9 @@ def extent_plane(
     """Extension likelihood against extent of each source, both logarithmic (Kosiba et al. 2020, Appendix B).
 
     `catalogue` has ``extent`` (an angle, or numbers in arcsec), ``extension_likelihood`` and `by`; rows
-    without
-    finite ones are left out. Sources below an axis, also zero or negative ones, are drawn hollow at its end;
-    the
-    pointer shows their values. `limits` are the extent and likelihood above which the region is shaded and
-    its sources are counted, those of the C1 class by default.
+    without finite ones are left out. Sources below an axis, also zero or negative ones, are drawn hollow at
+    its end; the pointer shows their values. `limits` are the extent and likelihood above which the region is
+    shaded and its sources are counted, those of the C1 class by default.
     """
     need = ["extent", "extension_likelihood", by, *details]
     if len(catalogue) or set(need) - set(catalogue.colnames):
@@ -267,11 +269,10 @@ def member_field(
     """A colour image (y, x, 3) with members, candidates and non-members marked (Angora et al. 2020, Fig. 8).
 
     Any orientation is turned to north up, east left on a tangent plane of side `size` (an angle; by default
-    it
-    holds the whole image) around `centre`; NaN is black. `sources` have ``ra``, ``dec`` and `group`, such as
-    "spectroscopic member" (an empty one is not marked); those beyond the frame are not counted in the legend.
-    `details` are the columns that the pointer shows. With a redshift the scale bar also says its length in
-    kpc.
+    it holds the whole image) around `centre`; NaN is black. `sources` have ``ra``, ``dec`` and `group`, such
+    as "spectroscopic member" (an empty one is not marked); those beyond the frame are not counted in the
+    legend. `details` are the columns that the pointer shows. With a redshift the scale bar also says its
+    length in kpc.
     """
     image = np.asarray(rgb)
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
@@ -347,9 +348,8 @@ def mosaic_field(
     """A colour picture of a field straight from its mosaics, whatever grids they are on (Figs. 1 and 8).
 
     Mosaics are averaged to the pixels of the picture first, never more than the largest has, so that the
-    scale is
-    that of the noise one sees. `dim` and `saturated` are those of the colour composite, `bands` its bands in
-    the order of wavelength; the other options are those of `member_field`.
+    scale is that of the noise one sees. `dim` and `saturated` are those of the colour composite, `bands` its
+    bands in the order of wavelength; the other options are those of `member_field`.
     """
     chosen = mosaics if bands is None else mosaics.select(bands)
     side = max(max(one.shape) * one.pixel_scale.to_value(u.arcsec) for one in chosen.mosaics)

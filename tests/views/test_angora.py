@@ -15,7 +15,7 @@ from labkit.views.angora import configurations, redshift_bins, training_ranges, 
 from labkit.views.angora_galaxies import member_profiles
 from labkit.views.angora_methods import method_agreement, method_rocs, threshold_curves
 
-MEASURES = ("accuracy", "precision", "recall", "f1")
+MEASURES = ("accuracy", "purity", "completeness", "f1")
 
 
 def folds(shift: float = 0.0, number: int = 5) -> Table:
@@ -27,11 +27,12 @@ def binned() -> tuple[Table, Table]:
     parts, overall = [], []
     for low, fall in ((0.1, 0.0), (0.2, 0.05), (0.3, 0.10)):
         part = folds()
-        part["recall"] -= fall
+        part["completeness"] -= fall
         part["z_min"], part["z_max"] = low, low + 0.1
         parts.append(part)
         row = Table(part[2:3])
-        row["recall_low"], row["recall_high"] = row["recall"] - 0.02, row["recall"] + 0.02
+        for sign, end in ((-1, "low"), (1, "high")):
+            row[f"completeness_{end}"] = row["completeness"] + sign * 0.02
         overall.append(row)
     return vstack(parts), vstack(overall)
 
@@ -56,7 +57,7 @@ def test_boxes_hold_the_quartiles_of_the_folds(look):
 
 def test_one_bin_and_missing_folds_are_fine(look):
     every, overall = binned()
-    every["precision"][:5] = np.nan
+    every["purity"][:5] = np.nan
     upper, lower = look.panels(redshift_bins(every[:5], overall[:1]))
     assert not len(look.data(upper, "purity")["x"])
     assert "purity" in look.legend(lower)  # a single point has no line
@@ -67,8 +68,8 @@ def test_redshift_bins_refuse_what_does_not_fit():
     every, _ = binned()
     with pytest.raises(InputError, match=r"\['z_min'\] missing"):
         redshift_bins(every["accuracy", "z_max"])
-    with pytest.raises(InputError, match=r"for 'F1', got"):
-        redshift_bins(every["accuracy", "precision", "recall", "z_min", "z_max"])
+    with pytest.raises(InputError, match=r"the column 'f1' for 'F1', got"):
+        redshift_bins(every["accuracy", "purity", "completeness", "z_min", "z_max"])
     with pytest.raises(InputError, match=r"measures must be of .* got \['beauty'\]"):
         redshift_bins(every, measures=["beauty"])
     with pytest.raises(InputError, match="row at least"):
@@ -125,7 +126,7 @@ def measured() -> Table:
     table = Table({name: [0.9, 0.92] for name in MEASURES})
     table["experiment"] = ["first", "mixed*"]
     table["f1_low"], table["f1_high"] = 0.88, 0.93
-    table["recall_std"] = 0.02
+    table["completeness_std"] = 0.02
     return table
 
 
@@ -157,7 +158,7 @@ def test_measures_that_were_not_published_have_no_diamond(look):
 def test_configurations_refuse_what_does_not_fit():
     with pytest.raises(InputError, match=r"\['bands'\] missing"):
         configurations(measured(), by="bands")
-    with pytest.raises(InputError, match="one row a configuration"):
+    with pytest.raises(InputError, match="one row per configuration"):
         configurations(measured(), names={"first": "mixed*"})
     with pytest.raises(InputError, match="'AUC'"):
         configurations(measured(), measures=["AUC"])
@@ -294,7 +295,7 @@ def test_agreement_without_non_members(look, methods):
         method_agreement(table)
     with pytest.raises(InputError, match=r"lacks \['members'\]"):
         method_agreement(table["CNN", "non_members"])
-    with pytest.raises(InputError, match="one bool column a method"):
+    with pytest.raises(InputError, match="one bool column per method"):
         method_agreement(table["members", "non_members"])
 
 

@@ -9,6 +9,7 @@ from astropy.table import QTable
 from bokeh.models import BoxAnnotation, GlyphRenderer, ImageURL, Quad, Range1d, Rect
 
 from labkit.errors import InputError, MissingDataError
+from labkit.evaluate import wilson
 from labkit.photometry import ColourMagnitude
 from labkit.predictions import Predictions
 from labkit.sample import Sample
@@ -20,7 +21,6 @@ from labkit.views.angora_galaxies import (
     magnitude_distribution,
 )
 from labkit.views.gallery import EMPTY_PICTURE
-from labkit.views.marks import wilson_bounds
 from labkit.views.member_pictures import FRAMES, band_sheet, caption_of, member_gallery
 from labkit.views.style import GROUP_COLOURS
 
@@ -88,7 +88,7 @@ def test_diagrams_refuse_what_does_not_fit(field):
         colour_magnitude(m, c[1:], group)
     with pytest.raises(InputError, match=r"group must have the shape \(125,\)"):
         colour_magnitude(m, c, group[1:])
-    with pytest.raises(InputError, match=r"details must have one entry a galaxy, 125"):
+    with pytest.raises(InputError, match=r"details must have one entry per galaxy, 125"):
         colour_magnitude(m, c, group, details={"object": [1, 2]})
     with pytest.raises(InputError, match="got none of 125"):
         colour_magnitude(m, np.full(125, np.nan), group)
@@ -131,7 +131,7 @@ def test_error_rates_are_those_of_each_bin(look):
     missed, taken = look.data(panels[1, 0], "FN"), look.data(panels[1, 0], "FP")
     assert np.asarray(missed["y"]).tolist() == [0.1, 0.5]
     assert np.asarray(taken["y"]).tolist() == [0, 0.25]
-    assert missed["low"][0] == pytest.approx(wilson_bounds(2, 20, 0.68)[0])
+    assert missed["low"][0] == pytest.approx(wilson(2, 20, confidence=0.68).low)
     steps = look.data(panels[0, 0], "FP")  # all false positives in the second bin
     assert max(steps["y"]) == 1
     assert panels[1, 0].x_range is panels[0, 0].x_range

@@ -59,7 +59,7 @@ def test_shares_are_of_all_classifications():
 
 
 def test_counts_need_one_number_an_answer():
-    with pytest.raises(InputError, match="counts must have one number an answer, 14, got"):
+    with pytest.raises(InputError, match="counts must have one number per answer, 14, got"):
         decision_tree(read_tree("hunt"), counts=np.zeros(3))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labkit.errors import InputError
 from labkit.views.distributions import class_counts, histogram, linked_scatters, scatter
 from labkit.views.gallery import gallery, thumbnails
-from labkit.views.marks import bounded, fitted_line, wilson_bounds
+from labkit.views.marks import bounded, fitted_line
 from labkit.views.plots import bars, curves, points
 from labkit.views.style import CLASS_COLOURS, GROUP_COLOURS, PALETTE, class_colours, colours, log_ticks
 from labkit.views.tables import bullet_list, table
@@ -216,12 +216,6 @@ def test_bounds_come_from_the_interval_or_the_standard_deviation():
     rows = Table({"f1": [0.5, 0.5], "f1_low": [0.4, np.nan], "f1_high": [0.7, np.nan], "f1_std": [0.1, 0.2]})
     np.testing.assert_allclose(bounded(rows, "f1", percent=True), [[50, 50], [40, 30], [70, 70]])
     assert np.isnan(bounded(rows, "auc")).all()
-
-
-def test_shares_have_wilsons_intervals():
-    low, high = wilson_bounds([2, 0, 0], [20, 5, 0], 0.68)
-    assert (low[0], high[0]) == pytest.approx((0.05105, 0.18664), abs=1e-5)
-    assert (low[1], np.isnan(high[2])) == (0, True)
 
 
 @settings(max_examples=30)

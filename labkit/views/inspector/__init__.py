@@ -12,34 +12,24 @@ from astropy.table import Table
 from labkit.predictions import Predictions
 from labkit.runfolder import HEADLESS
 from labkit.sample import Sample
-from labkit.views.inspector.breakdown import error_rates, rates_figure
-from labkit.views.inspector.objects import Objects, gather
-from labkit.views.inspector.pictures import Pictures
-from labkit.views.inspector.state import GROUPS, ErrorState, Selection, Summary
-from labkit.views.inspector.static import error_page, error_sheet
-from labkit.views.inspector.styles import Style, styles_for
-from labkit.views.inspector.verdicts import Journal, Verdict
+from labkit.views.inspector.objects import gather
+from labkit.views.inspector.pictures import Pictures, Style
+from labkit.views.inspector.state import ErrorState
+from labkit.views.inspector.static import error_page, error_rates, error_sheet, rates_figure
+from labkit.views.inspector.verdicts import Journal
 from labkit.views.inspector.widget import Inspector
 from labkit.views.tables import Html
 
 __all__ = [
-    "GROUPS",
     "ErrorState",
     "Inspector",
     "Journal",
-    "Objects",
     "Pictures",
-    "Selection",
-    "Style",
-    "Summary",
-    "Verdict",
-    "error_page",
     "error_rates",
     "error_sheet",
     "gather",
     "inspect_errors",
     "rates_figure",
-    "styles_for",
 ]
 
 
@@ -59,12 +49,32 @@ def inspect_errors(
     page_size: int = 9,
     headless: bool | None = None,
 ) -> Inspector | Html:
-    """The inspector in a notebook, its static twin in a headless run.
+    """Look through right and wrong decisions, and say what is true; in a headless run, its static twin.
 
     Parameters
     ----------
-    sample, predictions, experiment, positive, threshold, votes, activation, verdicts, user, labels, styles
-        As for `Inspector`.
+    sample : Sample
+        Holds the predicted objects; only the pixels of a page are read.
+    predictions : Predictions
+        Of one experiment or several, with any number of runs; probabilities are means over the runs.
+    experiment : str, optional
+        Which one to start with; the first by default.
+    positive : str, optional
+        The class that counts as a detection, against all others.
+    threshold : float
+        Probability above which an object counts as a detection.
+    votes : Table, optional
+        Volunteers' votes, with the column ``object_id``.
+    activation : callable, optional
+        Shows where the network looks, such as ``functools.partial(labkit.explain.class_activation, model)``.
+    verdicts : path, optional
+        CSV to keep verdicts in; without it nothing can be judged.
+    user : str, optional
+        Who is looking; the login name by default.
+    labels : sequence of str, optional
+        What an object can be relabelled to; the labels of the catalogue and the classes by default.
+    styles : sequence of Style, optional
+        Display styles; by default those of the Sample's bands.
     page_size : int
         Objects per page.
     headless : bool, optional
@@ -78,7 +88,7 @@ def inspect_errors(
     Raises
     ------
     InputError
-        As for `Inspector`.
+        If the Sample lacks predicted objects, a name is unknown, or the CSV cannot be written.
     """
     if headless if headless is not None else bool(os.environ.get(HEADLESS)):
         objects = gather(sample, predictions, experiment=experiment, votes=votes)

@@ -47,29 +47,11 @@ class Objects:
 def gather(
     sample: Sample, predictions: Predictions, *, experiment: str | None = None, votes: Table | None = None
 ) -> Objects:
-    """The objects of one experiment, each with the mean over its runs (seeds and folds).
+    """The objects of one experiment (the first by default), by id, each with the mean over its runs.
 
-    Parameters
-    ----------
-    sample : Sample
-        Holds all predicted objects, in any order; no pixel is read.
-    predictions : Predictions
-        Of one experiment or several.
-    experiment : str, optional
-        Which one; the first by default.
-    votes : Table, optional
-        One row per object, with the column ``object_id``.
-
-    Returns
-    -------
-    Objects
-        In the order of their ids.
-
-    Raises
-    ------
-    InputError
-        If there is no prediction or no such experiment, the Sample lacks objects, the runs disagree about a
-        true class, or `votes` has no ``object_id`` or an id twice.
+    The Sample holds all of them, in any order; no pixel is read. `votes` have one row per ``object_id``. An
+    InputError if an object or experiment is missing, runs disagree about a true class, or a vote's id comes
+    twice.
     """
     chosen = _experiment(predictions, experiment)
     ids, first, inverse = np.unique(text(chosen.table["object_id"]), return_index=True, return_inverse=True)

@@ -8,6 +8,7 @@ on to one function, so that a test can send the same message without a browser.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,9 @@ import anywidget
 import ipywidgets as w
 import traitlets
 
-from labkit.views.inspector.state import GROUPS
+from labkit.errors import InputError
+from labkit.views.inspector.pictures import Pictures
+from labkit.views.inspector.state import GROUPS, ErrorState
 
 _FRONT = Path(__file__).parent / "front"
 _PAGE_SIZES = (6, 9, 12, 18, 24, 48)
@@ -40,6 +43,27 @@ _TEXTS = {
     "note": "note (n), Enter saves",
 }
 _HTML = {"head": {"flex": "1"}, "status": {"flex": "1"}, "pages": {}, "counts": {"width": "100%"}}
+
+
+def reporting(handler: Callable) -> Callable:
+    """Show a user's mistake in the status line, until the next thing that works, instead of raising it."""
+
+    @wraps(handler)
+    def wrapped(self: Any, *arguments: Any) -> None:
+        if self._depth == 0:
+            self._failed = False
+        self._depth += 1
+        try:
+            handler(self, *arguments)
+        except InputError as error:
+            self._failed = True
+            self._show_status(str(error), wrong=True)
+        finally:
+            self._depth -= 1
+        if self._depth == 0 and not self._failed:
+            self._show_status(self._status)
+
+    return wrapped
 
 
 class _Sender(anywidget.AnyWidget):
@@ -76,18 +100,15 @@ class Keys(_Sender):
 
 
 def make_controls(
-    *,
-    experiments: Sequence[str],
-    experiment: str,
-    classes: Sequence[str],
-    positive: str,
-    columns: Sequence[str],
-    styles: Sequence[str],
-    labels: Sequence[str],
-    threshold: float,
-    page_size: int,
-) -> SimpleNamespace:
-    """The controls by name, with their first values; they do nothing by themselves."""
+    state: ErrorState, pictures: Pictures, *, experiments: Sequence[str], labels: Sequence[str],
+    page_size: int, judging: bool,
+) -> SimpleNamespace:  # fmt: skip
+    """The controls by name, with their first values; they do nothing by themselves.
+
+    Without `judging` those for verdicts are grey; choices of one, or of unlabelled objects where there are
+    none, are not shown.
+    """
+    objects = state.objects
     made: dict[str, Any] = {"sheet": Sheet(layout=w.Layout(width="100%", min_height="120px"))}
     made |= {"curve": Curve(), "keys": Keys(), "detail": w.HTML(layout=w.Layout(width="100%"))}
     made |= {name: w.HTML(layout=w.Layout(**layout)) for name, layout in _HTML.items()}
@@ -100,12 +121,12 @@ def make_controls(
     for name, words in _TEXTS.items():
         layout = w.Layout(flex="1", min_width="140px", width="auto")
         made[name] = w.Text(placeholder=words, continuous_update=False, layout=layout)
-    pictures = [("all pictures", ""), *((name, name) for name in styles)]
+    choices = [("all pictures", ""), *((name, name) for name in pictures.styles)]
     for name, options, value, words, width in (
-        ("experiment", experiments, experiment, "experiment", "auto"),
-        ("positive", classes, positive, "positive", "auto"),
-        ("sort", columns, "confidence", "sort by", "200px"),
-        ("shown", pictures, "", "show", "150px"),
+        ("experiment", experiments, objects.experiment, "experiment", "auto"),
+        ("positive", objects.classes, state.positive, "positive", "auto"),
+        ("sort", state.columns, "confidence", "sort by", "200px"),
+        ("shown", choices, "", "show", "150px"),
         ("page_size", sorted({*_PAGE_SIZES, page_size}), page_size, "a page", "110px"),
         ("label", list(labels), labels[0] if labels else None, "", "150px"),
     ):
@@ -113,7 +134,7 @@ def make_controls(
         layout = w.Layout(width=width)
         made[name] = w.Dropdown(options=options, value=value, description=words, layout=layout, style=style)
     made["threshold"] = w.FloatSlider(
-        value=threshold, min=0, max=1, step=0.001, readout_format=".3f", description="threshold",
+        value=state.threshold, min=0, max=1, step=0.001, readout_format=".3f", description="threshold",
         style={"description_width": "62px"}, layout=w.Layout(width="100%"),
     )  # fmt: skip
     made["page"] = w.BoundedIntText(value=1, min=1, max=1, layout=w.Layout(width="74px"))
@@ -125,7 +146,13 @@ def make_controls(
         button.layout.width = "auto"
         button.add_class("lk-group")
         button.add_class(f"lk-kind-{name}")
+        button.layout.display = "none" if name in ("new", "rest") and (objects.true >= 0).all() else ""
     made["note"].add_class("lk-note")
+    made["experiment"].layout.display = "" if len(experiments) > 1 else "none"
+    made["positive"].layout.display = "" if len(objects.classes) > 2 else "none"
+    made["activation"].disabled = pictures.activation is None
+    for name in ("agree", "relabel", "doubtful", "note", "undo", "redo", "label"):
+        made[name].disabled = not judging
     return SimpleNamespace(**made)
 
 

@@ -2,27 +2,121 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from bokeh.palettes import Inferno256
 from contourpy import contour_generator
 from numpy.typing import NDArray
-from PIL import Image
 
 from labkit.errors import InputError
 from labkit.sample import Sample
-from labkit.views.composites import shared_colours
-from labkit.views.inspector.styles import Style, scaled_sigma, styles_for
-from labkit.views.scaling import png_uri, smoothed
+from labkit.views.composites import SampleColours, shared_colours
+from labkit.views.scaling import (
+    composite,
+    grey_levels,
+    heat_colours,
+    jpeg_uri,
+    limits_of,
+    overlay,
+    png_uri,
+    smoothed,
+)
 
+Paint = Callable[..., NDArray]
+_CHOSEN = 4  # bands that stand beside the colour picture of many
+_REFERENCE = "F814"  # in which members are selected and their magnitudes given
 Lines = list[tuple[float, list[NDArray]]]
-_HEAT = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in Inferno256]) / 255
 _SIDE_BY_SIDE = 5
 _KEPT = 400  # pictures and pixels of this many objects stay in memory, for turning back
+
+
+@dataclass(frozen=True)
+class Style:
+    """A named way to show an object."""
+
+    name: str
+    bands: tuple[str, ...]  # that it needs
+    paint: Paint  # of those bands, (y, x) and bright where there is emission: levels from 0 to 1, (y, x[, 3])
+    contours: str = ""  # band whose contours may be drawn on top
+    shows_gaps: bool = False  # `paint` shows where there are no data; otherwise a band without any is zero
+
+
+def scaled_sigma(image: NDArray) -> float:
+    """Smoothing of photons, pixels: 2 of 178, which is 4.7" in a 7' cut-out."""
+    return max(0.7, image.shape[-1] / 89)
+
+
+def _plain(image: NDArray) -> NDArray:
+    return grey_levels(image, stretch="linear")
+
+
+def _faint(image: NDArray) -> NDArray:
+    return grey_levels(image, stretch="asinh")
+
+
+def _photons(image: NDArray) -> NDArray:
+    soft = smoothed(image, sigma_px=scaled_sigma(image))
+    return grey_levels(soft, limits=limits_of(soft, lower=60, upper=99.9), stretch="sqrt")
+
+
+def _glow(optical: NDArray, xray: NDArray) -> NDArray:
+    return overlay(_plain(optical), _photons(xray))
+
+
+def _colours(*images: NDArray) -> NDArray:
+    blue, green, red = (_faint(images[round(place)]) for place in np.linspace(0, len(images) - 1, 3))
+    return composite(red=red, green=green, blue=blue)
+
+
+#: Styles of known sets of bands; other bands are shown one by one and, from two on, as a colour composite.
+STYLES: dict[frozenset[str], tuple[Style, ...]] = {
+    frozenset({"xray", "optical"}): (
+        Style("optical", ("optical",), _plain, contours="xray"),
+        Style("X-ray", ("xray",), _photons),
+        Style("combined", ("optical", "xray"), _glow),
+    ),
+    frozenset({"xray"}): (Style("X-ray", ("xray",), _photons, contours="xray"),),
+}
+
+
+def styles_for(
+    bands: Sequence[str], *, colours: SampleColours | None = None, chosen: Sequence[str] = ()
+) -> tuple[Style, ...]:
+    """The display styles of bands in the order of wavelength.
+
+    Those of `STYLES` for the bands of candidates; else a colour picture of all bands, then each of them, with
+    the limits that `colours` shares among all pictures. First after the colour picture come the `chosen`
+    bands; by default four, spread over those that all clusters have, F814 among them.
+    """
+    known = STYLES.get(frozenset(bands))
+    if known is not None:
+        return known
+    if colours is None:
+        single = [Style(name, (name,), _faint) for name in bands]
+        together = Style("colour", tuple(bands), _colours)
+    else:
+        single = [Style(name, (name,), partial(colours.grey, name), shows_gaps=True) for name in bands]
+        together = Style("colour", tuple(bands), partial(_together, colours, tuple(bands)), shows_gaps=True)
+    first = [name for name in chosen if name in bands]
+    first = first or _spread(bands if colours is None else colours.common_bands)
+    single.sort(key=lambda style: first.index(style.name) if style.name in first else len(first))
+    return tuple(single) if len(bands) == 1 else (together, *single)
+
+
+def _together(colours: SampleColours, bands: tuple[str, ...], *images: NDArray) -> NDArray:
+    return colours.composite(np.stack(images), bands)
+
+
+def _spread(bands: Sequence[str]) -> list[str]:
+    """Four bands spread over the wavelengths, the one that magnitudes are measured in among them."""
+    places = np.linspace(0, len(bands) - 1, min(_CHOSEN, len(bands))).round().astype(int)
+    wanted = [place for place, band in enumerate(bands) if band.startswith(_REFERENCE)]
+    if wanted and wanted[0] not in places:
+        places[1 + np.abs(places[1:-1] - wanted[0]).argmin()] = wanted[0]
+    return [bands[place] for place in sorted(places)]
 
 
 def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
@@ -47,35 +141,15 @@ def activation_overlay(levels: NDArray, activation: NDArray, *, strength: float 
     colour = levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=-1)
     heat = np.clip(np.nan_to_num(activation), 0, 1)
     veil = strength * np.sqrt(heat)[..., None]
-    return (1 - veil) * colour + veil * _HEAT[np.round(255 * heat).astype(int)]
-
-
-def _small_uri(levels: NDArray, size_px: int) -> str:
-    """A small picture; the first row is at the bottom, as in FITS."""
-    pixels = np.round(255 * np.clip(np.nan_to_num(levels), 0, 1)).astype(np.uint8)
-    picture = Image.fromarray(np.ascontiguousarray(pixels[::-1]))
-    buffer = io.BytesIO()
-    picture.resize((size_px, size_px), Image.Resampling.BOX).save(buffer, "JPEG", quality=90, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return (1 - veil) * colour + veil * heat_colours(heat)
 
 
 class Pictures:
     """Pictures of a Sample's objects; reads the rows that are asked for, and no others.
 
-    Parameters
-    ----------
-    sample : Sample
-        In memory or on disk. Grey levels of XAmin, where empty sky is 255, are inverted.
-    styles : sequence of Style, optional
-        By default those of `styles_for`.
-    activation : callable, optional
-        Takes a Sample of one object and ``target``, the name of a class; gives a map of shape (1, y, x) from
-        0 to 1, as ``functools.partial(labkit.explain.class_activation, model)`` does.
-
-    Raises
-    ------
-    InputError
-        If a style needs a band that the Sample lacks.
+    Grey levels of XAmin, where empty sky is 255, are inverted. `styles` are those of `styles_for` by default.
+    `activation` takes a Sample of one object and ``target``, the name of a class, and gives a map (1, y, x)
+    from 0 to 1, as ``functools.partial(labkit.explain.class_activation, model)`` does.
     """
 
     def __init__(
@@ -141,7 +215,7 @@ class Pictures:
             if target is not None:
                 levels = activation_overlay(levels, self._activation(row, target))
             smaller = size_px is not None and size_px < levels.shape[0]
-            self._made[key] = _small_uri(levels, size_px) if smaller else png_uri(levels)  # type: ignore[arg-type]
+            self._made[key] = jpeg_uri(levels, size_px=size_px, quality=90) if smaller else png_uri(levels)
             while len(self._made) > 4 * _KEPT:
                 self._made.popitem(last=False)
         return self._made[key]

@@ -57,24 +57,10 @@ class Selection:
 class ErrorState:
     """Right and wrong decisions for one class against the rest at a threshold.
 
-    Parameters
-    ----------
-    objects : Objects
-        From `gather`.
-    catalogue : Table
-        Catalogue of the Sample, whose columns sort and filter.
-    votes : Table, optional
-        Votes, one row per object with ``object_id``; their columns sort and filter, too.
-    positive : str, optional
-        The class that counts as a detection; that of the predictions, or else the last one.
-    threshold : float
-        An object with a *higher* mean probability counts as a detection, as in `labkit.evaluate`. With more
-        than two classes this is one class against the rest, whichever class is the most probable.
-
-    Raises
-    ------
-    InputError
-        If `positive` is not a class, or `threshold` leaves 0 to 1.
+    `objects` are from `gather`; columns of the Sample's `catalogue` and of `votes` (by ``object_id``) sort
+    and filter. `positive` is the class that counts as a detection: that of the predictions by default, or
+    else the last. An object with a *higher* mean probability than `threshold` counts as a detection, as in
+    `labkit.evaluate`; of more than two classes this is one against the rest, whichever is the most probable.
     """
 
     def __init__(

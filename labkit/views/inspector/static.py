@@ -1,21 +1,96 @@
-"""The static twin of the inspector for headless runs: counts, curve, the surest of each group."""
+"""What a page shows without a click: error rates, the static twin of the inspector, sheets of decisions."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from astropy.table import QTable, Table, vstack
+from bokeh.models import Range1d
+from bokeh.plotting import figure
 
 from labkit.errors import InputError
+from labkit.evaluate import wilson
 from labkit.views.inspector import markup
 from labkit.views.inspector.facts import card, describe_briefly, describe_object
 from labkit.views.inspector.pictures import Pictures
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.verdicts import Journal
+from labkit.views.plots import points
+from labkit.views.style import axes, colours, legend_inside, log_ticks
 from labkit.views.tables import Html
 
 _STYLE = (Path(__file__).parent / "front" / "style.css").read_text()
+
+
+def error_rates(
+    state: ErrorState, column: str, *, only: str | None = None, bins: int = 6, confidence: float = 0.95
+) -> QTable:
+    """Errors among objects of known class, by class or along a quantity, with Wilson intervals.
+
+    A column of text gives a row for each value, numbers give `bins` rows of about as many objects each, with
+    ``low``, ``high`` and ``middle`` (the median); equal values stay together, so there may be fewer. Then
+    come ``objects``, ``FP``, ``FN``, ``rate`` (of errors), ``rate_low`` and ``rate_high``. `only` counts the
+    objects of one true class: with the positive one the rate is the incompleteness.
+    """
+    if bins < 1:
+        raise InputError(f"bins must be at least 1, got {bins}")
+    classes, true, values = state.objects.classes, state.objects.true, state.column(column)
+    if only is not None and only not in classes:
+        raise InputError(f"only must be one of {classes}, got {only!r}")
+    numeric = values.dtype.kind in "fiu"
+    keep = true >= 0 if only is None else true == classes.index(only)
+    keep = keep & np.isfinite(values) if numeric else keep
+    if not keep.any():
+        raise InputError(f"column {column!r} must have entries for objects of known class, got none")
+    values, truth, taken = values[keep], true[keep] == state.code, state.score[keep] > state.threshold
+    if numeric:
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
+        place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(0, len(edges) - 2))
+        inner = [values[place == number] for number in np.unique(place)]
+        rows = {"low": [one.min() for one in inner], "high": [one.max() for one in inner]}
+        rows["middle"] = [float(np.median(one)) for one in inner]
+    else:
+        names, place = np.unique(values.astype(str), return_inverse=True)
+        rows = {column: names}
+    there = np.unique(place)
+    objects, fp, fn = (
+        np.bincount(place[which], minlength=there[-1] + 1)[there]
+        for which in (np.full(len(place), True), taken & ~truth, ~taken & truth)
+    )
+    low, high = wilson(fp + fn, objects, confidence=confidence)
+    rows |= {"objects": objects, "FP": fp, "FN": fn, "rate": (fp + fn) / objects}
+    return QTable(rows | {"rate_low": low, "rate_high": high})
+
+
+def rates_figure(
+    tables: Mapping[str, Table], *, x: str, title: str = "", log: bool = False, width: int = 420
+) -> figure:
+    """Error rate along a quantity: a dot at each bin's median, a bar for the interval, a line for its width.
+
+    `tables` are from `error_rates` along one quantity, by name; on a logarithmic axis bins at or below zero
+    are left out.
+    """
+    if wrong := [name for name, table in tables.items() if "middle" not in table.colnames]:
+        raise InputError(
+            f"tables must be error rates along numbers, with the column 'middle'; {wrong} are not"
+        )
+    rows = vstack([Table({"name": [name] * len(table)} | {key: table[key] for key in table.colnames})
+                   for name, table in tables.items()])  # fmt: skip
+    rows = rows[rows["low"] > 0] if log else rows
+    plot = axes(title=title, x=x, y="error rate", width=width, height=300,
+                x_axis_type="log" if log else "linear")  # fmt: skip
+    palette = colours(tables)
+    plot.segment(rows["low"], rows["rate"], rows["high"], rows["rate"], alpha=0.6,
+                 color=[palette[name] for name in rows["name"]])  # fmt: skip
+    points(rows, "middle", "rate", by="name" if len(tables) > 1 else "", on=plot,
+           details={"objects": "", "FP": "", "FN": ""})  # fmt: skip
+    if log:
+        log_ticks(plot.xaxis[0], rows["low"].min(), rows["high"].max())
+    plot.y_range = Range1d(0, min(1.0, 1.05 * float(np.nanmax(rows["rate_high"]))))
+    return legend_inside(plot, "top_right")
 
 
 def error_page(
@@ -23,26 +98,8 @@ def error_page(
 ) -> Html:
     """One page that shows what the inspector would: no script, nothing from outside.
 
-    Parameters
-    ----------
-    state : ErrorState
-        Right and wrong decisions at a threshold.
-    pictures : Pictures
-        Of the Sample; only the objects shown are read.
-    journal : Journal, optional
-        Verdicts to count.
-    objects : int
-        Objects shown of each group, the surest decisions first.
-
-    Returns
-    -------
-    Html
-        The page.
-
-    Raises
-    ------
-    InputError
-        If `objects` is below 1.
+    Of each group it shows some `objects`, the surest decisions first, and only their pixels are read; the
+    verdicts of a `journal` are counted.
     """
     rows = {name: _surest(state, pictures, name, objects) for name in GROUPS}
     summary = state.summary
@@ -65,33 +122,10 @@ def error_sheet(
     target: str | None = None,
     size_px: int = 176,
 ) -> Html:
-    """The surest decisions of one group, one row each (Kosiba et al. 2020, Figs. 9 to 11).
+    """The surest decisions of one group, a row each, in every style (Kosiba et al. 2020, Figs. 9 to 11).
 
-    Parameters
-    ----------
-    state : ErrorState
-        Right and wrong decisions at a threshold.
-    pictures : Pictures
-        Of the Sample; only the objects shown are read.
-    group : str
-        One of `GROUPS`.
-    objects : int
-        Rows.
-    target : str, optional
-        Add a last picture with the activation for this class, on the first style's.
-    size_px : int
-        Width of a picture on the screen.
-
-    Returns
-    -------
-    Html
-        Every style's picture of each object and what the catalogue and the network say of it; a line of text
-        if the group is empty.
-
-    Raises
-    ------
-    InputError
-        If the group is unknown, `objects` is below 1, or `target` is given without an activation function.
+    Beside the pictures, `size_px` wide on the screen, stands what catalogue and network say of the object.
+    With a `target` class its activation is added, on the first style's picture.
     """
     found = _surest(state, pictures, group, objects)
     body = "".join(_sheet_row(state, pictures, int(index), target) for index in found)

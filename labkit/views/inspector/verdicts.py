@@ -48,22 +48,10 @@ COLUMNS = tuple(field.name for field in fields(Verdict))
 
 
 class Journal:
-    """Verdicts in a CSV file, with undo and redo of what was said here.
+    """Verdicts of a `user` (by default the login name) in a CSV, with undo and redo of what was said here.
 
     A line is appended in one write under a lock and forced to disk, so inspectors that are open on the same
-    file lose no lines, and neither does a kernel that is killed.
-
-    Parameters
-    ----------
-    path : path
-        The CSV; made if it is not there. Lines that are there already count.
-    user : str, optional
-        Who is looking; the login name by default.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written to, or the file is something else.
+    file lose no lines, and neither does a kernel that is killed. Lines that are there already count.
     """
 
     def __init__(self, path: str | Path, *, user: str | None = None) -> None:
@@ -117,6 +105,11 @@ class Journal:
         self._read_to += len(whole)
         return bool(whole)
 
+    def of(self, object_id: str) -> Verdict | None:
+        """The verdict on an object, if there is one that counts."""
+        found = self.current.get(object_id)
+        return found if found is not None and found.counts else None
+
     def _take(self, cells: list[str]) -> None:
         if len(cells) != len(COLUMNS) or cells[1] not in VERDICTS:
             self.broken += bool("".join(cells).strip())
@@ -138,11 +131,6 @@ class Journal:
         """Record a verdict; it is on disk when this returns.
 
         "relabel" needs the `label`; without a `note` the object's earlier note stays.
-
-        Raises
-        ------
-        InputError
-            If the verdict is unknown, "relabel" has no label, or the file cannot be written.
         """
         if verdict not in VERDICTS:
             raise InputError(f"verdict must be one of {VERDICTS}, got {verdict!r}")

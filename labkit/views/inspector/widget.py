@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,77 +20,20 @@ from labkit.tables import text
 from labkit.views.inspector import markup
 from labkit.views.inspector.facts import card, describe_object, verdict_words
 from labkit.views.inspector.objects import gather
-from labkit.views.inspector.panels import arrange, make_controls
-from labkit.views.inspector.pictures import Pictures
+from labkit.views.inspector.panels import arrange, make_controls, reporting
+from labkit.views.inspector.pictures import Pictures, Style
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
-from labkit.views.inspector.styles import Style
 from labkit.views.inspector.verdicts import Journal, Verdict
 
 _QUIET_S = 0.15  # pictures follow the slider when it has rested for so long
 _VERDICTS = {"a": "agree", "r": "relabel", "d": "doubtful"}
 
 
-def _reporting(handler: Callable) -> Callable:
-    """Show a user's mistake in the status line, until the next thing that works, instead of raising it."""
-
-    @wraps(handler)
-    def wrapped(self: Inspector, *arguments: Any) -> None:
-        if self._depth == 0:
-            self._failed = False
-        self._depth += 1
-        try:
-            handler(self, *arguments)
-        except InputError as error:
-            self._failed = True
-            self._show_status(str(error), wrong=True)
-        finally:
-            self._depth -= 1
-        if self._depth == 0 and not self._failed:
-            self._show_status(self._status)
-
-    return wrapped
-
-
 class Inspector(w.VBox):
-    """Look through right and wrong decisions, and say what is true.
+    """Look through right and wrong decisions, and say what is true; see `inspect_errors`.
 
-    Parameters
-    ----------
-    sample : Sample
-        Holds the predicted objects; only the pixels of a page are read.
-    predictions : Predictions
-        Of one experiment or several, with any number of runs; probabilities are means over the runs.
-    experiment : str, optional
-        Which one to start with; the first by default.
-    positive : str, optional
-        The class that counts as a detection, against all others.
-    threshold : float
-        Probability above which an object counts as a detection.
-    votes : Table, optional
-        Volunteers' votes, with the column ``object_id``.
-    activation : callable, optional
-        See `Pictures`.
-    verdicts : path, optional
-        CSV to keep verdicts in; without it nothing can be judged.
-    user : str, optional
-        Who is looking; the login name by default.
-    labels : sequence of str, optional
-        What an object can be relabelled to; the labels of the catalogue and the classes by default.
-    styles : sequence of Style, optional
-        Display styles; by default those of the Sample's bands.
-    page_size : int
-        Objects per page.
-
-    Attributes
-    ----------
-    state, pictures, journal, selection, chosen, controls
-        Decisions, pictures, verdicts (or None), which objects are looked at, the number of the one that is
-        shown large (-1 for none), and the widgets by name.
-
-    Raises
-    ------
-    InputError
-        If the Sample lacks predicted objects, a name is unknown, or the CSV cannot be written.
+    ``state``, ``pictures``, ``journal`` (or None), ``selection`` and ``controls`` (the widgets by name) hold
+    what there is, ``chosen`` the number of the object that is shown large, -1 for none.
     """
 
     def __init__(
@@ -113,9 +56,8 @@ class Inspector(w.VBox):
             raise InputError(f"page_size must be at least 1, got {page_size}")
         self._sample, self._predictions, self._votes = sample, predictions, votes
         objects = gather(sample, predictions, experiment=experiment, votes=votes)
-        self.state = ErrorState(
-            objects, sample.catalogue, votes=votes, positive=positive, threshold=threshold
-        )
+        options: dict[str, Any] = {"votes": votes, "positive": positive, "threshold": threshold}
+        self.state = ErrorState(objects, sample.catalogue, **options)
         self.pictures = Pictures(sample, styles=styles, activation=activation)
         self.journal = None if verdicts is None else Journal(verdicts, user=user)
         self.selection, self.chosen = Selection(group="FP"), -1
@@ -125,20 +67,17 @@ class Inspector(w.VBox):
         self._note_verdicts()
         known = [name for name in np.unique(sample.labels).tolist() if name]
         self.controls = make_controls(
+            self.state,
+            self.pictures,
             experiments=np.unique(text(predictions.table["experiment"])).tolist(),
-            experiment=objects.experiment,
-            classes=objects.classes,
-            positive=self.state.positive,
-            columns=self.state.columns,
-            styles=list(self.pictures.styles),
             labels=list(labels or dict.fromkeys([*known, *objects.classes])),
-            threshold=threshold,
             page_size=page_size,
+            judging=self.journal is not None,
         )
         super().__init__(arrange(self.controls), layout=w.Layout(width="100%"))
         self.add_class("labkit-inspector")
         self._connect()
-        self._prepare_controls()
+        self._show_journal()
         self._show()
 
     def _connect(self) -> None:
@@ -161,29 +100,21 @@ class Inspector(w.VBox):
         c.forward.on_click(lambda _: self.turn(1))
         for button, key in {c.agree: "a", c.relabel: "r", c.doubtful: "d", c.undo: "u", c.redo: "y"}.items():
             button.on_click(lambda _, key=key: self.press(key))
-        c.sheet.listen(lambda content: self._pick(content))
-        c.curve.listen(lambda content: self._point(content))
-        c.keys.listen(lambda content: self._take_key(content))
+        c.sheet.listen(self._pick)
+        c.curve.listen(self._point)
+        c.keys.listen(self._take_key)
 
-    def _prepare_controls(self) -> None:
-        c, unlabelled = self.controls, (self.state.objects.true < 0).any()
-        c.experiment.layout.display = "" if len(c.experiment.options) > 1 else "none"
-        c.positive.layout.display = "" if len(c.positive.options) > 2 else "none"
-        for name in ("new", "rest"):
-            c.groups[name].layout.display = "" if unlabelled else "none"
-        c.activation.disabled = self.pictures.activation is None
-        for control in (c.agree, c.relabel, c.doubtful, c.note, c.undo, c.redo, c.label):
-            control.disabled = self.journal is None
+    def _show_journal(self) -> None:
         if self.journal is None:
-            self._say("Verdicts are off: give verdicts='verdicts.csv' to keep them.")
+            self._show_status("Verdicts are off: give verdicts='verdicts.csv' to keep them.")
         else:
             broken = f", {self.journal.broken} unreadable lines left out" if self.journal.broken else ""
             judged = sum(verdict.counts for verdict in self.journal.current.values())
-            self._say(f"Verdicts go to {self.journal.path} ({judged} objects judged so far{broken}).")
+            self._show_status(f"Verdicts go to {self.journal.path} ({judged} objects judged so far{broken}).")
 
     # What is looked at
 
-    @_reporting
+    @reporting
     def choose_group(self, name: str) -> None:
         """Show another of the groups."""
         self._select(group=name)
@@ -200,28 +131,34 @@ class Inspector(w.VBox):
         self._show_summary()
         self._show_page()
 
-    def _to_first_page(self) -> None:
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Change controls without answering to it."""
         self._busy = True
-        self.controls.page.value = 1
+        yield
         self._busy = False
 
-    @_reporting
+    def _to_first_page(self) -> None:
+        with self._quiet():
+            self.controls.page.value = 1
+
+    @reporting
     def _change_selection(self, _: Any) -> None:
         c = self.controls
         c.descending.description = "↓" if c.descending.value else "↑"
         self._select(sort=c.sort.value, descending=c.descending.value, text=c.text.value)
 
-    @_reporting
+    @reporting
     def _change_overlay(self, _: Any) -> None:
         self._show_detail()
 
-    @_reporting
+    @reporting
     def _change_experiment(self, change: Any) -> None:
         objects = gather(self._sample, self._predictions, experiment=change["new"], votes=self._votes)
-        self._replace(ErrorState(objects, self._sample.catalogue, votes=self._votes,
-                                 positive=self.state.positive, threshold=self.state.threshold))  # fmt: skip
+        options = {"positive": self.state.positive, "threshold": self.state.threshold}
+        self._replace(ErrorState(objects, self._sample.catalogue, votes=self._votes, **options))
 
-    @_reporting
+    @reporting
     def _change_positive(self, change: Any) -> None:
         self._replace(self.state.with_positive(change["new"]))
 
@@ -231,7 +168,7 @@ class Inspector(w.VBox):
         self._to_first_page()
         self._show()
 
-    @_reporting
+    @reporting
     def _move_threshold(self, change: Any) -> None:
         """Numbers at once, pictures when the slider rests."""
         self.state.threshold = change["new"]
@@ -243,18 +180,18 @@ class Inspector(w.VBox):
         except RuntimeError:  # no event loop: a script or a test
             self._show_rested()
 
-    @_reporting
+    @reporting
     def _show_rested(self) -> None:
         self._waiting = None
         self._to_first_page()
         self._show_page(follow=self.chosen)
 
-    @_reporting
+    @reporting
     def _point(self, content: Mapping[str, Any]) -> None:
-        wanted = self.state.nearest_threshold(float(content["fpr"]), float(content["tpr"]))
-        self.controls.threshold.value = wanted
+        place = float(content["fpr"]), float(content["tpr"])
+        self.controls.threshold.value = self.state.nearest_threshold(*place)
 
-    @_reporting
+    @reporting
     def _turn_to(self, _: Any) -> None:
         if not self._busy:
             self._show_page()
@@ -264,11 +201,11 @@ class Inspector(w.VBox):
         page = self.controls.page
         page.value = int(np.clip(page.value + by, 1, page.max))
 
-    @_reporting
+    @reporting
     def _pick(self, content: Mapping[str, Any]) -> None:
-        shown = self._page
-        if 0 <= int(content["pick"]) < len(shown):
-            self._choose(int(shown[int(content["pick"])]))
+        shown, pick = self._page, int(content["pick"])
+        if 0 <= pick < len(shown):
+            self._choose(int(shown[pick]))
 
     def _go(self, by: int) -> None:
         index = self.state.step(self.selection, self.chosen, by)
@@ -279,27 +216,20 @@ class Inspector(w.VBox):
 
     # Keys and verdicts
 
-    @_reporting
+    @reporting
     def _take_key(self, content: Mapping[str, Any]) -> None:
         """A key, unless it judges an object that is no longer the one that was on the screen."""
         key, seen = str(content.get("key", "")), str(content.get("object", ""))
-        if key in _VERDICTS and self.chosen >= 0 and seen:
-            present = str(self.state.objects.object_id[self.chosen])
-            if seen != present:
-                raise InputError(
-                    f"not recorded: the verdict was for {seen}, now there is {present}; say it again"
-                )
+        if key in _VERDICTS and self.chosen >= 0 and seen and seen != (now := self._id(self.chosen)):
+            raise InputError(f"not recorded: the verdict was for {seen}, now there is {now}; say it again")
         self.press(key)
 
-    @_reporting
+    @reporting
     def press(self, key: str) -> None:
         """Do what a key stands for; buttons come here, too.
 
-        Parameters
-        ----------
-        key : str
-            a agree, r relabel, d doubtful, u undo, y redo, c contours, m activation, a digit picks
-            the label, arrows and Home step through objects, PageUp and PageDown turn the page.
+        a agree, r relabel, d doubtful, u undo, y redo, c contours, m activation, a digit picks the label,
+        arrows and Home step through objects, PageUp and PageDown turn the page.
         """
         c = self.controls
         steps = {"ArrowRight": 1, "ArrowLeft": -1, "ArrowDown": c.sheet.columns, "ArrowUp": -c.sheet.columns}
@@ -328,7 +258,7 @@ class Inspector(w.VBox):
         index = self.chosen
         after = self.state.step(self.selection, index, 1)
         line = self.journal.say(
-            str(self.state.objects.object_id[index]),
+            self._id(index),
             verdict,
             label=self._label_of(index, verdict) if label is None else label,
             note=note,
@@ -336,7 +266,7 @@ class Inspector(w.VBox):
             threshold=self.state.threshold,
             probability=float(self.state.score[index]),
         )
-        self._note_saved(line)
+        self._note_saved(self.journal, line)
         stays = note is not None or not self.controls.advance.value
         self._show_page(follow=index if stays else after)
 
@@ -347,23 +277,22 @@ class Inspector(w.VBox):
         present = str(self.state.catalogue["label"][int(self.state.objects.row[index])])
         return (present or self.state.decided(index)) if verdict == "agree" else ""
 
-    def _note_saved(self, line: Verdict) -> None:
+    def _note_saved(self, journal: Journal, line: Verdict) -> None:
         self._note_verdicts()
-        assert self.journal is not None
-        said, place = f"{line.object_id}: {verdict_words(line)}", f"{self.journal.path} at {line.time[11:19]}"
-        self._say(f"{said}. Saved to {place} UTC.")
+        said = f"{line.object_id}: {verdict_words(line)}"
+        self._show_status(f"{said}. Saved to {journal.path} at {line.time[11:19]} UTC.")
 
     def _take_back(self, key: str) -> None:
         if self.journal is None:
             raise InputError("there is nothing to undo: give verdicts=")
         line = self.journal.undo() if key == "u" else self.journal.redo()
         if line is None:
-            self._say("Nothing to undo here." if key == "u" else "Nothing to redo here.")
+            self._show_status("Nothing to undo here." if key == "u" else "Nothing to redo here.")
             return
-        self._note_saved(line)
+        self._note_saved(self.journal, line)
         self._show_page(follow=self.state.objects.find(line.object_id))
 
-    @_reporting
+    @reporting
     def _take_note(self, change: Any) -> None:
         if self._busy or self.chosen < 0 or self.journal is None:
             return
@@ -379,28 +308,22 @@ class Inspector(w.VBox):
         if self._seen == (self.journal.lines, id(self.state)):
             return
         self._seen = (self.journal.lines, id(self.state))
-        column = np.full(len(self.state.objects), "none", dtype="U9")
-        said = [verdict for verdict in self.journal.current.values() if verdict.counts]
-        places = self.state.objects.find_all([verdict.object_id for verdict in said])
-        for place, verdict in zip(places, said, strict=True):
-            if place >= 0:
-                column[place] = verdict.verdict
+        said = {key: one.verdict for key, one in self.journal.current.items() if one.counts}
+        column, places = np.full(len(self.state.objects), "none", "U9"), self.state.objects.find_all([*said])
+        column[places[places >= 0]] = np.array([*said.values()], dtype="U9")[places >= 0]
         self.state.add_column("verdict", column)
 
+    def _id(self, index: int) -> str:
+        return str(self.state.objects.object_id[index])
+
     def _verdict(self, index: int) -> Verdict | None:
-        if self.journal is None:
-            return None
-        found = self.journal.current.get(str(self.state.objects.object_id[index]))
-        return found if found is not None and found.counts else None
+        return None if self.journal is None else self.journal.of(self._id(index))
 
     # What is shown
 
-    def _say(self, words: str) -> None:
-        """Keep a line of text under the verdicts."""
-        self._status = words
-        self._show_status(words)
-
     def _show_status(self, words: str, *, wrong: bool = False) -> None:
+        """Write a line under the verdicts, and keep it there until the next unless it is about a mistake."""
+        self._status = self._status if wrong else words
         kind = "lk-status lk-wrong" if wrong else "lk-status"
         self.controls.status.value = f'<div class="{kind}">{html.escape(words)}</div>'
 
@@ -432,11 +355,10 @@ class Inspector(w.VBox):
         self._note_verdicts()  # another inspector may have the same file open
         members = self.state.members(self.selection)
         place = np.flatnonzero(members == follow) if follow >= 0 else np.array([])
-        self._busy = True
-        c.page.max = max(1, -(-len(members) // size))
-        if len(place):
-            c.page.value = int(place[0]) // size + 1
-        self._busy = False
+        with self._quiet():
+            c.page.max = max(1, -(-len(members) // size))
+            if len(place):
+                c.page.value = int(place[0]) // size + 1
         c.pages.value = f"of {c.page.max:,} &nbsp; {len(members):,} objects"
         shown = self._page
         if len(shown):
@@ -456,12 +378,12 @@ class Inspector(w.VBox):
         shown = self._page.tolist()
         c.sheet.chosen = shown.index(index) if index in shown else -1
         verdict = self._verdict(index) if index >= 0 else None
-        self._busy = True
-        c.note.value = verdict.note if verdict else ""
-        if index >= 0:
-            best = verdict.label if verdict and verdict.verdict == "relabel" else self.state.decided(index)
-            c.label.value = best if best in c.label.options else c.label.value
-        self._busy = False
+        with self._quiet():
+            c.note.value = verdict.note if verdict else ""
+            if index >= 0:
+                best = verdict.label if verdict and verdict.verdict == "relabel" else ""
+                best = best or self.state.decided(index)
+                c.label.value = best if best in c.label.options else c.label.value
         self._show_detail()
 
     def _show_detail(self) -> None:
@@ -471,9 +393,8 @@ class Inspector(w.VBox):
             return
         row = int(self.state.objects.row[index])
         target = self.state.positive if c.activation.value else None
-        shots = markup.shots(
-            self.pictures, row, shown=c.shown.value, contours=c.contours.value, target=target
-        )
+        options = {"shown": c.shown.value, "contours": c.contours.value, "target": target}
+        shots = markup.shots(self.pictures, row, **options)
         facts = describe_object(self.state, index, self.pictures, self._verdict(index))
         place = markup.field_svg(self.state, index)
         c.detail.value = f'<div class="lk-detail">{shots}{place}{facts}</div>'

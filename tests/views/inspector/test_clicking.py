@@ -21,17 +21,15 @@ from labkit.views.inspector import (
     ErrorState,
     Inspector,
     Pictures,
-    Selection,
-    Style,
-    error_page,
     error_sheet,
     gather,
     inspect_errors,
-    styles_for,
 )
 from labkit.views.inspector.facts import links, sexagesimal
 from labkit.views.inspector.markup import contour_svg
-from labkit.views.inspector.pictures import activation_overlay, contour_lines
+from labkit.views.inspector.pictures import Style, activation_overlay, contour_lines, styles_for
+from labkit.views.inspector.state import Selection
+from labkit.views.inspector.static import error_page
 
 
 def lines(path: Path) -> list[dict[str, str]]:

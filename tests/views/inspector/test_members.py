@@ -18,13 +18,13 @@ from labkit.views.inspector import (
     ErrorState,
     Inspector,
     Pictures,
-    error_page,
     error_sheet,
     gather,
-    styles_for,
 )
 from labkit.views.inspector.facts import in_order, shown_value, with_redshift
 from labkit.views.inspector.markup import field_svg, neighbours_of
+from labkit.views.inspector.pictures import styles_for
+from labkit.views.inspector.static import error_page
 
 BANDS = ("F435", "F475", "F606", "F625", "F775", "F814", "F850", "F105", "F110", "F125", "F140", "F160")
 COMMON = ("F435", "F606", "F814", "F105", "F125", "F140", "F160")

@@ -13,8 +13,8 @@ from labkit.errors import InputError
 from labkit.evaluate import auc, binary_scores, roc_curve
 from labkit.predictions import Predictions
 from labkit.sample import Sample
-from labkit.views.inspector import ErrorState, Selection, error_rates, gather, rates_figure
-from labkit.views.inspector.state import matching
+from labkit.views.inspector import ErrorState, error_rates, gather, rates_figure
+from labkit.views.inspector.state import Selection, matching
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_error_rates_by_class_and_along_a_quantity(state):
     assert (along["low"][1:] > along["high"][:-1]).all()
     assert error_rates(state, "counts", only="cluster")["objects"].sum() == truth.sum()
     assert error_rates(state, "counts", only="cluster")["FP"].sum() == 0
-    assert set(plot_ticks(along)) >= {10, 20, 50, 100, 200}
+    assert set(plot_ticks(along)) >= {100, 200, 500}
     assert error_rates(state, "redshift")["objects"].sum() == np.isfinite(state.column("redshift")).sum()
     plot = rates_figure({"CN-E": along, "other": along}, x="counts", log=True)
     assert (plot.xaxis[0].axis_label, plot.yaxis[0].axis_label) == ("counts", "error rate")
