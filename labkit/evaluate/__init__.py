@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.evaluate.agreement import agreement_table, pair_table
 from labkit.evaluate.comparison import compare, sentences
-from labkit.evaluate.completed import check_members, complete_members, completion_counts, member_groups
-from labkit.evaluate.crowding import contamination_by_outcome, contamination_index
 from labkit.evaluate.curves import area_under, class_rocs, crossing, mean_roc, purity_curve, roc_curve
 from labkit.evaluate.derived import error_shares, linear_fits, method_differences, over_classes
 from labkit.evaluate.folds import (
@@ -15,17 +12,30 @@ from labkit.evaluate.folds import (
     fold_scatter,
     fold_table,
     folds_of,
+    leak,
 )
-from labkit.evaluate.leaks import leak
+from labkit.evaluate.galaxies import (
+    contamination_by_outcome,
+    contamination_index,
+    galaxy_parts,
+    magnitude_and_colour_cuts,
+    member_profile,
+    projected_radius,
+)
 from labkit.evaluate.literature import as_text, join_published, published
 from labkit.evaluate.measures import auc, binary_scores, confusion_matrix
+from labkit.evaluate.members import (
+    agreement_table,
+    check_members,
+    complete_members,
+    completion_counts,
+    member_groups,
+    pair_table,
+)
 from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
-from labkit.evaluate.parts import galaxy_parts, magnitude_and_colour_cuts
-from labkit.evaluate.profiles import member_profile, projected_radius
-from labkit.evaluate.ranking import rank
 from labkit.evaluate.resampling import Resampling, wilson
 from labkit.evaluate.tables import measure
-from labkit.evaluate.trainings import OUTCOMES, common_scores, outcomes, select_common
+from labkit.evaluate.trainings import OUTCOMES, common_scores, outcomes, rank, select_common
 from labkit.evaluate.unseen import (
     Variant,
     catalogue_features,

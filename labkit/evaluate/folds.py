@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from astropy.table import QTable, vstack
+from astropy.table import QTable, Table, vstack
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
-from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 
 from labkit.errors import InputError
 from labkit.evaluate.curves import roc_curve
+from labkit.evaluate.measures import auc
 from labkit.evaluate.resampling import Resampling
 from labkit.evaluate.tables import measure
 from labkit.evaluate.trainings import known_objects
 from labkit.predictions import Predictions
-from labkit.tables import text
+from labkit.tables import numbers, text
 from labkit.taxonomy import get_scheme
 
 
@@ -216,3 +219,58 @@ def folds_of(predictions: Predictions, object_id: ArrayLike) -> NDArray[np.int64
         )
     wanted = text(object_id).tolist()
     return np.array([given.get(name, -1) for name in wanted], dtype=np.int64)
+
+
+class Leak(NamedTuple):
+    """Result of a leak check."""
+
+    auc: float  # of a forest that sees only what must not matter; 0.5 is guessing
+    noise: float  # standard deviation of that AUC if nothing leaks (of the Mann-Whitney statistic)
+
+    @property
+    def sigmas(self) -> float:
+        """Distance of the AUC from guessing, in standard deviations."""
+        return (self.auc - 0.5) / self.noise
+
+
+def leak(catalogue: Table, positive: np.ndarray, columns: Sequence[str], *, seed: int = 0) -> Leak:
+    """How well a random forest guesses the class from columns that have nothing to do with it.
+
+    The order of the rows counts as one more column. Probabilities are those of five folds, each predicted by
+    a forest that did not see it.
+
+    Parameters
+    ----------
+    catalogue : Table
+        One row for each object.
+    positive : ndarray of bool, shape (n,)
+        Class of each object.
+    columns : sequence of str
+        What must not matter.
+    seed : int
+        Of the forest.
+
+    Returns
+    -------
+    Leak
+        AUC and its noise.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or a class has fewer than five objects.
+    """
+    positive = np.asarray(positive, dtype=bool)
+    if missing := [name for name in columns if name not in catalogue.colnames]:
+        raise InputError(f"columns must be in the catalogue, got {missing}; it has {catalogue.colnames}")
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    if min(n_positive, n_negative) < 5:
+        raise InputError(
+            f"positive must have five objects of each class or more, got {n_positive} and {n_negative}"
+        )
+    values = [numbers(catalogue[name]) for name in columns]
+    features = np.column_stack([*values, np.arange(len(catalogue))])
+    forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=seed)
+    guessed = cross_val_predict(forest, features, positive, cv=5, method="predict_proba")[:, 1]
+    noise = np.sqrt((n_positive + n_negative + 1) / (12 * n_positive * n_negative))
+    return Leak(float(auc(positive, guessed)), float(noise))

@@ -4,7 +4,7 @@ import pytest
 from astropy.table import QTable
 
 from labkit.errors import InputError
-from labkit.evaluate.leaks import leak
+from labkit.evaluate.folds import leak
 
 RNG = np.random.default_rng(4)
 CLUSTER = RNG.random(400) < 0.6
