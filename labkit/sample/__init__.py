@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit.sample.concatenate import concatenate
-from labkit.sample.labels import read_labels, with_columns, with_label_files, with_labels
+from labkit.sample.labels import with_columns, with_label_files, with_labels
 from labkit.sample.sample import Sample
 from labkit.sample.store import SampleWriter
 
@@ -11,7 +11,6 @@ __all__ = [
     "Sample",
     "SampleWriter",
     "concatenate",
-    "read_labels",
     "with_columns",
     "with_label_files",
     "with_labels",

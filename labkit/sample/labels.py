@@ -89,14 +89,7 @@ def read_labels(path: str | Path) -> Table:
     """Read a table of labels or verdicts, in any format of `~labkit.tables.read_catalogue`.
 
     Ids of a text table stay as they are written. Lines that are not whole (a journal whose writer was killed)
-    are left out and counted in the log.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    InputError
-        If the file cannot be read, or a fraction ``soft_<class>`` is no number.
+    are left out and counted in the log. A fraction ``soft_<class>`` that is no number is refused.
     """
     table = read_catalogue(path, broken_lines="skip")
     for name in table.colnames:

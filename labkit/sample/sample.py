@@ -97,13 +97,7 @@ class Sample:
         return self._read(slice(0, len(self)))
 
     def band(self, name: str) -> np.ndarray:
-        """Pixels of one band, shape (object, y, x).
-
-        Raises
-        ------
-        InputError
-            If the Sample lacks the band.
-        """
+        """Pixels of one band, shape (object, y, x)."""
         return self.select(bands=(name,))._read(slice(0, len(self)))[:, 0]
 
     def batches(self, size: int = 256) -> Iterator[tuple[slice, np.ndarray]]:
@@ -124,19 +118,10 @@ class Sample:
     def select(
         self, rows: slice | np.ndarray | Sequence[Any] | None = None, *, bands: Sequence[str] | None = None
     ) -> Sample:
-        """A Sample of some objects, some bands, or both; pixels stay unread until used.
+        """A Sample of some objects, some bands, or both, in the order given; pixels stay unread until used.
 
-        Parameters
-        ----------
-        rows : slice, bool mask, int indices or object ids, optional
-            Objects to keep, in the order given.
-        bands : sequence of str, optional
-            Bands to keep, in the order given.
-
-        Raises
-        ------
-        InputError
-            If an id, an index or a band is not there.
+        `rows` is a slice, a mask, indices or object ids. An id, an index or a band that is not there is
+        refused.
         """
         index = np.arange(len(self)) if rows is None else self._row_index(rows)
         names = self.bands if bands is None else check_bands(bands)
@@ -171,25 +156,7 @@ class Sample:
         return np.arange(len(self))[rows.astype(np.int64)]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the Sample to a folder, a batch of objects at a time.
-
-        Parameters
-        ----------
-        path : path
-            Folder to make.
-        overwrite : bool
-            Replace a folder that is there.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        InputError
-            If the folder is there already, or the disk is full; nothing half-written stays.
-        """
+        """Write the Sample to a folder, a batch of objects at a time; nothing half-written stays."""
         with SampleWriter(
             path,
             bands=self.bands,
@@ -205,15 +172,7 @@ class Sample:
 
     @classmethod
     def load(cls, path: str | Path) -> Sample:
-        """Open a Sample from its folder; pixels are read when they are used.
-
-        Raises
-        ------
-        MissingDataError
-            If there is no Sample at `path`.
-        InputError
-            If the folder is damaged or of another format.
-        """
+        """Open a Sample from its folder; pixels are read when they are used."""
         path = Path(path)
         about = read_header(path)
         images = StoredImages(path, whole=about.get("all_chunks", False))

@@ -203,20 +203,7 @@ class SampleWriter:
         return self
 
     def append(self, images: np.ndarray, catalogue: Table) -> None:
-        """Add objects.
-
-        Parameters
-        ----------
-        images : ndarray, shape (object, band, y, x)
-            Pixels, of one type and image size in all pieces.
-        catalogue : `~astropy.table.QTable`
-            Their rows, with the same columns in all pieces.
-
-        Raises
-        ------
-        InputError
-            If shapes, types or columns differ from the first piece's, or an id comes twice.
-        """
+        """Add objects: pixels (object, band, y, x) and their rows, with the same columns in all pieces."""
         table = check_catalogue(catalogue)
         images = check_images(images, objects=len(table), bands=self._bands)
         ids = set(table["object_id"].tolist())

@@ -5,9 +5,7 @@ from __future__ import annotations
 from labkit.sources.candidates import read_candidates, write_regions
 from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
 from labkit.sources.members import (
-    complete_in,
     counts_table,
-    field_catalogue,
     fields_sample,
     measure_fields,
     members_sample,
@@ -23,11 +21,9 @@ __all__ = [
     "Observation",
     "ReadReport",
     "candidates_sample",
-    "complete_in",
     "counts_table",
     "cut_plates",
     "fetch_kosiba2020",
-    "field_catalogue",
     "fields_sample",
     "measure_fields",
     "members_sample",

@@ -63,21 +63,7 @@ def cut_plates(
 ) -> PlateCutouts:
     """Cut objects out of plates, north up and east left; values (densities) are kept, not sums.
 
-    Parameters
-    ----------
-    plates : sequence of FitsImage
-        Plates; an object is cut out of the one that covers most of its cut-out, the first of equals.
-    positions : astropy.coordinates.SkyCoord
-        Centres, shape (object,).
-    size : astropy.units.Quantity
-        Side of a cut-out, an angle.
-    pixels : int
-        Pixels along a side.
-
-    Returns
-    -------
-    PlateCutouts
-        Images, coverage and plate of each object.
+    An object is cut out of the plate that covers most of its cut-out, the first of equals.
     """
     covered = np.stack(
         [coverage(np.isfinite(plate.data), plate.wcs, positions, size=size) for plate in plates]

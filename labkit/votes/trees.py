@@ -281,34 +281,14 @@ def tree_from_workflow(
     name: str = "workflow",
     positive: str | None = None,
 ) -> DecisionTree:
-    """Make a decision tree out of a workflow as Zooniverse exports it.
+    """Make a decision tree out of a workflow's JSON as Zooniverse exports it.
 
-    A workflow says which answer leads where, not what it means. `classes` says it, and an answer named there
-    ends the tree, whatever the volunteer is asked afterwards: one workflow can serve several trees. Tasks
-    behind the ends are left aside, and so are tasks with several answers (type ``multiple``), whose
-    choices do not exclude one another and so have no majority: no way may lead through one before its end.
-
-    Parameters
-    ----------
-    workflow : mapping
-        The workflow's JSON with ``first_task``, ``tasks`` and ``strings``.
-    classes : mapping of str to mapping of str to str
-        For each task, class of each answer that ends the tree; answers without pictures, case ignored.
-    name : str
-        Name of the tree.
-    positive : str, optional
-        The class that counts as a detection.
-
-    Returns
-    -------
-    DecisionTree
-        Its questions are those met before an end; an ending answer is named ``task: answer``.
-
-    Raises
-    ------
-    InputError
-        If the workflow lacks a part or has another form, `classes` names an unknown task or answer, or a way
-        does not come to an end that `classes` names.
+    A workflow (``first_task``, ``tasks``, ``strings``) says which answer leads where, not what it means.
+    `classes` says it (for each task, class of each answer that ends the tree; without pictures, case
+    ignored), and an answer named there ends the tree, whatever the volunteer is asked afterwards: one
+    workflow can serve several trees. An ending answer is named ``task: answer``. Tasks behind the ends are
+    left aside, and so are tasks with several answers (type ``multiple``), whose choices do not exclude one
+    another and so have no majority: no way may lead through one before its end.
     """
     tasks, first = _read_tasks(workflow)
     ends = {task: {_key(text): c for text, c in answers.items()} for task, answers in classes.items()}

@@ -23,7 +23,8 @@ from labkit.learn import Model, predict
 from labkit.learn.networks import build_network
 from labkit.simulate.hst import MIXED_BANDS
 from labkit.simulate.hst.field import simulate_field
-from labkit.sources import field_catalogue, members_sample, read_mosaics
+from labkit.sources import members_sample, read_mosaics
+from labkit.sources.members import field_catalogue
 
 GOAL_S = 60
 

@@ -43,7 +43,8 @@ from PIL import Image
 from labkit.errors import InputError
 from labkit.experiment import Experiment, preset, read_experiments
 from labkit.predictions import Predictions
-from labkit.sample import Sample, read_labels
+from labkit.sample import Sample
+from labkit.sample.labels import read_labels
 from labkit.sources import (
     read_candidates,
     read_export,

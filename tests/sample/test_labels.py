@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sample import Sample, read_labels, with_label_files, with_labels
+from labkit.sample import Sample, with_label_files, with_labels
+from labkit.sample.labels import read_labels
 from labkit.tables import write_table
 
 

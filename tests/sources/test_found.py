@@ -17,7 +17,8 @@ from labkit.cli import main
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, concatenate
 from labkit.simulate.hst import simulate_fields
-from labkit.sources import field_catalogue, fields_sample, measure_fields, members_sample, read_mosaics
+from labkit.sources import fields_sample, measure_fields, members_sample, read_mosaics
+from labkit.sources.members import field_catalogue
 from labkit.sources.members.fields import read_fields
 from labkit.sources.mosaics import Mosaics, extract_mosaics, registered
 from labkit.tables import read_catalogue, text, write_table

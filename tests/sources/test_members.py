@@ -17,8 +17,8 @@ from labkit.errors import InputError, MissingDataError
 from labkit.images.cutouts import cutouts
 from labkit.sample import Sample, concatenate
 from labkit.simulate.hst.field import simulate_field
-from labkit.sources import complete_in, counts_table, fields_sample, members_sample, read_mosaics
-from labkit.sources.members import velocity
+from labkit.sources import counts_table, fields_sample, members_sample, read_mosaics
+from labkit.sources.members import complete_in, velocity
 from labkit.sources.members.catalogue import (
     flag_labels,
     groups_within,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from labkit.sources.members.catalogue import V_MAX, velocity
-from labkit.sources.members.counts import counts_table, setup_counts, split_counts
-from labkit.sources.members.fields import read_fields
+from labkit.sources.members.fields import counts_table, read_fields
 from labkit.sources.members.photometry import field_catalogue, measure_fields
 from labkit.sources.members.sample import fields_sample, members_sample
 from labkit.sources.members.setups import (
     bin_names,
+    setup_counts,
+    split_counts,
     with_configurations,
     with_growing_sets,
     with_redshift_bins,

@@ -241,19 +241,9 @@ def _rest(table: QTable, rows: NDArray[np.int64], positions: set[str]) -> dict[s
 
 
 def velocity(redshift: ArrayLike, cluster_redshift: float) -> u.Quantity:
-    """Velocity along the line of sight in a cluster's rest frame, v = c (z - z_cl) / (1 + z_cl).
+    """Velocity along the line of sight in a cluster's rest frame, v = c (z - z_cl) / (1 + z_cl), km/s.
 
-    Parameters
-    ----------
-    redshift : array_like
-        Redshifts z of any shape.
-    cluster_redshift : float
-        Redshift z_cl of the cluster.
-
-    Returns
-    -------
-    Quantity
-        km/s, NaN where there is no redshift (Angora et al. 2020, section 2; Danese et al. 1980).
+    NaN where there is no redshift (Angora et al. 2020, section 2; Danese et al. 1980).
     """
     z = np.asarray(redshift, dtype=np.float64)
     return (c * (z - cluster_redshift) / (1 + cluster_redshift)).to(u.km / u.s)

@@ -1,4 +1,4 @@
-"""Fields as a table lists them: a cluster, its redshift, a folder with mosaics and catalogue."""
+"""Fields as a table lists them (cluster, redshift, folder), and what became of their sources."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ from astropy.table import Table
 
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError, MissingDataError
+from labkit.sample import Sample
 from labkit.sources.members.catalogue import read_redshifts
 from labkit.sources.positions import read_positions
 from labkit.tables import numbers, read_catalogue, text
+
+#: What became of the catalogued sources, in the order of `counts_table`.
+_COUNTS = (
+    *("listed", "without_position", "merged", "unlabelled", "outside", "incomplete", "kept"),
+    *("member", "non-member", "unknown", "redshift_not_accepted", "redshift_sentinel", "contradicting"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,29 +46,12 @@ class ListedField:
 
 
 def read_fields(fields: str | Path | Table, *, catalogue: str = "catalogue.fits") -> list[ListedField]:
-    """Read the list of fields.
+    """Read the list of fields, a table or its file, one row per field, in its order.
 
-    Parameters
-    ----------
-    fields : path or Table
-        One row per field: ``cluster`` or ``short`` (its name), ``redshift``, ``folder``, relative to the
-        table's file; maybe ``catalogue``, its file in that folder, and ``ra``, ``dec`` (of the cluster's
-        centre, degrees where they have no unit) and ``r200`` (Mpc where it has none). The last three are
-        taken from the ``cluster.json`` of a simulated field where they are no columns.
-    catalogue : str
-        File of the catalogue in each folder, where the table has no such column.
-
-    Returns
-    -------
-    list of ListedField
-        In the order of the table.
-
-    Raises
-    ------
-    MissingDataError
-        If the file or a column is not there.
-    InputError
-        If it has no row, or a cluster comes twice.
+    Columns ``cluster`` or ``short`` (its name), ``redshift``, ``folder``, relative to the table's file; maybe
+    ``catalogue``, its file in that folder (else the argument), and ``ra``, ``dec`` (of the cluster's centre,
+    degrees where they have no unit) and ``r200`` (Mpc where it has none). The last three are taken from the
+    ``cluster.json`` of a simulated field where they are no columns.
     """
     table = read_catalogue(fields, as_text=["short", "folder"]) if isinstance(fields, str | Path) else fields
     root = Path(fields).parent if isinstance(fields, str | Path) else Path()
@@ -104,3 +94,32 @@ def _geometry(folder: Path, sky: list[float], r200: float) -> tuple[SkyCoord | N
     )
     centre = SkyCoord(ra, dec, unit="deg") if np.isfinite([ra, dec]).all() and abs(dec) <= 90 else None
     return centre, size * u.Mpc if np.isfinite(size) else None
+
+
+def counts_table(sample: Sample) -> Table:
+    """What became of the catalogued sources, field by field, with a last row of sums.
+
+    Parameters
+    ----------
+    sample : Sample
+        As `members_sample`, `fields_sample` or `~labkit.sample.concatenate` of such made it.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``cluster``; ``listed`` sources; ``without_position``, ``merged``, ``unlabelled`` (left out where only
+        labelled ones were wanted), ``outside``, ``incomplete`` (lack a needed band), ``kept``; of these
+        ``member``, ``non-member``, ``unknown``; ``redshift_not_accepted``, ``redshift_sentinel`` (99 and the
+        like, of all listed) and ``contradicting`` (labels emptied), of all.
+
+    Raises
+    ------
+    InputError
+        If the Sample keeps no such record.
+    """
+    fields = sample.provenance.get("fields")
+    if not fields:
+        raise InputError("sample must be one of cluster members, with a record of its fields; got none")
+    rows = [[field["cluster"], *(field["counts"][name] for name in _COUNTS)] for field in fields]
+    rows.append(["all", *np.sum([row[1:] for row in rows], axis=0).tolist()])
+    return Table(rows=rows, names=["cluster", *_COUNTS])

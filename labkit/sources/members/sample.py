@@ -87,7 +87,7 @@ def members_sample(
         Leave out, and count, sources of unknown membership before their pixels are read.
     extract : mapping, optional
         Find the sources on the mosaics, all bands, instead of taking the catalogue's: options of
-        `~labkit.sources.field_catalogue`, maybe none (``{}``). Their magnitudes become columns.
+        `~labkit.sources.members.field_catalogue`, maybe none (``{}``). Their magnitudes become columns.
     min_coverage : float
         A source has a band if this fraction of its cut-out has data, and its central pixels have.
     path : path, optional

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
@@ -72,34 +73,10 @@ def with_configurations(
 ) -> Sample:
     """A column ``label_<name>`` for each band configuration, empty where a source lacks one of its bands.
 
-    Such a source takes no part in the configuration; `~labkit.sources.complete_in` has the rule. A cluster
-    of which only members or only non-members are left stays in and is named in the log: there, the purity
-    or completeness of the other class is undefined.
-
-    Parameters
-    ----------
-    sample : Sample
-        Sources with the columns ``coverage_<band>``, raw or normalised; pixels stay unread.
-    configurations : mapping of str to iterable of str
-        Bands of each configuration.
-    without : mapping of str to iterable of str, optional
-        Clusters that a configuration leaves out: "mixed" is "mixed_star" (the paper's mixed*) without
-        A2744 and A370.
-    label, cluster : str
-        Columns of labels and of the clusters' names.
-    min_coverage : float
-        As for `~labkit.sources.complete_in`.
-
-    Returns
-    -------
-    Sample
-        The same pixels, more columns; ``provenance["setups"]`` records bands and clusters left out.
-
-    Raises
-    ------
-    InputError
-        If a band is not in the Sample, `without` names an unknown configuration or cluster, or a
-        configuration is left without members or without non-members.
+    Such a source takes no part in the configuration; `complete_in` has the rule. A cluster of which only
+    members or only non-members are left stays in and is named in the log: there, the purity or completeness
+    of the other class is undefined. `without` names clusters that a configuration leaves out: "mixed" is
+    "mixed_star" (the paper's mixed*) without A2744 and A370.
     """
     left_out = {name: tuple(hosts) for name, hosts in (without or {}).items()}
     if unknown := sorted(set(left_out) - set(configurations)):
@@ -139,40 +116,15 @@ def with_training_ranges(
 ) -> Sample:
     """A column ``split_<name>`` for each range: some clusters to train on, the blind ones to test.
 
-    The blind clusters are "test" in every range. By cluster redshift, both ends included, the ranges of the
-    paper hold the numbers of section 4.2 exactly, from Table 1: 514 members and 555 non-members (narrow,
-    0.332 to 0.412), 898 and 1157 (intermediate, 0.286 to 0.467), 1286 and 1725 (large, 0.174 to 0.606). The
-    paper does not say whether the tenth for validation is part of them; here it is.
+    A range is the lowest and highest cluster redshift of its training set, blind clusters excepted, or its
+    clusters by name. The blind clusters are "test" in every range. By cluster redshift, both ends included,
+    the ranges of the paper hold the numbers of section 4.2 exactly, from Table 1: 514 members and 555 non-
+    members (narrow, 0.332 to 0.412), 898 and 1157 (intermediate, 0.286 to 0.467), 1286 and 1725 (large, 0.174
+    to 0.606). The paper does not say whether the tenth for validation is part of them; here it is.
 
-    The validation set holds its share of every class of every cluster, within one source, and is drawn
-    once: a source that validates in one range does in all that hold its cluster, so that ranges differ by
-    their clusters alone. No training set holds a cluster of the test, by design.
-
-    Parameters
-    ----------
-    sample : Sample
-        Sources with the columns named and ``cluster_redshift``; pixels stay unread.
-    blind : iterable of str
-        Clusters to test on.
-    ranges : mapping of str to (float, float) or sequence of str
-        Lowest and highest cluster redshift of each training set, blind clusters excepted, or its clusters.
-    validation : float
-        Share of the training clusters' sources that is set aside, 0 to below 1.
-    label, cluster : str
-        Columns of labels (sources with an empty one take no part) and of the clusters' names.
-    seed : int
-        Draws the validation set.
-
-    Returns
-    -------
-    Sample
-        The same pixels, more columns; ``provenance["setups"]`` records the clusters of each range.
-
-    Raises
-    ------
-    InputError
-        If a cluster is not in the Sample, a range holds none or a blind one by name, or the training,
-        validation or test set has only one class.
+    The validation set holds its share of every class of every cluster, within one source, and is drawn once:
+    a source that validates in one range does in all that hold its cluster, so that ranges differ by their
+    clusters alone. No training set holds a cluster of the test, by design.
     """
     if not 0 <= validation < 1:
         raise InputError(f"validation must be a share from 0 to below 1, got {validation}")
@@ -243,37 +195,13 @@ def with_redshift_bins(
     """Columns ``label_z1`` and on: members of rising redshift, with non-members dealt at random.
 
     Members are split into bins of equal number (within one) by their own redshift. Non-members are dealt at
-    random without repetition, "an appropriate number" (appendix D.1). By default it is as many as members:
-    in every bin of Table D.3 the average efficiency is the mean of the two completenesses, as it is for
-    classes of equal number only.
+    random without repetition, "an appropriate number" (appendix D.1). By default it is as many as members: in
+    every bin of Table D.3 the average efficiency is the mean of the two completenesses, as it is for classes
+    of equal number only. Where there are too few, or for None, all are dealt, as equally as members.
 
     The printed bins cannot all be equally filled, with "about 280" each: by Table 1, 584 of the 1629 members
-    lie above z = 0.41, in two bins, and 1045 below it, in three. Ours are, so their edges differ a little.
-
-    Parameters
-    ----------
-    sample : Sample
-        Sources with the columns ``redshift`` and `label`; pixels stay unread.
-    bins : int
-        Number of bins, at least 2.
-    non_members_each : float, optional
-        Non-members for each member; where there are too few, or for None, all are dealt, as equally as
-        members.
-    label : str
-        Column of labels; sources with an empty one, and members without redshift, take no part.
-    seed : int
-        Deals the non-members.
-
-    Returns
-    -------
-    Sample
-        The same pixels, more columns; ``provenance["setups"]["redshift bins"]["edges"]`` holds the edges, one
-        more than bins, halfway between the members on either side.
-
-    Raises
-    ------
-    InputError
-        If there are fewer members with redshift, or non-members, than bins.
+    lie above z = 0.41, in two bins, and 1045 below it, in three. Ours are, so their edges differ a little;
+    ``provenance["setups"]["redshift bins"]["edges"]`` holds them, halfway between the members on either side.
     """
     if bins < 2 or (non_members_each is not None and not non_members_each > 0):
         raise InputError(
@@ -333,36 +261,11 @@ def with_growing_sets(
     cluster: str = "cluster",
     seed: int = 0,
 ) -> Sample:
-    """Columns ``label_grow_<configuration>_<n>``: n of ten disjoint subsets together.
+    """Columns ``label_grow_<configuration>_<n>``: n of ten disjoint subsets together, for each of `steps`.
 
     Every subset holds its share of each class of each cluster, within one source; a cluster with fewer
-    sources of a class than there are subsets lacks it in some, which the log tells. A larger set holds
-    every smaller one.
-
-    Parameters
-    ----------
-    sample : Sample
-        Sources with the columns named; pixels stay unread.
-    label : str
-        Column of labels, ``label_<configuration>``; sources with an empty one take no part.
-    subsets : int
-        Number of disjoint subsets, at least 2.
-    steps : sequence of int, optional
-        How many subsets are merged, rising; by default 1 to `subsets`.
-    cluster : str
-        Column of the clusters' names.
-    seed : int
-        Deals the sources.
-
-    Returns
-    -------
-    Sample
-        The same pixels, more columns.
-
-    Raises
-    ------
-    InputError
-        If a class has fewer sources than there are subsets, or steps do not rise within 1 to `subsets`.
+    sources of a class than there are subsets lacks it in some, which the log tells. A larger set holds every
+    smaller one.
     """
     merged = tuple(range(1, subsets + 1) if steps is None else steps)
     if subsets < 2 or not merged or list(merged) != sorted(set(merged) & set(range(1, subsets + 1))):
@@ -386,3 +289,39 @@ def with_growing_sets(
     columns = {f"label_grow_{name}_{n}": np.where(number < n, labels, "") for n in merged}
     about = {f"grow {name}": {"subsets": subsets, "steps": list(merged), "label": label, "seed": seed}}
     return _with_setups(sample, columns, about)
+
+
+def setup_counts(sample: Sample, labels: Iterable[str], *, cluster: str = "cluster") -> Table:
+    """Members and non-members of each cluster in each set-up, "all" last (Angora et al. 2020, Table 1).
+
+    Columns ``cluster``, and for each column of `labels`, such as ``label_mixed``, ``<name>_members`` and
+    ``<name>_non_members``.
+    """
+    hosts = column_of(sample, cluster)
+    names = list(dict.fromkeys(hosts.tolist()))
+    table = Table({"cluster": [*names, "all"]})
+    for label in labels:
+        codes = class_codes(sample, label)
+        for code, kind in ((1, "members"), (0, "non_members")):
+            each = [int(((hosts == host) & (codes == code)).sum()) for host in names]
+            table[f"{label.removeprefix('label_')}_{kind}"] = [*each, sum(each)]
+    return table
+
+
+def split_counts(
+    sample: Sample, splits: Iterable[str], *, label: str = "label", cluster: str = "cluster"
+) -> Table:
+    """Members and non-members of each part of each training range (Angora et al. 2020, section 4.2).
+
+    One row per column of `splits`, such as ``split_narrow``, and part: ``training``, ``part``, ``clusters``,
+    ``members``, ``non_members``.
+    """
+    codes, hosts = class_codes(sample, label), column_of(sample, cluster)
+    rows = []
+    for split in splits:
+        values = column_of(sample, split)
+        for part in ("train", "validation", "test"):
+            here = (values == part) & (codes >= 0)
+            counts = [int((codes[here] == code).sum()) for code in (1, 0)]
+            rows.append([split.removeprefix("split_"), part, len(np.unique(hosts[here])), *counts])
+    return Table(rows=rows, names=["training", "part", "clusters", "members", "non_members"])

@@ -182,26 +182,7 @@ def complete_in(sample: Sample, bands: Iterable[str], *, min_coverage: float = M
     """The sources of a member Sample that have all bands of a configuration, in these bands.
 
     So one Sample, made with few `needed` bands, serves all configurations (ACS, ALL, mixed; Angora et al.
-    2020, section 2). Pixels stay unread.
-
-    Parameters
-    ----------
-    sample : Sample
-        With the columns ``coverage_<band>``.
-    bands : iterable of str
-        Bands of the configuration, in order.
-    min_coverage : float
-        A source has a band if this fraction of its cut-out has data, and its central pixels have.
-
-    Returns
-    -------
-    Sample
-        Fewer sources and bands; ``provenance["configuration"]`` tells how many were left out.
-
-    Raises
-    ------
-    InputError
-        If a band is not in the Sample, or no source has them all.
+    2020, section 2). ``provenance["configuration"]`` tells how many were left out.
     """
     names = (bands,) if isinstance(bands, str) else tuple(bands)
     columns = [f"coverage_{band}" for band in names]

@@ -153,38 +153,16 @@ _COUNTS = (*_ELECTRONS, "counts", "count", "cts", "dn", "adu")
 
 @dataclass(frozen=True, eq=False)
 class Mosaic:
-    """One band of a field.
-
-    Attributes
-    ----------
-    band : str
-        Name of the band.
-    data : array, shape (y, x)
-        Pixels, as a rule memory-mapped: read where they are used. NaN (and other blanks) where not covered.
-    wcs : astropy.wcs.WCS
-        Celestial world coordinates.
-    zero_point : float or None
-        AB magnitude of one unit of flux in a pixel, where the header says it.
-    unit : str
-        Unit of the pixels as the header names it, or "".
-    exposure_s : float or None
-        Exposure time, where the header says it (EXPTIME).
-    psf_fwhm_arcsec : float or None
-        Width of the point-spread function, where the header says it (PSFFWHM).
-    origin, telescope : str
-        Who made it and with what, as the header says, or "".
-    path : pathlib.Path or None
-        The file.
-    """
+    """One band of a field; what its header does not say is None or ""."""
 
     band: str
-    data: NDArray
-    wcs: WCS
-    zero_point: float | None = None
-    unit: str = ""
-    exposure_s: float | None = None
-    psf_fwhm_arcsec: float | None = None
-    origin: str = ""
+    data: NDArray  # (y, x), as a rule memory-mapped: read where used; NaN and other blanks where not covered
+    wcs: WCS  # celestial
+    zero_point: float | None = None  # AB magnitude of one unit of flux in a pixel
+    unit: str = ""  # of the pixels
+    exposure_s: float | None = None  # EXPTIME
+    psf_fwhm_arcsec: float | None = None  # PSFFWHM
+    origin: str = ""  # who made it
     path: Path | None = None
     telescope: str = ""
 
@@ -219,32 +197,11 @@ class Mosaic:
 
 
 def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) -> Mosaic:
-    """Open a mosaic without reading its pixels.
+    """Open a mosaic without reading its pixels; by default the extension ``SCI``, or the first with an image.
 
     Plain FITS files are memory-mapped. Gzipped, tile-compressed and scaled (BSCALE, BZERO, BLANK) images
     cannot be: they are read once and stay in memory. What the image's header lacks is looked for in the
     primary one, as in HST's drizzled images.
-
-    Parameters
-    ----------
-    path : path
-        FITS file.
-    band : str
-        Name of its band.
-    hdu : int or str, optional
-        Number or name of the extension; by default ``SCI``, or the first that holds a two-dimensional image.
-
-    Returns
-    -------
-    Mosaic
-        The mosaic.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    InputError
-        If it is not a whole FITS file, or lacks the extension, an image or celestial coordinates.
     """
     path = Path(path)
     if not path.is_file():
@@ -279,25 +236,13 @@ def _facts(header: fits.Header) -> dict[str, object]:
 
 
 def ab_zero_point(header: fits.Header, *, where: str = "") -> float | None:
-    """AB magnitude of one unit of a pixel, as far as a header says it.
+    """AB magnitude of one unit of a pixel, as far as a header (of the file `where`) says it; else None.
 
     In this order: a keyword of `ZERO_POINT_KEYWORDS`; FLUXMAG0, the flux of magnitude 0 (HSC); HST's PHOTFLAM
     and PHOTPLAM, -2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408 (ACS data handbook, section 5.1.1) for one
     electron or count per second, and 2.5 log EXPTIME more where the unit is not per second; a unit of flux
     (nanomaggy, nJy, Jy ...), or of surface brightness (JWST's MJy/sr) with the pixel's area PIXAR_SR or
     PIXAR_A2.
-
-    Parameters
-    ----------
-    header : astropy.io.fits.Header
-        Header of an image.
-    where : str
-        Name of its file, for warnings.
-
-    Returns
-    -------
-    float or None
-        None where the header does not say.
     """
     for name in ZERO_POINT_KEYWORDS:
         if (value := header_number(header, name, low=-50, high=100, where=where)) is not None:

@@ -36,17 +36,9 @@ Source = str | Path | Mapping[str, str | Path] | Sequence[tuple[str, str | Path]
 
 @dataclass(frozen=True, eq=False)
 class Mosaics:
-    """Mosaics of one field, one a band.
+    """Mosaics of one field, one a band, in the order of the bands; grids may differ.
 
-    Parameters
-    ----------
-    mosaics : tuple of Mosaic
-        In the order of the bands; grids may differ.
-
-    Raises
-    ------
-    InputError
-        If there is none, a band or a file comes twice, or one has no sky in common with the largest.
+    A band or a file that comes twice is refused, and a mosaic that has no sky in common with the largest.
     """
 
     mosaics: tuple[Mosaic, ...]
@@ -188,12 +180,8 @@ def read_mosaics(
 def on_one_scale(fields: Sequence[Mosaics]) -> list[Mosaics]:
     """The mosaics of several fields in one unit for each band: that of the first field that has it.
 
-    Pixels of other zero points are multiplied as they are read.
-
-    Raises
-    ------
-    InputError
-        If a band has a zero point in some fields only.
+    Pixels of other zero points are multiplied as they are read; a band must have a zero point in all fields
+    or in none.
     """
     units: dict[str, float | None] = {}
     for one in (one for field in fields for one in field.mosaics):

@@ -33,31 +33,11 @@ def registered(
     conserve: Conserve = "flux",
     blank: float | None = 0.0,
 ) -> Mosaics:
-    """The same field with all bands on one grid and of one shape, in memory.
+    """The same field with all bands on one grid and of one shape, in memory: float32, NaN without data.
 
     Mosaics that share a grid keep their pixels on the frame of the largest. Others are regridded to north up
-    on a tangent plane about the middle of the largest, weighted by area.
-
-    Parameters
-    ----------
-    mosaics : Mosaics
-        The bands.
-    pixel_scale : Quantity, optional
-        Side of a pixel, needed where pixel scales differ.
-    conserve : {"flux", "surface brightness"}
-        What regridding keeps.
-    blank : float or None
-        Value of pixels without data, besides NaN.
-
-    Returns
-    -------
-    Mosaics
-        float32, NaN without data; zero points and the like as before.
-
-    Raises
-    ------
-    InputError
-        If pixel scales differ and none is asked for, or it is no positive angle.
+    on a tangent plane about the middle of the largest, weighted by area. `pixel_scale` is needed where pixel
+    scales differ; `blank` is the value of pixels without data, besides NaN.
     """
     scale = common_scale(mosaics.mosaics, pixel_scale)
     largest = max(mosaics.mosaics, key=lambda one: one.data.size * one.pixel_scale.value**2)
@@ -161,34 +141,13 @@ def extract_mosaics(
     blank: float | None = 0.0,
     **options: Any,
 ) -> QTable:
-    """Find the sources of a field and measure them in all of its bands.
+    """Find the sources of a field and measure them in all bands, as `~labkit.photometry.extract` gives them.
 
-    Mosaics on different grids are regridded first. Zero points, electrons in a unit and the widths of the
-    PSFs come from the headers: colours compare bands at one PSF where every header says its width.
-
-    Parameters
-    ----------
-    mosaics : Mosaics
-        The bands.
-    zero_points : mapping of str to float, optional
-        AB magnitude of one unit, instead of the headers'.
-    pixel_scale : Quantity, optional
-        Side of a pixel, needed where the mosaics' differ.
-    blank : float or None
-        Value of pixels without data, besides NaN.
-    **options
-        Of `~labkit.photometry.extract`: ``detect_on``, ``threshold``, ``deblend_contrast``, ``gain``,
-        ``psf_fwhm_arcsec`` (None: bands as they are) and others.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        As `~labkit.photometry.extract` gives it; empty where there is nothing.
-
-    Raises
-    ------
-    InputError
-        If a band has no zero point, or as for `~labkit.photometry.extract`.
+    Mosaics on different grids are regridded first (`registered`). Zero points (unless given: AB magnitudes of
+    one unit by band), electrons in a unit and the widths of the PSFs come from the headers: colours compare
+    bands at one PSF where every header says its width. `options` are those of `~labkit.photometry.extract`:
+    ``detect_on``, ``threshold``, ``deblend_contrast``, ``gain``, ``psf_fwhm_arcsec`` (None: bands as they
+    are) and others.
     """
     headers = {one.band: one.zero_point for one in mosaics.mosaics if one.zero_point is not None}
     known = headers | dict(zero_points or {})
