@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from labkit.run import read_parameters, read_sequence
+from labkit.run.sequence import prepare
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "labkit"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -222,3 +225,85 @@ def test_notebooks_keep_the_rules(path):
     words = sum(len("".join(c["source"]).split()) for c in cells if c["cell_type"] == "markdown")
     assert words >= 25 * len(code)
     assert "**Input**" in "".join(cells[0]["source"])
+
+
+#: Notebooks that still have to take the form of the others.
+LATER = {"06_member_classification", "11_member_experiments", "12_member_methods"}
+FORMED = [path for path in NOTEBOOKS if path.stem not in LATER]
+
+
+def code_cells(path: Path) -> list[ast.Module]:
+    cells = json.loads(path.read_text())["cells"]
+    return [ast.parse("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+
+
+def iterated(tree: ast.Module) -> list[ast.expr]:
+    return [node.iter for node in ast.walk(tree) if isinstance(node, ast.For | ast.comprehension)]
+
+
+def stands_for_an_if(node: ast.expr) -> bool:
+    """Whether a loop goes over what has one item or none: ``[x] * there``, ``[x] if there else []``."""
+    if isinstance(node, ast.List | ast.Tuple | ast.Set):
+        starred = any(isinstance(item, ast.Starred) for item in node.elts)
+        return len(node.elts) < 2 and not starred
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Mult) or stands_for_an_if(node.left) or stands_for_an_if(node.right)
+    if isinstance(node, ast.IfExp):
+        return stands_for_an_if(node.body) or stands_for_an_if(node.orelse)
+    return isinstance(node, ast.BoolOp) and any(map(stands_for_an_if, node.values))
+
+
+def given_names(tree: ast.Module) -> set[str]:
+    """Names that a cell imports or assigns; those of loops are forgotten with the loop."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            inside = (part for target in node.targets for part in ast.walk(target))
+            names |= {
+                one.id for one in inside if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+            }
+    return names
+
+
+@pytest.mark.parametrize("path", FORMED, ids=lambda p: p.stem)
+def test_notebooks_have_one_form(path):
+    cells = code_cells(path)
+    assert len(cells) <= 30
+    imported = [sum(isinstance(line, ast.Import | ast.ImportFrom) for line in cell.body) for cell in cells]
+    assert sum(imported) == max(imported) <= 8, "imports stand in one cell of eight lines at most"
+    loops = [ast.unparse(one) for cell in cells for one in iterated(cell) if stands_for_an_if(one)]
+    assert not loops, "a loop over one thing or none is an `if`"
+    names = [name for cell in cells for name in given_names(cell)]
+    assert not {name for name in names if names.count(name) > 1}, "a name means one thing in a notebook"
+
+
+@pytest.mark.parametrize(
+    ("loop", "is_an_if"),
+    [
+        ("for path in [x] * Path(x).is_file(): pass", True),
+        ("for x in ([y] if y else []): pass", True),
+        ('for name in {"wrong"} & set(names): pass', True),
+        ("a = [f(x) for x in (y,)]", True),
+        ("for x in y or []: pass", True),
+        ('for name in ("a", "b"): pass', False),
+        ("for x in [*first, *second]: pass", False),
+        ("for x in f([y]): pass", False),
+    ],
+)
+def test_a_loop_over_one_thing_or_none_is_seen(loop, is_an_if):
+    assert [stands_for_an_if(one) for one in iterated(ast.parse(loop))] == [is_an_if]
+
+
+def test_notebooks_open_what_the_demonstration_left():
+    """After `make demo` the sections find its survey, Samples and networks, and train none again."""
+
+    def place(value):
+        path = isinstance(value, str) and value.startswith("../")
+        return str((ROOT / "notebooks" / value).resolve()) if path else value
+
+    for step in prepare(read_sequence(ROOT / "notebooks" / "demo.toml"), run=ROOT / "data" / "runs" / "demo"):
+        if step.path.stem not in LATER:
+            declared = {one.name: place(one.default) for one in read_parameters(step.notebook)}
+            assert step.parameters == declared, step.name

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
 import nbformat
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from labkit.errors import InputError, MissingDataError
 
@@ -49,9 +49,12 @@ class Parameter:
     span: tuple[int, int] = (0, 0)  # bytes of the cell's source
 
     def convert(self, value: Any) -> Any:
-        """The value with the annotated type; text may spell it, as on a command line (``"3"``, ``"a,b"``)."""
+        """The value with the annotated type; text may spell it, as on a command line (``"3"``, ``"a,b"``);
+        a number may stand for text (``threads = 2`` where "auto" is another value)."""
+        numbers_too = ConfigDict(coerce_numbers_to_str=self.annotation == "str")  # threads = 2, beside "auto"
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(_type_of(ast.parse(self.annotation, mode="eval").body))
+            kind = _type_of(ast.parse(self.annotation, mode="eval").body)
+            adapter: TypeAdapter[Any] = TypeAdapter(kind, config=numbers_too)
         except InputError as error:
             raise InputError(f"parameter {self.name!r} {error} ({self.meaning})") from error
         reason = ""

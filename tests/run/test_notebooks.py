@@ -18,7 +18,7 @@ from bs4 import BeautifulSoup
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
-from labkit.run import read_sequence, records, run_sequence
+from labkit.run import read_parameters, read_sequence, records, run_sequence
 from labkit.run.notebooks import NotebookError, execute_notebook
 from labkit.views.report import write_report
 
@@ -213,7 +213,10 @@ def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
     assert all(step.skipped for step in run_sequence(sequence, run, parameters=small))
 
     predictions = Predictions.load(run / "predictions.parquet")
-    assert [key.experiment for key, _ in predictions.runs()] == sequence.steps[2].parameters["networks"]
+    (networks,) = (
+        one.default for one in read_parameters(DEMO.with_name("03_training.ipynb")) if one.name == "networks"
+    )
+    assert [key.experiment for key, _ in predictions.runs()] == networks
     ranked = Table.read(run / "ranked.ecsv")
     assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
 

@@ -37,12 +37,13 @@ augment: bool = True  # random rotations
 seeds: list[int] = [0, 1]  # one training each
 limits: list[float] = [float("-inf"), 0]  # limits
 options: dict[str, float] = {}  # options
+threads: str = "auto"  # auto, or a number
 """
 
 
 def test_names_types_defaults_and_meanings_are_read(make_notebook):
     parameters = {p.name: p for p in read_parameters(make_notebook("a", CELL))}
-    assert " ".join(parameters) == "n_objects exposure bands weights augment seeds limits options"
+    assert " ".join(parameters) == "n_objects exposure bands weights augment seeds limits options threads"
     assert parameters["limits"].default == [-math.inf, 0]
     assert parameters["bands"].default == ("xray", "optical")
     assert parameters["exposure"].meaning == "effective exposure, ks"
@@ -74,6 +75,8 @@ def test_names_types_defaults_and_meanings_are_read(make_notebook):
         ("limits", "inf,1", [math.inf, 1.0]),
         ("limits", "[-1e3, 2]", [-1000.0, 2.0]),
         ("options", '{"a": 2}', {"a": 2.0}),
+        ("threads", 2, "2"),
+        ("threads", "2", "2"),
     ],
 )
 def test_values_and_their_text_take_the_declared_type(make_notebook, name, value, expected):
@@ -84,7 +87,14 @@ def test_values_and_their_text_take_the_declared_type(make_notebook, name, value
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("n_objects", "many"), ("n_objects", 1.5), ("augment", "perhaps"), ("seeds", "a,b"), ("weights", 3)],
+    [
+        ("n_objects", "many"),
+        ("n_objects", 1.5),
+        ("augment", "perhaps"),
+        ("seeds", "a,b"),
+        ("weights", 3),
+        ("threads", True),
+    ],
 )
 def test_a_value_of_another_type_is_refused(make_notebook, name, value):
     with pytest.raises(InputError, match=f"parameter '{name}' must be .* got {value!r}"):
@@ -140,6 +150,7 @@ def test_new_values_are_written_in_place_and_comments_stay(make_notebook):
         "seeds": [7],
         "limits": [-math.inf, 0],
         "options": {},
+        "threads": "auto",
     }
     assert [p.meaning for p in read_parameters(changed)] == [p.meaning for p in read_parameters(node)]
     assert node.cells[1].source == CELL
