@@ -50,7 +50,8 @@ class Parameter:
 
     def convert(self, value: Any) -> Any:
         """The value with the annotated type; text may spell it, as on a command line (``"3"``, ``"a,b"``);
-        a number may stand for text (``threads = 2`` where "auto" is another value)."""
+        a number may stand for text (``threads = 2`` where "auto" is another value).
+        """
         numbers_too = ConfigDict(coerce_numbers_to_str=self.annotation == "str")  # threads = 2, beside "auto"
         try:
             kind = _type_of(ast.parse(self.annotation, mode="eval").body)
