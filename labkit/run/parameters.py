@@ -49,8 +49,9 @@ class Parameter:
     span: tuple[int, int] = (0, 0)  # bytes of the cell's source
 
     def convert(self, value: Any) -> Any:
-        """The value with the annotated type; text may spell it, as on a command line (``"3"``, ``"a,b"``);
-        a number may stand for text (``threads = 2`` where "auto" is another value).
+        """The value with the annotated type.
+
+        Text may spell it, as on a command line (``"3"``, ``"a,b"``), and a number may stand for text.
         """
         numbers_too = ConfigDict(coerce_numbers_to_str=self.annotation == "str")  # threads = 2, beside "auto"
         try:
