@@ -187,6 +187,8 @@ def error_distributions(
                 f"{label!r} must be finite for one judged galaxy at least, got none of {len(kinds)}"
             )
         low, high = np.percentile(column[good], [0.5, 99.5])
+        if not ((column[good] >= low) & (column[good] <= high)).any():  # two galaxies
+            low, high = column[good].min(), column[good].max()
         edges = np.linspace(low, high if high > low else low + 1, bins + 1)
         counts = {k: np.histogram(column[good & (kinds == k)], bins=edges)[0] for k in OUTCOMES}
         top = axes(title="" if number else title, x=label, y="share of each in a bin", width=width,

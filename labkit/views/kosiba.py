@@ -13,10 +13,10 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.tables import numbers, text
+from labkit.tables import text
 from labkit.views.gallery import gallery
-from labkit.views.marks import bounded, column_values, draw_points, need_columns
-from labkit.views.plots import bars
+from labkit.views.marks import column_values, need_columns
+from labkit.views.plots import bars, points
 from labkit.views.scaling import plate_pictures, png_uri
 from labkit.views.style import (
     GLYPH_FONT,
@@ -25,8 +25,6 @@ from labkit.views.style import (
     axes,
     class_colours,
     hover,
-    legend_above,
-    name_ticks,
 )
 from labkit.votes import DecisionTree
 
@@ -37,32 +35,19 @@ _LINE, _CHARACTERS = 15, 21  # pixels a line of text, characters a line
 def intervals(
     beside: Table, metric: str = "auc", *, unit: str = "", title: str = "", width: int = 640
 ) -> figure:
-    """Measured values with their intervals, and published values on the same line (diamonds).
+    """Measured values with their intervals, a row per experiment, the published value hollow below.
 
     `beside` has the columns ``experiment``, the metric, its ``_low`` and ``_high``, and ``_published``, as
     `labkit.evaluate.join_published` gives them. Say in the title whether the measurement is on real or
     simulated data.
     """
-    shown = [metric, f"{metric}_published"]
-    need_columns(beside, ["experiment", metric, f"{metric}_low", f"{metric}_high", shown[1]], "beside")
-    network = text(beside["experiment"])
-    names = list(dict.fromkeys(network.tolist()))
-    plot = axes(title=title, x=unit or metric.replace("_", " "), y="", width=width, tools="save",
-                height=100 + 36 * len(names))  # fmt: skip
-    name_ticks(plot, names, along="y")
-    row = np.array([names.index(name) for name in network])
-    band = "{0.000} (@low{0.000} to @high{0.000})"
-    kinds = (
-        (shown[0], "measured, with interval", PALETTE[0], "circle", 10, band),
-        (shown[1], "published", PALETTE[1], "diamond", 13, "{0.000}"),
-    )
-    for column, label, colour, marker, size, form in kinds:
-        rows = np.isfinite(numbers(beside[column]))
-        value, low, high = bounded(beside[rows], column)
-        draw_points(plot, value, row[rows], low, high, colour=colour, name=label, label=label, marker=marker,
-                    size=size, hollow=marker == "diamond", across=True, columns={"network": network[rows]},
-                    tips=[("", "@network"), (label, f"@x{form}")])  # fmt: skip
-    return legend_above(plot)
+    needed = ["experiment", *(f"{metric}{end}" for end in ("", "_low", "_high", "_published"))]
+    need_columns(beside, needed, "beside")
+    rows, words = Table(beside[needed]), "measured, with interval"
+    rows["kind"] = words
+    height = 100 + 36 * len(set(text(rows["experiment"]).tolist()))
+    return points(rows, "experiment", metric, by="kind", across=True, title=title, width=width, height=height,
+                  y_label=unit or metric.replace("_", " "))  # fmt: skip
 
 
 def band_gallery(

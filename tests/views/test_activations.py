@@ -6,7 +6,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import Table
-from bokeh.models import GlyphRenderer, ImageURL, Legend, Line, MultiLine, Scatter, Segment, Span, Text
+from bokeh.models import ImageURL, Line, MultiLine, Scatter, Segment, Span, Text
 
 from labkit.errors import InputError
 from labkit.views import save_page
@@ -18,15 +18,6 @@ from labkit.views.activations import (
     randomisation_curve,
     sensitivity_curves,
 )
-
-
-def glyphs(plot, kind):
-    drawn = [r for r in plot.renderers if isinstance(r, GlyphRenderer)]
-    return [r for r in drawn if isinstance(r.glyph, kind)]
-
-
-def legend(plot) -> list[str]:
-    return [item.label.value for item in plot.select_one(Legend).items]
 
 
 @pytest.fixture
@@ -69,20 +60,20 @@ def drops() -> Table:
     )
 
 
-def test_filter_grid_has_the_input_and_a_row_for_each_layer(rng, tmp_path):
+def test_filter_grid_has_the_input_and_a_row_for_each_layer(look, rng, tmp_path):
     maps = {"conv2": rng.random((3, 16, 16)), "conv4": np.zeros((2, 4, 4))}
     filters = {"conv2": [5, 1, 30], "conv4": [2, 3]}
     plot = filter_grid(
         {"X-ray": rng.random((16, 16)), "both": rng.random((16, 16, 3))},
         maps, filters, kinds={"conv2": ["xray", "both", "optical"]}, title="one cluster",
     )  # fmt: skip
-    (pictures,) = glyphs(plot, ImageURL)
+    (pictures,) = look.glyphs(plot, ImageURL)
     assert len(pictures.data_source.data["uri"]) == 9  # three rows of three
     titles = pictures.data_source.data["title"]
     assert titles[:3] == ["X-ray", "both", ""]
     assert titles[3] == f"5, xray, max {maps['conv2'][0].max():.2g}"
     assert titles[6:] == ["2, max 0", "3, max 0", ""]
-    rows = [r.data_source.data["text"] for r in glyphs(plot, Text) if "text" in r.data_source.data]
+    rows = [r.data_source.data["text"] for r in look.glyphs(plot, Text) if "text" in r.data_source.data]
     assert [row[0] for row in rows] == ["input", "conv2, 16 px", "conv4, 4 px"]
     assert save_page(plot, tmp_path / "grid.html").stat().st_size > 10_000
 
@@ -125,48 +116,48 @@ def test_overlay_wants_equal_shapes(rng):
         activation_overlay(one, one, one, ["a"], pixel_scale=1 * u.arcsec)
 
 
-def test_index_chart_draws_every_filter_that_lives(index):
+def test_index_chart_draws_every_filter_that_lives(look, index):
     plot = index_chart(index, title="simulated")
     assert plot.xaxis[0].axis_label == "index: optical only (−1) to xray only (+1)"
     assert list(plot.y_range.factors) == ["conv2", "conv1"]
-    assert legend(plot) == ["xray", "optical", "both"]
-    dots = [r.data_source.data for r in glyphs(plot, Scatter)]
+    assert look.legend(plot) == ["xray", "optical", "both"]
+    dots = [r.data_source.data for r in look.glyphs(plot, Scatter)]
     assert [list(data["index"]) for data in dots] == [[0.9], [-0.8], [0.1, 0.2]]
-    assert len(glyphs(plot, Segment)) == 3
+    assert len(look.glyphs(plot, Segment)) == 3
     assert sorted(span.location for span in plot.select(Span)) == [-0.5, 0.5]
-    (words,) = glyphs(plot, Text)
+    (words,) = look.glyphs(plot, Text)
     assert words.data_source.data["text"] == ["1 dead", "0 dead"]
     with pytest.raises(InputError, match=r"\['index_low'\] missing"):
         index_chart(Table({name: index[name] for name in index.colnames if name != "index_low"}))
 
 
-def test_sensitivity_starts_at_nothing_and_ends_at_one():
+def test_sensitivity_starts_at_nothing_and_ends_at_one(look):
     plot = sensitivity_curves([0.5, 1.0], [[1.0, 4.0], [0.0, 0.0]], [0.7, np.nan])
-    lines = [r.data_source.data for r in glyphs(plot, Line)]
+    lines = [r.data_source.data for r in look.glyphs(plot, Line)]
     assert len(lines) == 2  # one filter and the proportional one
     np.testing.assert_allclose(lines[0]["x"], [0, 0.5, 1])
     np.testing.assert_allclose(lines[0]["y"], [0, 0.25, 1])
     assert "X-ray" in plot.xaxis[0].axis_label
 
 
-def test_randomisation_shows_every_step_and_method(steps):
+def test_randomisation_shows_every_step_and_method(look, steps):
     plot = randomisation_curve({"grad-cam": steps, "edges": steps}, between=0.3)
     assert plot.xaxis[0].major_label_overrides == {0: "trained", 1: "output", 2: "conv1"}
-    assert legend(plot) == ["grad-cam", "edges", "maps of other objects"]
-    assert list(glyphs(plot, Line)[0].data_source.data["y"]) == [1.0, 0.5, 0.1]
+    assert look.legend(plot) == ["grad-cam", "edges", "maps of other objects"]
+    assert list(look.glyphs(plot, Line)[0].data_source.data["y"]) == [1.0, 0.5, 0.1]
     assert plot.xaxis[0].axis_label == "randomised from the output down to"
     with pytest.raises(InputError, match="checks must hold tables with the same steps"):
         randomisation_curve({"one": steps, "other": steps[:2]})
 
 
-def test_deletion_shows_the_drop_and_that_of_other_pixels(drops):
+def test_deletion_shows_the_drop_and_that_of_other_pixels(look, drops):
     plot = deletion_curves({"hirescam": drops})
     assert plot.xaxis[0].axis_label == "share of pixels blanked (%)"
-    assert legend(plot) == ["hirescam", "hirescam, same hole elsewhere"]
-    solid, dashed = (r.data_source.data for r in glyphs(plot, Line))
+    assert look.legend(plot) == ["hirescam", "hirescam, same hole elsewhere"]
+    solid, dashed = (r.data_source.data for r in look.glyphs(plot, Line))
     np.testing.assert_allclose(solid["x"], [10, 20])
     np.testing.assert_allclose(dashed["y"], [0.1, 0.1])
-    bars = glyphs(plot, Segment)[0].data_source.data
+    bars = look.glyphs(plot, Segment)[0].data_source.data
     np.testing.assert_allclose(bars["y0"], [0.2, 0.3])
     with pytest.raises(InputError, match="checks must hold one table or more, got none"):
         deletion_curves({})

@@ -64,18 +64,6 @@ def test_one_bin_and_missing_folds_are_fine(look):
     assert len(look.panels(redshift_bins(every))) == 1
 
 
-def test_redshift_bins_refuse_what_does_not_fit():
-    every, _ = binned()
-    with pytest.raises(InputError, match=r"\['z_min'\] missing"):
-        redshift_bins(every["accuracy", "z_max"])
-    with pytest.raises(InputError, match=r"the column 'f1' for 'F1', got"):
-        redshift_bins(every["accuracy", "purity", "completeness", "z_min", "z_max"])
-    with pytest.raises(InputError, match=r"measures must be of .* got \['beauty'\]"):
-        redshift_bins(every, measures=["beauty"])
-    with pytest.raises(InputError, match="row at least"):
-        redshift_bins(every[:0])
-
-
 def grown() -> Table:
     rng = np.random.default_rng(1)
     parts = []
@@ -118,8 +106,6 @@ def test_single_folds_and_sets_of_unequal_size_are_fine(look):
     table["train"] = [498, 499, 500, 501, 502]
     table["set"] = 1
     assert look.data(look.panels(training_size(table))[0], "mixed")["x"].tolist() == [500]
-    with pytest.raises(InputError, match=r"\['configuration'\] missing"):
-        training_size(table["train", "f1"])
 
 
 def measured() -> Table:
@@ -155,15 +141,6 @@ def test_measures_that_were_not_published_have_no_diamond(look):
     assert np.isnan(look.data(plot, "mixed, published")["y"]).tolist() == [False, True]
 
 
-def test_configurations_refuse_what_does_not_fit():
-    with pytest.raises(InputError, match=r"\['bands'\] missing"):
-        configurations(measured(), by="bands")
-    with pytest.raises(InputError, match="one row per configuration"):
-        configurations(measured(), names={"first": "mixed*"})
-    with pytest.raises(InputError, match="'AUC'"):
-        configurations(measured(), measures=["AUC"])
-
-
 def test_training_ranges_have_a_panel_a_cluster(look):
     parts = []
     for host in ("stacked", "A370"):
@@ -181,8 +158,6 @@ def test_training_ranges_have_a_panel_a_cluster(look):
     assert look.legend(found[0]) == ["narrow", "large", "published"]
     assert found[0].y_range is found[1].y_range
     assert len(look.panels(training_ranges(table[:5]))) == 1
-    with pytest.raises(InputError, match=r"\['training'\] missing"):
-        training_ranges(table["cluster", "f1"])
 
 
 N = 120
@@ -244,10 +219,6 @@ def test_bands_shrink_with_the_number_of_objects_and_one_method_is_enough(look, 
 def test_perfect_methods_cross_at_one(look, member):
     (plot,) = look.panels(threshold_curves({"sure": predictions(member.astype(float), member, "sure")}))
     assert look.data(plot, "crossing")["y"] == [1.0]
-    with pytest.raises(InputError, match="methods must hold"):
-        threshold_curves({})
-    with pytest.raises(InputError, match="name a member"):
-        threshold_curves({"CNN": predictions(np.full(3, 0.4), np.zeros(3, dtype=bool), "CNN")})
 
 
 def test_every_cluster_has_its_roc_curves(look, methods, member):
@@ -325,7 +296,29 @@ def test_linear_profiles_of_one_cluster(look):
     assert not isinstance(right.x_scale, LogScale)
     assert look.data(right, "density")["y"][-1] == 0
     assert left.xaxis[0].axis_label == "R / R200"
-    with pytest.raises(InputError, match="one cluster at least"):
-        member_profiles({})
-    with pytest.raises(InputError, match=r"profiles\['A'\] must be from member_profile, it lacks \['outer'"):
-        member_profiles({"A": profile(1)["inner", "members", "cumulative"]})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: redshift_bins(binned()[0]["accuracy", "z_max"]), r"\['z_min'\] missing"),
+        (lambda: redshift_bins(binned()[0]["accuracy", "purity", "completeness", "z_min", "z_max"]),
+         "the column 'f1' for 'F1', got"),
+        (lambda: redshift_bins(binned()[0], measures=["beauty"]), r"measures must be of .* got \['beauty'\]"),
+        (lambda: redshift_bins(binned()[0][:0]), "row at least"),
+        (lambda: training_size(grown()["train", "f1"]), r"\['configuration'\] missing"),
+        (lambda: configurations(measured(), by="bands"), r"\['bands'\] missing"),
+        (lambda: configurations(measured(), names={"first": "mixed*"}), "one row per configuration"),
+        (lambda: configurations(measured(), measures=["AUC"]), "'AUC'"),
+        (lambda: training_ranges(Table({"cluster": ["a"], "f1": [0.5]})), r"\['training'\] missing"),
+        (lambda: threshold_curves({}), "methods must hold"),
+        (lambda: threshold_curves({"CNN": predictions(np.full(3, 0.4), np.zeros(3, dtype=bool), "CNN")}),
+         "name a member"),
+        (lambda: member_profiles({}), "one cluster at least"),
+        (lambda: member_profiles({"A": profile(1)["inner", "members", "cumulative"]}),
+         r"profiles\['A'\] must be from member_profile, it lacks \['outer'"),
+    ],
+)  # fmt: skip
+def test_figures_refuse_what_does_not_fit(call, message):
+    with pytest.raises(InputError, match=message):
+        call()

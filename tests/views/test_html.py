@@ -12,13 +12,34 @@ from astropy.table import QTable, Table
 from astropy.wcs import WCS
 from bokeh.models import HoverTool
 
-from labkit.views.angora_galaxies import colour_magnitude
+from labkit.evaluate import member_profile
+from labkit.predictions import Predictions
+from labkit.sample import Sample
+from labkit.sources.mosaics import Mosaics
+from labkit.views.activations import (
+    activation_overlay,
+    deletion_curves,
+    filter_grid,
+    index_chart,
+    randomisation_curve,
+    sensitivity_curves,
+)
+from labkit.views.angora import configurations, redshift_bins, training_ranges, training_size
+from labkit.views.angora_galaxies import (
+    colour_magnitude,
+    contamination_distribution,
+    error_distributions,
+    magnitude_distribution,
+    member_profiles,
+)
+from labkit.views.angora_methods import method_agreement, method_rocs, threshold_curves
 from labkit.views.curves import roc
 from labkit.views.distributions import class_counts, histogram, linked_scatters
 from labkit.views.gallery import gallery
 from labkit.views.kosiba import band_gallery, intervals
+from labkit.views.member_pictures import band_sheet, member_gallery
 from labkit.views.plots import bars, curves, points
-from labkit.views.sky import extent_plane, field, member_field
+from labkit.views.sky import extent_plane, field, member_field, mosaic_field
 from labkit.views.tables import bullet_list, table
 
 BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
@@ -75,6 +96,43 @@ EXTENT = Table({"extent": [7.0], "extension_likelihood": [50.0], "class": [BAD],
 BESIDE = Table(
     {"experiment": [BAD], "auc": [0.9], "auc_low": [0.8], "auc_high": [1.0], "auc_published": [0.9]}
 )
+INDEX = Table(
+    {"layer": [BAD], "filter": [0], "index": [0.9], "index_low": [0.8], "index_high": [1.0], "kind": [BAD]},
+    meta={"bands": [BAD, "other"]},
+)
+STEPS = Table({"step": [BAD, "b"], "rank": [1.0, 0.5], "rank_low": [1.0, 0.4], "rank_high": [1.0, 0.6]})
+DROPS = Table(
+    {"share": [0.1], "drop": [0.3], "reference": [0.1], "difference_low": [0.1], "difference_high": [0.2]}
+)
+FOLDS = Table({"set": [BAD], "train": [500], "z_min": [0.1], "z_max": [0.2]})
+for measure in ("accuracy", "purity", "completeness", "f1"):
+    FOLDS[measure] = 0.8
+JUDGED = Predictions.from_arrays(
+    list("abcd"), np.c_[[0.9, 0.2, 0.6, 0.3], [0.1, 0.8, 0.4, 0.7]], classes=("other", "member"),
+    true=["other", "member"] * 2, experiment=BAD, positive="member",
+)  # fmt: skip
+
+
+def members() -> tuple[Sample, Predictions]:
+    """Two objects whose ids, clusters and bands are markup."""
+    catalogue = QTable(
+        {"object_id": [BAD, "b"], "ra": [1, 2] * u.deg, "dec": [1, 2] * u.deg, "cluster": [BAD] * 2}
+    )
+    catalogue["label"], catalogue["redshift"], catalogue["velocity"] = "member", 0.4, 10.0
+    images = np.random.default_rng(0).random((2, 2, 16, 16))
+    sample = Sample(images, catalogue, bands=(BAD, "F814"), pixel_scale=0.065 * u.arcsec)
+    p = np.array([[0.1, 0.9], [0.9, 0.1]])
+    return sample, Predictions.from_arrays(
+        sample.object_ids,
+        p,
+        classes=("other", "member"),
+        true=["member"] * 2,
+        experiment=BAD,
+        positive="member",
+    )
+
+
+PIXELS = np.random.default_rng(0).random((60, 60)).astype(np.float32)
 ROC = Table({"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]})
 FIGURES = {
     "points": lambda: points(ROWS, "x", "y", by="g", details={BAD: ""}, notes={BAD: [(BAD, BAD)]}, title=BAD),
@@ -93,6 +151,38 @@ FIGURES = {
     "extent_plane": lambda: extent_plane(EXTENT, details=[BAD], pictures=[BAD]),
     "intervals": lambda: intervals(BESIDE),
     "roc": lambda: roc({BAD: [ROC]}),
+    "filter_grid": lambda: filter_grid(
+        {BAD: np.eye(4)}, {BAD: np.ones((1, 4, 4))}, {BAD: [0]}, kinds={BAD: [BAD]}
+    ),
+    "activation_overlay": lambda: activation_overlay(
+        np.ones((1, 8, 8)), np.eye(8)[None], np.eye(8)[None], [BAD], pixel_scale=4 * u.arcsec
+    ),
+    "index_chart": lambda: index_chart(INDEX, title=BAD),
+    "sensitivity_curves": lambda: sensitivity_curves([0.5, 1], [[1, 2]], [0.7], band=BAD, title=BAD),
+    "randomisation_curve": lambda: randomisation_curve({BAD: STEPS}, between=0.3),
+    "deletion_curves": lambda: deletion_curves({BAD: DROPS}),
+    "configurations": lambda: configurations(FOLDS, FOLDS, by="set", published_by="set", data=BAD),
+    "training_size": lambda: training_size(FOLDS, by="set"),
+    "redshift_bins": lambda: redshift_bins(FOLDS, FOLDS, title=BAD),
+    "training_ranges": lambda: training_ranges(FOLDS, FOLDS, cluster="set", training="set"),
+    "method_agreement": lambda: method_agreement(
+        Table({BAD: [True, False], "members": [3, 1], "non_members": [2, 2]}), title=BAD
+    ),
+    "threshold_curves": lambda: threshold_curves({BAD: JUDGED}, resamples=5),
+    "method_rocs": lambda: method_rocs(
+        {BAD: JUDGED}, Table({"object_id": list("abcd"), "cluster": [BAD] * 4})
+    ),
+    "magnitude_distribution": lambda: magnitude_distribution([20.0], [BAD], stacked=[BAD], x=BAD),
+    "error_distributions": lambda: error_distributions({BAD: [20.0, 21.0]}, ["TP", "FN"]),
+    "contamination_distribution": lambda: contamination_distribution([0.1, 0.2], ["TP", "FN"], x=BAD),
+    "member_profiles": lambda: member_profiles(
+        {BAD: member_profile(np.linspace(0.01, 0.2, 30), edges=[0, 0.1, 0.2], resamples=5)}
+    ),
+    "member_gallery": lambda: member_gallery(*members(), columns=2, title=BAD),
+    "band_sheet": lambda: band_sheet(members()[0], [BAD]),
+    "mosaic_field": lambda: mosaic_field(
+        Mosaics.from_arrays({BAD: PIXELS}, wcs()), sources=SKY, details=[BAD], pixels=9
+    ),
     "colour_magnitude": lambda: colour_magnitude([1.0, 2], [1.0, 2], [BAD] * 2, details={BAD: [BAD] * 2}),
 }
 

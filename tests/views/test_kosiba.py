@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
-from bokeh.models import CustomJS, ImageURL, Rect, Scatter, TapTool, Text
+from bokeh.models import CustomJS, ImageURL, Rect, TapTool, Text
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
@@ -89,7 +89,7 @@ def test_agreement_needs_a_fraction():
         agreement(ends([np.nan, np.nan, np.nan]))
 
 
-def test_measured_stands_on_the_line_of_the_published(look):
+def test_measured_stands_beside_the_published(look):
     both = Table(
         {
             "experiment": ["CN-E", "MN-E"],
@@ -100,9 +100,13 @@ def test_measured_stands_on_the_line_of_the_published(look):
         }
     )
     plot = intervals(both, unit="AUC")
-    ours, theirs = look.data(plot, "measured, with interval"), look.data(plot, "published", Scatter)
-    assert (ours["x"].tolist(), ours["y"].tolist(), ours["low"].tolist()) == ([0.9, 0.8], [0, 1], [0.8, 0.7])
-    assert (theirs["x"].tolist(), theirs["y"].tolist()) == ([0.96], [0])
+    words = "measured, with interval"
+    ours, theirs = look.data(plot, words), look.data(plot, f"{words}, published")
+    assert (ours["x"].tolist(), ours["low"].tolist()) == ([0.9, 0.8], [0.8, 0.7])
+    assert ours["place"].tolist() == ["CN-E", "MN-E"]
+    assert ours["y"] == pytest.approx([-0.189, 0.811])
+    assert theirs["x"] == pytest.approx([0.96, np.nan], nan_ok=True)
+    assert theirs["y"] == pytest.approx([0.189, 1.189])
     assert look.legend(plot) == ["measured, with interval", "published"]
     assert look.axis_labels(plot)[0] == "AUC"
     assert plot.yaxis[0].major_label_overrides == {0: "CN-E", 1: "MN-E"}
