@@ -8,8 +8,15 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
+from hypothesis import HealthCheck, settings
 
 from labkit.sample import Sample
+
+# the same examples every time, and no complaint about a busy machine
+settings.register_profile(
+    "labkit", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("labkit")
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 

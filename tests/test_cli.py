@@ -314,7 +314,7 @@ def test_sweep_trains_a_file_of_experiments(made, tmp_path):
     assert ended.out == f"{tmp_path / 'run' / 'checkpoints' / 'x-seed1'}: best epoch 1 of 1\n"
     assert (tmp_path / "run" / "progress.html").is_file()
     fails(65, "has no experiment 'y'", *words, "--only", "y")
-    fails(66, "labels must be a file, got", *words, "--labels", tmp_path / "no.csv")
+    fails(66, "does not exist; check the path", *words, "--labels", tmp_path / "no.csv")
     fails(66, "'nowhere' does not answer", *words, "--workers", "nowhere")
 
 

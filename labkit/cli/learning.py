@@ -67,7 +67,7 @@ def sweep(
         int | None, typer.Option(min=1, help="passes through the training set, instead of the file's")
     ] = None,
     workers: Annotated[
-        str, typer.Option(help="processes: auto, a number (0: this one), or the address of a Dask scheduler")
+        str, typer.Option(help="number of processes (0: this one), auto, or a Dask scheduler's address")
     ] = "auto",
     threads: Annotated[str, typer.Option(help="CPU threads of a run: auto, or a number")] = "auto",
     device: Device = "auto",
