@@ -97,10 +97,7 @@ def _counts(truth: NDArray, scores: NDArray) -> tuple[NDArray, NDArray, NDArray]
 def crossing(true: ArrayLike | Predictions, score: ArrayLike | None = None) -> tuple[float, float]:
     """Threshold at which purity and completeness are equal, and their value there (Angora et al., Fig. 7).
 
-    Parameters
-    ----------
-    true, score
-        As for `roc_curve`.
+    Arguments are those of `roc_curve`.
 
     Returns
     -------

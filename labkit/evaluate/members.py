@@ -220,10 +220,7 @@ def agreement_table(methods: Mapping[str, Predictions], *, threshold: float = 0.
 def pair_table(methods: Mapping[str, Predictions], *, threshold: float = 0.5) -> QTable:
     """How often two methods decide alike, rightly and wrongly (Angora et al. 2020, section 4.3).
 
-    Parameters
-    ----------
-    methods, threshold
-        As for `agreement_table`.
+    Arguments are those of `agreement_table`.
 
     Returns
     -------

@@ -7,9 +7,8 @@ against another list.
 
 from __future__ import annotations
 
-from labkit.finder.comparison import compare
 from labkit.finder.detection import detect
-from labkit.finder.find import find_candidates, search
+from labkit.finder.find import compare, find_candidates, search
 from labkit.finder.models import Selection
 
 __all__ = ["Comparison", "Detection", "Search", "Selection", "compare", "detect", "find_candidates", "search"]

@@ -10,8 +10,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from labkit.finder.fits import Fit, Source
-from labkit.finder.models import Models, Selection, fit_models, gain
-from labkit.finder.scene import Scene
+from labkit.finder.models import Models, Scene, Selection, fit_models, gain
 
 #: Half the side of the box of a fit in arcsec: at least, at most, and in units of the extent.
 BOX, LARGEST_BOX, BOX_EXTENTS = 90.0, 400.0, 6.0

@@ -8,7 +8,7 @@ second, whose positive building blocks leave no rings.
 
 Three rules complete the papers:
 
-* The background is known (see `labkit.finder.background`), so gaps and vignetting, which it contains, are no
+* The background is known (see `labkit.finder.detection`), so gaps and vignetting, which it contains, are no
   structure. Where a pixel was exposed for a part only, the missing counts are those of the model so far.
 * From the coarsest plane to the finest, what was significant before adds to the expected counts: fluctuations
   of a bright cluster's own photons are no sources in it.

@@ -232,7 +232,7 @@ def red_sequences(
     by : str
         Column with the cluster of each galaxy.
     rng : Generator or int
-        As for `~labkit.photometry.colour_magnitude_relation`.
+        Draws the starts of the first fit.
 
     Returns
     -------

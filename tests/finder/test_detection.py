@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 
 from labkit.errors import InputError
 from labkit.finder import detect
-from labkit.finder.background import background_map, relative_exposure
+from labkit.finder.detection import background_map, relative_exposure
 from labkit.sources import read_observation
 from labkit.sources.candidates import read_regions
 
