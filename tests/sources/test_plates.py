@@ -8,16 +8,14 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from labkit.errors import InputError
+from labkit.images.coordinates import tangent_plane
 from labkit.images.xamin import xamin_optical
 from labkit.sources.plates import cut_plates, read_plates
 
 
 def write_plate(path, ra, *, value=5000.0, side=600, scale=1.0):
     """A plate of sky noise with a star at its centre, 10 arcmin wide."""
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = [ra, 10], [(side + 1) / 2] * 2
-    wcs.wcs.cdelt = np.array([-scale, scale]) / 3600
+    wcs = tangent_plane(ra, 10, scale, (side, side))
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     data = np.random.default_rng(1).normal(value, 50, (side, side)) + 9000 * np.exp(-(x**2 + y**2) / 18)
     fits.PrimaryHDU(data.astype(np.float32), wcs.to_header()).writeto(path)

@@ -9,11 +9,11 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable
-from astropy.wcs import WCS
 from scipy.ndimage import gaussian_filter
 
 from labkit.errors import InputError, MissingDataError
 from labkit.images import normalise
+from labkit.images.coordinates import tangent_plane
 from labkit.sources import candidates_sample, read_observation
 
 POINTING = SkyCoord(150 * u.deg, -11 * u.deg)
@@ -21,10 +21,8 @@ SIDE = 240
 
 
 def make_wcs(*, scale=5.0, shift=0.0):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = [150, -11], [(SIDE + 1) / 2 + shift] * 2
-    wcs.wcs.cdelt = np.array([-scale, scale]) / 3600
+    wcs = tangent_plane(150, -11, scale, (SIDE, SIDE))
+    wcs.wcs.crpix += shift
     return wcs
 
 
