@@ -182,7 +182,7 @@ def variant_predictions(table: Table, variant: Variant, *, trees: int = 500, **o
     Returns
     -------
     Predictions
-        As of `photometric_predictions`.
+        Of the scheme "member", split "test".
     """
     given = {"method": "random forest"} | dict(variant.options)
     if given["method"] in ("random forest", "extra trees"):

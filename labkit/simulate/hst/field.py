@@ -264,8 +264,12 @@ def simulate_fields(
     ----------
     out : path
         Folder of the fields; each lies in ``<out>/<short name>/``, as `SimulatedField.write` makes it.
-    seed, size_arcsec, scale
-        As for `simulate_field`.
+    seed : int
+        Seed of everything random.
+    size_arcsec : float
+        Side of the optical mosaic.
+    scale : float
+        Factor on the numbers of spectra of Table 1.
     clusters : iterable of str, optional
         Short names; all fifteen by default.
     bands : iterable of str, optional
