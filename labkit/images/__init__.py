@@ -7,7 +7,7 @@ from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.images.cutouts import coverage, cutout, cutouts
 from labkit.images.normalise import normalise
 from labkit.images.resampling import regrid
-from labkit.images.sky import sky_scales
+from labkit.images.sky import level_table, sky_scales, sky_table
 from labkit.images.stretches import asinh, fixed_asinh, percentile
 
 __all__ = [
@@ -16,11 +16,13 @@ __all__ = [
     "cutout",
     "cutouts",
     "fixed_asinh",
+    "level_table",
     "normalise",
     "percentile",
     "pixel_to_sky",
     "regrid",
     "sky_scales",
+    "sky_table",
     "sky_to_pixel",
     "stack",
 ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
+import astropy.units as u
 import numpy as np
+from astropy.table import QTable
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError, MissingDataError
+from labkit.images.stretches import from_fixed_asinh
 from labkit.sample import Sample
 
 logger = logging.getLogger(__name__)
@@ -62,6 +66,69 @@ def sky_scales(sample: Sample, *, objects: int = 400, batch_size: int = 64) -> d
     ]  # each of shape (2, object, band)
     level, scatter = np.concatenate(measured, axis=1)
     return {band: _middle(band, level[:, i], scatter[:, i]) for i, band in enumerate(sample.bands)}
+
+
+def sky_table(sample: Sample) -> QTable:
+    """The unit of a Sample's grey levels: scatter of the sky in each band, as flux and as surface brightness.
+
+    Parameters
+    ----------
+    sample : Sample
+        Of cluster members, normalised by "fixed-asinh".
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        ``band``, ``scatter`` (in the mosaics' unit) and ``brightness`` (AB mag per arcsec^2; NaN where the
+        zero point is not known).
+
+    Raises
+    ------
+    InputError
+        If the Sample is not normalised by "fixed-asinh".
+    """
+    scales = _record(sample)["scales"]
+    fields = [field["mosaics"] for field in sample.provenance.get("fields", [])]
+    zero = {band: one["zero_point"] for field in fields for band, one in field.items()}
+    area = sample.pixel_scale.to_value(u.arcsec) ** 2
+    bright = [(zero.get(band) or np.nan) - 2.5 * np.log10(scales[band] / area) for band in sample.bands]
+    scatter = [scales[band] for band in sample.bands]
+    unit = u.mag / u.arcsec**2
+    return QTable({"band": list(sample.bands), "scatter": scatter, "brightness": bright * unit})
+
+
+def level_table(sample: Sample, levels: Sequence[int] = (0, 64, 96, 128, 160, 192, 224, 255)) -> QTable:
+    """What grey levels mean, in units of the sky's scatter, which is one for all bands.
+
+    Parameters
+    ----------
+    sample : Sample
+        Normalised by "fixed-asinh".
+    levels : sequence of int
+        Grey levels; that of the empty sky is added.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        ``level``, its ``flux``, and the ``step`` to the flux of the next level.
+
+    Raises
+    ------
+    InputError
+        If the Sample is not normalised by "fixed-asinh".
+    """
+    record = _record(sample)
+    level = np.unique([*levels, record["no_emission"]])
+    limits = {name: record[name] for name in ("low", "softening", "high")}
+    flux, following = from_fixed_asinh([level, level + 1], scale=1.0, **limits)
+    return QTable({"level": level, "flux": flux, "step": following - flux})
+
+
+def _record(sample: Sample) -> dict:
+    record = sample.provenance.get("normalisation") or {}
+    if record.get("method") != "fixed-asinh":
+        raise InputError(f"sample must be normalised by 'fixed-asinh', got {record.get('method')!r}")
+    return record
 
 
 def scatter_of_sky(images: ArrayLike) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.learn.augment import augmented_views
 from labkit.learn.model import Model, model_folder
 from labkit.learn.networks import layer_rows
-from labkit.learn.parts import fold_counts, fold_numbers
+from labkit.learn.parts import fold_counts, fold_numbers, fold_sizes
 from labkit.learn.predict import out_of_fold, predict
 from labkit.learn.resident import release
 from labkit.learn.trained import find_models, histories, training_table
@@ -21,6 +21,7 @@ __all__ = [
     "find_models",
     "fold_counts",
     "fold_numbers",
+    "fold_sizes",
     "histories",
     "layer_rows",
     "model_folder",

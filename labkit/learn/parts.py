@@ -237,6 +237,39 @@ def fold_counts(experiment: Experiment, sample: Sample) -> list[dict[str, Any]]:
     return rows
 
 
+def fold_sizes(experiment: Experiment, sample: Sample, *, by: str = "cluster") -> list[dict[str, Any]]:
+    """Objects of each group in the validation set and in each fold.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        With folds.
+    sample : Sample
+        Labelled objects.
+    by : str
+        Column of the catalogue whose values are the groups.
+
+    Returns
+    -------
+    list of dict
+        A row a group, in their order in the Sample: the group under the name `by`, ``validation`` where
+        objects are set apart for it, ``fold 0`` and so on.
+
+    Raises
+    ------
+    InputError
+        As for `fold_numbers`, or if there is no such column.
+    """
+    numbers = fold_numbers(experiment, sample)
+    groups = text_column(sample, by, use="the groups to count")
+    apart = {"validation": VALIDATION} if (numbers == VALIDATION).any() else {}
+    parts = apart | {f"fold {fold}": fold for fold in range(experiment.folds)}
+    return [
+        {by: name} | {part: int(((numbers == n) & (groups == name)).sum()) for part, n in parts.items()}
+        for name in dict.fromkeys(groups.tolist())
+    ]
+
+
 def split_for_training(experiment: Experiment, sample: Sample, *, fold: int = -1) -> dict[str, Part]:
     """Objects for training and validation, with folds also for test; fold -1 without folds.
 

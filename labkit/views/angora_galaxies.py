@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from labkit.errors import InputError
-from labkit.evaluate import OUTCOMES, wilson
+from labkit.evaluate import OUTCOMES, member_groups, wilson
 from labkit.photometry import ColourMagnitude
+from labkit.photometry.red_sequence import RedSequences
 from labkit.tables import numbers, text
 from labkit.views.distributions import scatter
 from labkit.views.marks import draw_line, draw_points, draw_steps
@@ -162,6 +163,27 @@ def magnitude_distribution(
     if limit is not None:
         plot.add_layout(Span(location=limit, dimension="height", line_color=INK, line_dash="dashed"))
     return legend_inside(plot, "top_left", clickable=False)
+
+
+def completed_sequences(
+    completed: Table, sequences: RedSequences, *, data: str = "", height: int = 400
+) -> GridPlot:  # fmt: skip
+    """Magnitudes, and colours against the red sequence, of each cluster's members and candidates (Fig. 9).
+
+    `completed` is from `labkit.evaluate.complete_members`, `sequences` from `labkit.photometry.red_sequences`
+    of the same rows; a cluster without a red sequence has no panels. `data` says what the galaxies are, such
+    as "simulated".
+    """
+    group, hosts = member_groups(completed), text(completed["cluster"])
+    note, limit, panels = f" ({data})" if data else "", completed.meta["limit"], []
+    for name in sequences.relations:
+        here = hosts == name
+        m, difference = sequences.magnitude[here], sequences.differential[here]
+        left = magnitude_distribution(m, group[here], title=name + note, limit=limit, width=420,
+                                      height=height - 50)  # fmt: skip
+        panels.append([left, differential_colour_magnitude(m, difference, group[here], width=550,
+                                                           height=height)])  # fmt: skip
+    return grid(panels)
 
 
 def error_distributions(

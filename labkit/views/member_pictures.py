@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from astropy.table import Row
+from astropy.table import QTable, Row, Table
+from bokeh.models import GridPlot
 from bokeh.plotting import figure
+from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
+from labkit.sources import read_mosaics
+from labkit.sources.members import ListedField
 from labkit.tables import numbers, text
 from labkit.views.composites import BandLimits, SampleColours
 from labkit.views.gallery import EMPTY_PICTURE, gallery
 from labkit.views.inspector.objects import gather
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.scaling import png_uri
-from labkit.views.style import (
-    PALETTE,
-)
+from labkit.views.sky import mosaic_field
+from labkit.views.style import PALETTE, grid
 
 #: Frames of the pictures: members found, wrongly taken, missed (the paper's green, red, blue, for all eyes).
 FRAMES = {"TP": PALETTE[2], "FP": PALETTE[1], "FN": PALETTE[0], "TN": PALETTE[7]}
@@ -128,3 +132,45 @@ def band_sheet(
     columns = ["colour", *chosen.bands]
     return gallery(pictures, size_px=size_px, title=title, columns=len(columns), column_titles=columns,
                    row_titles=rows)  # fmt: skip
+
+
+def bright_members(
+    sample: Sample, *, label: str = "label", magnitude: str = "mag_F814", share: float = 1 / 6, most: int = 5
+) -> list[str]:
+    """Ids of one rather bright member of each of the first clusters, `most` at most, for `band_sheet`.
+
+    It is brighter than all but `share` of the cluster's members; without magnitudes, one of them.
+    """
+    members = QTable(sample.catalogue)[text(sample.catalogue[label]) == "member"]
+    if magnitude in members.colnames:
+        members.sort(magnitude)
+    ids, hosts = text(members["object_id"]), text(members["cluster"])
+    clusters = [name for name in dict.fromkeys(text(sample.catalogue["cluster"]).tolist()) if name in hosts]
+    return [str(ids[hosts == name][int(share * (hosts == name).sum())]) for name in clusters[:most]]
+
+
+def position_sheet(sample: Sample, views: NDArray, *, columns: int = 8, size_px: int = 100) -> figure:
+    """One object of a "fixed-asinh" Sample in several positions, in its grey levels' colours (Fig. A.1).
+
+    `views` are from `labkit.learn.augmented_views`, in the Sample's bands.
+    """
+    colours_of = SampleColours(sample)
+    return gallery([png_uri(colours_of.composite(one)) for one in views], columns=columns, size_px=size_px)
+
+
+def field_pictures(
+    fields: Sequence[ListedField], *, bands: Sequence[str] | None = None, sources: Table | None = None,
+    columns: int = 3, **options: Any,
+) -> GridPlot:  # fmt: skip
+    """Colour pictures of fields from their mosaics, side by side (Figs. 1 and 8).
+
+    `fields` are from `labkit.sources.members.read_fields`; of `sources`, those of the field's ``cluster`` are
+    marked. Other options are those of `mosaic_field`.
+    """
+    panels = []
+    for one in fields:
+        theirs = None if sources is None else sources[text(sources["cluster"]) == one.cluster]
+        about = {"redshift": one.redshift, "title": f"{one.cluster}, z = {one.redshift:g}"}
+        about |= {"sources": theirs} if theirs is not None and len(theirs) else {}
+        panels.append(mosaic_field(read_mosaics(one.folder, bands=bands), **about, **options))
+    return grid(panels, columns=columns)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import logging
 
+import astropy.units as u
 import numpy as np
 import pytest
 
 from labkit.errors import InputError, MissingDataError
-from labkit.images import normalise, sky_scales
+from labkit.images import fixed_asinh, level_table, normalise, sky_scales, sky_table
 from labkit.images.sky import scatter_of_sky
 from labkit.sample import Sample
 
@@ -95,3 +96,24 @@ def test_what_is_no_raw_sample_is_refused(member_sample, member_scales):
         sky_scales(member_sample.select([]))
     with pytest.raises(InputError, match="sample must hold raw pixels"):
         sky_scales(normalise(member_sample, method="fixed-asinh", scales=member_scales))
+
+
+def test_the_grey_levels_and_their_unit_as_tables(member_sample, member_scales):
+    fields = [{"mosaics": {band: {"zero_point": 25.0} for band in list(member_scales)[1:]}}]
+    member_sample.provenance["fields"] = fields
+    sample = normalise(member_sample, method="fixed-asinh", scales=member_scales)
+    sky = sky_table(sample)
+    assert sky["band"].tolist() == list(member_scales)
+    assert sky["scatter"].tolist() == list(member_scales.values())
+    assert np.isnan(sky["brightness"][0]), "no zero point"
+    second = list(member_scales.values())[1]
+    expected = 25.0 - 2.5 * np.log10(second / 0.065**2)
+    assert sky["brightness"][1].to_value(u.mag / u.arcsec**2) == pytest.approx(expected)
+    table = level_table(sample, levels=(0, 128, 255))
+    assert table["level"].tolist() == [0, 38, 128, 255]
+    assert fixed_asinh(table["flux"][:, None], scale=1.0).tolist() == [[0], [38], [128], [255]]
+    following = fixed_asinh((table["flux"] + table["step"])[:3, None], scale=1.0)
+    assert following.tolist() == [[1], [39], [129]]
+    for call in (sky_table, level_table):
+        with pytest.raises(InputError, match="sample must be normalised by 'fixed-asinh', got None"):
+            call(member_sample)

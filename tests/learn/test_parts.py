@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.learn import Model, fold_counts, fold_numbers, out_of_fold, predict, release, train
+from labkit.learn import Model, fold_counts, fold_numbers, fold_sizes, out_of_fold, predict, release, train
 from labkit.learn.checkpoint import read_about
 from labkit.learn.parts import VALIDATION, assign_folds, fold_parts, parts_digest, split_for_training
 from labkit.learn.resident import BalancedBatches, OrderedBatches, hold, shared_images
@@ -91,6 +91,12 @@ def test_groups_are_kept_in_proportion(sample, folded):
         for host, expected in (("A", 2), ("B", 4)):
             here = (sample.catalogue["host"] == host) & (np.arange(36) % 2 == code)
             assert np.bincount(numbers[here], minlength=3).tolist() == [expected] * 3
+    rows = fold_sizes(folded.changed(fold_by="host"), sample, by="host")
+    assert rows[0] == {"host": "A", "fold 0": 4, "fold 1": 4, "fold 2": 4}
+    apart = folded.changed(fold_by="host", validation_share=0.25)
+    counted = [list(row.values())[1:] for row in fold_sizes(apart, sample, by="host")]
+    assert [sum(row) for row in counted] == [12, 24]
+    assert sum(row[0] for row in counted) == 9, "validation first"
     with pytest.raises(InputError, match="must have a column 'hast' with what each fold keeps"):
         fold_numbers(folded.changed(fold_by="hast"), sample)
 

@@ -170,12 +170,12 @@ CLUSTERS, BANDS = ["R2248", "M0416"], ["F606", "F814", "F105"]
 MEMBERS = {
     "simulation": {"size_arcsec": 50.0, "scale": 0.15},
     "clusters": CLUSTERS,
-    "run_clusters": CLUSTERS,
     "bands": BANDS,
     "network_bands": BANDS,
     "epochs": 2,
     "n_jobs": 1,
 }
+CATALOGUE = {"clusters": CLUSTERS, "detect_on": BANDS[:2], "trees": 30, "n_jobs": 1}
 METHODS = {"trees": 30, "seeds": [0], "resamples": 200, "bands": BANDS, "clusters": CLUSTERS}
 EXPERIMENTS = """
 [defaults]
@@ -193,8 +193,9 @@ preset = "CN-E solo optical"
 
 def with_small_fields(sequence):
     """The sequence with small fields of clusters, and two epochs for their members."""
+    small = {"06_member_classification.ipynb": MEMBERS, "13_member_catalogue.ipynb": CATALOGUE}
     steps = [
-        step.model_copy(update={"parameters": step.parameters | MEMBERS}) if "06_" in step.notebook else step
+        step.model_copy(update={"parameters": step.parameters | small.get(Path(step.notebook).name, {})})
         for step in sequence.steps
     ]
     return sequence.model_copy(update={"steps": type(sequence.steps)(steps)})
@@ -228,7 +229,7 @@ def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
     assert [link for link in outside if page.find("a", href=link) is None] == []
     assert "default-src 'none'" in str(page.head)
 
-    methods = read_sequence(DEMO.with_name("angora2020.toml"))  # section 12 goes on from section 06
+    methods = read_sequence(DEMO.with_name("angora2020.toml"))  # section 12 goes on from 06 and 13
     methods = methods.model_copy(update={"steps": methods.steps[-1:]})
     assert "12_" in methods.steps[0].notebook
     run_sequence(methods, run, parameters=METHODS)

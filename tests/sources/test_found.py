@@ -19,7 +19,7 @@ from labkit.sample import Sample, concatenate
 from labkit.simulate.hst import simulate_fields
 from labkit.sources import fields_sample, measure_fields, members_sample, read_mosaics
 from labkit.sources.members import field_catalogue
-from labkit.sources.members.fields import read_fields
+from labkit.sources.members.fields import read_fields, write_fields
 from labkit.sources.mosaics import Mosaics, extract_mosaics, registered
 from labkit.tables import read_catalogue, text, write_table
 
@@ -260,6 +260,21 @@ def test_what_is_not_known_of_a_field_is_nan_and_bad_lists_are_named(tmp_path):
         read_fields(table[:0])
 
 
+def test_a_list_of_fields_moves_without_losing_its_folders(tmp_path):
+    columns = {"short": ["A1", "B2"], "redshift": [0.4, 0.5], "folder": ["mosaics/a", "/far/b"]}
+    (tmp_path / "mine").mkdir()
+    first = write_table(Table(columns), tmp_path / "mine" / "list.ecsv")
+    moved = write_fields(first, tmp_path / "fields.ecsv")
+    assert read_catalogue(moved)["cluster"].tolist() == ["A1", "B2"]
+    a, b = read_fields(moved)
+    assert a.folder == tmp_path / "mine" / "mosaics" / "a"
+    assert b.folder.resolve() == Path("/far/b")
+    assert a.truth == a.folder / "truth.fits"
+    assert [one.cluster for one in read_fields(moved, clusters=["B2"])] == ["B2"]
+    with pytest.raises(InputError, match=r"clusters must be of \['A1', 'B2'\], got \['C'\]"):
+        read_fields(moved, clusters=["A1", "C"])
+
+
 # Whole fields
 
 
@@ -384,6 +399,8 @@ def test_run_sets_of_several_fields_and_by_the_verb(tmp_path, capsys):
         for row in table
     ]
     assert both.content_hash == concatenate(parts).content_hash
+    second = fields_sample(tmp_path / "fields.ecsv", clusters=["B2"], **options, extract=detection)
+    assert second.content_hash == parts[1].content_hash
     words = ("--size-px", 16, "--quality", "q", "--accepted", "3", "--extract", "--detect-on", "I")
     one = ("--mosaics", tmp_path / "A1", "--cluster", "A1", "--redshift", 0.4)
 

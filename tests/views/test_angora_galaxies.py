@@ -9,19 +9,28 @@ from astropy.table import QTable
 from bokeh.models import BoxAnnotation, GlyphRenderer, ImageURL, Quad, Range1d, Rect
 
 from labkit.errors import InputError, MissingDataError
-from labkit.evaluate import wilson
-from labkit.photometry import ColourMagnitude
+from labkit.evaluate import complete_members, wilson
+from labkit.images import normalise
+from labkit.photometry import ColourMagnitude, red_sequences
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.views.angora_galaxies import (
     colour_magnitude,
+    completed_sequences,
     contamination_distribution,
     differential_colour_magnitude,
     error_distributions,
     magnitude_distribution,
 )
 from labkit.views.gallery import EMPTY_PICTURE
-from labkit.views.member_pictures import FRAMES, band_sheet, caption_of, member_gallery
+from labkit.views.member_pictures import (
+    FRAMES,
+    band_sheet,
+    bright_members,
+    caption_of,
+    member_gallery,
+    position_sheet,
+)
 from labkit.views.style import GROUP_COLOURS
 
 RELATION = ColourMagnitude(-0.04, 0.9, 0.05, 22.0, 0.001, 0.001, np.ones(3, dtype=bool))
@@ -290,3 +299,52 @@ def test_a_band_sheet_has_a_row_an_object_and_a_column_a_band(members):
     assert {"colour", "F435", "F814", "M1206, z 0.470", "M1149, z 0.440"} <= words
     with pytest.raises(InputError, match="object_ids must name one object"):
         band_sheet(members, [])
+
+
+def test_one_rather_bright_member_of_each_cluster(members):
+    assert bright_members(members) == [
+        "g02",
+        "g14",
+    ]  # the brightest but one of 7, the brightest of 5 or fewer
+    assert bright_members(members, share=0, most=1) == ["g00"]
+    catalogue = QTable(members.catalogue, copy=True)
+    catalogue["part"] = np.where(np.arange(N) < 14, "non-member", catalogue["label"])
+    other = Sample(members.images, catalogue, bands=BANDS, pixel_scale=members.pixel_scale)
+    assert bright_members(other, label="part") == ["g14"], "a cluster without a member has none"
+
+
+def test_positions_of_an_object_in_the_colours_of_its_levels(members):
+    sample = normalise(members, method="fixed-asinh", scales=dict.fromkeys(BANDS, 0.01))
+    views = np.stack([np.rot90(sample.images[3], k, axes=(1, 2)) for k in range(4)])
+    shown = cells(position_sheet(sample, views, columns=2), ImageURL)
+    assert len(shown["uri"]) == 4
+    assert len(set(shown["uri"])) == 4
+
+
+def test_a_completed_catalogue_has_two_panels_a_cluster_with_a_red_sequence(look):
+    rng = np.random.default_rng(1)
+    m = rng.uniform(19, 24, 60)
+    label = np.repeat(["member", "non-member", ""], 20)
+    catalogue = QTable(
+        {
+            "object_id": [f"{i:02d}" for i in range(60)],
+            "cluster": np.where(np.arange(60) == 59, "few", "A"),
+            "label": label,
+            "mag_F814": m * u.mag,
+            "aper_F814": m * u.mag,
+            "aper_F606": (m + 1 - 0.04 * (m - 21) + rng.normal(0, 0.03, 60)) * u.mag,
+        }
+    )
+    for name in ("mag_F814", "aper_F814", "aper_F606"):
+        catalogue[f"{name}_err"] = np.full(60, 0.02) * u.mag
+    p = np.tile([0.2, 0.9], 30)
+    judged = Predictions.from_arrays(
+        catalogue["object_id"], np.c_[1 - p, p], classes=("non-member", "member"), true=[""] * 60,
+        experiment="net", positive="member",
+    )  # fmt: skip
+    completed = complete_members(catalogue, judged)
+    sequences = red_sequences(completed, label == "member")
+    left, right = look.panels(completed_sequences(completed, sequences, data="simulated"))
+    assert left.title.text == "A (simulated)"
+    assert look.legend(left) == ["spectroscopic member (20)", "candidate member (9)"]
+    assert "candidate non-member (10)" in look.legend(right)

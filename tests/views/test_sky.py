@@ -9,6 +9,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import QTable, Table
 from astropy.wcs import WCS
 from bokeh.models import (
@@ -25,7 +26,10 @@ from bokeh.models import (
 from PIL import Image as Picture
 
 from labkit.errors import InputError
+from labkit.sources.members import read_fields
 from labkit.sources.mosaics import Mosaics
+from labkit.tables import write_table
+from labkit.views.member_pictures import field_pictures
 from labkit.views.sky import compare_cutouts, extent_plane, field, member_field, mosaic_field
 from labkit.views.style import CLASS_COLOURS
 
@@ -290,3 +294,21 @@ def test_mosaics_on_any_grid_become_one_picture(look, flip, sources):
     assert plot.y_range.end - (row + 0.5) / seen.shape[0] * side == pytest.approx(0, abs=0.05)
     assert seen[row, column, 0] > seen[row, column, 2] + 80
     assert look.legend(plot)
+
+
+def test_pictures_of_fields_hold_their_own_sources(look, tmp_path, sources):
+    header = wcs_of(0.0, 1, (120, 120)).to_header()
+    header["PHOTZPT"] = header["ABMAG"] = 25.0
+    listed = Table({"cluster": ["A1", "B2"], "redshift": [0.4, 0.5], "folder": ["A1", "B2"]})
+    for name in listed["cluster"]:
+        (tmp_path / name).mkdir()
+        data = np.random.default_rng(1).normal(0, 0.01, (120, 120)).astype(np.float32)
+        for band in ("F435", "F606", "F814"):
+            fits.writeto(tmp_path / name / f"{name}_{band}.fits", data, header)
+    write_table(listed, tmp_path / "fields.ecsv")
+    sources["cluster"] = "B2"
+    fields = read_fields(tmp_path / "fields.ecsv")
+    a, b = look.panels(field_pictures(fields, sources=sources, columns=2, pixels=50))
+    assert (a.title.text, b.title.text) == ("A1, z = 0.4", "B2, z = 0.5")
+    assert not look.legend(a)
+    assert look.legend(b)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit.sources.members.catalogue import V_MAX, velocity
-from labkit.sources.members.fields import counts_table, read_fields
+from labkit.sources.members.fields import ListedField, counts_table, read_fields, write_fields
 from labkit.sources.members.photometry import field_catalogue, measure_fields
 from labkit.sources.members.sample import fields_sample, members_sample
 from labkit.sources.members.setups import (
@@ -19,6 +19,7 @@ from labkit.sources.members.stamps import complete_in
 
 __all__ = [
     "V_MAX",
+    "ListedField",
     "bin_names",
     "complete_in",
     "counts_table",
@@ -34,4 +35,5 @@ __all__ = [
     "with_growing_sets",
     "with_redshift_bins",
     "with_training_ranges",
+    "write_fields",
 ]

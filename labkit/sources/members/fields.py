@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample
 from labkit.sources.members.catalogue import read_redshifts
 from labkit.sources.positions import read_positions
-from labkit.tables import numbers, read_catalogue, text
+from labkit.tables import numbers, read_catalogue, text, write_table
+
+_TEXT = ("short", "folder")  # columns that are text whatever they look like
 
 #: What became of the catalogued sources, in the order of `counts_table`.
 _COUNTS = (
@@ -38,6 +42,11 @@ class ListedField:
     r200: u.Quantity | None
 
     @property
+    def truth(self) -> Path:
+        """File of all that a simulated field holds; a real one has no such file."""
+        return self.folder / "truth.fits"
+
+    @property
     def r200_angle(self) -> u.Quantity | None:
         """R200 on the sky, arcsec, where centre and R200 are known."""
         if self.centre is None or self.r200 is None:
@@ -45,15 +54,67 @@ class ListedField:
         return (self.r200 / COSMOLOGY.kpc_proper_per_arcmin(self.redshift)).to(u.arcsec)
 
 
-def read_fields(fields: str | Path | Table, *, catalogue: str = "catalogue.fits") -> list[ListedField]:
-    """Read the list of fields, a table or its file, one row per field, in its order.
+def write_fields(fields: str | Path | Table, path: str | Path) -> Path:
+    """Write a list of fields to another file, from which the same folders are found.
 
-    Columns ``cluster`` or ``short`` (its name), ``redshift``, ``folder``, relative to the table's file; maybe
-    ``catalogue``, its file in that folder (else the argument), and ``ra``, ``dec`` (of the cluster's centre,
-    degrees where they have no unit) and ``r200`` (Mpc where it has none). The last three are taken from the
-    ``cluster.json`` of a simulated field where they are no columns.
+    Parameters
+    ----------
+    fields : path or Table
+        As for `read_fields`.
+    path : path
+        The file, see `~labkit.tables.write_table`. Its column ``folder`` is relative to it, and it has
+        ``cluster`` whatever the list called its names.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        As for `read_fields`, or if the ending is none of a table.
     """
-    table = read_catalogue(fields, as_text=["short", "folder"]) if isinstance(fields, str | Path) else fields
+    listed = read_fields(fields)
+    table = read_catalogue(fields, as_text=_TEXT) if isinstance(fields, str | Path) else fields.copy()
+    table["cluster"] = [one.cluster for one in listed]
+    table["folder"] = [os.path.relpath(one.folder, Path(path).parent) for one in listed]
+    return write_table(table, path)
+
+
+def read_fields(
+    fields: str | Path | Table,
+    *,
+    catalogue: str = "catalogue.fits",
+    clusters: Iterable[str] | None = None,
+) -> list[ListedField]:
+    """Read the list of fields.
+
+    Parameters
+    ----------
+    fields : path or Table
+        One row per field: ``cluster`` or ``short`` (its name), ``redshift``, ``folder``, relative to the
+        table's file; maybe ``catalogue``, its file in that folder, and ``ra``, ``dec`` (of the cluster's
+        centre, degrees where they have no unit) and ``r200`` (Mpc where it has none). The last three are
+        taken from the ``cluster.json`` of a simulated field where they are no columns.
+    catalogue : str
+        File of the catalogue in each folder, where the table has no such column.
+    clusters : iterable of str, optional
+        Only these fields; by default all.
+
+    Returns
+    -------
+    list of ListedField
+        In the order of the table.
+
+    Raises
+    ------
+    MissingDataError
+        If the file or a column is not there.
+    InputError
+        If it has no row, a cluster comes twice, or one that is asked for is not listed.
+    """
+    table = read_catalogue(fields, as_text=_TEXT) if isinstance(fields, str | Path) else fields
     root = Path(fields).parent if isinstance(fields, str | Path) else Path()
     name = "cluster" if "cluster" in table.colnames else "short"
     if missing := [one for one in (name, "redshift", "folder") if one not in table.colnames]:
@@ -76,12 +137,16 @@ def read_fields(fields: str | Path | Table, *, catalogue: str = "catalogue.fits"
     if "r200" in table.colnames:
         radii = numbers(table["r200"], u.Mpc)
     rows = zip(names, redshifts.tolist(), folders, files, centres.T.tolist(), radii.tolist(), strict=True)
-    return [
+    found = [
         ListedField(
             one, z, root / folder, root / folder / (file or catalogue), *_geometry(root / folder, *where)
         )
         for one, z, folder, file, *where in rows
     ]
+    wanted = set(names if clusters is None else clusters)
+    if unknown := sorted(wanted - set(names)):
+        raise InputError(f"clusters must be of {names}, got {unknown}")
+    return [one for one in found if one.cluster in wanted]
 
 
 def _geometry(folder: Path, sky: list[float], r200: float) -> tuple[SkyCoord | None, u.Quantity | None]:

@@ -144,6 +144,7 @@ def fields_sample(
     fields: str | Path | Table,
     *,
     catalogue: str = "catalogue.fits",
+    clusters: Iterable[str] | None = None,
     pattern: str = "*_{band}.fits*",
     bands: Iterable[str] | None = None,
     path: str | Path | None = None,
@@ -160,6 +161,8 @@ def fields_sample(
         catalogue, relative to the table's file; maybe ``catalogue``, its file in that folder.
     catalogue : str
         File of the catalogue in each folder, where the table has no such column.
+    clusters : iterable of str, optional
+        Only these fields; by default all.
     pattern : str
         Names of the mosaics, see `~labkit.sources.read_mosaics`.
     bands : iterable of str, optional
@@ -182,7 +185,7 @@ def fields_sample(
     InputError
         As for `members_sample`, or if pixel scales differ and none is asked for.
     """
-    listed = read_fields(fields, catalogue=catalogue)
+    listed = read_fields(fields, catalogue=catalogue, clusters=clusters)
     opened = [read_mosaics(one.folder, pattern=pattern) for one in listed]
     names = _band_names(bands) if bands is not None else _common(opened)
     if nowhere := [band for band in names if not any(band in one.bands for one in opened)]:
