@@ -64,13 +64,7 @@ class TableWriter:
         self._writer: pq.ParquetWriter | None = None
 
     def append(self, table: Table) -> None:
-        """Write the rows of `table` as a row group.
-
-        Raises
-        ------
-        InputError
-            If its columns differ from those of the first piece.
-        """
+        """Write the rows of `table` as a row group; its columns must be those of the first piece."""
         arrow = _to_arrow(table)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self.path, arrow.schema, compression="zstd")

@@ -31,16 +31,18 @@ def test_checksum_is_looked_up_and_kept_beside_the_file(server, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["Kosiba2020.zip", "Kosiba2020.zip.checksum"]
 
 
-def test_second_call_needs_no_server(server, tmp_path):
-    download(server.url, cache=tmp_path)
+@pytest.mark.parametrize(("kept", "ranges"), [(b"x" * 10, False), (CONTENT, True)])
+def test_all_again_without_ranges_and_nothing_where_all_is_there(server, tmp_path, kept, ranges):
+    server.ranges = ranges
+    (tmp_path / "Kosiba2020.zip.partial").write_bytes(kept)
+    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_a_cached_file_needs_no_server_and_a_damaged_one_is_replaced(server, tmp_path):
+    path, _ = download(server.url, cache=tmp_path)
     server.asked.clear()
-    path, _ = download(server.url, cache=tmp_path)
-    assert path.read_bytes() == CONTENT
+    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
     assert server.asked == []
-
-
-def test_damaged_cached_file_is_replaced(server, tmp_path):
-    path, _ = download(server.url, cache=tmp_path)
     path.write_bytes(CONTENT[:-1])
     assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
 
@@ -66,17 +68,6 @@ def test_next_call_continues_what_the_last_one_left(server, tmp_path):
     assert _asked_for_file(server)[-1] == f"bytes={KEPT}-"
     assert done[-1] == (len(CONTENT), len(CONTENT))
     assert done[0][0] > KEPT
-
-
-def test_server_without_ranges_sends_all_again(server, tmp_path):
-    server.ranges = False
-    (tmp_path / "Kosiba2020.zip.partial").write_bytes(b"x" * 10)
-    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
-
-
-def test_all_bytes_already_there(server, tmp_path):
-    (tmp_path / "Kosiba2020.zip.partial").write_bytes(CONTENT)
-    assert download(server.url, cache=tmp_path)[0].read_bytes() == CONTENT
 
 
 def test_more_bytes_than_the_file_has_start_over(server, tmp_path):
@@ -121,12 +112,26 @@ def test_too_many_bytes_are_given_up(server, tmp_path, length):
     assert len(_asked_for_file(server)) == 1
 
 
+ADDRESS, NO_FILE = "http://127.0.0.1:9/", "url must end in the name of a file"
+
+
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:9/", "http://127.0.0.1:9/a/..", "http://127.0.0.1:9/a%2Fb"]
+    ("url", "options", "message"),
+    [
+        (ADDRESS, {}, NO_FILE),
+        (f"{ADDRESS}a/..", {}, NO_FILE),
+        (f"{ADDRESS}a%2Fb", {}, NO_FILE),
+        (f"{ADDRESS}a.zip", {"attempts": 0}, "attempts must be at least 1, got 0"),
+        *(
+            (f"{ADDRESS}a.zip", {"checksum": checksum}, "checksum must look like")
+            for checksum in ("", "abc", "md5:xyz", "crc32:" + "0" * 32)
+        ),
+    ],
 )
-def test_an_address_that_names_no_file(tmp_path, url):
-    with pytest.raises(InputError, match="url must end in the name of a file"):
-        download(url, cache=tmp_path, checksum="md5:" + "0" * 32)
+def test_arguments_are_checked_before_the_network(tmp_path, url, options, message):
+    with pytest.raises(InputError, match=message):
+        download(url, cache=tmp_path, **{"checksum": "md5:" + "0" * 32} | options)
+    assert parse_checksum("md5:" + "AB" * 16) == ("md5", "ab" * 16)
 
 
 def test_missing_file(server, tmp_path):
@@ -151,16 +156,6 @@ def test_cache_that_is_a_file(server, tmp_path):
         download(server.url, cache=tmp_path / "cache")
 
 
-@pytest.mark.parametrize("checksum", ["", "abc", "md5:xyz", "crc32:" + "0" * 32])
-def test_malformed_checksum(checksum):
-    with pytest.raises(InputError, match="checksum must look like"):
-        download("http://127.0.0.1:9/a.zip", checksum=checksum)
-
-
-def test_parse_checksum_lowers_the_digits():
-    assert parse_checksum("md5:" + "AB" * 16) == ("md5", "ab" * 16)
-
-
 def test_check_sum_of_an_own_file(tmp_path, server):
     (tmp_path / "a").write_bytes(CONTENT)
     check_sum(tmp_path / "a", server.checksum)
@@ -181,11 +176,6 @@ def test_record_that_does_not_list_the_file(server):
     server.checksum = "crc32:1"
     with pytest.raises(InputError, match=r"must list 'Kosiba2020.zip' with its checksum"):
         zenodo_entry(server.url)
-
-
-def test_attempts_must_be_positive(tmp_path):
-    with pytest.raises(InputError, match="attempts must be at least 1, got 0"):
-        download("http://127.0.0.1:9/a.zip", cache=tmp_path, attempts=0)
 
 
 def test_cache_folder_can_be_chosen(monkeypatch, tmp_path):
