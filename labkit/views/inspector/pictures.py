@@ -44,7 +44,7 @@ class Style:
     shows_gaps: bool = False  # `paint` shows where there are no data; otherwise a band without any is zero
 
 
-def scaled_sigma(image: NDArray) -> float:
+def _scaled_sigma(image: NDArray) -> float:
     """Smoothing of photons, pixels: 2 of 178, which is 4.7" in a 7' cut-out."""
     return max(0.7, image.shape[-1] / 89)
 
@@ -58,7 +58,7 @@ def _faint(image: NDArray) -> NDArray:
 
 
 def _photons(image: NDArray) -> NDArray:
-    soft = smoothed(image, sigma_px=scaled_sigma(image))
+    soft = smoothed(image, sigma_px=_scaled_sigma(image))
     return grey_levels(soft, limits=limits_of(soft, lower=60, upper=99.9), stretch="sqrt")
 
 
@@ -125,7 +125,7 @@ def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
     Levels are equally spaced in the square root of the brightness above the median; each comes with its
     lines, (m, 2), as x and y in pixels from the first pixel's centre. Empty if nothing stands out.
     """
-    soft = smoothed(image, sigma_px=1.5 * scaled_sigma(image))
+    soft = smoothed(image, sigma_px=1.5 * _scaled_sigma(image))
     middle = np.median(soft)
     lowest, peak = 3 * 1.4826 * np.median(np.abs(soft - middle)), soft.max() - middle
     if not peak > max(lowest, 1e-12):
