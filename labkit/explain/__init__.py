@@ -1,27 +1,18 @@
-"""What a network looks at: maps of its filters, the bands they answer to, class activation and its checks."""
+"""What a network looks at: maps of its filters, the bands they answer to, class activation and its checks.
+
+Functions that compute take ``device`` ("auto", "cpu", "cuda", "cuda:<n>"), ``precision`` ("auto", "fp32",
+"bf16"; default the experiment's), ``batch_size`` (images at a time, default 16) and ``accept_normalisation``
+(as `labkit.learn.Model.check`).
+"""
 
 from __future__ import annotations
 
-from labkit.explain.bands import Sensitivity, band_index, index_summary, sensitivity, typical_filters
-from labkit.explain.checks import (
-    Deletion,
-    Randomisation,
-    deletion,
-    randomisation_check,
-    rank_correlation,
-    structural_similarity,
-)
-from labkit.explain.inputs import Computing
+from labkit.explain.bands import band_index, index_summary, sensitivity, typical_filters
+from labkit.explain.checks import deletion, randomisation_check
 from labkit.explain.layers import layers
-from labkit.explain.maps import METHODS, ClassActivation, class_activation, filter_maps
+from labkit.explain.maps import class_activation, filter_maps
 
 __all__ = [
-    "METHODS",
-    "ClassActivation",
-    "Computing",
-    "Deletion",
-    "Randomisation",
-    "Sensitivity",
     "band_index",
     "class_activation",
     "deletion",
@@ -29,8 +20,6 @@ __all__ = [
     "index_summary",
     "layers",
     "randomisation_check",
-    "rank_correlation",
     "sensitivity",
-    "structural_similarity",
     "typical_filters",
 ]

@@ -18,6 +18,7 @@ from astropy.table import Table
 from torch import Tensor
 
 from labkit.errors import InputError
+from labkit.evaluate.resampling import draw_weights
 from labkit.explain.inputs import Computing, Images, Prepared, prepare
 from labkit.learn.model import Model
 from labkit.tables import text
@@ -64,7 +65,7 @@ def band_index(
     resamples : int
         Of the bootstrap.
     **computing
-        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see `Computing`.
+        See `labkit.explain`.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def band_index(
     for name in layers:
         ready.opened.maps(name)
     squares = _squared_changes(ready, list(layers), pair, _others(len(ready), replace, rng))
-    weights = multiplicities(len(ready), resamples, rng)
+    weights = object_shares(len(ready), resamples, rng)
     parts = [_rows(name, squares[name], pair, weights, one_band=one_band, dead=dead) for name in layers]
     columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return Table(columns, meta={"bands": list(pair), "objects": len(ready), "replace": replace})
@@ -247,29 +248,14 @@ def typical_filters(index: Table, layer: str, *, number: int = 3) -> list[int]:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Answers of a layer's filters to one band at rising brightness.
-
-    Parameters
-    ----------
-    layer, band : str
-        Layer, and the band whose brightness was changed.
-    brightness : ndarray, shape (level,)
-        Peak brightness of the band, above the sky, 1 the highest grey level.
-    response : ndarray, shape (filter, level)
-        Root mean square change of the filter's map from that with an empty band, in the layer's units.
-    threshold, low, high : ndarray, shape (filter,)
-        Brightness at which the answer reaches half of that at 1, and its 95 % interval over the objects; NaN
-        for filters that do not answer. A filter in proportion to the brightness has 0.5.
-    objects : int
-        Objects measured.
-    """
+    """Answers of a layer's filters to one band at rising brightness."""
 
     layer: str
-    band: str
-    brightness: np.ndarray
-    response: np.ndarray
-    threshold: np.ndarray
-    low: np.ndarray
+    band: str  # whose brightness was changed
+    brightness: np.ndarray  # (level,), peak of the band above the sky, 1 the highest grey level
+    response: np.ndarray  # (filter, level), rms change of the map from that with an empty band
+    threshold: np.ndarray  # (filter,), brightness of half the answer at 1, 0.5 if in proportion; or NaN
+    low: np.ndarray  # (filter,), 95 % interval over the objects
     high: np.ndarray
     objects: int
 
@@ -325,12 +311,13 @@ def sensitivity(
     resamples : int
         Of the bootstrap.
     **computing
-        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see `Computing`.
+        See `labkit.explain`.
 
     Returns
     -------
     Sensitivity
-        Curves and thresholds.
+        ``brightness`` (level), ``response`` (filter, level), ``threshold``, ``low``, ``high`` (filter; 95 %
+        interval over the objects, NaN for filters that do not answer), and a ``table`` of them.
 
     Raises
     ------
@@ -349,7 +336,7 @@ def sensitivity(
         raise InputError(f"images must have emission in the band {band!r}, got none in all {len(ready)}")
     response = np.sqrt(squares.mean(0))  # (filter, level)
     answers = response[:, -1] > dead * response[:, -1].max()
-    drawn = np.sqrt(np.einsum("rn,nfl->rfl", multiplicities(len(squares), resamples, rng), squares))
+    drawn = np.sqrt(np.einsum("rn,nfl->rfl", object_shares(len(squares), resamples, rng), squares))
     bounds = interval(_half(drawn, brightness))
     blank = np.where(answers, 0.0, np.nan)
     threshold = _half(response, brightness) + blank
@@ -394,13 +381,13 @@ def _half(response: np.ndarray, brightness: np.ndarray) -> np.ndarray:
     return x[after[..., 0] - 1] + (x[after[..., 0]] - x[after[..., 0] - 1]) * (half[..., 0] - y0) / rise
 
 
-def multiplicities(n: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Share of each of n objects in each resample with replacement, shape (resamples, n); rows sum to one."""
+def object_shares(n: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Share of each of n objects in each resample with replacement, (resamples, n); rows sum to one."""
     if n < 1 or resamples < 1:
         raise InputError(f"images and resamples must be at least 1, got {n} and {resamples}")
-    return rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    return draw_weights([np.ones(n, dtype=bool)], resamples=resamples, rng=rng) / n
 
 
-def interval(draws: np.ndarray, *, confidence: float = 0.95) -> np.ndarray:
-    """Percentile interval along the first axis of bootstrap draws, shape (2, ...)."""
-    return np.quantile(draws, (0.5 - confidence / 2, 0.5 + confidence / 2), axis=0)
+def interval(draws: np.ndarray) -> np.ndarray:
+    """95 % percentile interval along the first axis of bootstrap draws, shape (2, ...)."""
+    return np.quantile(draws, (0.5 - 0.95 / 2, 0.5 + 0.95 / 2), axis=0)

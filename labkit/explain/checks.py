@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.explain.bands import interval, multiplicities
+from labkit.explain.bands import interval, object_shares
 from labkit.explain.inputs import Computing, Images, Prepared, Target, prepare
 from labkit.explain.layers import open_network
 from labkit.explain.maps import ClassActivation, class_activation
@@ -79,29 +79,16 @@ def structural_similarity(first: ArrayLike, second: ArrayLike, *, window: int = 
 
 @dataclass(frozen=True)
 class Randomisation:
-    """Similarity of maps to those of the trained network while its layers are randomised.
+    """Similarity of maps to those of the trained network while its layers are randomised."""
 
-    Parameters
-    ----------
-    steps : tuple of str
-        ``"trained"``, then the layer down to which everything is random.
-    rank, structure : ndarray, shape (draw, step, object)
-        Spearman's rank correlation and structural similarity (SSIM) with the trained network's map.
-    blank : ndarray of bool, shape (draw, step, object)
-        Whether the map became zero everywhere; its rank correlation counts as 0.
-    between : ndarray, shape (object,)
-        Rank correlation of each object's trained map with another object's: how alike maps are that share
-        nothing but the method and the habit of candidates to lie in the centre.
-    left_out : int
-        Objects whose trained map is zero everywhere, which cannot change.
-    """
-
-    steps: tuple[str, ...]
-    rank: np.ndarray
-    structure: np.ndarray
-    blank: np.ndarray
+    steps: tuple[str, ...]  # "trained", then the layer down to which everything is random
+    rank: np.ndarray  # (draw, step, object), Spearman's correlation with the trained network's map
+    structure: np.ndarray  # (draw, step, object), structural similarity (SSIM) with it
+    blank: np.ndarray  # (draw, step, object), whether the map became zero everywhere; its rank counts as 0
+    # (object,), rank correlation of its trained map with another object's: how alike maps are that share
+    # nothing but the method and the habit of candidates to lie in the centre
     between: np.ndarray
-    left_out: int = 0
+    left_out: int = 0  # objects whose trained map is zero everywhere, which cannot change
 
     @property
     def ignores_weights(self) -> bool:
@@ -114,7 +101,7 @@ class Randomisation:
         One row per step: ``step``, ``rank``, ``rank_low``, ``rank_high``, ``structure``, ``structure_low``,
         ``structure_high``, ``blank`` (share of maps).
         """
-        weights = multiplicities(self.rank.shape[-1], resamples, rng)
+        weights = object_shares(self.rank.shape[-1], resamples, rng)
         columns: dict[str, Any] = {"step": np.array(self.steps)}
         for name, values in (("rank", self.rank.mean(0)), ("structure", self.structure.mean(0))):
             bounds = interval(weights @ values.T)
@@ -158,7 +145,9 @@ def randomisation_check(
     Returns
     -------
     Randomisation
-        Similarity at each step.
+        ``steps``, ``rank`` and ``structure`` (draw, step, object; similarity to the trained map), ``blank``,
+        ``between`` (object; trained maps of different objects), ``left_out``, ``ignores_weights`` and
+        ``table(rng=)``, one row per step.
 
     Raises
     ------
@@ -220,24 +209,12 @@ def _randomise(weights: list[Tensor], rng: np.random.Generator) -> None:
 
 @dataclass(frozen=True)
 class Deletion:
-    """Drop of the explained class's probability without some pixels.
+    """Drop of the explained class's probability without some pixels."""
 
-    Parameters
-    ----------
-    shares : ndarray, shape (share,)
-        Share of the pixels that were blanked.
-    drop : ndarray, shape (object, share)
-        Drop without the highest pixels of the object's map.
-    reference : ndarray, shape (object, share)
-        Drop without as many other pixels, mean over the draws.
-    against : str
-        Which others.
-    """
-
-    shares: np.ndarray
-    drop: np.ndarray
-    reference: np.ndarray
-    against: str
+    shares: np.ndarray  # (share,), of the pixels that were blanked
+    drop: np.ndarray  # (object, share), without the highest pixels of the object's map
+    reference: np.ndarray  # (object, share), without as many other pixels, mean over the draws
+    against: str  # which others
 
     def table(self, *, rng: np.random.Generator, resamples: int = 1000) -> Table:
         """Mean drops, and their difference with a 95 % interval from a bootstrap over the objects.
@@ -245,7 +222,7 @@ class Deletion:
         One row per share: ``share``, ``drop``, ``reference``, ``difference``, ``difference_low``,
         ``difference_high``.
         """
-        weights = multiplicities(len(self.drop), resamples, rng)
+        weights = object_shares(len(self.drop), resamples, rng)
         difference = self.drop - self.reference
         bounds = interval(weights @ difference)
         return Table(
@@ -297,12 +274,12 @@ def deletion(
     draws : int
         References per object.
     **computing
-        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see `Computing`.
+        See `labkit.explain`.
 
     Returns
     -------
     Deletion
-        Drops of each object.
+        ``drop`` and ``reference`` (object, share), and ``table(rng=)``, one row per share.
 
     Raises
     ------

@@ -25,12 +25,7 @@ _READ = 256  # objects read at a time
 
 
 class Computing(TypedDict, total=False):
-    """How to compute; every function of this room takes these options.
-
-    ``device`` is ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``; ``precision`` ``"fp32"`` or ``"bf16"``
-    (default the experiment's); ``batch_size`` the images at a time (default 16); ``accept_normalisation`` as
-    for `labkit.learn.Model.check`.
-    """
+    """How to compute; every function of this room takes these options, see `labkit.explain`."""
 
     device: str | torch.device
     precision: str | None
@@ -120,7 +115,7 @@ def prepare(
     """Check normalised images against a model and open its network, which moves to the device.
 
     A Sample is checked as in prediction and may have further bands; an array or Tensor of uint8, shape
-    (n, band, y, x), has the model's bands in the model's order. For the options see `Computing`.
+    (n, band, y, x), has the model's bands in the model's order.
     """
     precision = model.experiment.precision if precision is None else precision
     if precision not in ("auto", "fp32", "bf16"):

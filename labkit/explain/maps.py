@@ -49,7 +49,7 @@ def filter_maps(
     filters : sequence of int, optional
         Filters to keep, counted from 0, in that order; all by default.
     **computing
-        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see `Computing`.
+        See `labkit.explain`.
 
     Returns
     -------
@@ -79,24 +79,11 @@ def filter_maps(
 
 @dataclass(frozen=True)
 class ClassActivation:
-    """Class activation maps with what they were before they were scaled; as an array, the maps.
+    """Class activation maps with what they were before they were scaled; as an array, the maps."""
 
-    Parameters
-    ----------
-    maps : ndarray of float32, shape (n, y, x)
-        Each from 0 to 1 at its highest pixel, at the size of the images; zero where nothing speaks for the
-        class, and everywhere if nothing does.
-    scale : ndarray of float32, shape (n,)
-        What 1 stands for, in units of the class's logit (for Grad-CAM and HiResCAM at a pixel of the layer).
-    codes : ndarray of int64, shape (n,)
-        Number of the class that was explained.
-    layer, method : str
-        Where and how.
-    """
-
-    maps: np.ndarray
-    scale: np.ndarray
-    codes: np.ndarray
+    maps: np.ndarray  # (n, y, x), 0 to 1 at its highest pixel; zero where nothing speaks for the class
+    scale: np.ndarray  # (n,), what 1 stands for, in the logit's units (for gradients at a layer's pixel)
+    codes: np.ndarray  # (n,), number of the class that was explained
     layer: str
     method: str
 
@@ -144,12 +131,13 @@ def class_activation(
     layer : str, optional
         Whose maps; by default the last stage with maps of 6 px a side or more, for CAM the one pooled.
     **computing
-        ``device``, ``precision``, ``batch_size`` and ``accept_normalisation``, see `Computing`.
+        See `labkit.explain`.
 
     Returns
     -------
     ClassActivation
-        Maps and scales.
+        ``maps`` (n, y, x), from 0 to 1 at the images' size, which it also is as an array; ``scale`` (n), what
+        1 stands for in units of the class's logit; ``codes`` (n), ``layer`` and ``method``.
 
     Raises
     ------

@@ -181,28 +181,14 @@ class Model:
         return Path(folder)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model's folder.
-
-        Returns
-        -------
-        Path
-            The folder.
-        """
+        """Write the model's folder, and return it."""
         self.describe(folder)
         write_state(Path(folder) / "weights.safetensors", {"network": self.network.state_dict()})
         return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Model:
-        """Read a model from its folder.
-
-        Raises
-        ------
-        MissingDataError
-            If the folder or a file of it is not there.
-        InputError
-            If a file is damaged or the weights are of another network.
-        """
+        """Read a model from its folder; a missing or damaged file is an error that names it."""
         folder = Path(folder)
         if not (folder / "model.json").is_file():
             raise MissingDataError(
@@ -256,27 +242,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training gives.
+    """What a training gives."""
 
-    Parameters
-    ----------
-    model : Model
-        The network of the best epoch.
-    history : list of dict
-        A row an epoch: epoch, learning_rate, loss and accuracy of training and validation.
-    best_epoch : int
-        Row of the best epoch.
-    folder : Path
-        Folder of the model.
-    interrupted : bool
-        Whether training was stopped by hand; the same call goes on with it.
-    """
-
-    model: Model
-    history: list[dict[str, float]]
-    best_epoch: int
-    folder: Path
-    interrupted: bool = False
+    model: Model  # of the best epoch
+    history: list[dict[str, float]]  # one row per epoch: epoch, learning_rate, losses and accuracies
+    best_epoch: int  # its row in the history
+    folder: Path  # of the model
+    interrupted: bool = False  # stopped by hand; the same call resumes
 
 
 def model_folder(run: str | Path | RunFolder, experiment: Experiment, seed: int, fold: int = -1) -> Path:

@@ -9,13 +9,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "NotebookError": "labkit.run.notebooks",
-    "execute_notebook": "labkit.run.notebooks",
     "parse_assignments": "labkit.run.parameters",
-    "read_parameters": "labkit.run.parameters",
     "read_sequence": "labkit.run.sequence",
     "run_sequence": "labkit.run.runner",
-    "sequence_of": "labkit.run.sequence",
 }
 
 __all__ = list(_HOMES)

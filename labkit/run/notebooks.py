@@ -146,34 +146,12 @@ def execute_notebook(
     cell_timeout_s: int | None = None,
     progress: bool | None = None,
 ) -> Path:
-    """Execute a notebook with this interpreter and keep the executed copy.
+    """Execute a notebook with this interpreter and keep the executed copy, saved after every cell.
 
-    Parameters
-    ----------
-    notebook : path
-        The notebook; unchanged.
-    output : path
-        Where the executed copy goes. It is saved after every cell.
-    parameters : mapping of str to object, optional
-        Values in place of those in the cell tagged `parameters`.
-    cwd : path, optional
-        Working folder of the kernel; the notebook's own by default, as in JupyterLab.
-    cell_timeout_s : int, optional
-        Longest time for one cell, in seconds.
-    progress : bool, optional
-        Show a moving line instead of log lines; by default only at a terminal.
-
-    Returns
-    -------
-    Path
-        The executed notebook.
-
-    Raises
-    ------
-    InputError
-        If a parameter is unknown or of the wrong type; nothing has run then.
-    NotebookError
-        If a cell fails, runs too long, or the kernel dies; the partly executed notebook is kept.
+    `parameters` go before the values of the cell tagged `parameters`; a wrong one is refused before anything
+    runs. The kernel works in `cwd`, by default the notebook's own folder, as in JupyterLab. `progress` shows
+    a moving line instead of log lines; by default only at a terminal. A cell that fails or runs too long, or
+    a kernel that dies, raises NotebookError; the partly executed notebook is kept.
     """
     source, target = Path(notebook).resolve(), Path(output).resolve()
     node = with_parameters(read_notebook(source), parameters or {})

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from distributed import Client, LocalCluster, wait
 
-from labkit.errors import FailedError, InputError
+from labkit.errors import FailedError, InputError, MissingDataError
 from labkit.experiment import Experiment
 from labkit.learn import release
 from labkit.learn.device import choose_device
@@ -27,19 +29,17 @@ from labkit.learn.networks import build_network
 from labkit.learn.parts import named_bands_of, split_for_training
 from labkit.predictions import Predictions
 from labkit.run.stopping import interrupt_on_sigterm
-from labkit.run.sweep_runs import SweepRun, read_note, run_predictions
-from labkit.run.sweep_states import Board
-from labkit.run.sweep_workers import Ended, connected, cores, here, on_workers
+from labkit.run.sweep_runs import Board, SweepRun, read_note, run_predictions, train_run
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample, with_label_files
 
-log = logging.getLogger(__name__)
-
 Source = Sample | str | Path
+#: A run that has ended, and the error that ended it.
+Ended = tuple[SweepRun, BaseException | None]
+_POLL_S = 1.0
+_CONNECT_S = 30
 _SMALL_IMAGE = 128  # px
-_WORTH_PROCESSES = (
-    1e8  # pixels through a network: about half a minute of one core, three times a process's start
-)
+_WORTH_PROCESSES = 1e8  # pixels through a network: half a minute of one core, three times a process's start
 
 
 class SweepError(FailedError):
@@ -155,13 +155,13 @@ def _perform(
 ) -> Iterator[Ended]:
     """Do the runs, and show it."""
     with ExitStack() as stack:
-        client = None if workers == 0 else stack.enter_context(connected(workers))
+        client = None if workers == 0 else stack.enter_context(_connected(workers))
         board = Board(runs, folder.path, bar=bar, dashboard=client.dashboard_link if client else "")
         stack.callback(board.close)
         ended = (
-            on_workers(runs, samples, board.update, client=client)
+            _on_workers(runs, samples, board.update, client=client)
             if client
-            else here(runs, samples, board.update)
+            else _here(runs, samples, board.update)
         )
         for one, error in ended:
             board.end_of(one, error)
@@ -215,14 +215,14 @@ def share_cores(
     small = all(one.experiment.image_size < _SMALL_IMAGE for one in left)
     if workers == "auto":
         worth = choose_device(device).type == "cpu" and small and pixels > _WORTH_PROCESSES
-        workers = min(cores(), len(left)) if worth and len(left) > 1 and cores() > 1 else 0
+        workers = min(_cores(), len(left)) if worth and len(left) > 1 and _cores() > 1 else 0
     if isinstance(workers, str):
         return workers, [1] * len(runs)
     if not workers:
-        return 0, [cores()] * len(runs)
+        return 0, [_cores()] * len(runs)
     whole = len(runs) - len(runs) % workers
     return workers, [
-        max(1, cores() // (workers if n < whole else len(runs) - whole)) for n in range(len(runs))
+        max(1, _cores() // (workers if n < whole else len(runs) - whole)) for n in range(len(runs))
     ]
 
 
@@ -276,3 +276,88 @@ def _record(
     paths = {str(name): Path(str(name).rpartition("=")[2]) for name in labels}
     inputs |= {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
     folder.record(seeds=seeds, inputs=inputs, threads=runs[0].threads)
+
+
+def _cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _here(runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[], None]) -> Iterator[Ended]:
+    """Do the runs one after another in this process; gives each as it ends, with the error that ended it."""
+    for run in runs:
+        try:
+            train_run(run, samples[run.sample], tell=tell)
+        except Exception as error:  # whatever it is, the other runs go on; it is raised at the end
+            yield run, error
+        else:
+            yield run, None
+
+
+@contextmanager
+def _connected(workers: int | str) -> Iterator[Client]:
+    """A client of processes started for the sweep, or of the scheduler at an address (``"tcp://node1:8786"``)."""
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        if isinstance(workers, int):
+            # no limit of memory: Dask would stop a training that holds its images
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=None,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,  # in the workers, too
+            )
+            yield stack.enter_context(Client(stack.enter_context(cluster)))
+            return
+        try:
+            client = stack.enter_context(Client(workers, timeout=_CONNECT_S))
+        except (OSError, TimeoutError, ValueError) as error:
+            raise MissingDataError(
+                f"workers must be a number of processes or the address of a Dask scheduler, {workers!r} does "
+                f"not answer ({error}); start one with `dask scheduler`, or use workers=2"
+            ) from error
+        if not client.scheduler_info()["workers"]:
+            raise InputError(
+                f"the scheduler {workers!r} must have workers, got none; `dask worker {workers}`"
+            )
+        yield client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's own messages out of the log, up to the last worker's end."""
+    dask = logging.getLogger("distributed")
+    level = dask.level
+    dask.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        dask.setLevel(level)
+
+
+def _on_workers(
+    runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[], None], *, client: Client
+) -> Iterator[Ended]:
+    """Do the runs on the workers of a client, each on one; gives each as it ends, as `_here`.
+
+    A Sample that was opened from disk travels without its pixels: each worker opens the same folder and keeps
+    one copy of what its runs read. A run whose worker dies is given to another one, which resumes it.
+    """
+    held = [client.scatter(sample, broadcast=True, hash=False) for sample in samples]
+    futures = {
+        client.submit(train_run, run, held[run.sample], pure=False, priority=-number): run
+        for number, run in enumerate(runs)
+    }
+    pending = set(futures)
+    try:
+        while pending:
+            try:
+                done, pending = wait(pending, timeout=_POLL_S, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                done = set()
+            tell()
+            for future in sorted(done, key=lambda one: runs.index(futures[one])):
+                yield futures[future], future.exception()
+    finally:
+        client.cancel(list(pending))

@@ -25,6 +25,7 @@ from torchvision.transforms import v2
 
 from labkit.experiment import Augmentation, Experiment
 from labkit.learn.callbacks import quiet
+from labkit.learn.device import reused_memory
 from labkit.learn.resident import BalancedBatches, Resident
 from labkit.learn.task import ClassificationTask
 
@@ -120,7 +121,12 @@ def ours(
     )
     held = Resident(images.to(device), labels.to(device))
     batches = BalancedBatches(held, batch_size=BATCH, seed=0)
-    return lambda **n: run(ClassificationTask(experiment), batches, device=device, precision=precision, **n)
+
+    def timed(**options: int) -> float:
+        with reused_memory():
+            return run(ClassificationTask(experiment), batches, device=device, precision=precision, **options)
+
+    return timed
 
 
 def plain(images: Tensor, labels: Tensor, device: str, workers: int, augmented: bool) -> Callable[..., float]:

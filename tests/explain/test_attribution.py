@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.explain import METHODS, class_activation
+from labkit.explain import class_activation
+from labkit.explain.maps import METHODS
 from labkit.learn import predict
 from labkit.learn.predict import logits
 

@@ -14,10 +14,9 @@ from pytorch_lightning.callbacks import Callback
 
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import SGD, AdamW
-from labkit.learn import model_folder, predict, train
+from labkit.learn import Model, model_folder, predict, release, train
 from labkit.learn.checkpoint import read_state
 from labkit.learn.device import as_input
-from labkit.learn.model import Model
 from labkit.learn.predict import logits
 from labkit.sample import Sample
 
@@ -78,14 +77,34 @@ def test_the_best_epoch_is_kept(sample, quick, tmp_path):
     assert not fitted.interrupted
 
 
+TURNED = {
+    "folds": 3,
+    "validation_share": 0.25,
+    "batches": "shuffled",
+    "augmentation": {"kind": "right angles"},
+    "plateau_monitor": "validation_loss",
+}
+
+
 @pytest.mark.parametrize(
-    "settings", [{}, {"optimiser": SGD(learning_rate=0.01)}, {"precision": "bf16"}], ids=str
+    "settings",
+    [
+        {},
+        {"optimiser": SGD(learning_rate=0.01)},
+        {"precision": "bf16"},
+        {"folds": 3, "soft_labels": True},
+        TURNED,
+    ],
+    ids=["custom", "sgd", "bf16", "soft folds", "right angles"],
 )
 def test_a_killed_training_goes_on_bit_for_bit(sample, quick, tmp_path, settings):
+    p = np.where(sample.labels == "low-z cluster", 0.8, 0.1)
+    sample.catalogue["soft_cluster"], sample.catalogue["soft_non-cluster"] = p, 1 - p
     experiment = quick.changed(early_stopping_patience=5, **settings)
     whole = train(experiment, sample, run=tmp_path / "whole", device="cpu")
     with pytest.raises(KilledError):
-        train(experiment, sample, run=tmp_path / "killed", device="cpu", callbacks=(At(1, kill),))
+        train(experiment, sample, run=tmp_path / "killed", device="cpu", callbacks=(At(1, kill, batch=1),))
+    release()  # the images are read again
     torch.rand(100)  # whatever else the session draws does not matter
     resumed = train(experiment, sample, run=tmp_path / "killed", device="cpu")
     assert resumed.history == whole.history
@@ -288,45 +307,30 @@ def test_labels_left_out_are_counted(sample, quick, tmp_path, caplog):
     assert "2 train objects have a label that scheme 'binary' leaves out" in caplog.text
 
 
-def test_samples_that_do_not_fit_are_refused(sample, quick, tmp_path):
-    with pytest.raises(InputError, match=r"bands must include 'infrared', got \('xray', 'optical'\); add it"):
-        train(quick.changed(bands=("infrared",)), sample, run=tmp_path)
-    with pytest.raises(
-        InputError, match=r"'train' must have objects of every class .* none of \['high-z cluster'"
-    ):
-        train(quick.changed(scheme="five-class"), sample, run=tmp_path)
-    none = sample.select(sample.catalogue["split"] == "train")
-    with pytest.raises(InputError, match=r"split 'validation' must have objects of every class"):
-        train(quick, none, run=tmp_path)
-    del sample.catalogue["split"]
-    with pytest.raises(InputError, match="sample must have a column 'split'"):
-        train(quick, sample, run=tmp_path)
-
-
-@pytest.mark.parametrize("device", ["abacus", "meta", "cuda:99"])
-def test_devices_that_are_not_there_are_refused(sample, quick, tmp_path, device):
-    with pytest.raises(InputError, match="device"):
-        train(quick, sample, run=tmp_path, device=device)
-
-
-def test_further_positions_and_a_share_for_validation_train_and_resume(sample, quick, tmp_path):
-    changes = {"folds": 3, "validation_share": 0.25, "batches": "shuffled", "epochs": 2, "batch_size": 8}
-    experiment = quick.changed(
-        augmentation={"kind": "right angles"}, plateau_monitor="validation_loss", **changes
-    )
-    whole = train(experiment, sample, run=tmp_path / "whole", fold=1, progress=False)
-    with pytest.raises(KilledError):
-        train(
-            experiment,
-            sample,
-            run=tmp_path / "cut",
-            fold=1,
-            progress=False,
-            callbacks=(At(1, kill, batch=1),),
-        )
-    resumed = train(experiment, sample, run=tmp_path / "cut", fold=1, progress=False)
-    assert whole.history == resumed.history
-    assert equal(weights(whole), weights(resumed))
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({"bands": ("infrared",)}, {}, r"bands must include 'infrared', got \('xray', 'optical'\); add it"),
+        ({"scheme": "five-class"}, {}, r"'train' must have objects of every class .* none of \['high-z cl"),
+        ({"split_column": "part"}, {}, "split 'validation' must have objects of every class"),
+        ({"split_column": "fields"}, {}, "must have a column 'fields' with 'train' and 'validation'"),
+        ({"label_column": "votes"}, {}, "must have a column 'votes' with labels, got .*with_labels"),
+        (
+            {"soft_labels": True},
+            {},
+            r"\['soft_non-cluster', 'soft_cluster'\] missing; join the votes",
+        ),
+        ({"folds": 3}, {"fold": 3}, "fold must lie in 0 to 2, got 3"),
+        ({}, {"fold": 0}, "fold must be -1 for the experiment 'quick' without folds, got 0"),
+        ({}, {"device": "abacus"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:<n>', got 'abacus'"),
+        ({}, {"device": "meta"}, "device must be 'auto', .* got 'meta'"),
+        ({}, {"device": "cuda:99"}, "device 'cuda:99' must be there, found .* GPUs; use device='cpu'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(sample, quick, tmp_path, changes, options, message):
+    sample.catalogue["part"] = "train"
+    with pytest.raises(InputError, match=message):
+        train(quick.changed(**changes), sample, run=tmp_path, **options)
 
 
 def test_a_grey_sky_is_zero_for_the_network():

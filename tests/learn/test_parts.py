@@ -8,7 +8,6 @@ import torch
 from astropy.table import MaskedColumn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytorch_lightning.callbacks import Callback
 from torch.nn import functional
 
 from labkit.errors import InputError
@@ -174,13 +173,6 @@ def test_a_fold_without_a_class_is_refused_with_the_class_and_the_remedy(sample,
         assign_folds(np.zeros(3, int), folds=2, rng=np.random.default_rng(0), groups=np.zeros(2))
 
 
-def test_wrong_folds_are_refused(sample, folded, tmp_path):
-    with pytest.raises(InputError, match="fold must lie in 0 to 2, got 3"):
-        train(folded, sample, run=tmp_path, fold=3)
-    with pytest.raises(InputError, match="fold must be -1 for the experiment 'quick' without folds, got 0"):
-        train(folded.changed(folds=0), sample, run=tmp_path, fold=0)
-
-
 def test_pixels_are_read_once_for_all_folds(sample, folded, tmp_path):
     source = CountingImages(sample.images)
     counted = Sample(
@@ -200,34 +192,6 @@ def test_pixels_are_read_once_for_all_folds(sample, folded, tmp_path):
         alone = train(folded, sample, run=tmp_path / "alone", fold=fitted.model.fold, device="cpu")
         assert equal(weights(fitted), weights(alone))
     assert not equal(weights(shared[0]), weights(shared[1]))
-
-
-class KilledError(Exception):
-    pass
-
-
-class KillIn(Callback):
-    """Die in an epoch."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.current_epoch == self.epoch:
-            raise KilledError
-
-
-def test_a_killed_fold_goes_on_bit_for_bit(sample, folded, tmp_path):
-    p = np.where(sample.labels == "low-z cluster", 0.8, 0.1)
-    sample.catalogue["soft_cluster"], sample.catalogue["soft_non-cluster"] = p, 1 - p
-    soft = folded.changed(soft_labels=True, epochs=2)
-    whole = train(soft, sample, run=tmp_path / "whole", fold=2, device="cpu")
-    with pytest.raises(KilledError):
-        train(soft, sample, run=tmp_path / "killed", fold=2, device="cpu", callbacks=(KillIn(1),))
-    release()
-    resumed = train(soft, sample, run=tmp_path / "killed", fold=2, device="cpu")
-    assert resumed.history == whole.history
-    assert equal(weights(resumed), weights(whole))
 
 
 def test_a_shared_copy_is_of_equal_content_only(sample, folded):
@@ -314,17 +278,6 @@ def test_other_labels_are_another_training(voted, crowd, tmp_path):
         train(crowd, voted, run=tmp_path, device="cpu")
     again = train(crowd, voted, run=tmp_path, device="cpu", other="replace")
     assert again.model.trained_on != fitted.model.trained_on
-
-
-def test_missing_columns_are_named(sample, crowd, quick):
-    with pytest.raises(
-        InputError, match="must have a column 'volunteer_label' with labels, got .*with_labels"
-    ):
-        split_for_training(crowd, sample)
-    with pytest.raises(InputError, match="must have a column 'fields' with 'train' and 'validation'"):
-        split_for_training(quick.changed(split_column="fields"), sample)
-    with pytest.raises(InputError, match=r"\['soft_non-cluster', 'soft_cluster'\] missing; join the votes"):
-        split_for_training(quick.changed(soft_labels=True), sample)
 
 
 @pytest.mark.parametrize("value", [np.nan, -0.2, 0.5])

@@ -13,10 +13,9 @@ import pytest
 from filelock import FileLock
 
 from labkit.errors import InputError, MissingDataError
-from labkit.run import records
+from labkit.run import runner
 from labkit.run.notebooks import NotebookError
-from labkit.run.records import content_hash
-from labkit.run.runner import run_sequence
+from labkit.run.runner import content_hash, run_sequence
 from labkit.run.sequence import prepare, read_sequence, sequence_of
 
 COUNT = "with open('ran', 'a') as f: f.write('{} ')"
@@ -45,7 +44,7 @@ def code(monkeypatch) -> Callable[[str], None]:
     """Labkit's code as the records see it: unchanged, until a test says otherwise."""
 
     def change(text: str) -> None:
-        monkeypatch.setattr(records, "code_hash", lambda: text)
+        monkeypatch.setattr(runner, "code_hash", lambda: text)
 
     change("as it is")
     return change
@@ -123,7 +122,7 @@ def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp
         "b", "", COUNT.format("b"), "import os, time; time.sleep(0 if os.path.exists('go') else 60)"
     )
     code = (
-        "from labkit.run import records; records.code_hash = lambda: 'as it is'; "
+        "from labkit.run import runner; runner.code_hash = lambda: 'as it is'; "
         "from labkit.run.runner import run_sequence; from labkit.run.sequence import sequence_of; "
         f"run_sequence(sequence_of({[str(first), str(second)]}), {str(tmp_path / 'run')!r})"
     )

@@ -438,7 +438,7 @@ def test_mistakes_are_told_before_anything_is_trained(stored, tmp_path, experime
 def test_no_samples_and_no_scheduler(stored, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="sample must be one or more, got none"):
         sweep([TWO], [], run=tmp_path / "run")
-    monkeypatch.setattr("labkit.run.sweep_workers._CONNECT_S", 0.2)
+    monkeypatch.setattr("labkit.run.sweep._CONNECT_S", 0.2)
     with pytest.raises(
         MissingDataError, match=r"'tcp://127.0.0.1:9' does not answer .*; start one with `dask"
     ):
@@ -461,7 +461,7 @@ def test_no_samples_and_no_scheduler(stored, tmp_path, monkeypatch):
     ],
 )
 def test_runs_share_the_cores(stored, tmp_path, monkeypatch, size, epochs, workers, expected):
-    monkeypatch.setitem(share_cores.__globals__, "cores", lambda: 2)
+    monkeypatch.setitem(share_cores.__globals__, "_cores", lambda: 2)
     experiment = TWO.changed(image_size=size, epochs=epochs)
     runs = [sweep_runs.SweepRun(experiment, seed, -1, 0, tmp_path, "x") for seed in range(3)]
     sample = Sample.load(stored)
