@@ -10,6 +10,7 @@ from typing import Any
 
 _HOMES = {
     "parse_assignments": "labkit.run.parameters",
+    "read_parameters": "labkit.run.parameters",
     "read_sequence": "labkit.run.sequence",
     "run_sequence": "labkit.run.runner",
 }

@@ -201,7 +201,14 @@ def _read_line(node: ast.stmt, source: str, comments: Mapping[int, str]) -> Para
 
 
 def read_parameters(notebook: str | Path | nbformat.NotebookNode) -> tuple[Parameter, ...]:
-    """The parameters that a notebook declares, in order; none without a cell tagged `parameters`."""
+    """The parameters that a notebook declares, in order; none without a cell tagged `parameters`.
+
+    Raises
+    ------
+    InputError
+        If a line is not `name: type = literal  # meaning, unit`, a name comes twice, or a default is not
+        of its own type.
+    """
     node = read_notebook(notebook) if isinstance(notebook, str | Path) else notebook
     cell = _tagged_cell(node)
     if cell is None:

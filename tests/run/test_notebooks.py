@@ -18,9 +18,8 @@ from bs4 import BeautifulSoup
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
-from labkit.run import read_sequence, run_sequence, runner
+from labkit.run import read_parameters, read_sequence, run_sequence, runner
 from labkit.run.notebooks import NotebookError, execute_notebook
-from labkit.run.parameters import read_parameters
 from labkit.views.report import write_report
 
 
