@@ -43,6 +43,7 @@ from .learn import predict as predict
 from .learn import train as train
 from .learn import histories as histories
 from .run.sweep import sweep as sweep
+from .learn import trained_sets as trained_sets
 from .learn import training_table as training_table
 
 # Find, vote

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from labkit.evaluate.comparison import compare, sentences
 from labkit.evaluate.curves import area_under, class_rocs, crossing, mean_roc, purity_curve, roc_curve
-from labkit.evaluate.derived import error_shares, linear_fits, method_differences, over_classes
+from labkit.evaluate.derived import (
+    error_shares,
+    highest_counts,
+    linear_fits,
+    method_differences,
+    over_classes,
+    separations,
+)
 from labkit.evaluate.folds import (
     contradicted_labels,
     deal_folds,
@@ -35,7 +42,14 @@ from labkit.evaluate.members import (
 from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
 from labkit.evaluate.resampling import Resampling, wilson
 from labkit.evaluate.tables import measure
-from labkit.evaluate.trainings import OUTCOMES, common_scores, outcomes, rank, select_common
+from labkit.evaluate.trainings import (
+    OUTCOMES,
+    common_scores,
+    outcomes,
+    rank,
+    select_common,
+    select_parts,
+)
 from labkit.evaluate.unseen import (
     Variant,
     catalogue_features,
@@ -75,6 +89,7 @@ __all__ = [
     "fold_table",
     "folds_of",
     "galaxy_parts",
+    "highest_counts",
     "join_published",
     "leak",
     "linear_fits",
@@ -95,7 +110,9 @@ __all__ = [
     "rank",
     "roc_curve",
     "select_common",
+    "select_parts",
     "sentences",
+    "separations",
     "unseen_clusters",
     "variant_predictions",
     "vote_predictions",

@@ -193,7 +193,8 @@ def compare(
     Parameters
     ----------
     predictions : Predictions or mapping of str to Predictions
-        The experiments, any number of trainings each; those of a mapping may be parts of one.
+        The experiments, any number of trainings each; those of a mapping may be parts of one, see
+        `select_parts`. An empty mapping has no pairs, whichever are named.
     pairs : iterable of (str, str), optional
         Names to compare; default every two.
     measures : sequence of str
@@ -228,7 +229,7 @@ def compare(
     if not isinstance(predictions, Mapping):
         names = dict.fromkeys(predictions.table["experiment"].tolist())
         predictions = {name: predictions.select(experiment=name) for name in names}
-    pairs = list(combinations(predictions, 2) if pairs is None else pairs)
+    pairs = list(combinations(predictions, 2) if pairs is None or not predictions else pairs)
     if unknown := sorted({name for pair in pairs for name in pair} - set(predictions)):
         raise InputError(f"pairs must name two of {tuple(predictions)}, got {unknown}")
     if any(first == second for first, second in pairs):
@@ -336,8 +337,10 @@ def sentences(table: QTable, *, digits: int = 3) -> list[str]:
     -------
     list of str
         Such as "F1 of mixed_star is higher than that of mixed by 0.021 (0.010 to 0.032); paired on 2820
-        objects, p = 0.004; trainings scatter by 0.003 and 0.005."
+        objects, p = 0.004; trainings scatter by 0.003 and 0.005."; one that says so for a table without rows.
     """
+    if not len(table):
+        return ["This run has nothing to compare here."]
     return [_sentence(row, digits) for row in table]
 
 

@@ -13,8 +13,11 @@ from scipy.stats import linregress, t
 from labkit.errors import InputError
 from labkit.evaluate.measures import AVERAGES, MEASURES
 from labkit.evaluate.resampling import spread
+from labkit.tables import text
 
 _FOUR = MEASURES[:4]
+_LINE = ("points", "slope", "slope_error", "slope_low", "slope_high")
+_LINE += ("intercept", "intercept_error", "p_value")
 
 
 def _require(table: Table, needed: Sequence[str], name: str = "table") -> None:
@@ -124,12 +127,97 @@ def error_shares(table: Table) -> QTable:
     return QTable(rows=rows)
 
 
+def highest_counts(
+    table: Table, measure: str = "accuracy", *, by: str = "cluster", among: str = "bands"
+) -> QTable:
+    """In how many clusters each configuration has the highest value, measured and published.
+
+    Parameters
+    ----------
+    table : Table
+        One row for each cluster and configuration, from `labkit.evaluate.join_published`.
+    measure : str
+        What is highest.
+    by, among : str
+        Columns of clusters and of configurations.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row for each configuration: its name, ``measured`` and ``published``. Only clusters that have a
+        value for every configuration count; equal values count for the first. ``meta`` has the number of
+        such clusters, "measured" and "published".
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    columns = {"measured": measure, "published": f"{measure}_published"}
+    if not len(table):
+        return QTable(names=[among, *columns], dtype=[str, int, int], meta=dict.fromkeys(columns, 0))
+    _require(table, (by, among, *columns.values()))
+    names, hosts = text(table[among]), text(table[by])
+    every = list(dict.fromkeys(names.tolist()))
+    found, numbers = QTable({among: every}), {}
+    for side, column in columns.items():
+        values = np.ma.filled(np.ma.asarray(table[column], dtype=float), np.nan)
+        won, numbers[side] = dict.fromkeys(every, 0), 0
+        for host in dict.fromkeys(hosts.tolist()):
+            here = {name: values[(hosts == host) & (names == name)] for name in every}
+            if all(len(one) == 1 and np.isfinite(one[0]) for one in here.values()):
+                won[max(every, key=lambda name: here[name][0])] += 1
+                numbers[side] += 1
+        found[side] = list(won.values())
+    found.meta = numbers
+    return found
+
+
+def separations(table: Table, measures: Sequence[str] = _FOUR) -> QTable:
+    """How far all pairs of rows are apart, in units of their errors (Angora et al. 2020, appendix D.1).
+
+    Two measurements of the same thing are within one sigma in 68 % of all cases, and 0.80 sigma apart on
+    average.
+
+    Parameters
+    ----------
+    table : Table
+        From `labkit.evaluate.measure` with ``over="runs"``; rows are independent.
+    measures : sequence of str
+        Each pair is compared in each of them.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row for each measure and "all" of them: ``measure``, ``pairs``, ``within_one_sigma`` (share) and
+        ``mean_separation`` (sigma). No row where there are no two rows with errors.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    _require(table, [f"{name}{end}" for name in measures for end in ("", "_error")])
+    one, other = np.triu_indices(len(table), k=1)
+    apart = {}
+    for name in measures:
+        value, error = (np.asarray(table[f"{name}{end}"], dtype=float) for end in ("", "_error"))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.abs(value[one] - value[other]) / np.hypot(error[one], error[other])
+        apart[name] = found[np.isfinite(found)]
+    apart["all"] = np.concatenate(list(apart.values()))
+    rows = [(name, len(a), np.mean(a < 1), a.mean()) for name, a in apart.items() if len(a)]
+    names, kinds = ["measure", "pairs", "within_one_sigma", "mean_separation"], [str, int, float, float]
+    return QTable(rows=rows or None, names=names, dtype=kinds)
+
+
 def linear_fits(
     table: Table,
     *,
     x: str = "train",
     measures: Sequence[str] = ("accuracy", "accuracy_std", "f1", "f1_std"),
-    by: str | None = "bands",
+    by: str = "bands",
+    total: str | None = None,
     unit: float = 500.0,
     confidence: float = 0.95,
 ) -> QTable:
@@ -143,8 +231,10 @@ def linear_fits(
         Column along which measures change.
     measures : sequence of str
         Columns to fit.
-    by : str, optional
-        One line for each value of this column; None fits all rows together.
+    by : str
+        One line for each value of this column.
+    total : str, optional
+        Adds lines of this name through all rows together, last.
     unit : float
         The slope is per so much of `x`.
     confidence : float
@@ -154,31 +244,30 @@ def linear_fits(
     -------
     `~astropy.table.QTable`
         `by`, ``measure``, ``points``, ``slope``, ``slope_error``, ``slope_low``, ``slope_high``,
-        ``intercept``, ``intercept_error`` and ``p_value``.
+        ``intercept``, ``intercept_error`` and ``p_value``. No row for a line with fewer than three different
+        x, which has no error.
     """
-    _require(table, [x, *measures, *([] if by is None else [by])])
-    groups = [None] if by is None else list(dict.fromkeys(table[by].tolist()))
+    _require(table, [by, x, *measures])
+    names = text(table[by])
+    groups = [(name, names == name) for name in dict.fromkeys(names.tolist())]
+    groups += [] if total is None else [(total, np.ones(len(table), dtype=bool))]
     rows = []
-    for group in groups:
-        part = table if by is None else table[table[by] == group]
+    for group, here in groups:
         for name in measures:
-            place, value = np.asarray(part[x], dtype=float) / unit, np.asarray(part[name], dtype=float)
-            rows.append(
-                ({} if by is None else {by: group})
-                | {"measure": name}
-                | _line(place, value, name, confidence)
-            )
-    return QTable(rows=rows)
+            place, value = (np.asarray(table[here][column], dtype=float) for column in (x, name))
+            known = np.isfinite(place) & np.isfinite(value)
+            if len(np.unique(place[known])) >= 3:
+                line = _line(place[known] / unit, value[known], confidence)
+                rows.append({by: group, "measure": name} | line)
+    kinds = {by: str, "measure": str, "points": int} | dict.fromkeys(_LINE[1:], float)
+    return QTable(rows=rows or None, names=list(kinds), dtype=list(kinds.values()))
 
 
-def _line(x: NDArray, y: NDArray, name: str, confidence: float) -> dict[str, float]:
-    known = np.isfinite(x) & np.isfinite(y)
-    if len(np.unique(x[known])) < 3:
-        raise InputError(f"{name} must have three points or more at different x, got {int(known.sum())}")
-    fit = linregress(x[known], y[known])
-    half = float(t.ppf(0.5 + confidence / 2, known.sum() - 2)) * fit.stderr
+def _line(x: NDArray, y: NDArray, confidence: float) -> dict[str, float]:
+    fit = linregress(x, y)
+    half = float(t.ppf(0.5 + confidence / 2, len(x) - 2)) * fit.stderr
     return {
-        "points": int(known.sum()),
+        "points": len(x),
         "slope": float(fit.slope),
         "slope_error": float(fit.stderr),
         "slope_low": float(fit.slope - half),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
@@ -24,7 +24,7 @@ _KINDS = ("bright", "faint", "redder", "bluer")
 
 
 def galaxy_parts(
-    predictions: Predictions,
+    predictions: Predictions | Mapping[Any, Predictions],
     catalogue: Table,
     *,
     magnitude: str = "mag_F814",
@@ -38,8 +38,8 @@ def galaxy_parts(
 
     Parameters
     ----------
-    predictions : Predictions
-        Which galaxies were judged, and which of them are members.
+    predictions : Predictions or mapping to Predictions
+        Which galaxies were judged, and which of them are members; an empty mapping: none.
     catalogue : Table
         ``object_id`` and the columns named next.
     magnitude, colour, cluster : str
@@ -60,14 +60,16 @@ def galaxy_parts(
     wanted = ("object_id", magnitude, colour, cluster)
     if missing := [name for name in wanted if name not in catalogue.colnames]:
         raise InputError(f"catalogue must have the columns {wanted}, got none for {missing}")
-    known = known_objects(predictions, split)
     ids, hosts = (text(catalogue[name]) for name in ("object_id", cluster))
-    rows = find_rows(ids, text(known.table["object_id"]), name="catalogue")
-    member = np.zeros(len(catalogue), dtype=bool)
-    member[rows[np.asarray(known.table["true"] == known.positive)]] = True
+    member, judged = (np.zeros(len(catalogue), dtype=bool) for _ in range(2))
+    for one in predictions.values() if isinstance(predictions, Mapping) else [predictions]:
+        known = known_objects(one, split)
+        rows = find_rows(ids, text(known.table["object_id"]), name="catalogue")
+        judged[rows] = True
+        member[rows[text(known.table["true"]) == known.positive]] = True
     m, differential = (numbers(catalogue[name]) for name in (magnitude, colour))
     parts = {kind: np.zeros(len(catalogue), dtype=bool) for kind in _KINDS}
-    for host in dict.fromkeys(hosts[np.sort(rows)].tolist()):
+    for host in dict.fromkeys(hosts[judged].tolist()):
         here = hosts == host
         limit = (faint_above or {}).get(host)
         theirs = m[member & here & np.isfinite(m)]

@@ -93,7 +93,8 @@ def join_published(
     names : mapping of str to str, optional
         What the paper calls measured networks, bins of redshift and so on, where it differs.
     unmeasured : {"keep", "drop"}
-        What to do with published rows that were not measured.
+        What to do with published rows that were not measured; if they are dropped, a measured table without
+        rows is given back as it is.
     folder : path, optional
         As for `published`.
 
@@ -113,6 +114,8 @@ def join_published(
         If an option is not one of its words, the tables share no column of text or no number, `names` points
         to nothing measured or published, or two measured rows stand for one published.
     """
+    if not len(measured) and unmeasured == "drop":
+        return QTable(measured, copy=True)
     if data not in ("real", "simulated"):
         raise InputError(f"data must be 'real' or 'simulated', got {data!r}")
     if unmeasured not in ("keep", "drop"):

@@ -56,7 +56,8 @@ def measure(
     Parameters
     ----------
     predictions : Predictions or mapping to Predictions
-        Any runs; each value of a mapping is of one experiment. Objects of unknown class are left out.
+        Any runs; each value of a mapping is of one experiment. Objects of unknown class are left out. An
+        empty mapping, a comparison of which nothing was trained, gives a table without rows.
     by : sequence of str
         What makes a row, outermost first: "experiment", "seed", "fold", "part", "class", a column of `on`, or
         any name for the keys of a mapping ("bands"); keys that are tuples have as many names.
@@ -102,8 +103,12 @@ def measure(
     resampling = resampling or Resampling()
     rng = np.random.default_rng(resampling.rng)
     _check(measures, over, classes)
-    groups = _Groups.of(predictions, tuple(by), on, parts, total, split)
     mode = "each" if "class" in by else classes
+    heads = [*dict.fromkeys([*by, *(["part"] if parts else []), *(["class"] if mode == "each" else [])])]
+    about = {"split": split, "over": over, "confidence": resampling.confidence}
+    if isinstance(predictions, Mapping) and not predictions:
+        return _without_rows(heads, measures, about)
+    groups = _Groups.of(predictions, tuple(by), on, parts, total, split)
     view = _View.of(groups.example, mode, positive, threshold)
     rows = []
     for head, part in groups:
@@ -111,11 +116,19 @@ def measure(
             rows.append(head | ({"class": label} if view.mode == "each" else {}) | found)
     if not rows:
         raise InputError("by, on and parts must leave a row at least, got none")
-    heads = [*dict.fromkeys([*by, *(["part"] if parts else []), *(["class"] if mode == "each" else [])])]
     table = QTable(rows=rows)
     table = table[[*heads, *table.colnames[table.colnames.index("objects") :]]]
-    table.meta.update(split=split, over=over, confidence=resampling.confidence)
+    table.meta.update(about)
     return table
+
+
+def _without_rows(heads: Sequence[str], measures: Sequence[str], about: dict[str, Any]) -> QTable:
+    """The table of nothing: the columns of any other, of which only text and numbers are known."""
+    kinds: dict[str, type] = {name: int if name in ("seed", "fold") else str for name in heads}
+    kinds |= dict.fromkeys(("objects", "positives", "runs"), int)
+    for name in measures:
+        kinds |= dict.fromkeys([name] if name in COUNTS else [f"{name}{end}" for end in ENDINGS], float)
+    return QTable(names=list(kinds), dtype=list(kinds.values()), meta=about)
 
 
 def _check(measures: Sequence[str], over: str, classes: str) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import QTable, Table
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.tables import rows_of, text
 
+logger = logging.getLogger(__name__)
 #: Names of `outcomes`.
 OUTCOMES = ("TP", "TN", "FP", "FN")
 
@@ -126,6 +128,48 @@ def outcomes(predictions: Predictions, *, threshold: float = 0.5) -> NDArray[np.
     chosen = predictions.score > threshold
     kinds = np.where(truth, np.where(chosen, "TP", "FN"), np.where(chosen, "FP", "TN"))
     return np.where(predictions.true_codes >= 0, kinds, "")
+
+
+def select_parts(
+    predictions: Predictions | Mapping[str, Predictions],
+    parts: Mapping[str, ArrayLike],
+    *,
+    names: str = "{set} on {part}",
+    least: int = 0,
+) -> dict[str, Predictions]:
+    """Predictions of parts of the sample, each for itself, to be compared or drawn.
+
+    Parameters
+    ----------
+    predictions : Predictions or mapping of str to Predictions
+        Whose parts.
+    parts : mapping of str to array_like of str
+        Ids of the objects of each part; parts may overlap.
+    names : str
+        What a part of a set is called; of Predictions alone the names are those of `parts`.
+    least : int
+        Parts with fewer objects of a class are left out, and the log names them; `compare` needs 2.
+
+    Returns
+    -------
+    dict of str to Predictions
+        Part by part, the sets within; parts without a prediction are left out.
+    """
+    several = isinstance(predictions, Mapping)
+    sets = predictions if isinstance(predictions, Mapping) else {"": predictions}
+    found = {}
+    for part, ids in parts.items():
+        wanted = text(ids)
+        for key, rows in sets.items():
+            name = names.format(set=key, part=part) if several else part
+            chosen = rows.select(np.isin(text(rows.table["object_id"]), wanted))
+            classes = [len(set(chosen.table["object_id"][chosen.true_codes == code]))
+                       for code in range(len(chosen.classes))]  # fmt: skip
+            if not len(chosen) or min(classes) < least:
+                logger.warning("%s is left out: it has %s objects of the classes", name, classes)
+                continue
+            found[name] = chosen
+    return found
 
 
 def mean_scores(predictions: Predictions) -> Table:

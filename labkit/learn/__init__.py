@@ -10,7 +10,7 @@ from labkit.learn.networks import layer_rows
 from labkit.learn.parts import fold_counts, fold_numbers, fold_sizes
 from labkit.learn.predict import out_of_fold, predict
 from labkit.learn.resident import release
-from labkit.learn.trained import find_models, histories, training_table
+from labkit.learn.trained import find_models, histories, trained_sets, training_table
 
 if TYPE_CHECKING:
     from labkit.learn.fit import train
@@ -29,6 +29,7 @@ __all__ = [
     "predict",
     "release",
     "train",
+    "trained_sets",
     "training_table",
 ]
 

@@ -1,10 +1,10 @@
-"""What trainings have left in a run folder: models, histories and best epochs."""
+"""What trainings have left in a run folder: models, histories, best epochs, predictions."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Experiment
 from labkit.learn.checkpoint import read_about
 from labkit.learn.model import Fitted, Model, model_folder
+from labkit.predictions import Predictions
 from labkit.runfolder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -157,13 +158,60 @@ def training_table(run: str | Path | RunFolder, experiments: Sequence[Experiment
     return QTable(rows=rows)
 
 
-def _trained(
-    run: str | Path | RunFolder, experiments: Sequence[Experiment]
-) -> list[tuple[Experiment, Path, tuple[int, int]]]:
+def trained_sets(
+    run: str | Path | RunFolder,
+    experiments: Sequence[Experiment],
+    wanted: Mapping[str, Mapping[Any, str]],
+    *,
+    split: str | None = "test",
+) -> dict[str, dict[Any, Predictions]]:
+    """Predictions for several comparisons of trained experiments.
+
+    Parameters
+    ----------
+    run, experiments
+        As for `histories`.
+    wanted : mapping of str to mapping to str
+        For each comparison what it calls its sets, and the names of their experiments.
+    split : str or None
+        Part of the Sample; None takes all rows.
+
+    Returns
+    -------
+    dict of str to dict to Predictions
+        The sets of each comparison, in the order of `wanted`. One whose experiment is not among
+        `experiments`, or has no predictions in the run folder, is left out; so a comparison may be empty.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such folder.
+    """
+    _need_folder(run)
+    folder, tables, trained = RunFolder(run), {}, {}
+    for one in experiments:
+        path = folder.predictions_of(one.scheme, folds=one.folds > 0)
+        if path not in tables and path.is_file():
+            tables[path] = Predictions.load(path)
+        if path in tables and len(rows := tables[path].select(experiment=one.name, split=split)):
+            trained[one.name] = rows
+    return {
+        name: {key: trained[called] for key, called in sets.items() if called in trained}
+        for name, sets in wanted.items()
+    }
+
+
+def _need_folder(run: str | Path | RunFolder) -> None:
     if not Path(run).is_dir():
         raise MissingDataError(
             f"run must be a run folder, got {str(Path(run))!r}; check the path or train first"
         )
+
+
+def _trained(
+    run: str | Path | RunFolder, experiments: Sequence[Experiment]
+) -> list[tuple[Experiment, Path, tuple[int, int]]]:
+    _need_folder(run)
     found = [
         (experiment, model_folder(run, experiment, one.seed, one.fold), (one.seed, one.fold))
         for experiment in experiments

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from astropy.table import Table
-from bokeh.models import GridPlot
+from bokeh.models import Div, GridPlot
 from bokeh.plotting import figure
+from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.tables import numbers, text
+from labkit.evaluate import as_text, join_published
+from labkit.evaluate import published as published_of
+from labkit.tables import numbers, rows_of, text
 from labkit.views.marks import (
+    absent,
     bounded,
     boxes,
     column_values,
@@ -33,6 +37,8 @@ from labkit.views.style import (
     name_ticks,
     percent_range,
 )
+from labkit.views.tables import Html
+from labkit.views.tables import table as html_table
 
 #: Column of each measure of the paper (Angora et al. 2020, appendix A.3), by its name there.
 MEASURES = {
@@ -46,19 +52,50 @@ FOUR = tuple(MEASURES)[:4]  # those of the paper's tables
 _COLOURS = dict(zip(MEASURES, (PALETTE[6], PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3]), strict=True))
 
 
+def table_beside(
+    measured: Table, table: str, *, data: Literal["real", "simulated"], of: str = "member",
+    measures: Sequence[str] | None = None, keep: Sequence[str] = (), bounds: bool = True,
+    names: Mapping[str, str] | Sequence[str] = (), note: str = "",
+) -> Html:  # fmt: skip
+    """A table of the paper in per cent, with what was measured and what is printed side by side.
+
+    `table` is a name of `labkit.evaluate.published`, `of` the class whose rows are shown ("": all), `data`
+    what the measured objects were. Published rows without a measured one are not shown, so that no published
+    number can be taken for a measured one. `names` is that of `labkit.evaluate.join_published`, maybe with
+    rows that were not measured, or a sequence of what stands for the values of the first published column, in
+    their order; `measures`, `keep` and `bounds` are those of `labkit.evaluate.as_text`; `note` ends the
+    caption.
+    """
+    printed = published_of("angora2020", table)
+    there = {str(value) for name in measured.colnames for value in measured[name] if isinstance(value, str)}
+    if not isinstance(names, Mapping):
+        names = dict(zip(names, dict.fromkeys(printed.columns[0].tolist()), strict=False))
+    names = {ours: theirs for ours, theirs in names.items() if ours in there}
+    joined = join_published(measured, "angora2020", printed, data=data, names=names, unmeasured="drop")
+    words = as_text(_of_class(joined, of), measures=measures, keep=keep, bounds=bounds, percent=True)
+    if of and "class" in words.colnames:
+        words.remove_column("class")
+    rows = f", {of}s" if of else ""
+    caption = f"Table {printed.meta['table']}{rows}, per cent, measured ({data}) and as in the paper (real)."
+    return html_table(words, caption=f"{caption} {note}".strip())
+
+
 def configurations(
     measured: Table, published: Table | None = None, *, by: str = "experiment", published_by: str = "bands",
     names: Mapping[str, str] | None = None, of: str = "member", measures: Sequence[str] = FOUR,
     data: str = "measured", title: str = "", width: int = 680, height: int = 420,
-) -> figure:  # fmt: skip
+) -> figure | Div:  # fmt: skip
     """Measures of each band configuration with intervals, the published value beside, hollow (Fig. 4).
 
     Points instead of bars from zero, so that differences of a few per cent can be seen. Tables have a row per
     configuration, named by `by` and `published_by` (`names` gives the configuration of a name in `measured`),
     and the measures with ``_low`` and ``_high``, or ``_std``, where known; a measure that was not published
     has no hollow point. `of` is the class whose rows are taken where a table has a column "class"; `data`
-    says in the legend what the measured objects were.
+    says in the legend what the measured objects were. All figures of this module give one line for a
+    table without rows, which stands for sets that were not trained.
     """
+    if not len(measured):
+        return absent(title)
     need_columns(measured, [by], "measured")
     ours = _of_class(measured, of)
     keys = [(names or {}).get(name, name) for name in text(ours[by]).tolist()]
@@ -92,21 +129,23 @@ def configurations(
 
 
 def training_size(
-    folds: Table, *, by: str = "configuration", size: str = "train",
+    sets: Table, *, by: str = "bands", size: str = "train",
     measures: Sequence[str] = ("F1", "average efficiency"), title: str = "", width: int = 470,
     height: int = 310,
-) -> GridPlot:  # fmt: skip
+) -> GridPlot | Div:  # fmt: skip
     """Mean and standard deviation over folds against the size of the training set, with fits (Fig. D.1).
 
-    A row per fold: `by` (what is compared), `size` and the measures. Folds of one training set may differ by
-    a few objects; a group is what has the same ``set`` if there is such a column, and otherwise the same
-    size. Above the means with their standard errors, below the standard deviations with theirs (which need
-    two folds); dashed the straight lines of best fit. The pointer shows the slope per 500 objects.
+    A row per training set, from `labkit.evaluate.measure` with ``over="runs"``: `by` (what is compared),
+    `size`, ``runs``, and the measures with ``_std`` and ``_error``. Above the means with their standard
+    errors, below the standard deviations with theirs (which need two folds); dashed the straight lines of
+    best fit. The pointer shows the slope per 500 objects.
     """
-    need_columns(folds, [by, size], "folds")
+    if not len(sets):
+        return absent(title)
+    need_columns(sets, [by, size, "runs"], "sets")
     panels: list[tuple[figure, figure]] = []
     for measure in measures:
-        table = _by_training_set(folds, by, size, _column(folds, measure, "folds"))
+        table = _means_and_spreads(sets, by, size, _column(sets, measure, "sets"))
         pair: list[figure] = []
         for kind, label in (("mean", f"{measure} (%)"), ("std", f"std of {measure} (%)")):
             lines, notes = {}, {}
@@ -134,36 +173,36 @@ def training_size(
     return grid([list(row) for row in zip(*panels, strict=True)])
 
 
-def _by_training_set(folds: Table, by: str, size: str, column: str) -> Table:
+def _means_and_spreads(sets: Table, by: str, size: str, column: str) -> Table:
     """Objects, folds, mean and standard deviation with their errors (``_std``) of each training set."""
-    names, sizes, values = text(folds[by]), numbers(folds[size]), numbers(folds[column])
-    sets = text(folds["set"]) if "set" in folds.colnames else sizes.astype(str)
-    rows = []
-    for name, one in dict.fromkeys(zip(names.tolist(), sets.tolist(), strict=True)):
-        part = values[here := (names == name) & (sets == one) & np.isfinite(values)]
-        if n := len(part):
-            std = part.std(ddof=1) if n > 1 else np.nan
-            spread = std / np.sqrt(2 * (n - 1)) if n > 1 else np.nan
-            rows.append((name, sizes[here].mean(), part.mean(), std / np.sqrt(n), std, spread, n))
-    order = list(dict.fromkeys(names.tolist()))
-    rows.sort(key=lambda row: (order.index(row[0]), row[1]))
-    return Table(rows=rows, names=("name", "objects", "mean", "mean_std", "std", "std_std", "folds"))
+    need_columns(sets, [f"{column}_std", f"{column}_error"], "sets")
+    mean, std, error = (numbers(sets[f"{column}{end}"]) for end in ("", "_std", "_error"))
+    folds = numbers(sets["runs"])
+    spread = std / np.sqrt(2 * np.where(folds > 1, folds - 1, np.nan))
+    values = (text(sets[by]), numbers(sets[size]), mean, error, std, spread, folds)
+    table = Table(values, names=("name", "objects", "mean", "mean_std", "std", "std_std", "folds"))
+    table = table[np.isfinite(mean)]
+    order = rows_of(list(dict.fromkeys(table["name"].tolist())), table["name"])
+    return table[np.lexsort((table["objects"], order))]
 
 
 def redshift_bins(
-    folds: Table, overall: Table | None = None, *, edges: tuple[str, str] = ("z_min", "z_max"),
-    measures: Sequence[str] = FOUR, title: str = "", width: int = 620, height: int = 380,
-) -> GridPlot:  # fmt: skip
+    folds: Table, overall: Table | None = None, *, bins: Mapping[str, tuple[float, float]],
+    by: str = "redshift_bin", measures: Sequence[str] = FOUR, title: str = "", width: int = 620,
+    height: int = 380,
+) -> GridPlot | Div:  # fmt: skip
     """Box plots of the measures over folds in each redshift bin, global values with best fits (Fig. 5).
 
     `folds` has a row per fold and bin, `overall` a row per bin for all objects together (with ``_low`` and
-    ``_high`` where known), drawn below; both have the `edges` of the bin and the measures.
+    ``_high`` where known), drawn below; both have the bin's name in the column `by`, and the measures. `bins`
+    holds the lowest and highest redshift of each name.
     """
     if unknown := [name for name in measures if name not in MEASURES]:
         raise InputError(f"measures must be of {tuple(MEASURES)}, got {unknown}")
-    need_columns(folds, edges, "folds")
-    bins = np.column_stack([numbers(folds[name]) for name in edges])
-    different = np.unique(bins, axis=0)
+    if not len(folds):
+        return absent(title)
+    named = _limits(folds, bins, by, "folds")
+    different = np.unique(named, axis=0)
     shown = {name: 100 * numbers(folds[_column(folds, name, "folds")]) for name in measures}
     plot = axes(title=title, x="redshift of the members", y="in each fold (%)", width=width, height=height,
                 y_range=percent_range(*shown.values()))  # fmt: skip
@@ -171,19 +210,27 @@ def redshift_bins(
     share = 0.8 / len(shown)
     for number, (name, values) in enumerate(shown.items()):
         places = [place + share * (number - (len(shown) - 1) / 2) for place in range(len(different))]
-        rows = [values[(bins == one).all(axis=1)] for one in different]
+        rows = [values[(named == one).all(axis=1)] for one in different]
         boxes(plot, places, rows, colour=_COLOURS[name], width=0.8 * share, label=name)
     panels = [[legend_above(plot)]]
     if overall is not None:
-        need_columns(overall, edges, "overall")
-        panels.append([_redshift_lines(overall, edges, measures, width, height)])
+        low, high = _limits(overall, bins, by, "overall").T
+        panels.append([_redshift_lines(overall, low, high, measures, width, height)])
     return grid(panels)
 
 
+def _limits(table: Table, bins: Mapping[str, tuple[float, float]], by: str, name: str) -> NDArray[np.float64]:
+    """Lowest and highest redshift of each row, shape (row, 2)."""
+    need_columns(table, [by], name)
+    names = text(table[by]).tolist()
+    if unknown := sorted(set(names) - set(bins)):
+        raise InputError(f"bins must hold the limits of every bin of {name}, got none for {unknown}")
+    return np.array([bins[one] for one in names], dtype=np.float64)
+
+
 def _redshift_lines(
-    overall: Table, edges: tuple[str, str], measures: Sequence[str], width: int, height: int
+    overall: Table, low: NDArray, high: NDArray, measures: Sequence[str], width: int, height: int
 ) -> figure:
-    low, high = (numbers(overall[name]) for name in edges)
     middle, rows, lines, labels = (low + high) / 2, [], {}, {}
     for name in measures:
         value, least, most = bounded(overall, _column(overall, name, "overall"))
@@ -212,12 +259,14 @@ def _redshift_lines(
 def training_ranges(
     folds: Table, published: Table | None = None, *, cluster: str = "cluster", training: str = "training",
     measures: Sequence[str] = FOUR, title: str = "", columns: int = 2, width: int = 470, height: int = 330,
-) -> GridPlot:  # fmt: skip
+) -> GridPlot | Div:  # fmt: skip
     """Box plots over trainings for each blind cluster and training range, published values beside (Fig. 6).
 
     `folds` has a row per training and blind cluster ("stacked": all); `published` is Table D.4, drawn as
     diamonds with the published errors. All panels have the same range.
     """
+    if not len(folds):
+        return absent(title)
     need_columns(folds, [cluster, training], "folds")
     hosts, ranges = text(folds[cluster]), text(folds[training])
     values = {m: 100 * numbers(folds[_column(folds, m, "folds")]) for m in measures}
@@ -255,7 +304,7 @@ def training_ranges(
 
 
 def _of_class(table: Table, of: str) -> Table:
-    return table[text(table["class"]) == of] if "class" in table.colnames else table
+    return table[text(table["class"]) == of] if of and "class" in table.colnames else table
 
 
 def _column(table: Table, measure: str, name: str, *, strict: bool = True) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from bokeh.models import BasicTickFormatter, GridPlot, HoverTool, Range1d
+from bokeh.models import BasicTickFormatter, Div, GridPlot, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from labkit.errors import InputError
 from labkit.evaluate import area_under, mean_roc, purity_curve, roc_curve
 from labkit.evaluate.measures import AVERAGES
 from labkit.predictions import Predictions
-from labkit.views.marks import draw_line
+from labkit.views.marks import absent, draw_line
 from labkit.views.style import (
     INK,
     PALETTE,
@@ -35,7 +35,7 @@ _TIP = "($x{0.000}, $y{0.000})"
 Curves = Predictions | Mapping[str, Predictions | Sequence[Table]]
 
 
-def roc(runs: Curves, *, title: str = "", width: int = 520, height: int = 500) -> figure:
+def roc(runs: Curves, *, title: str = "", width: int = 520, height: int = 500) -> figure | Div:
     """ROC curves: every run thin, the mean thick, the area under the curve in the legend.
 
     The dashed diagonal is a classifier that guesses (Kosiba et al. 2020, Fig. 8).
@@ -53,14 +53,16 @@ def roc(runs: Curves, *, title: str = "", width: int = 520, height: int = 500) -
     Returns
     -------
     bokeh.plotting.figure
-        The figure.
+        The figure; for an empty mapping a line that says so.
 
     Raises
     ------
     InputError
-        If there is nothing to draw, a curve lacks its columns, or predictions lack a class or the positive
+        If a name has nothing to draw, a curve lacks its columns, or predictions lack a class or the positive
         one.
     """
+    if isinstance(runs, Mapping) and not runs:
+        return absent(title or "ROC curves")
     found = _curves(runs, ("fpr", "tpr"), roc_curve)
     plot = _unit_square("false positive rate", "true positive rate", title, width, height)
     plot.line([0, 1], [0, 1], color=INK, line_dash="dashed", line_width=1.2)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, Div
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.tables import numbers
-from labkit.views.style import INK, hover
+from labkit.views.style import ABSENT, INK, hover
 
 
 def need_columns(table: Table, needed: Sequence[str], name: str, *, hint: str = "") -> None:
@@ -25,6 +26,11 @@ def need_columns(table: Table, needed: Sequence[str], name: str, *, hint: str = 
                          f"{hint or f'it has {table.colnames}'}")  # fmt: skip
     if not len(table):
         raise InputError(f"{name} must have a row at least, got none")
+
+
+def absent(title: str) -> Div:
+    """One line in place of a figure of nothing, which `labkit.views.show` shows without its caption."""
+    return Div(text=f"{html.escape(title or 'Figure')}: this run has none.", tags=[ABSENT])
 
 
 def column_values(table: Table, name: str, *, percent: bool = False) -> NDArray[np.float64]:

@@ -11,9 +11,11 @@ from bokeh.io import show as show_in_notebook
 from bokeh.model import Model
 from bokeh.resources import INLINE, Resources
 from IPython import get_ipython
+from IPython.display import Markdown, display
 
 from labkit.errors import InputError
 from labkit.paths import atomic_file
+from labkit.views.style import ABSENT
 
 log = logging.getLogger(__name__)
 _ready: set[int] = set()
@@ -24,13 +26,15 @@ def inline_resources() -> Resources:
     return Resources(mode="inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"])
 
 
-def show(model: Model) -> None:
+def show(model: Model, caption: str = "") -> None:
     """Show a figure in the notebook; BokehJS is put into the notebook itself, once for each kernel.
 
     Parameters
     ----------
     model : bokeh Model
         Figure, layout or table.
+    caption : str
+        Text below it, Markdown; not shown below a line that says that there is no such figure.
 
     Raises
     ------
@@ -46,6 +50,8 @@ def show(model: Model) -> None:
         output_notebook(inline_resources(), hide_banner=True)
         _ready.add(id(shell))
     show_in_notebook(model)
+    if caption and ABSENT not in model.tags:
+        display(Markdown(caption))
 
 
 def save_page(model: Model, path: str | Path, *, title: str = "labkit") -> Path:

@@ -18,6 +18,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 FONT = "Helvetica Neue, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 GLYPH_FONT = value(FONT)  # glyphs take a bare text for the name of a column
 INK = "#222222"
+ABSENT = "absent"  # tag of a line that stands for a figure
 FAINT = "#e6e6e6"
 
 #: The same class has the same colour in every figure.

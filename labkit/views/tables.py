@@ -54,7 +54,7 @@ def table(
     Returns
     -------
     Html
-        The table.
+        The table; for one without rows its caption and a line that says so.
 
     Raises
     ------
@@ -64,6 +64,9 @@ def table(
     formats, names = dict(formats or {}), rows.colnames
     if unknown := sorted({*formats, *pictures} - set(names)):
         raise InputError(f"formats and pictures must name columns of the table {names}, got {unknown}")
+    if not len(rows):
+        style = f"font-family:{FONT};font-size:14px;margin:12px 0"
+        return Html(f'<p style="{style}">{html.escape(caption or "Table")} This run has none.</p>')
     numeric = {
         name: np.issubdtype(getattr(rows[name], "dtype", np.dtype(object)), np.number) for name in names
     }

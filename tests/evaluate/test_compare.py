@@ -261,7 +261,7 @@ def test_no_pair_gives_no_row(side):
     table = compare(side(0.1), [])
     assert len(table) == 0
     assert table.colnames[:3] == ["first", "second", "measure"]
-    assert sentences(table) == []
+    assert sentences(table) == ["This run has nothing to compare here."]
 
 
 def test_comparisons_that_make_no_sense_are_refused(side):

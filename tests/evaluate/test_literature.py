@@ -197,11 +197,11 @@ def test_a_line_is_found_with_its_error():
     assert row["intercept"] == pytest.approx(0.8, abs=4 * row["intercept_error"])
     assert row["p_value"] < 1e-6
     assert row["slope_error"] == pytest.approx(500 * 0.01 / np.sqrt(200) / x.std(), rel=0.2)
-    whole = linear_fits(table, measures=("f1",), by=None, unit=250)
-    assert whole.colnames[0] == "measure"
-    assert whole["slope"][0] == pytest.approx(row["slope"] / 2)
-    with pytest.raises(InputError, match="f1 must have three points or more at different x, got 2"):
-        linear_fits(table[:2], measures=("f1",))
+    whole = linear_fits(table, measures=("f1",), total="all", unit=250)
+    assert whole["bands"].tolist() == ["a", "all"]
+    assert whole["slope"].tolist() == pytest.approx([row["slope"] / 2] * 2)
+    few = linear_fits(table[:2], measures=("f1",), total="all")
+    assert (len(few), few.colnames) == (0, whole.colnames), "two points have no error"
     with pytest.raises(InputError, match=r"got none for \['f1_std'\]"):
         linear_fits(table, measures=("f1_std",))
 

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import QTable, Table
 from scipy.stats import binom
 
 from labkit.errors import InputError
-from labkit.evaluate import Resampling, binary_scores, error_shares, galaxy_parts, measure, wilson
+from labkit.evaluate import (
+    Resampling,
+    as_text,
+    binary_scores,
+    compare,
+    error_shares,
+    galaxy_parts,
+    highest_counts,
+    join_published,
+    measure,
+    select_parts,
+    sentences,
+    separations,
+    wilson,
+)
 from labkit.evaluate import magnitude_and_colour_cuts as cuts_of
 from labkit.evaluate.measures import AVERAGES, MEASURES
 from labkit.predictions import Predictions
@@ -221,6 +235,60 @@ def test_each_cluster_is_split_at_its_own_magnitude_and_colour(made):
     assert row["f1"] == pytest.approx(binary_scores(member[mask], score[mask])["f1"])
     assert table["objects"][table["cluster"] == "stacked"].tolist() == [m.sum() for m in parts.values()]
     assert not galaxy_parts(found, catalogue, faint_above={"A": 99, "B": 99})["faint"].any()
+    again = galaxy_parts({"x": found}, catalogue, blue_below={"A": -0.165, "B": -0.160})
+    assert all((again[kind] == parts[kind]).all() for kind in parts)
+    assert not any(part.any() for part in galaxy_parts({}, catalogue).values())
+
+
+def test_nothing_measured_is_a_table_without_rows(made):
+    member, score, catalogue = made.field(20, error=0.25)
+    options = {"by": ("cluster", "bands", "class"), "measures": ("accuracy", "fp", "f1"), "resampling": NONE}
+    some = measure({"x": made.predicted(score, member)}, on=catalogue, **options)
+    none = measure({}, on=catalogue, **options)
+    assert (len(none), none.colnames, none.meta) == (0, some.colnames, some.meta)
+    assert len(join_published(none, "angora2020", "tableD2", data="real", unmeasured="drop")) == 0
+    assert as_text(none, measures=("accuracy",), percent=True).colnames[:3] == ["cluster", "bands", "class"]
+    nothing = compare({}, [("x", "y")])
+    assert len(nothing) == 0
+    assert sentences(nothing) == ["This run has nothing to compare here."]
+
+
+def test_parts_are_compared_as_sides(made):
+    member, score, _ = made.field(40, error=0.25)
+    found = made.predicted(score, member)
+    ids = found.table["object_id"]
+    sides = select_parts({"x": found, "y": found.select(np.arange(40) < 10)}, {"A": ids[:20], "B": ids[20:]})
+    assert {name: len(one) for name, one in sides.items()} == {"x on A": 20, "y on A": 10, "x on B": 20}
+    assert list(select_parts(found, {"A": ids[:5], "none": ["?"]})) == ["A"]
+    assert list(select_parts({"x": found}, {"A": ids[:5]}, names="the {part}")) == ["the A"]
+    small = [*ids[member][:2], *ids[~member][:3]]
+    assert list(select_parts(found, {"A": small}, least=2)) == ["A"]
+    assert select_parts(found, {"A": small}, least=3) == {}
+
+
+def test_the_highest_is_counted_where_all_have_a_value():
+    table = QTable(
+        {
+            "cluster": ["A", "A", "B", "B", "C"],
+            "bands": ["x", "y", "x", "y", "y"],
+            "accuracy": [0.8, 0.9, 0.7, 0.6, 0.9],
+            "accuracy_published": [0.8, 0.8, np.nan, 0.6, 0.9],
+        }
+    )
+    found = highest_counts(table)
+    assert [row.as_void().tolist() for row in found] == [("x", 1, 1), ("y", 1, 0)]
+    assert found.meta == {"measured": 2, "published": 1}
+    assert highest_counts(table[:0]).colnames == found.colnames
+
+
+def test_pairs_are_apart_in_units_of_their_errors():
+    table = QTable({"f1": [0.80, 0.8501, 0.80], "f1_error": [0.03, 0.04, 0.03]})
+    found = separations(table, ("f1",))
+    assert found["measure"].tolist() == ["f1", "all"]
+    assert found["pairs"].tolist() == [3, 3]
+    assert found["within_one_sigma"][1] == pytest.approx(1 / 3)  # 1.002, 0 and 1.002 sigma
+    assert found["mean_separation"][0] == pytest.approx(2 / 3, rel=0.01)
+    assert len(separations(table[:1], ("f1",))) == 0
 
 
 def test_cuts_by_magnitude_and_colour_leave_unknown_values_out():

@@ -176,6 +176,30 @@ MEMBERS = {
     "n_jobs": 1,
 }
 CATALOGUE = {"clusters": CLUSTERS, "detect_on": BANDS[:2], "trees": 30, "n_jobs": 1}
+MEMBER_NETWORKS = """
+[[experiments]]
+name = "mixed star"
+preset = "VGG small"
+label_column = "label_mixed_star"
+folds = 3
+[[experiments]]
+name = "large"
+preset = "VGG small"
+label_column = "label_mixed_star"
+split_column = "split_large"
+folds = 0
+validation_share = 0
+fold_by = "none"
+"""
+COMPARED = {
+    "epochs": 1,
+    "mixed": BANDS,
+    "without": ["M0416"],
+    "blind": ["M0416"],
+    "colours": ["F606-F814"],
+    "workers": "0",
+    "resamples": 50,
+}
 METHODS = {"trees": 30, "seeds": [0], "resamples": 200, "bands": BANDS, "clusters": CLUSTERS}
 EXPERIMENTS = """
 [defaults]
@@ -229,8 +253,13 @@ def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
     assert [link for link in outside if page.find("a", href=link) is None] == []
     assert "default-src 'none'" in str(page.head)
 
-    methods = read_sequence(DEMO.with_name("angora2020.toml"))  # section 12 goes on from 06 and 13
-    methods = methods.model_copy(update={"steps": methods.steps[-1:]})
-    assert "12_" in methods.steps[0].notebook
-    run_sequence(methods, run, parameters=METHODS)
-    assert list((run / "figures").glob("members_*.parquet"))
+    paper = read_sequence(DEMO.with_name("angora2020.toml"))  # sections 11 and 12 go on from 06 and 13
+    (networks := tmp_path / "members.toml").write_text(MEMBER_NETWORKS)
+    compared = COMPARED | {"experiments": str(networks)}
+    for name, parameters in {"11_": compared, "12_": METHODS}.items():
+        step = next(one for one in paper.steps if name in one.notebook)
+        step = step.model_copy(update={"parameters": step.parameters | parameters})
+        run_sequence(paper.model_copy(update={"steps": (step,)}), run)
+    judged = Table.read(run / "figures" / "members_tableD1.parquet")
+    assert set(judged["bands"]) == {"mixed*"}
+    assert len(Table.read(run / "figures" / "members_tableD3.parquet")) == 0  # no bin was trained

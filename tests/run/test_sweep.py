@@ -20,7 +20,7 @@ from pytorch_lightning.callbacks import Callback
 from labkit.errors import InputError, MissingDataError
 from labkit.evaluate import measure
 from labkit.experiment import SGD, AdamW, Experiment
-from labkit.learn import Model, histories, training_table
+from labkit.learn import Model, histories, trained_sets, training_table
 from labkit.learn.checkpoint import read_about
 from labkit.predictions import Predictions
 from labkit.run import sweep_runs
@@ -388,6 +388,23 @@ def test_histories_and_best_epochs_are_read_back(unbroken, tmp_path):
         training_table(tmp_path / "typo", [TWO])
     with pytest.raises(MissingDataError, match="run must hold trained networks"):
         training_table(folder, [TWO.changed(name="never")])
+
+
+def test_sets_of_comparisons_hold_what_was_predicted(unbroken, tmp_path):
+    folder, whole = unbroken
+    wanted = {"first": {("a", 1): "two", "b": "never"}, "second": {"c": "alone"}, "third": {"d": "never"}}
+    found = trained_sets(folder, [TWO, ALONE, TWO.changed(name="never")], wanted)
+    assert {name: list(sets) for name, sets in found.items()} == {
+        "first": [("a", 1)],
+        "second": ["c"],
+        "third": [],
+    }
+    assert same(found["second"]["c"], whole.select(experiment="alone", split="test"))
+    every = trained_sets(folder, [TWO], wanted, split=None)
+    assert same(every["first"]["a", 1], whole.select(experiment="two"))
+    assert every["second"] == {}
+    with pytest.raises(MissingDataError, match="run must be a run folder"):
+        trained_sets(tmp_path / "typo", [TWO], wanted)
 
 
 def test_a_headless_notebook_gets_a_line_a_run(stored, tmp_path, monkeypatch, capsys):

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from labkit import evaluate
 from labkit.errors import InputError
-from labkit.sample import Sample
+from labkit.sample import Sample, with_columns
 from labkit.sources.members import (
-    bin_names,
+    redshift_bins,
     setup_counts,
     split_counts,
     with_configurations,
     with_growing_sets,
     with_redshift_bins,
+    with_setups,
     with_training_ranges,
 )
 
@@ -229,8 +230,34 @@ def test_redshift_bins_are_equally_filled_and_rise(published):
         assert (one[kept] == found.labels[kept]).all()
     others = np.median([np.median(z[one == "non-member"]) for one in labels])
     assert others > 1, "non-members are dealt whatever their redshift"
-    names = bin_names(edges)
+    bins = redshift_bins(found)
+    names = list(bins)
     assert (names[0][:4], names[-1][-4:]) == (f"{edges[0]:.2f}", f"{edges[-1]:.2f}")
+    assert [bins[names[0]], bins[names[-1]]] == [tuple(edges[:2]), tuple(edges[-2:])]
+
+
+def test_bins_that_two_digits_cannot_tell_apart_have_more(published):
+    about = {"redshift bins": {"edges": [0.1, 0.401, 0.402, 0.4031, 0.5]}}
+    alike = with_columns(published, {}, provenance={"setups": about})
+    assert list(redshift_bins(alike)) == ["0.100-0.401", "0.401-0.402", "0.402-0.403", "0.403-0.500"]
+    with pytest.raises(InputError, match="must have bins of redshift, got none"):
+        redshift_bins(published)
+
+
+def test_all_setups_are_those_made_one_by_one(published, caplog):
+    bands = MIXED | {"ALL": ("R", "H", "K")}
+    given = {"blind": BLIND, "ranges": RANGES, "without": {"mixed": ["A370"], "ALL": ["A370"]}, "seed": 2}
+    found = with_setups(published, bands, steps=(1, 4), **given).catalogue
+    assert "configuration ALL is left out: the Sample has no K" in caplog.text
+    assert "label_ALL" not in found.colnames
+    one = with_configurations(published, MIXED, without={"mixed": ["A370"]})
+    one = with_training_ranges(one, blind=BLIND, ranges=RANGES, seed=2)
+    one = with_growing_sets(with_redshift_bins(one, seed=2), label="label_mixed", steps=(1, 4), seed=2)
+    for name in ("label_mixed", "split_narrow", "label_z3", "label_grow_mixed_4"):
+        assert (found[name] == one.catalogue[name]).all(), name
+    assert "label_grow_mixed_star_1" in found.colnames
+    with pytest.raises(InputError, match="base must be a configuration in bands of the Sample"):
+        with_setups(published, {"mixed_star": ["K"]}, **given)
 
 
 def test_all_non_members_can_be_dealt(published, caplog):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from astropy.table import Table, vstack
@@ -11,11 +13,13 @@ from labkit import evaluate
 from labkit.errors import InputError
 from labkit.evaluate import agreement_table, auc, crossing, member_profile
 from labkit.predictions import Predictions
-from labkit.views.angora import configurations, redshift_bins, training_ranges, training_size
+from labkit.views import curves, pages
+from labkit.views.angora import configurations, redshift_bins, table_beside, training_ranges, training_size
 from labkit.views.angora_galaxies import member_profiles
 from labkit.views.angora_methods import method_agreement, method_rocs, threshold_curves
 
 MEASURES = ("accuracy", "purity", "completeness", "f1")
+BINS = {"a": (0.1, 0.2), "b": (0.2, 0.3), "c": (0.3, 0.4)}
 
 
 def folds(shift: float = 0.0, number: int = 5) -> Table:
@@ -25,10 +29,10 @@ def folds(shift: float = 0.0, number: int = 5) -> Table:
 def binned() -> tuple[Table, Table]:
     """Three redshift bins; completeness falls by 10 points from z = 0.2 to 0.4."""
     parts, overall = [], []
-    for low, fall in ((0.1, 0.0), (0.2, 0.05), (0.3, 0.10)):
+    for name, fall in (("a", 0.0), ("b", 0.05), ("c", 0.10)):
         part = folds()
         part["completeness"] -= fall
-        part["z_min"], part["z_max"] = low, low + 0.1
+        part["redshift_bin"] = name
         parts.append(part)
         row = Table(part[2:3])
         for sign, end in ((-1, "low"), (1, "high")):
@@ -39,7 +43,7 @@ def binned() -> tuple[Table, Table]:
 
 def test_boxes_hold_the_quartiles_of_the_folds(look):
     every, overall = binned()
-    upper, lower = look.panels(redshift_bins(every, overall))
+    upper, lower = look.panels(redshift_bins(every, overall, bins=BINS))
     box = look.data(upper, "completeness")
     assert np.asarray(box["median"]) == pytest.approx([82, 77, 72])
     assert (box["q1"][0], box["q3"][0]) == pytest.approx((81, 83))
@@ -58,23 +62,58 @@ def test_boxes_hold_the_quartiles_of_the_folds(look):
 def test_one_bin_and_missing_folds_are_fine(look):
     every, overall = binned()
     every["purity"][:5] = np.nan
-    upper, lower = look.panels(redshift_bins(every[:5], overall[:1]))
+    upper, lower = look.panels(redshift_bins(every[:5], overall[:1], bins=BINS))
     assert not len(look.data(upper, "purity")["x"])
     assert "purity" in look.legend(lower)  # a single point has no line
-    assert len(look.panels(redshift_bins(every))) == 1
+    assert len(look.panels(redshift_bins(every, bins=BINS))) == 1
+
+
+def test_tables_of_the_paper_have_both_values_side_by_side():
+    table = Table({"redshift_bin": ["a", "a"], "class": ["member", "non-member"], "f1": [0.5, 0.25]})
+    names = ["a", "b"]  # the first two of the printed bins
+    found = str(table_beside(table, "tableD3", data="simulated", names=names, note="Mean."))
+    assert "Table D.3, members, per cent, measured (simulated) and as in the paper (real). Mean.<" in found
+    assert [word in found for word in (">50.0<", ">85.7 ± 1.4<", ">25.0<", "non-member")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    named = {"a": "0.18-0.32", "b": "0.32-0.37"}
+    assert ">25.0<" in str(table_beside(table, "tableD3", data="simulated", names=named, of=""))
+    nothing = evaluate.measure({}, by=("redshift_bin", "class"))
+    assert "This run has none." in str(table_beside(nothing, "tableD3", data="real", names=names))
+
+
+def test_a_figure_of_nothing_is_a_line_that_says_so(monkeypatch):
+    nothing = evaluate.measure({}, by=("bands", "seed"))
+    for draw in (configurations, training_size, training_ranges, partial(redshift_bins, bins=BINS)):
+        assert draw(nothing, title="A & B").text == "A &amp; B: this run has none."
+    line, shown = curves.roc({}, title="Blind"), []
+    assert line.text == "Blind: this run has none."
+    monkeypatch.setattr(pages, "get_ipython", object)
+    monkeypatch.setattr(pages, "output_notebook", lambda *args, **options: None)
+    monkeypatch.setattr(pages, "show_in_notebook", shown.append)
+    monkeypatch.setattr(pages, "display", shown.append)
+    pages.show(line, "caption")
+    assert shown == [line]
+    pages.show(plot := curves.roc({"a": [evaluate.roc_curve([0, 1], [0.1, 0.9])]}), "**Figure**")
+    assert shown[1] is plot
+    assert shown[2].data == "**Figure**"
 
 
 def grown() -> Table:
-    rng = np.random.default_rng(1)
-    parts = []
+    rows = []
+    std = np.std([-1, -0.5, 0, 0.5, 1], ddof=1) * 20
     for name, level in (("mixed", 0.80), ("ACS", 0.82)):
-        for size in (500, 1000, 2000):
-            part = folds()
-            for measure in MEASURES:
-                part[measure] = level + 2e-5 * size + rng.permutation([-1, -0.5, 0, 0.5, 1]) * 20 / size
-            part["configuration"], part["train"] = name, size
-            parts.append(part)
-    return vstack(parts)
+        for size in (2000, 500, 1000):
+            row = {"bands": name, "train": size, "runs": 5}
+            for measure in ("accuracy", "f1"):
+                spread = std / size
+                row |= {measure: level + 2e-5 * size, f"{measure}_std": spread}
+                row |= {f"{measure}_error": spread / np.sqrt(5)}
+            rows.append(row)
+    return Table(rows=rows)
 
 
 def test_quality_rises_and_scatter_falls_with_the_training_set(look):
@@ -97,15 +136,20 @@ def test_quality_rises_and_scatter_falls_with_the_training_set(look):
     assert slope["mixed"].startswith("+1.00 ± ")
 
 
-def test_single_folds_and_sets_of_unequal_size_are_fine(look):
+def test_errors_of_means_and_spreads_are_those_of_the_folds(look):
+    first, _, below, _ = look.panels(training_size(grown()))
+    std = np.std([-1, -0.5, 0, 0.5, 1], ddof=1) * 20
+    means, spreads = look.data(first, "ACS"), look.data(below, "ACS")
+    assert means["high"][0] - means["y"][0] == pytest.approx(100 * std / 500 / np.sqrt(5))
+    assert spreads["high"][0] - spreads["y"][0] == pytest.approx(100 * std / 500 / np.sqrt(8))
+
+
+def test_single_folds_are_fine(look):
     alone = grown()[:1]
+    alone["runs"], alone["f1_std"], alone["f1_error"] = 1, np.nan, np.nan
     first, _, below, _ = look.panels(training_size(alone))
     assert look.data(first, "mixed")["folds"][0] == 1
     assert np.isnan(look.data(below, "mixed")["y"]).all()
-    table = grown()[:5]
-    table["train"] = [498, 499, 500, 501, 502]
-    table["set"] = 1
-    assert look.data(look.panels(training_size(table))[0], "mixed")["x"].tolist() == [500]
 
 
 def measured() -> Table:
@@ -301,12 +345,14 @@ def test_linear_profiles_of_one_cluster(look):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: redshift_bins(binned()[0]["accuracy", "z_max"]), r"\['z_min'\] missing"),
-        (lambda: redshift_bins(binned()[0]["accuracy", "purity", "completeness", "z_min", "z_max"]),
+        (lambda: redshift_bins(binned()[0][["accuracy"]], bins=BINS), r"\['redshift_bin'\] missing"),
+        (lambda: redshift_bins(binned()[0], bins={"b": (0.2, 0.3), "c": (0.3, 0.4)}),
+         r"limits of every bin of folds, got none for \['a'\]"),
+        (lambda: redshift_bins(binned()[0]["accuracy", "purity", "completeness", "redshift_bin"], bins=BINS),
          "the column 'f1' for 'F1', got"),
-        (lambda: redshift_bins(binned()[0], measures=["beauty"]), r"measures must be of .* got \['beauty'\]"),
-        (lambda: redshift_bins(binned()[0][:0]), "row at least"),
-        (lambda: training_size(grown()["train", "f1"]), r"\['configuration'\] missing"),
+        (lambda: redshift_bins(binned()[0], bins=BINS, measures=["beauty"]),
+         r"measures must be of .* got \['beauty'\]"),
+        (lambda: training_size(grown()["train", "runs", "f1"]), r"\['bands'\] missing"),
         (lambda: configurations(measured(), by="bands"), r"\['bands'\] missing"),
         (lambda: configurations(measured(), names={"first": "mixed*"}), "one row per configuration"),
         (lambda: configurations(measured(), measures=["AUC"]), "'AUC'"),

@@ -152,7 +152,6 @@ def test_folds_are_thin_and_their_mean_is_thick(look):
     ("call", "message"),
     [
         (lambda: roc({"net": []}), r"runs\['net'\] must hold one curve or more"),
-        (lambda: roc({}), "runs must hold one name or more"),
         (lambda: roc([1, 2]), "runs must be Predictions, or a mapping .* got list"),
         (lambda: roc({"net": [1.0]}), "with the columns"),
         (lambda: roc(predictions(positive=None)), "'CN' must have a positive class"),

@@ -204,6 +204,7 @@ def test_a_table_has_units_dashes_and_counts_the_rest():
     assert "more rows" not in text
     assert str(bullet_list(["one", "two"])).count("<li") == 2
     assert str(bullet_list([])) == ""
+    assert str(table(rows[:0], caption="A & B.")).endswith(">A &amp; B. This run has none.</p>")
 
 
 def test_short_log_axes_have_plain_ticks():

@@ -7,12 +7,13 @@ from labkit.sources.members.fields import ListedField, counts_table, read_fields
 from labkit.sources.members.photometry import field_catalogue, measure_fields
 from labkit.sources.members.sample import fields_sample, members_sample
 from labkit.sources.members.setups import (
-    bin_names,
+    redshift_bins,
     setup_counts,
     split_counts,
     with_configurations,
     with_growing_sets,
     with_redshift_bins,
+    with_setups,
     with_training_ranges,
 )
 from labkit.sources.members.stamps import complete_in
@@ -20,7 +21,6 @@ from labkit.sources.members.stamps import complete_in
 __all__ = [
     "V_MAX",
     "ListedField",
-    "bin_names",
     "complete_in",
     "counts_table",
     "field_catalogue",
@@ -28,12 +28,14 @@ __all__ = [
     "measure_fields",
     "members_sample",
     "read_fields",
+    "redshift_bins",
     "setup_counts",
     "split_counts",
     "velocity",
     "with_configurations",
     "with_growing_sets",
     "with_redshift_bins",
+    "with_setups",
     "with_training_ranges",
     "write_fields",
 ]

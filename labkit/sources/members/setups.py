@@ -247,9 +247,19 @@ def _labels(size: int, members: NDArray[np.int64], others: NDArray[np.int64]) ->
     return labels
 
 
-def bin_names(edges: Sequence[float]) -> tuple[str, ...]:
-    """Names of bins as in Table D.3, such as "0.18-0.32", from their edges."""
-    return tuple(f"{low:.2f}-{high:.2f}" for low, high in pairwise(edges))
+def redshift_bins(sample: Sample) -> dict[str, tuple[float, float]]:
+    """Lowest and highest redshift of each bin that `with_redshift_bins` made, by names as in Table D.3.
+
+    Such as "0.18-0.32", in the order of the columns ``label_z1`` and on, with as many digits after the point
+    as tell the bins apart, at least two.
+    """
+    about = sample.provenance.get("setups", {}).get("redshift bins")
+    if about is None:
+        raise InputError("sample must have bins of redshift, got none; make them with with_redshift_bins")
+    limits = list(pairwise(about["edges"]))
+    named = [[f"{low:.{digits}f}-{high:.{digits}f}" for low, high in limits] for digits in range(2, 9)]
+    names = next((one for one in named if len(set(one)) == len(limits)), named[-1])
+    return dict(zip(names, limits, strict=True))
 
 
 def with_growing_sets(
@@ -325,3 +335,41 @@ def split_counts(
             counts = [int((codes[here] == code).sum()) for code in (1, 0)]
             rows.append([split.removeprefix("split_"), part, len(np.unique(hosts[here])), *counts])
     return Table(rows=rows, names=["training", "part", "clusters", "members", "non_members"])
+
+
+def with_setups(
+    sample: Sample,
+    configurations: Mapping[str, Iterable[str]],
+    *,
+    blind: Iterable[str],
+    ranges: Mapping[str, Range],
+    without: Mapping[str, Iterable[str]] | None = None,
+    bins: int = 5,
+    steps: Sequence[int] = (1, 3),
+    base: str = "mixed_star",
+    seed: int = 0,
+) -> Sample:
+    """All set-ups of EXP1 and EXP2 of Angora et al. (2020) at once, dealt by one `seed`.
+
+    These are the band `configurations`, some of them `without` clusters, the training `ranges` and the
+    redshift `bins` of the configuration `base`, and growing sets of each configuration that hold `steps` of
+    ten subsets. A configuration with a band that the Sample lacks is left out, and the log says so.
+    """
+    made = {name: tuple(bands) for name, bands in configurations.items()}
+    lacking = {name: sorted(set(bands) - set(sample.bands)) for name, bands in made.items()}
+    if base not in made or lacking[base]:
+        raise InputError(
+            f"base must be a configuration in bands of the Sample, {sample.bands}, got {base!r} of {made}"
+        )
+    for name, bands in lacking.items():
+        if bands:
+            logger.warning("configuration %s is left out: the Sample has no %s", name, ", ".join(bands))
+            del made[name]
+    left_out = {name: hosts for name, hosts in (without or {}).items() if name in made}
+    sample = with_configurations(sample, made, without=left_out)
+    label = f"label_{base}"
+    sample = with_training_ranges(sample, blind=blind, ranges=ranges, label=label, seed=seed)
+    sample = with_redshift_bins(sample, bins=bins, label=label, seed=seed)
+    for name in made:
+        sample = with_growing_sets(sample, label=f"label_{name}", steps=steps, seed=seed)
+    return sample
