@@ -48,8 +48,8 @@ class Rows:
         names = list(dict.fromkeys(known.table["experiment"].tolist()))
         if len(names) != 1:
             raise InputError(f"{name} must be of one experiment with known truth, got {names}; select one")
-        columns = [np.asarray(known.table[name]) for name in ("object_id", "seed", "fold")]
-        return cls(columns[0].astype(str), *columns[1:], known.true_codes, known.probabilities)
+        runs = [np.asarray(known.table[name]) for name in ("seed", "fold")]
+        return cls(text(known.table["object_id"]), *runs, known.true_codes, known.probabilities)
 
     def __len__(self) -> int:
         return len(self.object_id)

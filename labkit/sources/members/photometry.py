@@ -57,44 +57,18 @@ def field_catalogue(
     set of a network (Angora et al. 2020, section 5). The paper does not say that stars were taken out of
     theirs, and none is here unless asked for: stars with spectra are non-members that a network learns from.
 
-    Parameters
-    ----------
-    mosaics : Mosaics
-        The bands, with zero points.
-    spectroscopy : path or Table, optional
-        Catalogue with redshifts. Rows without one are not looked at.
-    ra, dec, z : str
-        Its columns: ICRS position (degrees where there is no unit) and redshift.
-    quality : str, optional
-        Its column with qualities, passed on as ``z_quality``; `members_sample` decides which of them count.
-    radius : Quantity
-        Largest separation of a spectrum from its source. Each is used once (`~labkit.photometry.match`).
-    unmatched : {"keep", "drop"}
-        Keep spectra without a source as rows without magnitudes, so that no spectroscopic member is lost, or
-        drop them.
-    point_like : {"keep", "drop"}
-        Whether to drop sources without redshift that are as narrow as a point: half of their light within
-        `POINT_LIKE` times the mean FWHM of the detection bands' PSFs.
-    **options
-        Of `~labkit.sources.mosaics.extract_mosaics`: ``detect_on``, ``threshold``, ``deblend_contrast``,
-        ``psf_fwhm_arcsec``, ``zero_points``, ``pixel_scale`` and others.
+    Rows of the catalogue without a redshift are not looked at. Each spectrum is used once, for a source
+    within `radius` (`~labkit.photometry.match`); those without a source are kept as rows without magnitudes,
+    so that no spectroscopic member is lost, or dropped (`unmatched`). `quality` names a column that is passed
+    on as ``z_quality``. With ``point_like="drop"``, sources without redshift go that are as narrow as a
+    point: half of their light within `POINT_LIKE` times the mean FWHM of the detection bands' PSFs. `options`
+    are those of `~labkit.sources.mosaics.extract_mosaics`.
 
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row per source, brightest first, unmatched spectra last: ``source_id`` (numbers from 00000),
-        ``ra``, ``dec``, ``z_spec`` (NaN where none), ``z_quality`` (if named), ``spectrum`` (row of the
-        spectroscopic catalogue, -1 where none), ``separation`` (arcsec), ``detected`` (bool), the magnitudes
-        and shapes of `~labkit.photometry.extract`, and ``point_like`` where the PSFs are known. ``meta``
-        counts ``detected``, ``spectra``, ``spectra_matched`` and ``point_like_dropped``.
-
-    Raises
-    ------
-    MissingDataError
-        If the catalogue or a column is not there.
-    InputError
-        If nothing is found, the PSFs are not known but point-like sources are to be dropped, or an option is
-        out of its range.
+    One row per source, brightest first, unmatched spectra last: ``source_id`` (numbers from 00000), ``ra``,
+    ``dec``, ``z_spec`` (NaN where none), ``z_quality`` (if named), ``spectrum`` (row of the spectroscopic
+    catalogue, -1 where none), ``separation`` (arcsec), ``detected`` (bool), the magnitudes and shapes of
+    `~labkit.photometry.extract`, and ``point_like`` where the PSFs are known. ``meta`` counts ``detected``,
+    ``spectra``, ``spectra_matched`` and ``point_like_dropped``.
     """
     if unmatched not in ("keep", "drop") or point_like not in ("keep", "drop"):
         raise InputError(
