@@ -228,7 +228,7 @@ def test_notebooks_keep_the_rules(path):
 
 
 #: Notebooks that still have to take the form of the others.
-LATER = {"11_member_experiments", "12_member_methods"}
+LATER = {"11_member_experiments"}
 FORMED = [path for path in NOTEBOOKS if path.stem not in LATER]
 
 

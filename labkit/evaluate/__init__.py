@@ -40,6 +40,7 @@ from labkit.evaluate.members import (
     pair_table,
 )
 from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
+from labkit.evaluate.profiles import central_shares, cluster_profiles, covered_radius
 from labkit.evaluate.resampling import Resampling, wilson
 from labkit.evaluate.tables import measure
 from labkit.evaluate.trainings import (
@@ -53,7 +54,9 @@ from labkit.evaluate.trainings import (
 from labkit.evaluate.unseen import (
     Variant,
     catalogue_features,
+    colour_methods,
     feature_sets,
+    survey_columns,
     unseen_clusters,
     variant_predictions,
 )
@@ -70,8 +73,11 @@ __all__ = [
     "auc",
     "binary_scores",
     "catalogue_features",
+    "central_shares",
     "check_members",
     "class_rocs",
+    "cluster_profiles",
+    "colour_methods",
     "common_scores",
     "compare",
     "complete_members",
@@ -80,6 +86,7 @@ __all__ = [
     "contamination_by_outcome",
     "contamination_index",
     "contradicted_labels",
+    "covered_radius",
     "crossing",
     "deal_folds",
     "error_shares",
@@ -113,6 +120,7 @@ __all__ = [
     "select_parts",
     "sentences",
     "separations",
+    "survey_columns",
     "unseen_clusters",
     "variant_predictions",
     "vote_predictions",

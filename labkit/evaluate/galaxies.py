@@ -121,7 +121,12 @@ _ITSELF = 0.3
 
 
 def contamination_index(
-    targets: Table, sources: Table, *, size_arcsec: float = 4.16, magnitude: str = "mag_F814"
+    targets: Table,
+    sources: Table,
+    *,
+    size_arcsec: float = 4.16,
+    magnitude: str = "mag_F814",
+    faintest: float = np.inf,
 ) -> QTable:
     """Contamination index of each cut-out, CI = sum_i 1 / (d_i m_i) over the other sources in it.
 
@@ -137,6 +142,8 @@ def contamination_index(
         Side of the cut-outs; 64 px of 0.065".
     magnitude : str
         Column of `sources`; sources without one do not count.
+    faintest : float
+        Sources of this magnitude and fainter ones do not count, mag; deep images have one in every cut-out.
 
     Returns
     -------
@@ -154,7 +161,7 @@ def contamination_index(
             raise InputError(f"{name} must have the columns {needed}, got none for {missing}")
     m = magnitudes(sources[magnitude])
     row, other, distance = _pairs(targets, sources, size_arcsec / 2)
-    counts = np.isfinite(m[other])
+    counts = np.isfinite(m[other]) & (m[other] < faintest)
     row, other, distance = row[counts], other[counts], distance[counts]
     index = np.bincount(row, 1 / (distance * m[other]), minlength=len(targets))
     return QTable(
@@ -195,8 +202,8 @@ def contamination_by_outcome(predictions: Predictions, index: ArrayLike, *, thre
     Returns
     -------
     `~astropy.table.QTable`
-        A row each of TP, TN, FP, FN: ``outcome``, ``objects``, ``contaminated`` (share with an index above 0;
-        in the paper 43, 31, 28 and 48 %) and ``median`` index of those.
+        A row each of TP, TN, FP, FN: ``outcome``, ``objects``, ``contaminated`` (share with an index above 0)
+        and ``median`` index of those.
     """
     values = np.asarray(index, dtype=np.float64)
     kinds = outcomes(predictions, threshold=threshold)

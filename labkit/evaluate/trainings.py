@@ -217,9 +217,19 @@ def common_scores(methods: Mapping[str, Predictions]) -> Table:
     return table
 
 
-def select_common(methods: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """The same methods on the objects that all of them judged; raises as `common_scores`."""
-    shared = common_scores(methods)["object_id"]
+def select_common(
+    methods: Mapping[str, Predictions], *, among: ArrayLike | None = None
+) -> dict[str, Predictions]:
+    """The same methods on the objects that all of them judged, `among` those ids if any are given.
+
+    Raises as `common_scores`, or where no common object is among the ids.
+    """
+    shared = text(common_scores(methods)["object_id"])
+    if among is not None:
+        wanted = text(among)
+        shared = shared[np.isin(shared, wanted)]
+        if not len(shared):
+            raise InputError(f"among must name an object that all methods judged, got none of {len(wanted)}")
     return {name: one.select(np.isin(one.table["object_id"], shared)) for name, one in methods.items()}
 
 

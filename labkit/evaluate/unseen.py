@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
+from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.evaluate.folds import deal_folds
+from labkit.evaluate.folds import deal_folds, folds_of
 from labkit.evaluate.methods import photometric_predictions
 from labkit.evaluate.resampling import Resampling
 from labkit.evaluate.tables import measure
@@ -22,6 +25,7 @@ from labkit.taxonomy import MEMBER
 
 _MEASURES = ("purity", "completeness", "f1", "auc", "brier")
 _PUBLISHED = "published classes"
+_SURVEYS = Path(__file__).with_name("surveys.toml")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,30 @@ class Variant:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+def survey_columns(survey: str) -> dict[str, Any]:
+    """What a survey's catalogue calls its columns.
+
+    Parameters
+    ----------
+    survey : str
+        Such as "S-PLUS".
+
+    Returns
+    -------
+    dict
+        Options of `catalogue_features`.
+
+    Raises
+    ------
+    InputError
+        If it is not in ``surveys.toml``.
+    """
+    known = tomllib.loads(_SURVEYS.read_text(encoding="utf-8"))
+    if survey not in known:
+        raise InputError(f"survey must be one of {tuple(known)}, got {survey!r}; name the columns yourself")
+    return {name: value for name, value in known[survey].items() if name != "source"}
+
+
 def catalogue_features(
     catalogue: Table,
     *,
@@ -59,6 +87,7 @@ def catalogue_features(
     photometric_redshift: str = "",
     radius: str = "",
     published: str = "",
+    broad: Sequence[str] | None = None,
 ) -> Table:
     """What photometric methods see of the galaxies of a catalogue, whatever its columns are called.
 
@@ -79,12 +108,15 @@ def catalogue_features(
     photometric_redshift, radius, published : str
         Columns of the photometric redshift, of R/R200 and of a membership that somebody published (bool);
         "": the catalogue has none.
+    broad : sequence of str, optional
+        Colours that a Bayesian model is given, such as "g-r"; by default all. Narrow bands cost it more than
+        they tell.
 
     Returns
     -------
     Table
         ``object_id`` (the row's number where the catalogue has none), ``label``, ``cluster``; the colours,
-        named in ``meta["colours"]``; ``magnitude``,
+        named in ``meta["colours"]``, `broad` in ``meta["broad"]``; ``magnitude``,
         ``cluster_redshift``, ``cluster_redshift2`` (squared), ``absolute_magnitude`` (`magnitude_at`); as
         far as they are there ``photometric_redshift``, ``offset`` (`redshift_offset`), ``distance`` (its
         amount), ``radius`` and ``published``. Galaxies without `reference` magnitude or verdict are left out;
@@ -105,6 +137,9 @@ def catalogue_features(
     rows, template = catalogue[keep], colour or magnitude
     table = colours(rows, bands=bands or _bands(catalogue, template), reference=reference, column=template)
     table.meta = {"colours": list(table.colnames), "left_out": int((~keep).sum())}
+    table.meta["broad"] = list(table.meta["colours"] if broad is None else broad)
+    if unknown := sorted(set(table.meta["broad"]) - set(table.meta["colours"])):
+        raise InputError(f"broad must be of the colours {table.meta['colours']}, got {unknown}")
     numbered = [f"{row:06d}" for row in np.flatnonzero(keep)]
     table["object_id"] = text(rows["object_id"]) if "object_id" in rows.colnames else numbered
     table["label"], table["cluster"] = label[keep], text(rows[cluster])
@@ -133,15 +168,13 @@ def _bands(catalogue: Table, template: str) -> list[str]:
     return [found[1] for name in catalogue.colnames if (found := pattern.fullmatch(name))]
 
 
-def feature_sets(table: Table, *, broad: Sequence[str] | None = None) -> list[Variant]:
+def feature_sets(table: Table) -> list[Variant]:
     """Random forest and Bayesian model, with colours, and with the photometric redshift where there is one.
 
     Parameters
     ----------
     table : Table
         From `catalogue_features`.
-    broad : sequence of str, optional
-        Colours of the Bayesian model, by default all. Narrow bands cost it more than they tell.
 
     Returns
     -------
@@ -152,7 +185,7 @@ def feature_sets(table: Table, *, broad: Sequence[str] | None = None) -> list[Va
     bayesian = {"method": "bayesian", "covariates": shift, "prior": [shift[2], shift[0]]}
     sets = [
         Variant("colours", "random forest", [*names, "magnitude", "cluster_redshift"]),
-        Variant("colours", "Bayesian", list(broad or names), bayesian),
+        Variant("colours", "Bayesian", table.meta["broad"], bayesian),
     ]
     if {"offset", "radius"} <= set(table.colnames):
         more = ["magnitude", "absolute_magnitude", "cluster_redshift"]
@@ -190,9 +223,56 @@ def variant_predictions(table: Table, variant: Variant, *, trees: int = 500, **o
     return photometric_predictions(table, variant.features, **given, **options)
 
 
-def unseen_clusters(
+def colour_methods(
     table: Table,
-    variants: Sequence[Variant],
+    *,
+    folds: Predictions | ArrayLike,
+    groups: ArrayLike | None = None,
+    seeds: Sequence[int] = (0,),
+    trees: int = 500,
+) -> dict[str, Predictions]:
+    """Random forest and Bayesian model given the colours: the methods that EXP3 sets beside the network.
+
+    Parameters
+    ----------
+    table : Table
+        From `catalogue_features`.
+    folds : Predictions or array_like of int, shape (n,)
+        Out-of-fold predictions, whose folds are taken for the same objects while others take no part; or the
+        fold of each row, from `deal_folds`.
+    groups : array_like, shape (n,), optional
+        As for `photometric_predictions`.
+    seeds : sequence of int
+        One forest each.
+    trees : int
+        Of a forest.
+
+    Returns
+    -------
+    dict of str to Predictions
+        "random forest" and "Bayesian", of the same objects.
+
+    Raises
+    ------
+    InputError
+        As for `folds_of` and `photometric_predictions`.
+    """
+    hosts = None if groups is None else np.asarray(groups)
+    if isinstance(folds, Predictions):
+        folds = folds_of(folds, table["object_id"])
+        keep = folds >= 0
+        table, folds, hosts = table[keep], folds[keep], None if hosts is None else hosts[keep]
+    options: dict[str, Any] = {"folds": folds, "groups": hosts, "trees": trees}
+    forest, bayesian = feature_sets(table)[:2]  # the colours come first
+    return {
+        forest.title: variant_predictions(table, forest, seeds=seeds, **options),
+        bayesian.title: variant_predictions(table, bayesian, **options),
+    }
+
+
+def unseen_clusters(
+    table: Table | Mapping[str, Table],
+    variants: Sequence[Variant] | None = None,
     *,
     folds: int = 10,
     seeds: Sequence[int] = (0, 1, 2),
@@ -203,10 +283,10 @@ def unseen_clusters(
 
     Parameters
     ----------
-    table : Table
-        From `catalogue_features`.
-    variants : sequence of Variant
-        From `feature_sets`, or others.
+    table : Table or mapping of str to Table
+        From `catalogue_features`; several by the names of their catalogues.
+    variants : sequence of Variant, optional
+        By default the `feature_sets` of each table.
     folds : int
         Number of folds; at most as many as there are clusters.
     seeds : sequence of int
@@ -219,26 +299,33 @@ def unseen_clusters(
     Returns
     -------
     `~astropy.table.QTable`
-        One row for each variant: ``given``, ``method``, ``clusters``, ``galaxies``, ``members``, ``purity``,
-        ``completeness``, ``f1``, ``auc`` and ``brier``, means over the seeds, each with ``_std``, their
-        scatter. A last row "published classes" where the table has such a column: a decision, so that AUC
-        and Brier score are NaN.
+        One row for each variant: ``catalogue`` (of several tables), ``given``, ``method``, ``clusters``,
+        ``galaxies``, ``members``, ``purity``, ``completeness``, ``f1``, ``auc`` and ``brier``, means over the
+        seeds, each with ``_std``, their scatter. A last row "published classes" where the table has such a
+        column: a decision, so that AUC and Brier score are NaN.
     """
+    if isinstance(table, Mapping):
+        parts = []
+        for name, one in table.items():
+            found = unseen_clusters(one, variants, folds=folds, seeds=seeds, trees=trees, threshold=threshold)
+            found.add_column(np.full(len(found), name), name="catalogue", index=0)
+            parts.append(found)
+        return vstack(parts)
     hosts = text(table["cluster"])
     most = min(folds, len(np.unique(hosts)))
     about = {"clusters": len(np.unique(hosts)), "galaxies": len(table)}
     about |= {"members": int(np.sum(table["label"] == "member"))}
-    found: dict[tuple[str, str], Predictions] = {}
-    for one in variants:
+    predictions: dict[tuple[str, str], Predictions] = {}
+    for variant in feature_sets(table) if variants is None else variants:
         dealt = [deal_folds(table["label"], folds=most, groups=hosts, seed=seed) for seed in seeds]
-        found[one.given, one.title] = Predictions.concatenate(
-            variant_predictions(table, one, folds=numbers, groups=hosts, seeds=(seed,), trees=trees)
+        predictions[variant.given, variant.title] = Predictions.concatenate(
+            variant_predictions(table, variant, folds=numbers, groups=hosts, seeds=(seed,), trees=trees)
             for numbers, seed in zip(dealt, seeds, strict=True)
         )
     if "published" in table.colnames:
-        found[_PUBLISHED, "as published"] = _as_published(table)
+        predictions[_PUBLISHED, "as published"] = _as_published(table)
     every = measure(
-        found, by=("given", "method"), measures=_MEASURES, threshold=threshold, resampling=Resampling(0)
+        predictions, by=("given", "method"), measures=_MEASURES, threshold=threshold, resampling=Resampling(0)
     )
     result = QTable({name: every[name] for name in ("given", "method")})
     for name, number in about.items():

@@ -15,7 +15,7 @@ from labkit.errors import InputError
 from labkit.evaluate import common_scores, crossing, roc_curve, wilson
 from labkit.predictions import Predictions
 from labkit.tables import rows_of, text
-from labkit.views.curves import roc_by_class
+from labkit.views.curves import roc, roc_by_class
 from labkit.views.marks import (
     draw_line,
     need_columns,
@@ -132,6 +132,16 @@ def threshold_curves(
         _mark_crossing(plot, member, p, draws)
         panels.append(legend_inside(plot, "bottom_left", clickable=False))
     return grid(panels, columns=columns)
+
+
+def pooled_rocs(
+    methods: Mapping[str, Predictions], *, title: str = "", width: int = 520, height: int = 500
+) -> figure:
+    """ROC curves of several methods on the objects that all judged (Fig. 7); trainings are averaged."""
+    scores = _common(methods)
+    member = np.asarray(scores["member"], dtype=bool)
+    lines = {name: [roc_curve(member, scores[name])] for name in methods}
+    return roc(lines, title=title, width=width, height=height)
 
 
 def method_rocs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ def table(
     rows: Table,
     *,
     caption: str = "",
+    columns: Sequence[str] | Mapping[str, str] | None = None,
+    digits: int | None = None,
     formats: Mapping[str, str] | None = None,
     pictures: tuple[str, ...] = (),
     longest: int = 200,
@@ -44,6 +46,10 @@ def table(
         The table; units go into the header, a masked value or NaN is a dash.
     caption : str
         Text above it.
+    columns : sequence of str, or mapping of str to str, optional
+        Columns to show, in this order; a mapping says what the header calls them. By default all.
+    digits : int, optional
+        Digits after the point of decimal numbers that `formats` does not name, by default four in all.
     formats : mapping of str to str, optional
         Format specification of a column, such as `{"auc": ".3f"}`.
     pictures : tuple of str
@@ -59,20 +65,26 @@ def table(
     Raises
     ------
     InputError
-        If `formats` or `pictures` name a column that is not there.
+        If `columns`, `formats` or `pictures` name a column that is not there.
     """
-    formats, names = dict(formats or {}), rows.colnames
-    if unknown := sorted({*formats, *pictures} - set(names)):
-        raise InputError(f"formats and pictures must name columns of the table {names}, got {unknown}")
+    formats, names = dict(formats or {}), list(rows.colnames if columns is None else columns)
+    if unknown := sorted({*names, *formats, *pictures} - set(rows.colnames)):
+        raise InputError(
+            f"columns, formats and pictures must name columns of the table {rows.colnames}, got {unknown}"
+        )
     if not len(rows):
         style = f"font-family:{FONT};font-size:14px;margin:12px 0"
         return Html(f'<p style="{style}">{html.escape(caption or "Table")} This run has none.</p>')
+    titles = dict(columns) if isinstance(columns, Mapping) else {n: column_title(rows, n) for n in names}
+    if digits is not None:
+        decimal = {name for name in names if getattr(rows[name], "dtype", np.dtype(object)).kind == "f"}
+        formats = dict.fromkeys(decimal, f".{digits}f") | formats
     numeric = {
         name: np.issubdtype(getattr(rows[name], "dtype", np.dtype(object)), np.number) for name in names
     }
     style = {name: _CELL.format(align="right" if numeric[name] else "left") for name in names}
     rule = f"border-bottom:1px solid {INK};font-weight:600"
-    head = "".join(f'<th style="{style[n]};{rule}">{html.escape(column_title(rows, n))}</th>' for n in names)
+    head = "".join(f'<th style="{style[n]};{rule}">{html.escape(titles[n])}</th>' for n in names)
     body = []
     for row in rows[:longest]:
         cells = []
@@ -90,6 +102,23 @@ def table(
         f'border-top:2px solid {INK};border-bottom:2px solid {INK};margin:12px 0">{above}'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )
+
+
+def transposed(rows: Table, by: str, *, columns: Sequence[str]) -> Table:
+    """A table of few rows on its side, as text: a row for each of `columns`, a column for each value of `by`.
+
+    Where the table has ``<column>_published``, a column "<value>, published" stands beside each.
+    """
+    if unknown := sorted({by, *columns} - set(rows.colnames)):
+        raise InputError(f"by and columns must name columns of the table {rows.colnames}, got {unknown}")
+    turned = Table({"quantity": [column_title(rows, name) for name in columns]})
+    for row in rows:
+        turned[str(row[by])] = [_words(row[name], "") for name in columns]
+        theirs = [f"{name}_published" for name in columns]
+        if any(name in rows.colnames for name in theirs):
+            cells = [_words(row[name], "") if name in rows.colnames else "–" for name in theirs]
+            turned[f"{row[by]}, published"] = cells
+    return turned
 
 
 def bullet_list(sentences: Iterable[str]) -> Html:

@@ -11,31 +11,25 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from astropy.table import QTable, Table
 
-from labkit.evaluate import Variant, catalogue_features, feature_sets, unseen_clusters
+from labkit.evaluate import (
+    Variant,
+    catalogue_features,
+    feature_sets,
+    published,
+    survey_columns,
+    unseen_clusters,
+)
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
-COLUMNS = {
-    "reference": "rSDSS",
-    "member": "member",
-    "cluster_redshift": "z_cluster",
-    "photometric_redshift": "z_phot",
-    "radius": "r_over_r200",
-    "published": "published_member",
-}
-BROAD = ["gSDSS-rSDSS", "iSDSS-rSDSS", "zSDSS-rSDSS"]
+COLUMNS = survey_columns("S-PLUS")
+BROAD = COLUMNS["broad"]
 SHIFT = ["cluster_redshift", "cluster_redshift2", "absolute_magnitude"]
 MEASURES = ("purity", "completeness", "f1", "f1_std", "auc", "brier")
-#: What was measured on this file with 500 trees, ten folds grouped by cluster, three seeds.
-REFERENCE = {
-    "colours": "0.72  0.74  0.729 0.002 0.751",
-    "photometric redshift": "0.84  0.84  0.839 0.002 0.894",
-    "published classes": "            0.875",
-}
 
 
 def variants(table: Table) -> Iterator[Variant]:
@@ -44,7 +38,7 @@ def variants(table: Table) -> Iterator[Variant]:
     near = ["offset", "distance", "radius", "absolute_magnitude", "cluster_redshift"]
     extra = {"method": "extra trees"}
     bayesian = {"method": "bayesian", "covariates": SHIFT, "prior": ["radius", "absolute_magnitude"]}
-    yield from feature_sets(table, broad=BROAD)
+    yield from feature_sets(table)
     brightness = [*names, "magnitude", "absolute_magnitude", "cluster_redshift"]
     yield Variant("colours", "extra trees, and M", brightness, extra)
     yield Variant("colours", "Bayesian, 11 colours", names, bayesian | {"prior": [SHIFT[2], SHIFT[0]]})
@@ -53,9 +47,9 @@ def variants(table: Table) -> Iterator[Variant]:
     yield Variant("photometric redshift", "Bayesian: and g-r, i-r, z-r", ["offset", *BROAD], bayesian)
 
 
-def line(row: QTable.Row) -> str:
+def line(row: QTable.Row, measures: Sequence[str] = MEASURES) -> str:
     """A row of the table."""
-    return " ".join(f"{row[name]:.3f}" for name in MEASURES)
+    return " ".join(f"{row[name]:.3f}" for name in measures)
 
 
 def main() -> None:
@@ -69,13 +63,13 @@ def main() -> None:
     table = catalogue_features(given, **COLUMNS)
     print(f"{len(table)} galaxies, {table.meta['left_out']} left out")
     print(f"{'':52s}purity compl. F1 +- AUC Brier  s")
-    for name, figures in REFERENCE.items():
-        print(f"{name + ', reference':52s}{figures}")
+    for one in published("splus", "unseen"):
+        print(f"{one['given'] + ', reference':52s}{line(one, MEASURES[:5])}")
     for one in variants(table):
         start = time.monotonic()
-        row, published = unseen_clusters(table, [one], seeds=range(options.seeds), trees=options.trees)
+        row, theirs = unseen_clusters(table, [one], seeds=range(options.seeds), trees=options.trees)
         print(f"{one.given + ': ' + one.title:52s}{line(row)} {time.monotonic() - start:5.0f}", flush=True)
-    print(f"{'published classes':52s}{line(published)}")
+    print(f"{'published classes':52s}{line(theirs)}")
 
 
 if __name__ == "__main__":

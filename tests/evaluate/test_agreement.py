@@ -60,6 +60,10 @@ def test_only_common_objects_count_and_seeds_are_averaged():
         "both": 4,
         "short": 2,
     }
+    some = select_common({"cnn": CNN, "forest": FOREST}, among=["G1", "G7", "elsewhere"])
+    assert [one.table["object_id"].tolist() for one in some.values()] == [["G1", "G7"]] * 2
+    with pytest.raises(InputError, match="among must name an object that all methods judged, got none of 1"):
+        select_common({"cnn": CNN, "forest": FOREST}, among=["elsewhere"])
     with pytest.raises(InputError, match="must be two or more"):
         common_scores({"cnn": CNN})
     with pytest.raises(InputError, match="must share objects"):
@@ -99,6 +103,9 @@ def test_contamination_is_the_published_sum():
     assert found["index"][1] == pytest.approx(1 / 20 + 1 / (np.sqrt(5) * 24), rel=1e-5)
     assert found["normalised"].max() == 1
     assert found["index"][2] == 0
+    bright = contamination_index(targets, sources, faintest=24.5)
+    assert bright["contaminants"].tolist() == [1, 2, 0]
+    assert contamination_index(targets, sources, faintest=24.0)["contaminants"].tolist() == [0, 1, 0]
     assert contamination_index(targets, sources[:0])["normalised"].tolist() == [0, 0, 0]
     with pytest.raises(InputError, match=r"sources must have the columns .* got none for \['mag_F814'\]"):
         contamination_index(targets, targets)

@@ -1,11 +1,21 @@
+import logging
+from types import SimpleNamespace
+
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.table import QTable
 
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
-from labkit.evaluate import member_profile, projected_radius
+from labkit.evaluate import (
+    central_shares,
+    cluster_profiles,
+    covered_radius,
+    member_profile,
+    projected_radius,
+)
 
 EDGES = np.linspace(0, 0.5, 6)
 
@@ -68,3 +78,68 @@ def test_bad_profiles_are_named():
         member_profile([0.1], edges=EDGES, coverage=[1.0])
     with pytest.raises(InputError, match="a member within 0.15 R200, got none"):
         member_profile([0.3], edges=EDGES)
+
+
+def field(name, ra, r200=1.5):
+    """One listed field, its centre on the equator."""
+    centre = SkyCoord(ra, 0.0, unit="deg")
+    return SimpleNamespace(cluster=name, redshift=0.4, centre=centre, r200=r200 * u.Mpc if r200 else None)
+
+
+def galaxies(name, ra, radii, coverage=1.0):
+    """Members north of a centre, at these R/R200."""
+    angle = np.array(radii) * 1.5 * u.Mpc / COSMOLOGY.kpc_proper_per_arcmin(0.4)
+    return {
+        "cluster": [name] * len(radii),
+        "ra": [ra] * len(radii) * u.deg,
+        "dec": angle.to(u.deg),
+        "coverage_F814": np.broadcast_to(coverage, len(radii)),
+    }
+
+
+def members(*parts):
+    return QTable({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def test_each_cluster_has_the_profile_of_its_own_members(caplog):
+    a, b = [0.02, 0.12, 0.33], [0.11, 0.45, 0.46, 0.05]
+    table = members(
+        galaxies("A", 10.0, a), galaxies("B", 20.0, b, [1, 1, 0.9, 1]), galaxies("C", 30.0, [0.4])
+    )
+    fields = [field("A", 10.0), field("B", 20.0), field("C", 30.0), field("D", 40.0, r200=None)]
+    shares = {"A": np.ones(5), "B": np.full(5, 0.5), "C": np.ones(5)}
+    with caplog.at_level(logging.WARNING, "labkit"):
+        found = cluster_profiles(table, fields, edges=EDGES, coverage=shares, bands=["F814"], rng=1)
+    assert list(found) == ["A", "B"]
+    assert "C: no member within the scale radius" in caplog.text
+    assert found["A"]["members"].tolist() == [1, 1, 0, 1, 0]
+    assert found["B"]["members"].tolist() == [1, 1, 0, 0, 1]  # the third has no whole cut-out
+    alone = member_profile([0.11, 0.45, 0.05], edges=EDGES, coverage=shares["B"], rng=1)
+    np.testing.assert_allclose(found["B"]["density_high"], alone["density_high"])
+    with pytest.raises(InputError, match="a cluster with centre, R200 and members"):
+        cluster_profiles(table, fields[3:], edges=EDGES)
+
+
+def test_members_are_counted_within_what_all_images_hold():
+    edges = [0, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2]
+    whole, ends = np.ones(7), np.array([1, 1, 1, 1, 0.96, 0.9, 0.2])
+    assert covered_radius(edges, {"A": whole}) == 0.15
+    assert covered_radius(edges, {"A": whole, "B": ends}) == 0.1
+    assert covered_radius(edges, {"A": whole, "B": 0.5 * ends}) == 0.03  # three annuli at least
+    assert covered_radius(edges, {"A": whole}, most=0.3) == 0.2
+    with pytest.raises(
+        InputError, match=r"7 annuli of a cluster at least, got \[\]; the list of fields needs"
+    ):
+        covered_radius(edges, {})
+
+
+def test_central_shares_are_compared_with_that_of_all_clusters():
+    edges = np.array([0, 0.05, 0.1, 0.15])
+    dense = member_profile([0.01, 0.02, 0.03, 0.12], edges=edges)
+    loose = member_profile([0.04, *[0.08] * 7, *[0.12] * 4], edges=edges)
+    table = central_shares({"spectra": {"A": dense, "B": loose}})
+    assert table["members"].tolist() == ["spectra"] * 2
+    assert table["n0"].tolist() == [4, 12]
+    np.testing.assert_allclose(table["cumulative"], [3 / 4, 1 / 12])
+    width = np.sqrt(0.25 * 0.75 / np.array([4, 12]))  # four of all sixteen
+    np.testing.assert_allclose(table["from_mean"], (np.array([3 / 4, 1 / 12]) - 0.25) / width)

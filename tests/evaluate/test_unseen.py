@@ -3,7 +3,16 @@ import pytest
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError
-from labkit.evaluate import Variant, catalogue_features, feature_sets, unseen_clusters
+from labkit.evaluate import (
+    Variant,
+    catalogue_features,
+    colour_methods,
+    deal_folds,
+    feature_sets,
+    survey_columns,
+    unseen_clusters,
+    variant_predictions,
+)
 from labkit.photometry import redshift_offset
 
 NAMES = {
@@ -37,7 +46,7 @@ def test_columns_of_any_survey_become_features():
     given = survey(50)
     given["mag_r"][:2] = np.nan
     table = catalogue_features(given, **NAMES)
-    assert table.meta == {"colours": ["g-r", "i-r"], "left_out": 2}
+    assert table.meta == {"colours": ["g-r", "i-r"], "broad": ["g-r", "i-r"], "left_out": 2}
     assert len(table) == 48
     assert np.allclose(table["g-r"], (given["mag_g"] - given["mag_r"])[2:])
     assert np.allclose(table["offset"], redshift_offset(given["z_phot"], given["z_cl"])[2:])
@@ -92,3 +101,39 @@ def test_no_cluster_trains_the_model_that_judges_it():
     found = unseen_clusters(table, [Variant("code", "forest", ["code"])], seeds=(0,), trees=30)
     assert found["auc"][0] < 0.7
     assert np.isnan(found["f1_std"][0])
+
+
+def test_the_methods_of_exp3_take_the_folds_of_a_network():
+    table = catalogue_features(survey(120), **NAMES)
+    dealt = deal_folds(table["label"], folds=3)
+    forest, bayesian = feature_sets(table)[:2]
+    network = variant_predictions(table[:100], bayesian, folds=dealt[:100], experiment="network")
+    found = colour_methods(table, folds=network, seeds=(0, 1), trees=5)
+    assert list(found) == ["random forest", "Bayesian"]
+    assert [len(one) for one in found.values()] == [200, 100]
+    alone = variant_predictions(table[:100], forest, folds=dealt[:100], seeds=(1,), trees=5)
+    assert np.array_equal(found["random forest"].select(seed=1).score, alone.score)
+    assert np.array_equal(found["random forest"].select(seed=1).table["fold"], alone.table["fold"])
+    assert np.array_equal(found["Bayesian"].score, network.score)
+
+
+def test_catalogues_are_judged_one_after_another():
+    one, other = (catalogue_features(survey(80, seed=seed), **NAMES) for seed in (0, 1))
+    found = unseen_clusters({"A": one, "B": other}, folds=3, seeds=(0,), trees=5)
+    assert found["catalogue"].tolist() == ["A"] * 5 + ["B"] * 5
+    alone = unseen_clusters(other, feature_sets(other), folds=3, seeds=(0,), trees=5)
+    assert np.array_equal(found["f1"][5:], alone["f1"])
+    assert found["method"][5:].tolist() == alone["method"].tolist()
+
+
+def test_a_survey_names_its_columns_and_the_colours_of_the_bayesian_model():
+    named = survey_columns("S-PLUS")
+    assert named["reference"] == "rSDSS"
+    assert "source" not in named
+    table = catalogue_features(survey(30), broad=["g-r"], **NAMES)
+    forest, bayesian = feature_sets(table)[:2]
+    assert (forest.features[:2], bayesian.features) == (["g-r", "i-r"], ["g-r"])
+    with pytest.raises(InputError, match=r"broad must be of the colours \['g-r', 'i-r'\], got \['z-r'\]"):
+        catalogue_features(survey(30), broad=["z-r"], **NAMES)
+    with pytest.raises(InputError, match="survey must be one of .'S-PLUS',., got 'SDSS'; name the columns"):
+        survey_columns("SDSS")

@@ -16,7 +16,7 @@ from labkit.predictions import Predictions
 from labkit.views import curves, pages
 from labkit.views.angora import configurations, redshift_bins, table_beside, training_ranges, training_size
 from labkit.views.angora_galaxies import member_profiles
-from labkit.views.angora_methods import method_agreement, method_rocs, threshold_curves
+from labkit.views.angora_methods import method_agreement, method_rocs, pooled_rocs, threshold_curves
 
 MEASURES = ("accuracy", "purity", "completeness", "f1")
 BINS = {"a": (0.1, 0.2), "b": (0.2, 0.3), "c": (0.3, 0.4)}
@@ -263,6 +263,13 @@ def test_bands_shrink_with_the_number_of_objects_and_one_method_is_enough(look, 
 def test_perfect_methods_cross_at_one(look, member):
     (plot,) = look.panels(threshold_curves({"sure": predictions(member.astype(float), member, "sure")}))
     assert look.data(plot, "crossing")["y"] == [1.0]
+
+
+def test_all_objects_together_have_one_curve_for_each_method(look, methods, member):
+    plot = pooled_rocs(methods, title="Four clusters")
+    assert plot.title.text == "Four clusters"
+    for name, one in methods.items():
+        assert any(f"{name}: AUC {auc(member, one.score):.3f}" in words for words in look.legend(plot))
 
 
 def test_every_cluster_has_its_roc_curves(look, methods, member):

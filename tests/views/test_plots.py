@@ -16,7 +16,7 @@ from labkit.views.gallery import gallery, thumbnails
 from labkit.views.marks import bounded, fitted_line
 from labkit.views.plots import bars, curves, points
 from labkit.views.style import CLASS_COLOURS, GROUP_COLOURS, PALETTE, class_colours, colours, log_ticks
-from labkit.views.tables import bullet_list, table
+from labkit.views.tables import bullet_list, table, transposed
 
 
 @pytest.fixture
@@ -202,9 +202,27 @@ def test_a_table_has_units_dashes_and_counts_the_rest():
     assert '<img src="data:v" height="72">' in text
     assert "1 more rows" in table(rows, longest=1)._repr_html_()
     assert "more rows" not in text
+    chosen = str(table(rows, columns={"L": "power", "name": "who"}, digits=1))
+    assert chosen.index(">power<") < chosen.index(">who<") < chosen.index(">1.2<")
+    assert "data:" not in chosen
+    assert ">1.235<" in str(table(rows, columns=["L"]))
+    with pytest.raises(InputError, match=r"columns, formats and pictures must name columns .* got \['M'\]"):
+        table(rows, columns=["M"])
     assert str(bullet_list(["one", "two"])).count("<li") == 2
     assert str(bullet_list([])) == ""
     assert str(table(rows[:0], caption="A & B.")).endswith(">A &amp; B. This run has none.</p>")
+
+
+def test_a_table_on_its_side_has_the_published_values_beside():
+    rows = Table(
+        {"part": ["all", "bright"], "fn": [11.0, 3.5], "fn_published": [12, 4], "f1": ["0.9", "0.95"]}
+    )
+    turned = transposed(rows, "part", columns=("fn", "f1"))
+    assert turned.colnames == ["quantity", "all", "all, published", "bright", "bright, published"]
+    assert [tuple(row) for row in turned] == [("fn", "11", "12", "3.5", "4"), ("f1", "0.9", "–", "0.95", "–")]
+    assert transposed(rows["part", "f1"], "part", columns=["f1"]).colnames == ["quantity", "all", "bright"]
+    with pytest.raises(InputError, match=r"by and columns must name columns of the table .* got \['auc'\]"):
+        transposed(rows, "part", columns=["auc"])
 
 
 def test_short_log_axes_have_plain_ticks():
