@@ -122,7 +122,7 @@ def transposed(rows: Table, by: str, *, columns: Sequence[str]) -> Table:
 
 
 def bullet_list(sentences: Iterable[str]) -> Html:
-    """Sentences as a list that wraps with the page, such as those of `trend_sentences`; nothing for none."""
+    """Sentences as a list that wraps with the page, such as those of `labkit.evaluate.sentences`."""
     items = "".join(f'<li style="margin:3px 0">{html.escape(one)}</li>' for one in sentences)
     style = f"font-family:{FONT};font-size:14px;line-height:1.45;padding-left:24px;margin:12px 0"
     return Html(f'<ul style="{style}">{items}</ul>' if items else "")

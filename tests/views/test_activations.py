@@ -83,7 +83,7 @@ def test_filter_grid_wants_a_number_for_each_map(rng):
         filter_grid({"X-ray": rng.random((8, 8))}, {"conv2": rng.random((3, 8, 8))}, {"conv2": [1]})
 
 
-def test_overlay_has_three_panels_an_object_in_arcmin(rng):
+def test_overlay_has_three_panels_per_object_in_arcmin(rng):
     y, x = np.mgrid[:32, :32] - 15.5
     xray = np.stack([np.exp(-(x**2 + y**2) / 50), np.zeros((32, 32))])
     heat = np.stack([np.exp(-((x - 3) ** 2 + y**2) / 20), np.zeros((32, 32))])

@@ -185,7 +185,7 @@ def test_measures_that_were_not_published_have_no_diamond(look):
     assert np.isnan(look.data(plot, "mixed, published")["y"]).tolist() == [False, True]
 
 
-def test_training_ranges_have_a_panel_a_cluster(look):
+def test_training_ranges_have_a_panel_per_cluster(look):
     parts = []
     for host in ("stacked", "A370"):
         for number, name in enumerate(("narrow", "large")):

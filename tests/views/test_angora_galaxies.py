@@ -290,7 +290,7 @@ def test_a_catalogue_without_velocities_is_refused(members, predictions):
         member_gallery(lacking, predictions)
 
 
-def test_a_band_sheet_has_a_row_an_object_and_a_column_a_band(members):
+def test_a_band_sheet_has_a_row_per_object_and_a_column_per_band(members):
     plot = band_sheet(members, ["g03", "g20"], bands=["F435", "F814"])
     shown = cells(plot, ImageURL)
     assert len(shown["uri"]) == 2 * 3

@@ -107,7 +107,7 @@ def lines(plot):
     return {r.name: r for r in plot.renderers if isinstance(r.glyph, Line) and r.name}
 
 
-def test_one_panel_a_network_and_one_curve_a_class_with_dashed_averages(look):
+def test_one_panel_per_network_and_one_curve_per_class_with_dashed_averages(look):
     runs = [curves(0), curves(1)]
     grid = roc_by_class({"MN": runs, "CN": [curves(2)]})
     left, right = (child[0] for child in grid.children)

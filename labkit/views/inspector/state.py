@@ -177,7 +177,7 @@ class ErrorState:
         return self._columns.get(name)
 
     def add_column(self, name: str, values: NDArray) -> None:
-        """Add or replace a column of one value an object (verdicts, for example)."""
+        """Add or replace a column of one value per object (verdicts, for example)."""
         self._columns.add(name, values)
 
     def members(self, selection: Selection) -> NDArray[np.int64]:
