@@ -227,11 +227,6 @@ def test_notebooks_keep_the_rules(path):
     assert "**Input**" in "".join(cells[0]["source"])
 
 
-#: Notebooks that still have to take the form of the others.
-LATER = {"11_member_experiments"}
-FORMED = [path for path in NOTEBOOKS if path.stem not in LATER]
-
-
 def code_cells(path: Path) -> list[ast.Module]:
     cells = json.loads(path.read_text())["cells"]
     return [ast.parse("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
@@ -267,7 +262,7 @@ def given_names(tree: ast.Module) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", FORMED, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebooks_have_one_form(path):
     cells = code_cells(path)
     assert len(cells) <= 30
@@ -304,6 +299,5 @@ def test_notebooks_open_what_the_demonstration_left():
         return str((ROOT / "notebooks" / value).resolve()) if path else value
 
     for step in prepare(read_sequence(ROOT / "notebooks" / "demo.toml"), run=ROOT / "data" / "runs" / "demo"):
-        if step.path.stem not in LATER:
-            declared = {one.name: place(one.default) for one in read_parameters(step.notebook)}
-            assert step.parameters == declared, step.name
+        declared = {one.name: place(one.default) for one in read_parameters(step.notebook)}
+        assert step.parameters == declared, step.name
