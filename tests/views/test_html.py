@@ -104,9 +104,9 @@ STEPS = Table({"step": [BAD, "b"], "rank": [1.0, 0.5], "rank_low": [1.0, 0.4], "
 DROPS = Table(
     {"share": [0.1], "drop": [0.3], "reference": [0.1], "difference_low": [0.1], "difference_high": [0.2]}
 )
-FOLDS = Table({"set": [BAD], "train": [500], "z_min": [0.1], "z_max": [0.2]})
+FOLDS = Table({"set": [BAD], "train": [500], "runs": [2]})
 for measure in ("accuracy", "purity", "completeness", "f1"):
-    FOLDS[measure] = 0.8
+    FOLDS[measure], FOLDS[f"{measure}_std"], FOLDS[f"{measure}_error"] = 0.8, 0.02, 0.01
 JUDGED = Predictions.from_arrays(
     list("abcd"), np.c_[[0.9, 0.2, 0.6, 0.3], [0.1, 0.8, 0.4, 0.7]], classes=("other", "member"),
     true=["other", "member"] * 2, experiment=BAD, positive="member",
@@ -163,7 +163,7 @@ FIGURES = {
     "deletion_curves": lambda: deletion_curves({BAD: DROPS}),
     "configurations": lambda: configurations(FOLDS, FOLDS, by="set", published_by="set", data=BAD),
     "training_size": lambda: training_size(FOLDS, by="set"),
-    "redshift_bins": lambda: redshift_bins(FOLDS, FOLDS, title=BAD),
+    "redshift_bins": lambda: redshift_bins(FOLDS, FOLDS, by="set", bins={BAD: (0.1, 0.2)}, title=BAD),
     "training_ranges": lambda: training_ranges(FOLDS, FOLDS, cluster="set", training="set"),
     "method_agreement": lambda: method_agreement(
         Table({BAD: [True, False], "members": [3, 1], "non_members": [2, 2]}), title=BAD
