@@ -73,8 +73,8 @@ def table(
             f"columns, formats and pictures must name columns of the table {rows.colnames}, got {unknown}"
         )
     if not len(rows):
-        style = f"font-family:{FONT};font-size:14px;margin:12px 0"
-        return Html(f'<p style="{style}">{html.escape(caption or "Table")} This run has none.</p>')
+        line = f"font-family:{FONT};font-size:14px;margin:12px 0"
+        return Html(f'<p style="{line}">{html.escape(caption or "Table")} This run has none.</p>')
     titles = dict(columns) if isinstance(columns, Mapping) else {n: column_title(rows, n) for n in names}
     if digits is not None:
         decimal = {name for name in names if getattr(rows[name], "dtype", np.dtype(object)).kind == "f"}
