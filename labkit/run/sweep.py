@@ -208,22 +208,28 @@ def share_cores(
     busy machine lose much; so runs go side by side, one thread each, where that is worth starting processes.
     The runs of a last, incomplete round share all cores.
     """
-    left = [one for one in runs if not (one.folder / "last.safetensors").is_file()]
-    pixels = sum(
-        one.experiment.epochs * len(samples[one.sample]) * one.experiment.image_size**2 for one in left
-    )
-    small = all(one.experiment.image_size < _SMALL_IMAGE for one in left)
     if workers == "auto":
-        worth = choose_device(device).type == "cpu" and small and pixels > _WORTH_PROCESSES
-        workers = min(_cores(), len(left)) if worth and len(left) > 1 and _cores() > 1 else 0
-    if isinstance(workers, str):
-        return workers, [1] * len(runs)
-    if not workers:
-        return 0, [_cores()] * len(runs)
-    whole = len(runs) - len(runs) % workers
-    return workers, [
-        max(1, _cores() // (workers if n < whole else len(runs) - whole)) for n in range(len(runs))
-    ]
+        small = all(one.experiment.image_size < _SMALL_IMAGE for one in runs)
+        worth = choose_device(device).type == "cpu" and small and _pixels(runs, samples) > _WORTH_PROCESSES
+        workers = min(_cores(), len(runs)) if worth and len(runs) > 1 and _cores() > 1 else 0
+        shares = _shares(len(runs), workers)  # of all runs: a resumed sweep must give the same last bits
+        left = [one for one in runs if not (one.folder / "last.safetensors").is_file()]
+        return (workers if _pixels(left, samples) > _WORTH_PROCESSES else 0), shares
+    return workers, [1] * len(runs) if isinstance(workers, str) else _shares(len(runs), workers)
+
+
+def _pixels(runs: Sequence[SweepRun], samples: Sequence[Sample]) -> int:
+    """Pixels that go through the networks of some runs."""
+    return sum(
+        one.experiment.epochs * len(samples[one.sample]) * one.experiment.image_size**2 for one in runs
+    )
+
+
+def _shares(n: int, workers: int) -> list[int]:
+    """Threads of each of `n` runs, so many at a time; 0 workers: one after another."""
+    at_once = workers or 1
+    whole = n - n % at_once
+    return [max(1, _cores() // (at_once if number < whole else n - whole)) for number in range(n)]
 
 
 def _listed(sample: Source | Sequence[Source]) -> list[Source]:

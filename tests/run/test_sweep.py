@@ -483,3 +483,14 @@ def test_runs_share_the_cores(stored, tmp_path, monkeypatch, size, epochs, worke
     runs = [sweep_runs.SweepRun(experiment, seed, -1, 0, tmp_path, "x") for seed in range(3)]
     sample = Sample.load(stored)
     assert share_cores(runs, [sample], workers=workers, device="cpu") == expected
+
+
+def test_what_is_done_changes_the_processes_but_no_threads(stored, tmp_path, monkeypatch):
+    monkeypatch.setitem(share_cores.__globals__, "_cores", lambda: 2)
+    experiment = TWO.changed(image_size=64, epochs=4000)
+    runs = [sweep_runs.SweepRun(experiment, seed, -1, 0, tmp_path, "x") for seed in range(3)]
+    for one in runs:
+        one.folder.mkdir(parents=True)
+        (one.folder / "last.safetensors").touch()
+    again = share_cores(runs, [Sample.load(stored)], workers="auto", device="cpu")
+    assert again == (0, [1, 1, 2])
