@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from labkit.sources.candidates import read_candidates, write_regions
+from labkit.sources.csvrows import Export, ReadReport
 from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
-from labkit.sources.members import (
-    counts_table,
-    fields_sample,
-    measure_fields,
-    members_sample,
-)
+from labkit.sources.members import counts_table, fields_sample, measure_fields, members_sample
 from labkit.sources.mosaics import Mosaics, read_mosaics
-from labkit.sources.plates import cut_plates, read_plates
-from labkit.sources.xmm import Observation, candidates_sample, read_observation
-from labkit.sources.zooniverse import Export, ReadReport, read_export, read_flat_answers
+from labkit.sources.xmm import Observation, candidates_sample, cut_plates, read_observation, read_plates
+from labkit.sources.zooniverse import read_export, read_flat_answers
 
 __all__ = [
     "Export",

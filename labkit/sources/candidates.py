@@ -19,16 +19,16 @@ from regions import PixelRegion, Region, Regions
 from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.paths import atomic_file
-from labkit.sources.positions import position_names, read_positions
+from labkit.sources.positions import find_columns, out_of_bounds, position_names, read_positions
 from labkit.tables import find_column, read_catalogue, text
 from labkit.tables.delimited import decode
 
 logger = logging.getLogger(__name__)
 
-SHAPES = ("ellipse", "circle", "point")
+_SHAPES = ("ellipse", "circle", "point")
 #: Colours by the class of a found source, and least radius of a circle.
-COLOURS = {"extended": "green", "point + extended": "cyan", "double": "magenta", "point": "red"}
-LEAST_RADIUS = 12 * u.arcsec
+_COLOURS = {"extended": "green", "point + extended": "cyan", "double": "magenta", "point": "red"}
+_LEAST_RADIUS = 12 * u.arcsec
 _TEXT = re.compile(r"""\btext\s*=\s*(\{[^}\n]*\}|"[^"\n]*"|'[^'\n]*')""")
 
 
@@ -55,23 +55,26 @@ def read_regions(path: str | Path, wcs: WCS) -> QTable:
             found = list(Regions.parse(content, format="ds9"))
     except Exception as error:
         raise InputError(
-            f"{path.name!r} must be a DS9 region file with {', '.join(SHAPES)} regions in image or sky "
+            f"{path.name!r} must be a DS9 region file with {', '.join(_SHAPES)} regions in image or sky "
             f"coordinates, but it cannot be read ({error}); save it again from DS9 in that form"
         ) from error
     problems = [str(one.message) for one in caught if issubclass(one.category, AstropyUserWarning)]
-    left = Counter("not readable" for _ in problems)
-    left.update("excluded" if _is_excluded(one) else _shape(one) for one in found if not _is_wanted(one))
-    kept = [region for region in found if _is_wanted(region)]
+    left, kept = Counter("not readable" for _ in problems), []
+    for region in found:
+        if region.meta.get("include", True) in (False, 0, "-"):
+            left["excluded"] += 1
+        elif _shape(region) not in _SHAPES:
+            left[_shape(region)] += 1
+        else:
+            kept.append(region)
     if not kept:
         reasons = "; ".join([*(f"{n} {what}" for what, n in left.items()), *problems[:2]]) or "an empty file"
         raise InputError(
-            f"{path.name!r} must hold at least one {', '.join(SHAPES)} region in image or sky coordinates, "
+            f"{path.name!r} must hold at least one {', '.join(_SHAPES)} region in image or sky coordinates, "
             f"got none ({reasons}); give another candidate list"
         )
     if left:
-        logger.warning(
-            "%s: left out %s", path.name, ", ".join(f"{number} {what}" for what, number in left.items())
-        )
+        logger.warning("%s: left out %s", path.name, ", ".join(f"{n} {what}" for what, n in left.items()))
     centres = np.array([_centre(region, wcs) for region in kept])
     written = {f"t{number}": text for number, text in enumerate(texts)}
     labels = [written.get(text := str(region.meta.get("text", "")), text) for region in kept]
@@ -87,6 +90,27 @@ def read_regions(path: str | Path, wcs: WCS) -> QTable:
             "region_radius": [_radius(region, wcs) for region in kept] * u.arcsec,
         }
     )
+
+
+def _shape(region: Region) -> str:
+    return type(region).__name__.replace("PixelRegion", "").replace("SkyRegion", "").lower()
+
+
+def _centre(region: Region, wcs: WCS) -> tuple[float, float]:
+    if isinstance(region, PixelRegion):
+        ra, dec = pixel_to_sky(wcs, region.center.x, region.center.y)
+        return float(ra), float(dec)
+    return region.center.icrs.ra.deg, region.center.icrs.dec.deg
+
+
+def _radius(region: Region, wcs: WCS) -> float:
+    """The larger semi-axis in arcsec."""
+    if _shape(region) == "point":
+        return 0.0
+    size = region.radius if _shape(region) == "circle" else np.maximum(region.width, region.height) / 2
+    if isinstance(region, PixelRegion):
+        return float(size * pixel_scale_arcsec(wcs))
+    return float(size.to_value(u.arcsec))
 
 
 def write_regions(candidates: Table, path: str | Path) -> Path:
@@ -128,12 +152,12 @@ def write_regions(candidates: Table, path: str | Path) -> Path:
 
 def _line(row: Row) -> str:
     kind = str(row["class"]) if "class" in row.colnames else "point"
-    radius = LEAST_RADIUS
+    radius = _LEAST_RADIUS
     if "extended" in kind and "extent" in row.colnames:
         radius = max(radius, 2 * u.Quantity(np.nan_to_num(row["extent"]), u.arcsec))
     ra, dec = (u.Quantity(row[name], u.deg).value for name in ("ra", "dec"))
     size = radius.to_value(u.arcsec)
-    colour = COLOURS.get(kind, "red")
+    colour = _COLOURS.get(kind, "red")
     return f'circle({ra:.8f},{dec:.8f},{size:.3f}") # color={colour} text={_quoted(str(row["object_id"]))}'
 
 
@@ -142,35 +166,6 @@ def _quoted(name: str) -> str:
         if not {first, last, "\n", "\r"} & set(name):
             return f"{first}{name}{last}"
     raise InputError(f"object_id must be one line without both quotes and braces, got {name!r}; rename it")
-
-
-def _shape(region: Region) -> str:
-    return type(region).__name__.replace("PixelRegion", "").replace("SkyRegion", "").lower()
-
-
-def _is_excluded(region: Region) -> bool:
-    return region.meta.get("include", True) in (False, 0, "-")
-
-
-def _is_wanted(region: Region) -> bool:
-    return _shape(region) in SHAPES and not _is_excluded(region)
-
-
-def _centre(region: Region, wcs: WCS) -> tuple[float, float]:
-    if isinstance(region, PixelRegion):
-        ra, dec = pixel_to_sky(wcs, region.center.x, region.center.y)
-        return float(ra), float(dec)
-    return region.center.icrs.ra.deg, region.center.icrs.dec.deg
-
-
-def _radius(region: Region, wcs: WCS) -> float:
-    """The larger semi-axis in arcsec."""
-    if _shape(region) == "point":
-        return 0.0
-    size = region.radius if _shape(region) == "circle" else np.maximum(region.width, region.height) / 2
-    if isinstance(region, PixelRegion):
-        return float(size * pixel_scale_arcsec(wcs))
-    return float(size.to_value(u.arcsec))
 
 
 def read_candidates(
@@ -208,26 +203,18 @@ def read_candidates(
         If the list is empty, a position is not on the sky, an id comes twice, or the file cannot be read.
     """
     table = _read(source, wcs, object_id)
-    columns = [find_column(table.colnames, name) for name in (ra, dec)]
-    if missing := [name for name, there in zip((ra, dec), columns, strict=True) if there is None]:
-        raise MissingDataError(
-            f"candidates must have the columns {ra!r} and {dec!r}, got {table.colnames} without {missing}; "
-            "name the right columns by ra= and dec="
-        )
+    columns = find_columns(table, "candidates", ra=ra, dec=dec)
     if not len(table):
         raise InputError("candidates must hold at least one row, got an empty list; give another list")
-    sky = read_positions(table, *map(str, columns))
-    for name, values, limit in zip(columns, sky, (np.inf, 90), strict=True):
-        if (bad := np.flatnonzero(~np.isfinite(values) | (np.abs(values) > limit))).size:
-            rule = "be finite" if np.isinf(limit) else "lie between -90 and 90 deg"
-            raise InputError(
-                f"candidates column {name!r} must {rule}, got {values[bad[0]]} in row {bad[0] + 1} and "
-                f"{len(bad) - 1} more; drop these rows"
-            )
+    sky = read_positions(table, *columns)
+    if (bad := np.flatnonzero(out_of_bounds(sky))).size:
+        raise InputError(
+            f"positions of candidates ({ra!r}, {dec!r}) must be finite, with declinations between -90 and 90 "
+            f"deg, got {sky[:, bad[0]].tolist()} in row {bad[0] + 1} and {len(bad) - 1} more; drop these rows"
+        )
     named, label = (find_column(table.colnames, name) for name in (object_id, "label"))
     ids = np.full(len(table), "") if named is None else text(table[named])
-    blank = ids == ""
-    ids = np.where(blank, position_names(SkyCoord(*sky, unit="deg")), ids)
+    ids = np.where(ids == "", position_names(SkyCoord(*sky, unit="deg")), ids)
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise InputError(
@@ -250,7 +237,6 @@ def _read(source: str | Path | Table | SkyCoord, wcs: WCS, object_id: str) -> QT
         return QTable({"ra": positions.ra, "dec": positions.dec})
     if isinstance(source, Table):
         return QTable(source)
-    path = Path(source)
-    if path.suffix.lower() == ".reg":
-        return read_regions(path, wcs)
-    return read_catalogue(path, as_text=[object_id])
+    if Path(source).suffix.lower() == ".reg":
+        return read_regions(source, wcs)
+    return read_catalogue(source, as_text=[object_id])

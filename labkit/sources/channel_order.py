@@ -22,40 +22,16 @@ nebula; it then abstains, or is outvoted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from labkit.errors import InputError
 
-ROLES = ("empty", "xray", "optical")
-
+_ROLES = ("empty", "xray", "optical")
 _EMPTY_SPAN = 2  # grey levels between the 1st and 99th percentile
 _EQUAL_RATIO, _ENTROPY_GAP = 1.5, 0.5
 _AGREEMENT, _TURNOUT, _EMPTY_SHARE = 0.9, 0.5, 0.95
-
-
-@dataclass(frozen=True)
-class ChannelDecision:
-    """The role of each channel ("empty", "xray" or "optical") and the numbers that decided it.
-
-    `votes_for` of the `images` looked at voted for this order, `votes_against` for the exchanged one; the
-    medians by role are the share of neighbouring pixels with the same grey level, the entropy of the
-    levels in bits, and the most frequent level, in X-ray images that of empty sky.
-    """
-
-    order: tuple[str, ...]
-    images: int
-    votes_for: int
-    votes_against: int
-    equal_neighbours: dict[str, float]
-    entropy_bits: dict[str, float]
-    commonest_level: dict[str, int]
-
-    def to_json(self) -> dict[str, Any]:
-        """The decision as plain data for a Sample's provenance."""
-        return asdict(self) | {"order": list(self.order)}
 
 
 def channel_statistics(image: np.ndarray) -> np.ndarray:
@@ -77,25 +53,17 @@ def channel_statistics(image: np.ndarray) -> np.ndarray:
 def check_channels(channels: Sequence[str]) -> tuple[str, ...]:
     """A channel order given by hand, refused if it is not the three roles, each once."""
     order = tuple(channels)
-    if sorted(order) != sorted(ROLES):
-        raise InputError(f"channels must be {ROLES} in some order, got {order}")
+    if sorted(order) != sorted(_ROLES):
+        raise InputError(f"channels must be {_ROLES} in some order, got {order}")
     return order
 
 
-def _empty_channel(span: np.ndarray) -> int:
-    flat = (span <= _EMPTY_SPAN).mean(axis=0)  # (channel,)
-    empty = np.flatnonzero(flat >= _EMPTY_SHARE)
-    if len(empty) != 1:
-        raise InputError(
-            "exactly one channel must be empty (one grey level) in nearly all images, "
-            f"got {len(empty)} such channels (shares of flat images: {flat.round(2).tolist()}); "
-            "check the images, or give channels=('empty', 'xray', 'optical') in the order that you know"
-        )
-    return int(empty[0])
-
-
-def decide_channels(images: Iterable[np.ndarray]) -> ChannelDecision:
+def decide_channels(images: Iterable[np.ndarray]) -> dict[str, Any]:
     """Find the role of each channel from some tens of images of all kinds, uint8, (y, x, 3) each.
+
+    The answer, plain data for a Sample's provenance, holds the ``order`` of the roles and what decided it:
+    ``votes_for`` of the ``images`` looked at, ``votes_against`` of those that voted for the exchanged order,
+    and by role the medians of equal neighbours, entropy and commonest level (in X-ray images empty sky).
 
     An image votes for a channel as the X-ray one if its neighbours are equal at least 1.5 times as often
     as the other channel's *and* its entropy is at least 0.5 bits lower; otherwise it abstains. An
@@ -105,7 +73,14 @@ def decide_channels(images: Iterable[np.ndarray]) -> ChannelDecision:
     table = np.array([channel_statistics(image) for image in images])  # (image, channel, statistic)
     if not len(table):
         raise InputError("images must hold at least one image to decide the channel order, got none")
-    empty = _empty_channel(table[:, :, 0])
+    flat = (table[:, :, 0] <= _EMPTY_SPAN).mean(axis=0)  # (channel,)
+    if (flat >= _EMPTY_SHARE).sum() != 1:
+        raise InputError(
+            "exactly one channel must be empty (one grey level) in nearly all images, got "
+            f"{(flat >= _EMPTY_SHARE).sum()} (shares of flat images: {flat.round(2).tolist()}); "
+            "check the images, or give channels=('empty', 'xray', 'optical') in the order that you know"
+        )
+    empty = int(flat.argmax())
     first, second = (channel for channel in range(3) if channel != empty)
     equal, entropy = table[:, :, 1], table[:, :, 2]
     gap = entropy[:, second] - entropy[:, first]
@@ -121,12 +96,12 @@ def decide_channels(images: Iterable[np.ndarray]) -> ChannelDecision:
         )
     names = {empty: "empty", xray: "xray", 3 - empty - xray: "optical"}
     medians = np.median(table, axis=0).round(4)  # (channel, statistic)
-    return ChannelDecision(
-        order=tuple(names[channel] for channel in range(3)),
-        images=len(table),
-        votes_for=most,
-        votes_against=fewest,
-        equal_neighbours={names[channel]: float(medians[channel, 1]) for channel in range(3)},
-        entropy_bits={names[channel]: float(medians[channel, 2]) for channel in range(3)},
-        commonest_level={names[channel]: int(medians[channel, 3]) for channel in range(3)},
-    )
+    return {
+        "order": [names[channel] for channel in range(3)],
+        "images": len(table),
+        "votes_for": most,
+        "votes_against": fewest,
+        "equal_neighbours": {names[channel]: float(medians[channel, 1]) for channel in range(3)},
+        "entropy_bits": {names[channel]: float(medians[channel, 2]) for channel in range(3)},
+        "commonest_level": {names[channel]: int(medians[channel, 3]) for channel in range(3)},
+    }

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 _BLOCK = 1 << 18
 _LARGEST = 16 * 2**30  # bytes of one file
 _LONGEST_ANSWER = 2**22  # bytes of an archive's record
+_TIMEOUT = 30.0  # seconds without a byte
 _BROKEN = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError)
 
 
@@ -52,7 +53,7 @@ def check_sum(path: str | Path, checksum: str) -> None:
         )
 
 
-def zenodo_entry(url: str, *, timeout: float = 30.0) -> tuple[str, int | None]:
+def zenodo_entry(url: str) -> tuple[str, int | None]:
     """Checksum (``"md5:..."``) and size in bytes of a file, as its Zenodo record states them.
 
     `url` is ``<server>/records/<record>/files/<name>``; an InputError says that it is not, or that the record
@@ -67,7 +68,7 @@ def zenodo_entry(url: str, *, timeout: float = 30.0) -> tuple[str, int | None]:
         )
     record, name = match[1], unquote(match[2])
     address = f"{parts.scheme}://{parts.netloc}/api/records/{record}"
-    with requests.get(address, timeout=timeout, stream=True) as answer:
+    with requests.get(address, timeout=_TIMEOUT, stream=True) as answer:
         answer.raise_for_status()
         text = answer.raw.read(_LONGEST_ANSWER, decode_content=True)
     try:
@@ -92,11 +93,9 @@ def download(
     checksum: str | None = None,
     cache: str | Path | None = None,
     attempts: int = 3,
-    timeout: float = 30.0,
-    largest: int = _LARGEST,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, str]:
-    """A published file from the cache, or from the network when it is not there yet."""
+    """A published file and its checksum: from the cache, or from the network when it is not there yet."""
     if attempts < 1:
         raise InputError(f"attempts must be at least 1, got {attempts}")
     if checksum is not None:
@@ -110,8 +109,8 @@ def download(
         folder.mkdir(parents=True, exist_ok=True)
         expected, size = checksum or (beside.read_text().strip() if beside.exists() else None), None
         if expected is None:
-            expected, size = zenodo_entry(url, timeout=timeout)
-        transfer = _Transfer(partial, attempts, timeout, size, largest, progress)
+            expected, size = zenodo_entry(url)
+        transfer = _Transfer(partial, attempts, size, progress)
         path = Path(pooch.retrieve(url, known_hash=expected, fname=name, path=folder, downloader=transfer))
         beside.write_text(expected + "\n")
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -143,9 +142,7 @@ class _Transfer:
 
     partial: Path
     attempts: int
-    timeout: float
     size: int | None
-    largest: int
     progress: Callable[[int, int], None] | None
 
     def __call__(self, url: str, output_file: str | Path, _pooch: Any = None) -> None:
@@ -163,7 +160,7 @@ class _Transfer:
     def _fetch(self, url: str) -> None:
         start = self.partial.stat().st_size if self.partial.exists() else 0
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        with requests.get(url, headers=headers, stream=True, timeout=self.timeout) as answer:
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
             where = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", answer.headers.get("Content-Range", ""))
             if start and answer.status_code == 416:
                 if where and where[2] == str(start):
@@ -181,14 +178,14 @@ class _Transfer:
     def _store(self, answer: requests.Response, start: int, total: int) -> None:
         done = start
         with self.partial.open("ab" if start else "wb") as file:
-            while max(done, total) <= self.largest and (block := answer.raw.read1(_BLOCK)):
+            while max(done, total) <= _LARGEST and (block := answer.raw.read1(_BLOCK)):
                 file.write(block)
                 done += len(block)
                 if self.progress:
                     self.progress(done, total)
-        if max(done, total) > self.largest:
+        if max(done, total) > _LARGEST:
             self.partial.unlink()
-            raise InputError(f"the file at {answer.url} must have at most {self.largest} bytes, got more")
+            raise InputError(f"the file at {answer.url} must have at most {_LARGEST} bytes, got more")
         if total and done != total:
             raise requests.ConnectionError(f"the server closed after {done} of {total} bytes")
         if self.size is not None and done != self.size:

@@ -1,71 +1,195 @@
-"""The published training set of Kosiba et al. (2020) as a Sample.
+"""The published training set of Kosiba et al. (2020), a zip file or its unpacked folder, as a Sample.
 
-The archive record (Zenodo 7236582, one file of 259 MB) unpacks to ``Kosiba2020/`` with ``train.csv``,
-``test.csv``, ``train_images/`` and ``test_images/``. The lists have the columns ``image_id`` and
-``class``; an image is ``<image_id>.png``, 356 x 356 pixels, three channels, 7' x 7' on the sky: the
-grey X-ray image, the grey optical image and an empty channel (Kosiba et al. 2020, section 3.1).
+The archive record (Zenodo 7236582, one file of 259 MB) unpacks to ``Kosiba2020/`` with ``train.csv`` and
+``test.csv`` (columns ``image_id`` and ``class``) and the images ``train_images/<image_id>.png`` and
+``test_images/<image_id>.png``: 356 x 356 pixels, three channels, 7' x 7' on the sky, the grey X-ray image,
+the grey optical image and an empty channel (section 3.1). Nothing is ever unpacked: files are read one by one
+into memory, none further than the size that is expected.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
+import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
+from PIL import Image
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
 from labkit.sources.channel_order import check_channels, decide_channels
 from labkit.sources.download import check_sum, download
-from labkit.sources.image_lists import (
-    IMAGE_SIZE,
-    LABELS,
-    LISTS,
-    Archive,
-    ListedImage,
-    object_ids,
-    open_archive,
-    read_list,
-)
 
 logger = logging.getLogger(__name__)
 
 URL = "https://zenodo.org/records/7236582/files/Kosiba2020.zip"
+IMAGE_SIZE = 356
 PIXEL_SCALE = (7 * u.arcmin / IMAGE_SIZE).to(u.arcsec)
 BANDS = ("xray", "optical")
+#: Label of each published class (Kosiba et al. 2020, section 5.5).
+LABELS = {
+    "low-z": "low-z cluster",
+    "hi-z": "high-z cluster",
+    "galaxy": "nearby galaxy",
+    "point": "point source",
+    "other": "other",
+}
+_LISTS = ("train", "test")
+_CSV_LIMIT, _PNG_LIMIT = 10_000_000, 4 * 3 * IMAGE_SIZE**2  # bytes
+_BATCH, _LOOK_AT = 64, 200  # images in memory at a time, and those of a list that tell the channel order
 
-_BATCH, _LOOK_AT = 64, 200
+
+class _Archive:
+    """The files below `root`, a folder on disk or in a zip file; `path`, as given, is named in errors."""
+
+    def __init__(self, path: Path, top: Path | zipfile.Path) -> None:
+        folders = [top, *(one for one in top.iterdir() if one.is_dir() and one.name != "__MACOSX")]
+        roots = [folder for folder in folders if (folder / "train.csv").is_file()]
+        if len(roots) != 1:
+            raise MissingDataError(
+                f"{str(path)!r} must hold one 'train.csv', directly or one folder down, got {len(roots)}; "
+                "give the data set's zip file or its unpacked folder"
+            )
+        self.path, self.root = path, roots[0]
+
+    def read(self, name: str, *, limit: int) -> bytes:
+        """Content of one file, by its name in the data set's folder; above `limit` bytes, refused."""
+        if not (self.root / name).is_file():
+            raise MissingDataError(
+                f"{str(self.path)!r} must hold {name!r}; get a complete copy of the data set"
+            )
+        try:
+            with (self.root / name).open("rb") as file:
+                content = file.read(limit + 1)
+        except Exception as error:  # zip files break in many ways
+            raise InputError(
+                f"{name!r} in {str(self.path)!r} is damaged ({error}); get the file again"
+            ) from error
+        if len(content) > limit:
+            raise InputError(f"{name!r} in {str(self.path)!r} must have at most {limit} bytes, got more")
+        return content
 
 
-def _decide(archive: Archive, entries: Sequence[ListedImage]) -> tuple[tuple[str, ...], dict[str, Any]]:
+@contextmanager
+def _open_archive(path: str | Path) -> Iterator[_Archive]:
+    path = Path(path)
+    if path.is_dir():
+        yield _Archive(path, path)
+        return
+    if not path.is_file():
+        raise MissingDataError(f"path must be a zip file or a folder that exists, got {str(path)!r}")
+    try:
+        handle = zipfile.ZipFile(path)
+        archive = _Archive(path, zipfile.Path(handle))
+    except MissingDataError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{str(path)!r} is not a whole zip file ({error}); delete it and get it again"
+        ) from error
+    with handle:
+        yield archive
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One row of a published list."""
+
+    image_id: str  # also the name of the image file
+    label: str
+    split: str
+
+    @property
+    def file(self) -> str:
+        return f"{self.split}_images/{self.image_id}.png"
+
+    def read(self, archive: _Archive) -> np.ndarray:
+        """Pixels, uint8, shape (356, 356, 3): y, x, channel."""
+        content = archive.read(self.file, limit=_PNG_LIMIT)
+        try:
+            with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+                size, mode = picture.size, picture.mode
+                if size == (IMAGE_SIZE, IMAGE_SIZE) and mode == "RGB":
+                    return np.asarray(picture)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(
+                f"{self.file} is not a whole PNG image ({error}); get the data set again"
+            ) from error
+        raise InputError(
+            f"{self.file} must be {IMAGE_SIZE} x {IMAGE_SIZE} pixels and RGB, "
+            f"got {size[0]} x {size[1]} and {mode}"
+        )
+
+
+def _read_list(archive: _Archive, split: str) -> list[_Entry]:
+    """Rows of ``train.csv`` or ``test.csv``, in order; an unknown class or a repeated id is an error."""
+    name = f"{split}.csv"
+    try:
+        reader = csv.DictReader(io.StringIO(archive.read(name, limit=_CSV_LIMIT).decode("utf-8-sig")))
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{name} must be a text table, got something else ({error})") from error
+    if missing := sorted({"image_id", "class"} - set(reader.fieldnames or ())):
+        raise InputError(
+            f"{name} must have the columns image_id and class; {missing} missing: {reader.fieldnames}"
+        )
+    if not rows:
+        raise InputError(f"{name} must list at least one image, got an empty table")
+    entries = []
+    for line, row in enumerate(rows, start=2):
+        image_id, published = ((row[key] or "").strip() for key in ("image_id", "class"))
+        if published not in LABELS:
+            raise InputError(f"{name} line {line}: class must be one of {tuple(LABELS)}, got {published!r}")
+        if not image_id or {"/", "\\"} & set(image_id) or image_id.startswith("."):
+            raise InputError(f"{name} line {line}: image_id must be a plain file name, got {image_id!r}")
+        entries.append(_Entry(image_id, LABELS[published], split))
+    counts = Counter(entry.image_id for entry in entries)
+    if repeated := [image_id for image_id, count in counts.items() if count > 1]:
+        raise InputError(
+            f"{name}: image_id must be unique, got {len(repeated)} repeated, first {repeated[:3]}"
+        )
+    return entries
+
+
+def _object_ids(archive: _Archive, entries: Sequence[_Entry]) -> list[str]:
+    """An id for each listed image that is unique over both: the published one, if need be with its list.
+
+    An id in both lists with the same pixels is an error: one object would be trained and tested on.
+    """
+    train, test = ({e.image_id: e for e in entries if e.split == split} for split in _LISTS)
+    shared = sorted(train.keys() & test.keys())
+    for image_id in shared:
+        if np.array_equal(train[image_id].read(archive), test[image_id].read(archive)):
+            raise InputError(
+                f"no object may be in both train.csv and test.csv, got {image_id!r} with equal pixels"
+            )
+    return [f"{e.split}-{e.image_id}" if shared else e.image_id for e in entries]
+
+
+def _decide(archive: _Archive, entries: Sequence[_Entry]) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The channel order, decided for each list by itself, and its evidence."""
-    decisions = {}
-    for split in LISTS:
+    evidence = {}
+    for split in _LISTS:
         members = [entry for entry in entries if entry.split == split]
         chosen = members[:: -(-len(members) // _LOOK_AT)]
-        decisions[split] = decide_channels(entry.read(archive) for entry in chosen)
-    orders = {decision.order for decision in decisions.values()}
+        evidence[split] = decide_channels(entry.read(archive) for entry in chosen)
+    orders = {tuple(decision["order"]) for decision in evidence.values()}
     if len(orders) > 1:
         raise InputError(f"train and test images must have the same channel order, got {sorted(orders)}")
-    return orders.pop(), {split: decision.to_json() for split, decision in decisions.items()}
+    return orders.pop(), evidence
 
 
-def _normalisation(evidence: dict[str, Any]) -> dict[str, Any]:
-    """What made the grey levels; the paper says that empty sky is 255, the pixels may say 0."""
-    levels = [decision["commonest_level"]["xray"] for decision in evidence.values()]
-    dark = bool(levels) and max(levels) < 128
-    return {
-        "method": "xamin, as published",
-        "reference": "Kosiba et al. 2020, Appendix A",
-        "no_emission": 0 if dark else 255,
-    }
-
-
-def _splits(entries: Sequence[ListedImage], fraction: float, seed: int | np.random.Generator) -> np.ndarray:
+def _splits(entries: Sequence[_Entry], fraction: float, seed: int | np.random.Generator) -> np.ndarray:
     """The published split, with a share of each class of the training list drawn for validation."""
     if not 0 <= fraction < 1:
         raise InputError(f"validation_fraction must be at least 0 and below 1, got {fraction}")
@@ -78,34 +202,18 @@ def _splits(entries: Sequence[ListedImage], fraction: float, seed: int | np.rand
     return split
 
 
-def _catalogue(
-    entries: Sequence[ListedImage], ids: Sequence[str], fraction: float, seed: int | np.random.Generator
-) -> QTable:
-    unknown = np.full(len(entries), np.nan) * u.deg
-    return QTable(
-        {
-            "object_id": list(ids),
-            "ra": unknown,
-            "dec": unknown.copy(),
-            "label": [entry.label for entry in entries],
-            "split": _splits(entries, fraction, seed),
-        }
-    )
-
-
 def _pieces(
-    archive: Archive,
-    entries: Sequence[ListedImage],
-    catalogue: QTable,
+    archive: _Archive,
+    entries: Sequence[_Entry],
     order: tuple[str, ...],
     progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[np.ndarray, QTable]]:
-    """Images, shape (object, band, y, x), with their rows, a batch at a time."""
+) -> Iterator[tuple[np.ndarray, slice]]:
+    """Images, shape (object, band, y, x), and their rows, a batch at a time."""
     planes = [order.index(band) for band in BANDS]
     for start in range(0, len(entries), _BATCH):
         rows = slice(start, start + _BATCH)
         pixels = np.stack([entry.read(archive) for entry in entries[rows]])  # (object, y, x, channel)
-        yield np.ascontiguousarray(np.moveaxis(pixels[..., planes], -1, 1)), catalogue[rows]
+        yield np.ascontiguousarray(np.moveaxis(pixels[..., planes], -1, 1)), rows
         if progress:
             progress(min(start + _BATCH, len(entries)), len(entries))
 
@@ -164,22 +272,31 @@ def read_kosiba2020(
         If the zip file is damaged, a list has other columns, classes or repeated ids, an
         image is not 356 x 356 RGB, an object is in both lists, or the channel order cannot be decided.
     """
-    with open_archive(path, root_file="train.csv") as archive:
-        entries = [entry for split in LISTS for entry in read_list(archive, split)]
-        if missing := [entry.file for entry in entries if entry.file not in archive]:
+    with _open_archive(path) as archive:
+        entries = [entry for split in _LISTS for entry in _read_list(archive, split)]
+        if missing := [entry.file for entry in entries if not (archive.root / entry.file).is_file()]:
             raise MissingDataError(
                 f"{str(path)!r} must hold an image for each row of its lists; {len(missing)} missing, "
                 f"first {missing[0]!r}: get a complete copy"
             )
-        ids = object_ids(archive, entries)
+        ids = _object_ids(archive, entries)
         order, evidence = (check_channels(channels), {}) if channels else _decide(archive, entries)
-        catalogue = _catalogue(entries, ids, validation_fraction, seed)
+        unknown = np.full(len(entries), np.nan) * u.deg
+        catalogue = QTable({"object_id": ids, "ra": unknown, "dec": unknown.copy()})
+        catalogue["label"] = [entry.label for entry in entries]
+        catalogue["split"] = _splits(entries, validation_fraction, seed)
+        # The paper says that empty sky is 255, the pixels may say 0.
+        levels = [decision["commonest_level"]["xray"] for decision in evidence.values()]
         about = {
             "source": "Kosiba et al. 2020, published training set (Zenodo record 7236582)",
             "data": "real",
             "file": Path(path).name,
             "channels": {"order": list(order), "evidence": evidence or "given"},
-            "normalisation": _normalisation(evidence),
+            "normalisation": {
+                "method": "xamin, as published",
+                "reference": "Kosiba et al. 2020, Appendix A",
+                "no_emission": 0 if levels and max(levels) < 128 else 255,
+            },
             "labels": LABELS,
             "validation": {
                 "fraction": validation_fraction,
@@ -187,16 +304,16 @@ def read_kosiba2020(
             },
         } | (provenance or {})
         logger.info("channel order %s; %d images", order, len(entries))
-        pieces = _pieces(archive, entries, catalogue, order, progress)
+        pieces = _pieces(archive, entries, order, progress)
         form = {"bands": BANDS, "pixel_scale": PIXEL_SCALE, "provenance": about}
         if output is None:
             images = np.empty((len(entries), len(BANDS), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
-            for start, (piece, _) in enumerate(pieces):
-                images[start * _BATCH : start * _BATCH + len(piece)] = piece
+            for piece, rows in pieces:
+                images[rows] = piece
             return Sample(images, catalogue, **form)
         with SampleWriter(output, overwrite=overwrite, **form) as writer:
-            for images, rows in pieces:
-                writer.append(images, rows)
+            for piece, rows in pieces:
+                writer.append(piece, catalogue[rows])
     return Sample.load(output)
 
 
@@ -217,7 +334,7 @@ def fetch_kosiba2020(
     path : path, optional
         A copy that you have: the zip file or its unpacked folder. Nothing is downloaded then.
     cache : path, optional
-        Folder that keeps the download, by default `labkit.sources.download.default_cache`.
+        Folder that keeps the download, by default the user's cache folder or that of ``LABKIT_CACHE``.
     url : str
         Address of the zip file.
     checksum : str, optional

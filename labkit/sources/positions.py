@@ -1,4 +1,4 @@
-"""Positions on the sky as tables write them: degrees, hours, or sexagesimal text."""
+"""Columns of outside tables, and positions on the sky: degrees, hours, or sexagesimal text."""
 
 from __future__ import annotations
 
@@ -11,10 +11,22 @@ from astropy.coordinates import Angle, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from labkit.errors import InputError
-from labkit.tables import numbers, text
+from labkit.errors import InputError, MissingDataError
+from labkit.tables import find_column, numbers, text
 
 _SEXAGESIMAL = re.compile(r"[:hdm°]|\d\s+\d")
+
+
+def find_columns(table: Table, what: str, **wanted: str | None) -> list[Any]:
+    """The columns of a table as it spells them, by the arguments that name them; None is kept."""
+    found = [name and find_column(table.colnames, name) for name in wanted.values()]
+    names = [name for name in wanted.values() if name is not None]
+    if missing := [name for name in names if find_column(table.colnames, name) is None]:
+        raise MissingDataError(
+            f"{what} must have the columns {names}, got {table.colnames} without {missing}; name the right "
+            f"ones by {', '.join(f'{argument}=' for argument in wanted)}"
+        )
+    return found
 
 
 def read_positions(table: Table, ra: str, dec: str) -> NDArray[np.float64]:

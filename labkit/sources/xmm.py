@@ -1,4 +1,4 @@
-"""XMM-Newton EPIC observations, and their candidates cut out as a raw Sample."""
+"""XMM-Newton EPIC observations and optical plates, and candidates cut out of both as a raw Sample."""
 
 from __future__ import annotations
 
@@ -21,44 +21,33 @@ from labkit.images.cutouts import coverage, cutouts
 from labkit.instruments.epic import MOS1, MOS2, PN
 from labkit.sample import Sample
 from labkit.sources.candidates import read_candidates
-from labkit.sources.fitsfile import FitsImage, header_number, header_text, read_image
-from labkit.sources.plates import cut_plates, read_plates
+from labkit.sources.fitsfile import FitsImage, header_number, header_text, pixels_at, read_image
 
 logger = logging.getLogger(__name__)
 
 Paths = str | Path | Sequence[str | Path]
-GRID_TOLERANCE_PX = 0.1
+_GRID_TOLERANCE_PX = 0.1
 _WELL_FILLED, _TOO_SMOOTH = 10.0, 0.1  # median counts; step between neighbours over Poisson's 0.95 sigma
 _SHARES = {"EPN": PN.share, "EMOS1": MOS1.share, "EMOS2": MOS2.share}
+_PARTIAL_COVERAGE, _FULL_COVERAGE = 0.95, 0.99  # of a cut-out: of the X-ray image, and of a plate
+_CENTRAL_RADIUS = 30 * u.arcsec
 
 
 @dataclass(frozen=True)
 class Observation:
     """The summed image of an observation.
 
-    Attributes
-    ----------
-    image : numpy.ndarray
-        Counts per pixel, shape (y, x); negative and fractional values are possible.
-    wcs : astropy.wcs.WCS
-        World coordinates.
-    exposure : numpy.ndarray or None
-        Sum of the exposure maps in the units of their files. Where PN and MOS are summed here, those of PN
-        are multiplied by its counts per second over those of one MOS (`labkit.instruments.epic`), so that
-        gaps weigh as much in the map as in the image. The map of a summed image often has its own scale.
-    pointing : astropy.coordinates.SkyCoord or None
-        Direction of the telescope.
-    about : dict
-        File names, observation id and target.
-    cameras : tuple of numpy.ndarray or None
-        Counts and exposure of each detector, shapes (camera, y, x); None where there is only a sum.
+    Where PN and MOS are summed, exposure maps of PN are multiplied by its counts per second over those of one
+    MOS (`labkit.instruments.epic`), so that gaps weigh as much in the map as in the image. The map of an
+    image that was summed elsewhere often has its own scale.
     """
 
-    image: NDArray[np.float32]
+    image: NDArray[np.float32]  # counts per pixel, (y, x); negative and fractional values are possible
     wcs: WCS
-    exposure: NDArray[np.float32] | None
+    exposure: NDArray[np.float32] | None  # sum of the exposure maps, (y, x), in the units of their files
     pointing: SkyCoord | None
-    about: dict[str, Any]
+    about: dict[str, Any]  # file names, observation id and target
+    #: Counts and exposure of each detector, shapes (camera, y, x); None where there is only a sum.
     cameras: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     @property
@@ -114,12 +103,16 @@ def read_observation(
         "observation": header_text(found[0].header, "OBS_ID"),
         "target": header_text(found[0].header, "OBJECT"),
     }
-    counts = _total(found)
+    counts = _total(found, np.ones(len(found)))
     weights = _weights(found) if len(maps) == len(found) else np.ones(len(maps))
     exposure = np.nan_to_num(_total(maps, weights)).astype(np.float32) if maps else None
     apart = len(maps) == len(found) > 1
     cameras = (_stack(found), np.nan_to_num(_stack(maps))) if apart else None
     return Observation(counts.astype(np.float32), found[0].wcs, exposure, pointing, about, cameras)
+
+
+def _as_list(paths: Paths) -> list[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else list(paths)
 
 
 def _pointing(image: FitsImage) -> SkyCoord | None:
@@ -148,10 +141,6 @@ def _stack(images: list[FitsImage]) -> NDArray[np.float32]:
     return np.stack([image.data for image in images]).astype(np.float32)
 
 
-def _as_list(paths: Paths) -> list[str | Path]:
-    return [paths] if isinstance(paths, str | Path) else list(paths)
-
-
 def _weights(images: list[FitsImage]) -> NDArray[np.float64]:
     """Counts that a second of each camera gives relative to one MOS; 1 where a camera is not known."""
     names = [header_text(image.header, "INSTRUME").upper() for image in images]
@@ -160,11 +149,9 @@ def _weights(images: list[FitsImage]) -> NDArray[np.float64]:
     return np.array([_SHARES[name] for name in names]) / min(_SHARES[name] for name in names)
 
 
-def _total(images: list[FitsImage], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def _total(images: list[FitsImage], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weighted sum, NaN only where all images are."""
-    stack = np.stack([image.data for image in images])
-    if weights is not None:
-        stack = stack * weights[:, None, None]
+    stack = np.stack([image.data for image in images]) * weights[:, None, None]
     return np.where(np.isnan(stack).all(axis=0), np.nan, np.nansum(stack, axis=0))
 
 
@@ -179,15 +166,73 @@ def _check_grid(first: FitsImage, other: FitsImage) -> None:
     x, y = np.array([0.0, width - 1, 0.0, width - 1]), np.array([0.0, 0.0, height - 1, height - 1])
     x_other, y_other = sky_to_pixel(other.wcs, *pixel_to_sky(first.wcs, x, y))
     shift = np.hypot(x - x_other, y - y_other).max()
-    if not shift <= GRID_TOLERANCE_PX:
+    if not shift <= _GRID_TOLERANCE_PX:
         raise InputError(
             f"images and exposure maps must share their world coordinates, got {shift:.2f} pixels between "
             f"{names}; make them on one pixel grid, or reproject one to the other"
         )
 
 
-PARTIAL_COVERAGE = 0.95
-CENTRAL_RADIUS = 30 * u.arcsec
+def read_plates(paths: Paths) -> tuple[FitsImage, ...]:
+    """Read plates, such as those of the Digitized Sky Survey.
+
+    The plate solution of DSS headers is followed; where there is none, their linear world coordinates.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        FITS files.
+
+    Returns
+    -------
+    tuple of FitsImage
+        The plates, in order.
+
+    Raises
+    ------
+    InputError
+        If no path is given or a file breaks a rule of `~labkit.sources.fitsfile.read_image`.
+    """
+    found = tuple(read_image(path) for path in _as_list(paths))
+    if not found:
+        raise InputError("paths must name at least one plate, got none")
+    return found
+
+
+@dataclass(frozen=True)
+class PlateCutouts:
+    """Optical cut-outs of objects, each from the plate that covers it best."""
+
+    images: NDArray[np.float32]  # (object, y, x); NaN off the plates
+    coverage: NDArray[np.float32]  # (object,): fraction of each cut-out that lies on its plate
+    plate: NDArray[np.str_]  # (object,): file name of the plate; empty where no plate overlaps
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Whether a cut-out lies on its plate as a whole (99 per cent), shape (object,)."""
+        return self.coverage >= _FULL_COVERAGE
+
+
+def cut_plates(
+    plates: Sequence[FitsImage], positions: SkyCoord, *, size: u.Quantity = 7 * u.arcmin, pixels: int = 178
+) -> PlateCutouts:
+    """Cut objects out of plates, north up and east left; values (densities) are kept, not sums.
+
+    An object is cut out of the plate that covers most of its cut-out, the first of equals.
+    """
+    covered = np.stack(
+        [coverage(np.isfinite(plate.data), plate.wcs, positions, size=size) for plate in plates]
+    )  # (plate, object)
+    best = covered.argmax(axis=0)
+    images = np.full((len(positions), pixels, pixels), np.nan, dtype=np.float32)
+    for number, plate in enumerate(plates):
+        rows = np.flatnonzero((best == number) & (covered[number] > 0))
+        if rows.size:
+            options = {"size": size, "pixels": pixels, "fill": np.nan}
+            images[rows] = cutouts(plate.data, plate.wcs, positions[rows], **options)
+    names = np.array([plate.path.name for plate in plates])
+    top = covered.max(axis=0)
+    return PlateCutouts(images, top, np.where(top > 0, names[best], ""))
 
 
 def candidates_sample(
@@ -196,7 +241,7 @@ def candidates_sample(
     *,
     size: u.Quantity = 7 * u.arcmin,
     pixels: int = 178,
-    optical: str | Path | Sequence[str | Path] | None = None,
+    optical: Paths | None = None,
     label: str = "",
     outside: Literal["raise", "drop"] = "raise",
     without_optical: Literal["raise", "drop", "omit band"] = "raise",
@@ -258,25 +303,25 @@ def candidates_sample(
     inside = _keep_inside(table, covered, outside)
     table, dropped = table[inside], int((~inside).sum())
     _add(table, "coverage", covered[inside])
-    _add(table, "partial", covered[inside] < PARTIAL_COVERAGE)
-    bands = ["xray"]
+    _add(table, "partial", covered[inside] < _PARTIAL_COVERAGE)
+    planes = {}
     if optical is not None:
         plates = cut_plates(read_plates(optical), _positions(table), size=size, pixels=pixels)
         keep, use_band = _keep_optical(table, plates.complete, without_optical)
-        table, plate_images = table[keep], plates.images[keep]
+        table = table[keep]
         if use_band:
             _add(table, "plate", plates.plate[keep])
-            bands.append("optical")
+            planes["optical"] = plates.images[keep]
     options: dict[str, Any] = {"size": size, "pixels": pixels, "conserve": "flux"}
-    images = cutouts(observation.image, observation.wcs, _positions(table), **options)[:, None]
+    xray = cutouts(observation.image, observation.wcs, _positions(table), **options)
+    planes = {"xray": xray} | planes
     scale = (size / pixels).to(u.arcsec)
-    catalogue = _measured(observation, table, images[:, 0], scale, label)
-    if "optical" in bands:
-        images = np.concatenate([images, plate_images[:, None]], axis=1)
+    catalogue = _measured(observation, table, xray, scale, label)
     target = observation.about.get("target")
     source = f"XMM-Newton observation of {target}" if target else "XMM-Newton observation"
     provenance = {"source": source, **observation.about, "dropped": dropped}
-    return Sample(images, catalogue, bands=bands, pixel_scale=scale, provenance=provenance)
+    images = np.stack(list(planes.values()), axis=1)
+    return Sample(images, catalogue, bands=list(planes), pixel_scale=scale, provenance=provenance)
 
 
 def _positions(table: QTable) -> SkyCoord:
@@ -302,11 +347,13 @@ def _keep_inside(table: QTable, covered: NDArray, outside: str) -> NDArray[np.bo
 
 
 def _keep_optical(table: QTable, complete: NDArray, without: str) -> tuple[NDArray[np.bool_], bool]:
+    """Rows to keep, and whether they have an optical band."""
     lost = table["object_id"][~complete].tolist()
-    if not lost or without == "omit band":
-        if lost:
-            logger.warning("left out the optical band: %d of %d candidates lack it", len(lost), len(table))
-        return np.ones(len(table), dtype=bool), not lost
+    if not lost:
+        return complete, True
+    if without == "omit band":
+        logger.warning("left out the optical band: %d of %d candidates lack it", len(lost), len(table))
+        return np.ones(len(table), dtype=bool), False
     if without == "raise" or not complete.any():
         raise MissingDataError(
             f"optical plates must cover every candidate, got {len(lost)} of {len(table)} that lie on none as "
@@ -320,22 +367,18 @@ def _measured(
     observation: Observation, table: QTable, images: NDArray, scale: u.Quantity, label: str
 ) -> QTable:
     """Add label, position on the detector, exposure and counts to the candidates."""
-    positions = _positions(table)
     x, y = sky_to_pixel(observation.wcs, table["ra"], table["dec"])
     if "label" not in table.colnames:
         table["label"] = label
     _add(table, "x_image", x + 1)
     _add(table, "y_image", y + 1)
     if observation.pointing is not None:
-        _add(table, "off_axis", positions.separation(observation.pointing).to(u.arcmin))
+        _add(table, "off_axis", _positions(table).separation(observation.pointing).to(u.arcmin))
     if observation.exposure is not None:
-        height, width = observation.exposure.shape
-        column, row = (np.rint(np.nan_to_num(axis, nan=-9)).astype(int) for axis in (x, y))
-        on = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        values = observation.exposure[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+        values, on = pixels_at(observation.exposure, x, y)
         _add(table, "exposure", np.where(on, values, 0))
     offset = (np.arange(images.shape[-1]) - (images.shape[-1] - 1) / 2) * scale
-    central = np.hypot(offset[:, None], offset[None, :]) <= CENTRAL_RADIUS
+    central = np.hypot(offset[:, None], offset[None, :]) <= _CENTRAL_RADIUS
     _add(table, "counts", np.nansum(images[:, central], axis=1))
     return table
 

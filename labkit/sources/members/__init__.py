@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from labkit.sources.members.catalogue import V_MAX, velocity
-from labkit.sources.members.coverage import annulus_coverage, field_sources
-from labkit.sources.members.fields import ListedField, counts_table, read_fields, write_fields
+from labkit.sources.members.fields import (
+    ListedField,
+    annulus_coverage,
+    counts_table,
+    field_sources,
+    read_fields,
+    write_fields,
+)
 from labkit.sources.members.photometry import field_catalogue, measure_fields
 from labkit.sources.members.sample import fields_sample, members_sample
 from labkit.sources.members.setups import (
@@ -17,13 +23,11 @@ from labkit.sources.members.setups import (
     with_setups,
     with_training_ranges,
 )
-from labkit.sources.members.stamps import complete_in
 
 __all__ = [
     "V_MAX",
     "ListedField",
     "annulus_coverage",
-    "complete_in",
     "counts_table",
     "field_catalogue",
     "field_sources",

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from labkit.errors import InputError, MissingDataError
-from labkit.sources.positions import out_of_bounds, read_positions
+from labkit.errors import InputError
+from labkit.sources.positions import find_columns, out_of_bounds, read_positions
 from labkit.tables import find_column, numbers, read_catalogue, text
 from labkit.taxonomy import MEMBER
 
@@ -29,8 +29,7 @@ OURS = ("object_id", "ra", "dec", "label", "cluster", "cluster_redshift", "redsh
 V_MAX = 3000 * u.km / u.s
 #: Labels of others and of members.
 LABELS = MEMBER.classes
-#: Values that stand for "no redshift" in dimensionless columns, besides all below the lowest.
-REDSHIFT_SENTINELS = (99.0, 9.99, 999.0, -99.0)
+_SENTINELS = (99.0, 9.99, 999.0, -99.0)  # no redshift in dimensionless columns, besides all below the lowest
 _LOWEST, _HIGHEST = -0.05, 20.0  # stars lie about 0
 _WORDS = {
     "": ("", "unknown", "nan", "none", "-"),
@@ -67,7 +66,8 @@ def read_sources(
         table = read_catalogue(catalogue, as_text=() if source_id is None else [source_id])
     else:
         table = QTable(catalogue)
-    ra, dec, z, quality, member = _columns(table, ra, dec, z, quality, member)
+    wanted = {"ra": ra, "dec": dec, "z": z, "quality": quality, "member": member}
+    ra, dec, z, quality, member = find_columns(table, "the catalogue (z=None: no redshifts)", **wanted)
     if not len(table):
         raise InputError("the catalogue must hold at least one source, got none; give another")
     measured, sentinels = read_redshifts(table, z)
@@ -97,6 +97,12 @@ def read_sources(
         "redshift": found[rows],
         "velocity": v[rows],
     }
+    values, number = np.unique(ours["object_id"], return_counts=True)
+    if (number > 1).any():
+        raise InputError(
+            f"{source_id!r} must name each source once, got {values[number > 1][:3].tolist()} for different "
+            "places; remove the repeats, raise merge_radius, or pass source_id=None to number the rows"
+        )
     counts = {
         "listed": len(table),
         "without_position": len(table) - len(placed),
@@ -106,7 +112,6 @@ def read_sources(
         "redshift_not_accepted": int(refused[rows].sum()),
         "unlabelled": 0,
     }
-    _refuse_same_names(ours["object_id"], source_id)
     texts = {
         "without_position": "rows without a position left out",
         "contradicting": f"sources with rows that disagree on {' and '.join(LABELS)}, their labels emptied",
@@ -141,22 +146,10 @@ def _check(cluster: str, redshift: float, quality: Any, accepted: Any, z: Any, r
         raise InputError(f"repeats must be 'merge' or 'refuse', got {repeats!r}")
 
 
-def _columns(table: QTable, *names: str | None) -> list[Any]:
-    """The columns as the table spells them; None stays None."""
-    found = [None if name is None else find_column(table.colnames, name) for name in names]
-    if missing := [n for n, one in zip(names, found, strict=True) if n is not None and one is None]:
-        raise MissingDataError(
-            f"the catalogue must have the columns {[name for name in names if name is not None]}, got "
-            f"{table.colnames} without {missing}; name the right ones by ra=, dec=, z= (None for no "
-            "redshifts), quality= and member="
-        )
-    return found
-
-
 def read_redshifts(table: Table, z: str | None) -> tuple[NDArray[np.float64], int]:
     """Redshifts of each row, shape (n,), NaN where there is none, and how many sentinels stood for none.
 
-    A column of velocities holds c z, one of per cent 100 z. In a dimensionless one, `REDSHIFT_SENTINELS` and
+    A column of velocities holds c z, one of per cent 100 z. In a dimensionless one, 99, 9.99, 999, -99 and
     what lies below -0.05 are no redshifts; a value above 20 has lost its unit and is refused.
     """
     if z is None:
@@ -166,7 +159,7 @@ def read_redshifts(table: Table, z: str | None) -> tuple[NDArray[np.float64], in
         found, sentinels = numbers(table[z], u.km / u.s) / c.to_value(u.km / u.s), 0
     elif unit.is_equivalent(u.dimensionless_unscaled):
         found = numbers(table[z]) * unit.to(u.dimensionless_unscaled)
-        unknown = np.isclose(found[:, None], REDSHIFT_SENTINELS, rtol=1e-6, atol=0).any(axis=1)
+        unknown = np.isclose(found[:, None], _SENTINELS, rtol=1e-6, atol=0).any(axis=1)
         found[unknown], sentinels = np.nan, int(unknown.sum())
     else:
         raise InputError(f"column {z!r} must hold redshifts or velocities c z, got the unit {unit}")
@@ -187,7 +180,7 @@ def _accepted(
         return np.ones(len(table), dtype=bool)
     words, which = np.unique(np.char.strip(text(table[quality])), return_inverse=True)
     wanted = np.char.strip(text(np.array(list(accepted), dtype=object)))
-    values, numeric = _as_numbers(words), _as_numbers(wanted)
+    values, numeric = (np.array([_number(one) for one in each.tolist()]) for each in (words, wanted))
     alike = np.isclose(values[:, None], numeric[None, :], rtol=1e-6, atol=0).any(axis=1)
     good = ((np.isin(words, wanted) | alike) & (words != ""))[which]
     if np.isfinite(measured).any() and not (np.isfinite(measured) & good).any():
@@ -198,14 +191,11 @@ def _accepted(
     return good
 
 
-def _as_numbers(words: NDArray[np.str_]) -> NDArray[np.float64]:
-    def number(word: str) -> float:
-        try:
-            return float(word)
-        except ValueError:
-            return np.nan
-
-    return np.array([number(word) for word in words.tolist()], dtype=np.float64)
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return np.nan
 
 
 def _names(table: QTable, source_id: str | None, cluster: str) -> NDArray[np.str_]:
@@ -217,15 +207,6 @@ def _names(table: QTable, source_id: str | None, cluster: str) -> NDArray[np.str
     return np.array([name if name.startswith(f"{cluster}-") else f"{cluster}-{name}" for name in own])
 
 
-def _refuse_same_names(names: NDArray[np.str_], source_id: str | None) -> None:
-    values, number = np.unique(names, return_counts=True)
-    if (number > 1).any():
-        raise InputError(
-            f"{source_id!r} must name each source once, got {values[number > 1][:3].tolist()} for different "
-            "places; remove the repeats, raise merge_radius, or pass source_id=None to number the rows"
-        )
-
-
 def _rest(table: QTable, rows: NDArray[np.int64], positions: set[str]) -> dict[str, Any]:
     """The catalogue's other columns, as far as they hold one value per row."""
     if wide := [name for name in table.colnames if table[name].ndim > 1]:
@@ -235,9 +216,6 @@ def _rest(table: QTable, rows: NDArray[np.int64], positions: set[str]) -> dict[s
         for name in table.colnames
         if name not in {*wide, *positions, "object_id", "ra", "dec"}
     }
-
-
-# --- membership ---
 
 
 def velocity(redshift: ArrayLike, cluster_redshift: float) -> u.Quantity:
@@ -271,9 +249,6 @@ def flag_labels(flags: ArrayLike, *, name: str) -> NDArray[np.str_]:
             f"got {strange[:5]}"
         )
     return np.array([meaning[word] for word in words.tolist()], dtype=str)
-
-
-# --- sources that are listed more than once ---
 
 
 def groups_within(positions: SkyCoord, radius: u.Quantity) -> NDArray[np.int64]:

@@ -1,10 +1,10 @@
-"""Fields as a table lists them (cluster, redshift, folder), and what became of their sources."""
+"""Fields as a table lists them, what their mosaics cover, and what became of their sources."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,18 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import QTable, Table, vstack
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.cosmology import COSMOLOGY
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError
 from labkit.sample import Sample
 from labkit.sources.members.catalogue import read_redshifts
-from labkit.sources.positions import read_positions
-from labkit.tables import numbers, read_catalogue, text, write_table
+from labkit.sources.mosaics import annulus_shares, read_mosaics
+from labkit.sources.positions import find_columns, out_of_bounds, read_positions
+from labkit.tables import find_column, numbers, read_catalogue, text, write_table
 
 _TEXT = ("short", "folder")  # columns that are text whatever they look like
-
 #: What became of the catalogued sources, in the order of `counts_table`.
 _COUNTS = (
     *("listed", "without_position", "merged", "unlabelled", "outside", "incomplete", "kept"),
@@ -54,26 +55,65 @@ class ListedField:
         return (self.r200 / COSMOLOGY.kpc_proper_per_arcmin(self.redshift)).to(u.arcsec)
 
 
+def read_fields(
+    fields: str | Path | Table,
+    *,
+    catalogue: str = "catalogue.fits",
+    clusters: Iterable[str] | None = None,
+) -> list[ListedField]:
+    """Read the list of fields, a file or a table; of these `clusters` only, where they are named.
+
+    One row per field: ``cluster`` or ``short`` (its name), ``redshift``, ``folder``, relative to the table's
+    file; maybe ``catalogue``, its file in that folder (by default `catalogue`), and ``ra``, ``dec`` (of the
+    cluster's centre, degrees where they have no unit) and ``r200`` (Mpc where it has none). The last three
+    are taken from the ``cluster.json`` of a simulated field where they are no columns. Names are in any case.
+    """
+    table = read_catalogue(fields, as_text=_TEXT) if isinstance(fields, str | Path) else fields
+    root = Path(fields).parent if isinstance(fields, str | Path) else Path()
+    name = "cluster" if find_column(table.colnames, "cluster") else "short"
+    columns = find_columns(table, "fields", cluster=name, redshift="redshift", folder="folder")
+    if not len(table):
+        raise InputError("fields must hold at least one row, got none")
+    names, folders = (np.char.strip(text(table[columns[i]])).tolist() for i in (0, 2))
+    redshifts, _ = read_redshifts(table, columns[1])
+    if "" in names or "" in folders or not np.isfinite(redshifts).all():
+        raise InputError("fields must give cluster, redshift and folder in each row, got an empty one")
+    if twice := sorted({one for one in names if names.count(one) > 1}):
+        raise InputError(f"fields must list each cluster once, got {twice} more often")
+    wanted = set(names if clusters is None else clusters)
+    if unknown := sorted(wanted - set(names)):
+        raise InputError(f"clusters must be of {names}, got {unknown}")
+    file, ra, dec, r200 = (find_column(table.colnames, one) for one in ("catalogue", "ra", "dec", "r200"))
+    nothing = np.full(len(table), np.nan)
+    files = [""] * len(table) if file is None else text(table[file]).tolist()
+    centres = np.stack([nothing] * 2) if ra is None or dec is None else read_positions(table, ra, dec)
+    radii = nothing if r200 is None else numbers(table[r200], u.Mpc)
+    found = []
+    for row, cluster in enumerate(names):
+        if cluster in wanted:
+            folder = root / folders[row]
+            geometry = _geometry(folder, *centres[:, row].tolist(), float(radii[row]))
+            listed = folder / (files[row] or catalogue)
+            found.append(ListedField(cluster, float(redshifts[row]), folder, listed, *geometry))
+    return found
+
+
+def _geometry(folder: Path, *known: float) -> tuple[SkyCoord | None, u.Quantity | None]:
+    """Centre and R200 of the table (degrees, Mpc), or else of a simulated field's ``cluster.json``."""
+    path = folder / "cluster.json"
+    about: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    ra, dec, size = (
+        value if np.isfinite(value) else about.get(key, np.nan)
+        for value, key in zip(known, ("ra_deg", "dec_deg", "r200_mpc"), strict=True)
+    )
+    centre = None if out_of_bounds(np.array([[ra], [dec]]))[0] else SkyCoord(ra, dec, unit="deg")
+    return centre, size * u.Mpc if np.isfinite(size) else None
+
+
 def write_fields(fields: str | Path | Table, path: str | Path) -> Path:
-    """Write a list of fields to another file, from which the same folders are found.
+    """Write a list of fields, as for `read_fields`, to another file, from which the same folders are found.
 
-    Parameters
-    ----------
-    fields : path or Table
-        As for `read_fields`.
-    path : path
-        The file, see `~labkit.tables.write_table`. Its column ``folder`` is relative to it, and it has
-        ``cluster`` whatever the list called its names.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    InputError
-        As for `read_fields`, or if the ending is none of a table.
+    Its column ``folder`` is relative to it, and it has ``cluster`` whatever the list called its names.
     """
     listed = read_fields(fields)
     table = read_catalogue(fields, as_text=_TEXT) if isinstance(fields, str | Path) else fields.copy()
@@ -82,105 +122,41 @@ def write_fields(fields: str | Path | Table, path: str | Path) -> Path:
     return write_table(table, path)
 
 
-def read_fields(
-    fields: str | Path | Table,
+def field_sources(fields: Iterable[ListedField], columns: Sequence[str]) -> QTable:
+    """All catalogued sources of several fields, in their order, with these columns, such as ``mag_F814``."""
+    tables = [read_catalogue(one.catalogue, list(columns)) for one in fields]
+    return vstack(tables, metadata_conflicts="silent")
+
+
+def annulus_coverage(
+    fields: Iterable[ListedField],
+    edges: ArrayLike,
     *,
-    catalogue: str = "catalogue.fits",
-    clusters: Iterable[str] | None = None,
-) -> list[ListedField]:
-    """Read the list of fields.
+    bands: Sequence[str] | None = None,
+    margin: u.Quantity = 0 * u.arcsec,
+) -> dict[str, NDArray[np.float64]]:
+    """Share of annuli in which all bands of a field have data, shape (bin,), by cluster.
 
-    Parameters
-    ----------
-    fields : path or Table
-        One row per field: ``cluster`` or ``short`` (its name), ``redshift``, ``folder``, relative to the
-        table's file; maybe ``catalogue``, its file in that folder, and ``ra``, ``dec`` (of the cluster's
-        centre, degrees where they have no unit) and ``r200`` (Mpc where it has none). The last three are
-        taken from the ``cluster.json`` of a simulated field where they are no columns.
-    catalogue : str
-        File of the catalogue in each folder, where the table has no such column.
-    clusters : iterable of str, optional
-        Only these fields; by default all.
-
-    Returns
-    -------
-    list of ListedField
-        In the order of the table.
-
-    Raises
-    ------
-    MissingDataError
-        If the file or a column is not there.
-    InputError
-        If it has no row, a cluster comes twice, or one that is asked for is not listed.
+    The `edges`, shape (bin + 1,), are in units of R200; fields without centre or R200 are left out. See
+    `~labkit.sources.mosaics.annulus_shares`.
     """
-    table = read_catalogue(fields, as_text=_TEXT) if isinstance(fields, str | Path) else fields
-    root = Path(fields).parent if isinstance(fields, str | Path) else Path()
-    name = "cluster" if "cluster" in table.colnames else "short"
-    if missing := [one for one in (name, "redshift", "folder") if one not in table.colnames]:
-        raise MissingDataError(
-            f"fields must have the columns cluster (or short), redshift and folder, got {table.colnames} "
-            f"without {missing}"
+    radii = np.asarray(edges, dtype=np.float64)
+    return {
+        one.cluster: annulus_shares(
+            read_mosaics(one.folder, bands=bands), one.centre, radii * one.r200_angle, margin=margin
         )
-    if not len(table):
-        raise InputError("fields must hold at least one row, got none")
-    names, folders = (np.char.strip(text(table[column])).tolist() for column in (name, "folder"))
-    redshifts, _ = read_redshifts(table, "redshift")
-    if "" in names or "" in folders or not np.isfinite(redshifts).all():
-        raise InputError("fields must give cluster, redshift and folder in each row, got an empty one")
-    if twice := sorted({one for one in names if names.count(one) > 1}):
-        raise InputError(f"fields must list each cluster once, got {twice} more often")
-    files = text(table["catalogue"]).tolist() if "catalogue" in table.colnames else [""] * len(table)
-    centres, radii = np.full((2, len(table)), np.nan), np.full(len(table), np.nan)
-    if {"ra", "dec"} <= set(table.colnames):
-        centres = read_positions(table, "ra", "dec")
-    if "r200" in table.colnames:
-        radii = numbers(table["r200"], u.Mpc)
-    rows = zip(names, redshifts.tolist(), folders, files, centres.T.tolist(), radii.tolist(), strict=True)
-    found = [
-        ListedField(
-            one, z, root / folder, root / folder / (file or catalogue), *_geometry(root / folder, *where)
-        )
-        for one, z, folder, file, *where in rows
-    ]
-    wanted = set(names if clusters is None else clusters)
-    if unknown := sorted(wanted - set(names)):
-        raise InputError(f"clusters must be of {names}, got {unknown}")
-    return [one for one in found if one.cluster in wanted]
-
-
-def _geometry(folder: Path, sky: list[float], r200: float) -> tuple[SkyCoord | None, u.Quantity | None]:
-    """Centre and R200 of the table, or else of a simulated field's ``cluster.json``; None if unknown."""
-    path = folder / "cluster.json"
-    about: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    ra, dec, size = (
-        value if np.isfinite(value) else about.get(key, np.nan)
-        for value, key in zip((*sky, r200), ("ra_deg", "dec_deg", "r200_mpc"), strict=True)
-    )
-    centre = SkyCoord(ra, dec, unit="deg") if np.isfinite([ra, dec]).all() and abs(dec) <= 90 else None
-    return centre, size * u.Mpc if np.isfinite(size) else None
+        for one in fields
+        if one.centre is not None and one.r200_angle is not None
+    }
 
 
 def counts_table(sample: Sample) -> Table:
-    """What became of the catalogued sources, field by field, with a last row of sums.
+    """What became of the catalogued sources of a Sample of members, field by field, with a last row of sums.
 
-    Parameters
-    ----------
-    sample : Sample
-        As `members_sample`, `fields_sample` or `~labkit.sample.concatenate` of such made it.
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        ``cluster``; ``listed`` sources; ``without_position``, ``merged``, ``unlabelled`` (left out where only
-        labelled ones were wanted), ``outside``, ``incomplete`` (lack a needed band), ``kept``; of these
-        ``member``, ``non-member``, ``unknown``; ``redshift_not_accepted``, ``redshift_sentinel`` (99 and the
-        like, of all listed) and ``contradicting`` (labels emptied), of all.
-
-    Raises
-    ------
-    InputError
-        If the Sample keeps no such record.
+    ``cluster``; ``listed`` sources; ``without_position``, ``merged``, ``unlabelled`` (left out where only
+    labelled ones were wanted), ``outside``, ``incomplete`` (lack a needed band), ``kept``; of these
+    ``member``, ``non-member``, ``unknown``; ``redshift_not_accepted``, ``redshift_sentinel`` (99 and the
+    like, of all listed) and ``contradicting`` (labels emptied), of all.
     """
     fields = sample.provenance.get("fields")
     if not fields:

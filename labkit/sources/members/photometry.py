@@ -18,24 +18,24 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from labkit.cosmology import COSMOLOGY
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError
 from labkit.photometry import match
 from labkit.sample import Sample
 from labkit.sources.members.catalogue import read_redshifts
 from labkit.sources.members.fields import ListedField, read_fields
+from labkit.sources.mosaicfile import blue_to_red
 from labkit.sources.mosaics import Mosaics, extract_mosaics, read_mosaics
-from labkit.sources.mosaics.file import blue_to_red
-from labkit.sources.positions import out_of_bounds, read_positions
-from labkit.tables import find_column, read_catalogue, text
+from labkit.sources.positions import find_columns, out_of_bounds, read_positions
+from labkit.tables import read_catalogue, text
 from labkit.tables.columns import parts
 
 logger = logging.getLogger(__name__)
 
 #: Half of a point's light lies within about 0.58 FWHM of HST's PSF (0.5 of a Gaussian).
-POINT_LIKE = 0.7
-#: What the table's meta counts.
-COUNTED = ("detected", "spectra", "spectra_matched", "point_like_dropped")
-_MEASURED = ("half_light", "kron_radius", "flags", "halo")
+_POINT_LIKE = 0.7
+#: Columns of `~labkit.photometry.extract` that are no magnitudes, and their values where nothing was found.
+_SHAPES = {"half_light": np.nan * u.arcsec, "kron_radius": np.nan * u.arcsec, "flags": -1, "halo": False}
+_Task = tuple[ListedField, QTable, str, u.Quantity, dict[str, Any]]
 
 
 def field_catalogue(
@@ -47,7 +47,6 @@ def field_catalogue(
     z: str = "z_spec",
     quality: str | None = None,
     radius: u.Quantity = 0.5 * u.arcsec,
-    unmatched: Literal["keep", "drop"] = "keep",
     point_like: Literal["keep", "drop"] = "keep",
     **options: Any,
 ) -> QTable:
@@ -59,10 +58,10 @@ def field_catalogue(
 
     Rows of the catalogue without a redshift are not looked at. Each spectrum is used once, for a source
     within `radius` (`~labkit.photometry.match`); those without a source are kept as rows without magnitudes,
-    so that no spectroscopic member is lost, or dropped (`unmatched`). `quality` names a column that is passed
-    on as ``z_quality``. With ``point_like="drop"``, sources without redshift go that are as narrow as a
-    point: half of their light within `POINT_LIKE` times the mean FWHM of the detection bands' PSFs. `options`
-    are those of `~labkit.sources.mosaics.extract_mosaics`.
+    so that no spectroscopic member is lost. `quality` names a column that is passed on as ``z_quality``. With
+    ``point_like="drop"``, sources without redshift go that are as narrow as a point: half of their light
+    within 0.7 times the mean FWHM of the detection bands' PSFs. `options` are those of
+    `~labkit.sources.mosaics.extract_mosaics`.
 
     One row per source, brightest first, unmatched spectra last: ``source_id`` (numbers from 00000), ``ra``,
     ``dec``, ``z_spec`` (NaN where none), ``z_quality`` (if named), ``spectrum`` (row of the spectroscopic
@@ -70,10 +69,8 @@ def field_catalogue(
     `~labkit.photometry.extract`, and ``point_like`` where the PSFs are known. ``meta`` counts ``detected``,
     ``spectra``, ``spectra_matched`` and ``point_like_dropped``.
     """
-    if unmatched not in ("keep", "drop") or point_like not in ("keep", "drop"):
-        raise InputError(
-            f"unmatched and point_like must be 'keep' or 'drop', got {unmatched!r} and {point_like!r}"
-        )
+    if point_like not in ("keep", "drop"):
+        raise InputError(f"point_like must be 'keep' or 'drop', got {point_like!r}")
     spectra = _spectra(spectroscopy, ra, dec, z, quality)
     found = extract_mosaics(mosaics, **options)
     if not len(found):
@@ -81,8 +78,7 @@ def field_catalogue(
             f"no source was found on {', '.join(mosaics.bands)}; lower threshold= or min_area_px=, or name "
             "the right bands by detect_on="
         )
-    magnitudes = [name for name in found.colnames if name.startswith(("mag_", "aper_"))]
-    table = found[["ra", "dec", *magnitudes, *_MEASURED]]
+    table = found[["ra", "dec", *_magnitudes(found), *_SHAPES]]
     limit = _point_limit(mosaics, options)
     if limit is not None:
         table["point_like"] = np.asarray(table["half_light"] < limit)
@@ -92,17 +88,24 @@ def field_catalogue(
             "psf_fwhm_arcsec="
         )
     pairs = match(table, spectra, radius)
-    whole = _with_spectra(table, spectra, pairs, keep=unmatched == "keep")
-    counts = {"detected": len(found), "spectra": len(spectra), "spectra_matched": len(pairs)}
+    whole = _with_spectra(table, spectra, pairs)
     dropped = np.zeros(len(whole), dtype=bool)
     if point_like == "drop":
         dropped = np.asarray(whole["point_like"]) & ~np.isfinite(whole["z_spec"])
-    counts["point_like_dropped"] = int(dropped.sum())
     whole = whole[~dropped]
     whole.add_column([f"{row:05d}" for row in range(len(whole))], name="source_id", index=0)
-    whole.meta = counts
+    whole.meta = {
+        "detected": len(found),
+        "spectra": len(spectra),
+        "spectra_matched": len(pairs),
+        "point_like_dropped": int(dropped.sum()),
+    }
     logger.info("%d sources, %d of %d spectra among them", len(found), len(pairs), len(spectra))
     return whole
+
+
+def _magnitudes(found: QTable) -> list[str]:
+    return [name for name in found.colnames if name.startswith(("mag_", "aper_"))]
 
 
 def _spectra(given: str | Path | Table | None, ra: str, dec: str, z: str, quality: str | None) -> QTable:
@@ -112,21 +115,16 @@ def _spectra(given: str | Path | Table | None, ra: str, dec: str, z: str, qualit
             {"ra": [] * u.deg, "dec": [] * u.deg, "z_spec": np.zeros(0), "spectrum": np.zeros(0, int)}
         )
     table = read_catalogue(given) if isinstance(given, str | Path) else QTable(given)
-    wanted = [ra, dec, z, *([] if quality is None else [quality])]
-    found = [find_column(table.colnames, name) for name in wanted]
-    if missing := [name for name, column in zip(wanted, found, strict=True) if column is None]:
-        raise MissingDataError(
-            f"the spectroscopic catalogue must have the columns {wanted}, got {table.colnames} without "
-            f"{missing}; name the right ones by ra=, dec=, z= and quality="
-        )
-    sky = read_positions(table, str(found[0]), str(found[1]))
-    redshifts, sentinels = read_redshifts(table, found[2])
+    wanted = {"ra": ra, "dec": dec, "z": z, "quality": quality}
+    ra, dec, z, quality = find_columns(table, "the spectroscopic catalogue", **wanted)
+    sky = read_positions(table, ra, dec)
+    redshifts, sentinels = read_redshifts(table, z)
     if sentinels:
         logger.warning("%d redshifts such as 99 or -99 taken as unknown", sentinels)
     rows = np.flatnonzero(np.isfinite(redshifts) & ~out_of_bounds(sky))
     spectra = QTable({"ra": sky[0][rows] * u.deg, "dec": sky[1][rows] * u.deg, "z_spec": redshifts[rows]})
     if quality is not None:
-        spectra["z_quality"] = _taken(table[found[3]], rows)
+        spectra["z_quality"] = table[quality][rows]
     spectra["spectrum"] = rows
     return spectra
 
@@ -137,13 +135,13 @@ def _point_limit(mosaics: Mosaics, options: dict[str, Any]) -> u.Quantity | None
     asked = options.get("detect_on")
     names = mosaics.bands if asked is None else [asked] if isinstance(asked, str) else list(asked)
     known: list[float] = [width for name in names if (width := widths[name]) is not None]
-    return POINT_LIKE * float(np.mean(known)) * u.arcsec if len(known) == len(names) else None
+    return _POINT_LIKE * float(np.mean(known)) * u.arcsec if len(known) == len(names) else None
 
 
-def _with_spectra(table: QTable, spectra: QTable, pairs: QTable, *, keep: bool) -> QTable:
-    """The sources with their spectra, and, if they are to be kept, the spectra that have no source."""
+def _with_spectra(table: QTable, spectra: QTable, pairs: QTable) -> QTable:
+    """The sources with their spectra, and the spectra that have no source."""
     source, spectrum = np.asarray(pairs["row"]), np.asarray(pairs["reference_row"])
-    alone = np.setdiff1d(np.arange(len(spectra)), spectrum) if keep else np.zeros(0, dtype=np.int64)
+    alone = np.setdiff1d(np.arange(len(spectra)), spectrum)
     of_source = np.append(np.arange(len(table)), np.full(len(alone), -1))
     of_spectrum = np.append(np.full(len(table), -1), alone)
     of_spectrum[source] = spectrum
@@ -151,9 +149,12 @@ def _with_spectra(table: QTable, spectra: QTable, pairs: QTable, *, keep: bool) 
     for name in ("ra", "dec"):
         found, other = _taken(table[name], of_source), _taken(spectra[name], of_spectrum)
         whole[name] = np.where(of_source >= 0, found, other)
-    for name in ("z_spec", "z_quality", "spectrum"):
-        if name in spectra.colnames:
-            whole[name] = _taken(spectra[name], of_spectrum)
+    whole["z_spec"] = _taken(spectra["z_spec"], of_spectrum)
+    if "z_quality" in spectra.colnames:
+        values, mask, unit = parts(spectra["z_quality"])
+        values, mask = np.append(values, np.zeros(1, values.dtype)), np.append(mask, True)
+        whole["z_quality"] = MaskedColumn(values[of_spectrum], mask=mask[of_spectrum], unit=unit)
+    whole["spectrum"] = _taken(spectra["spectrum"], of_spectrum)
     separation = np.full(len(whole), np.nan) * u.arcsec
     separation[source] = pairs["separation"]
     whole["separation"], whole["detected"] = separation, of_source >= 0
@@ -164,27 +165,11 @@ def _with_spectra(table: QTable, spectra: QTable, pairs: QTable, *, keep: bool) 
 
 
 def _taken(column: Any, rows: NDArray[np.int64]) -> Any:
-    """Rows of a column; where the row is -1, NaN, false or -1 stands, or the value is masked."""
-    values, mask, unit = parts(column)
-    none = rows < 0
-    if not len(values):
-        values, mask = np.zeros(1, values.dtype), np.ones(1, dtype=bool)
-    taken, hidden = values[rows], mask[rows]
-    if getattr(getattr(column, "info", None), "name", None) == "z_quality":
-        hidden = hidden | none
-    elif values.dtype.kind in "fbi":
-        taken = np.where(none, {"f": np.nan, "b": False, "i": -1}[values.dtype.kind], taken).astype(
-            values.dtype
-        )
-        hidden = hidden & ~none
-    if hidden.any():
-        return MaskedColumn(taken, mask=hidden, unit=unit)
+    """Rows of a column; where the row is -1, NaN, false or -1 stands."""
+    values, _, unit = parts(column)
+    nothing = np.array([{"f": np.nan, "b": False, "i": -1}[values.dtype.kind]], dtype=values.dtype)
+    taken = np.append(values, nothing)[rows]
     return taken if unit is None else taken * unit
-
-
-#: Columns of `~labkit.photometry.extract` that are no magnitudes, and their values where nothing was found.
-_KEPT = {"half_light": np.nan * u.arcsec, "kron_radius": np.nan * u.arcsec, "flags": -1, "halo": False}
-Task = tuple[ListedField, QTable, str, u.Quantity, dict[str, Any]]
 
 
 def measure_fields(
@@ -198,46 +183,23 @@ def measure_fields(
 ) -> QTable:
     """Measure the objects of a member Sample in all bands of their fields.
 
-    Each field's sources are found and measured anew, whoever made its catalogue, and matched to the objects
-    one to one (`~labkit.photometry.match`), as photometric methods of Angora et al. (2020, section 4.3) need
-    it. An object that is not a source of its own on the detection image, for example one within the isophote
-    of a brighter galaxy, stays without magnitudes.
+    Each field's sources are found and measured anew, whoever made its catalogue, and matched within `radius`
+    to the objects one to one (`~labkit.photometry.match`), as photometric methods of Angora et al. (2020,
+    section 4.3) need it. An object that is not a source of its own on the detection image, for example one
+    within the isophote of a brighter galaxy, stays without magnitudes.
 
-    Parameters
-    ----------
-    fields : path or Table
-        As for `~labkit.sources.fields_sample`; for radii with ``ra``, ``dec`` (centre) and ``r200`` (Mpc) of
-        the cluster, or the ``cluster.json`` of a simulated field.
-    sample : Sample or Table
-        With the columns ``object_id``, ``ra``, ``dec`` and ``cluster``; pixels stay unread.
-    pattern : str
-        Names of the mosaics, see `~labkit.sources.read_mosaics`.
-    radius : Quantity
-        Largest separation of an object from its source.
-    n_jobs : int
-        Number of processes, a field each (about 1 GB for twelve bands of 2,000 x 2,000 px); the result does
-        not depend on it.
-    **options
-        Of `~labkit.sources.mosaics.extract_mosaics`: ``detect_on``, ``threshold``, ``deblend_contrast``,
-        ``zero_points``, ``pixel_scale`` and others, the same for all fields. Bands of ``detect_on`` that a
-        field lacks are left out there.
+    `fields` is as for `~labkit.sources.members.read_fields`, which also says where radii come from; `sample`
+    needs ``object_id``, ``ra``, ``dec`` and ``cluster``, its pixels stay unread. `n_jobs` processes take a
+    field each (about 1 GB for twelve bands of 2,000 x 2,000 px); the result does not depend on it. `options`
+    are those of `~labkit.sources.mosaics.extract_mosaics`, the same for all fields; bands of ``detect_on``
+    that a field lacks are left out there.
 
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row per object, in its order: ``object_id``, ``cluster``, ``measured`` (bool), ``separation``
-        (arcsec), ``radius`` (arcsec from the centre) and ``radius_r200`` (NaN where not known); for each band
-        ``mag_<band>``, ``mag_<band>_err`` (AUTO), ``aper_<band>``, ``aper_<band>_err`` (fixed aperture), NaN
-        where not found or not covered; ``half_light``, ``kron_radius`` (arcsec), ``flags`` (-1 where not
-        found), ``halo``. ``meta["measured"]`` is the share found of each cluster, ``meta["data"]`` says
-        "simulated" where mosaics are.
-
-    Raises
-    ------
-    MissingDataError
-        If a file or a column is not there.
-    InputError
-        If an object is of a cluster that is not listed, or an option is out of its range.
+    One row per object, in its order: ``object_id``, ``cluster``, ``measured`` (bool), ``separation``
+    (arcsec), ``radius`` (arcsec from the centre) and ``radius_r200`` (NaN where not known); for each band
+    ``mag_<band>``, ``mag_<band>_err`` (AUTO), ``aper_<band>``, ``aper_<band>_err`` (fixed aperture), NaN
+    where not found or not covered; ``half_light``, ``kron_radius`` (arcsec), ``flags`` (-1 where not found),
+    ``halo``. ``meta["measured"]`` is the share found of each cluster, ``meta["data"]`` says "simulated" where
+    mosaics are.
     """
     objects = QTable(sample.catalogue if isinstance(sample, Sample) else sample)
     if missing := [n for n in ("object_id", "ra", "dec", "cluster") if n not in objects.colnames]:
@@ -251,7 +213,7 @@ def measure_fields(
     if unknown := sorted(set(clusters.tolist()) - {one.cluster for one in listed}):
         raise InputError(f"fields must list every cluster of the sample, got none for {unknown}")
     rows = {one.cluster: np.flatnonzero(clusters == one.cluster) for one in listed}
-    tasks: list[Task] = [
+    tasks: list[_Task] = [
         (one, objects["ra", "dec"][rows[one.cluster]], pattern, radius, options)
         for one in listed
         if len(rows[one.cluster])
@@ -268,7 +230,7 @@ def measure_fields(
     return _joined(ids, [(task[0].cluster, rows[task[0].cluster]) for task in tasks], parts)
 
 
-def _mapped(tasks: Sequence[Task], n_jobs: int) -> Iterator[QTable]:
+def _mapped(tasks: Sequence[_Task], n_jobs: int) -> Iterator[QTable]:
     if n_jobs == 1 or len(tasks) < 2:
         yield from map(_measured, tasks)
         return
@@ -276,7 +238,7 @@ def _mapped(tasks: Sequence[Task], n_jobs: int) -> Iterator[QTable]:
         yield from pool.map(_measured, tasks)
 
 
-def _measured(task: Task) -> QTable:
+def _measured(task: _Task) -> QTable:
     """The rows of one field; on one thread, because processes share the cores."""
     field, objects, pattern, radius, options = task
     start = time.perf_counter()
@@ -290,8 +252,7 @@ def _measured(task: Task) -> QTable:
     table["separation"] = np.full(len(objects), np.nan) * u.arcsec
     table["separation"][there] = pairs["separation"]
     table["radius"], table["radius_r200"] = _radii(field, SkyCoord(objects["ra"], objects["dec"]))
-    magnitudes = [name for name in found.colnames if name.startswith(("mag_", "aper_"))]
-    for name, nothing in {**dict.fromkeys(magnitudes, np.nan * u.mag), **_KEPT}.items():
+    for name, nothing in {**dict.fromkeys(_magnitudes(found), np.nan * u.mag), **_SHAPES}.items():
         table[name] = u.Quantity([nothing] * len(objects)) if hasattr(nothing, "unit") else nothing
         table[name][there] = found[name][source]
     simulated = any("simulated" in one.origin for one in mosaics.mosaics)
@@ -325,7 +286,7 @@ def _joined(ids: QTable, places: Sequence[tuple[str, NDArray]], parts: Sequence[
     about = ["measured", "separation", "radius", "radius_r200"]
     kinds = ("mag_{}", "mag_{}_err", "aper_{}", "aper_{}_err")
     table = ids
-    for name in [*about, *(kind.format(band) for band in bands for kind in kinds), *_KEPT]:
+    for name in [*about, *(kind.format(band) for band in bands for kind in kinds), *_SHAPES]:
         first = next(part[name] for part in parts if name in part.colnames)
         unit = getattr(first, "unit", None)
         values = np.zeros(len(ids), first.dtype) if first.dtype.kind in "bi" else np.full(len(ids), np.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,15 @@ from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
 from labkit.sources.members.catalogue import LABELS, OURS, V_MAX, read_sources
 from labkit.sources.members.fields import read_fields
-from labkit.sources.members.photometry import COUNTED, field_catalogue
+from labkit.sources.members.photometry import field_catalogue
 from labkit.sources.members.stamps import MIN_COVERAGE, Cutter, coverage_of, make_cutter
+from labkit.sources.mosaicfile import SAME_SCALE
 from labkit.sources.mosaics import Mosaics, on_one_scale, read_mosaics
 
 logger = logging.getLogger(__name__)
 
 _CUTTING = ("size_px", "pixel_scale", "resample", "conserve", "blank")
+_TALLIED = ("outside", "incomplete", "kept", *LABELS, "unknown")  # counted while sources are cut out
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def members_sample(
         Bands of the Sample, in order; by default all.
     needed : iterable of str, optional
         Bands that a source must have; by default all of the Sample's. Others hold NaN where they lack data
-        or have no mosaic; `complete_in` chooses from such a Sample.
+        or have no mosaic; `~labkit.sources.members.with_configurations` chooses from such a Sample.
     size_px : int
         Pixels along a side of a cut-out; 64 are 4 arcsec at 0.065 arcsec.
     pixel_scale : Quantity, optional
@@ -122,21 +125,10 @@ def members_sample(
     InputError
         If no source has the needed bands, or an argument breaks a rule.
     """
-    field = _prepare(
-        mosaics,
-        catalogue,
-        cluster=cluster,
-        redshift=redshift,
-        bands=bands,
-        needed=needed,
-        size_px=size_px,
-        pixel_scale=pixel_scale,
-        v_max=v_max,
-        labelled=labelled,
-        extract=extract,
-        min_coverage=min_coverage,
-        **options,
-    )
+    options |= {"cluster": cluster, "redshift": redshift, "v_max": v_max, "labelled": labelled}
+    options |= {"size_px": size_px, "pixel_scale": pixel_scale}
+    needs: dict[str, Any] = {"bands": bands, "needed": needed, "min_coverage": min_coverage}
+    field = _prepare(mosaics, catalogue, extract=extract, **needs, **options)
     return _cut([field], path=path, overwrite=overwrite, batch_size=batch_size)
 
 
@@ -187,7 +179,15 @@ def fields_sample(
     """
     listed = read_fields(fields, catalogue=catalogue, clusters=clusters)
     opened = [read_mosaics(one.folder, pattern=pattern) for one in listed]
-    names = _band_names(bands) if bands is not None else _common(opened)
+    if bands is None:
+        names = tuple(band for band in opened[0].bands if all(band in one.bands for one in opened))
+        if not names:
+            raise InputError(
+                f"fields must have a band in common, got {[one.bands for one in opened]}; name the bands by "
+                "bands="
+            )
+    else:
+        names = _band_names(bands)
     if nowhere := [band for band in names if not any(band in one.bands for one in opened)]:
         raise MissingDataError(
             f"bands must be there in one field at least, got {nowhere}; add their mosaics or choose others"
@@ -199,20 +199,12 @@ def fields_sample(
     return _cut(prepared, path=path, overwrite=overwrite, batch_size=batch_size)
 
 
-def _common(opened: Sequence[Mosaics]) -> tuple[str, ...]:
-    names = tuple(band for band in opened[0].bands if all(band in one.bands for one in opened))
-    if not names:
-        listed = [one.bands for one in opened]
-        raise InputError(f"fields must have a band in common, got {listed}; name the bands by bands=")
-    return names
-
-
 def _cut(fields: Sequence[_Field], *, path: str | Path | None, overwrite: bool, batch_size: int) -> Sample:
     """Put all fields into one Sample in memory or on disk."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     scales = u.Quantity([field.cutter.pixel_scale for field in fields])
-    if np.ptp(scales) > 1e-3 * scales[0]:
+    if np.ptp(scales) > SAME_SCALE * scales[0]:
         raise InputError(f"fields must have one pixel scale, got {scales}; pass pixel_scale=")
     records = [field.record for field in fields]
     origins = sorted({str(record["origin"]) for record in records} - {""})
@@ -291,7 +283,7 @@ def _prepare(
         "warnings": warnings,
     }
     if extract is not None:
-        record["extracted"] = {name: listed.meta[name] for name in COUNTED}
+        record["extracted"] = dict(listed.meta)
     return _Field(sources, cutter, np.isin(names, wanted), record)
 
 
@@ -323,41 +315,26 @@ def _pieces(fields: Sequence[_Field], batch_size: int) -> Iterator[tuple[NDArray
     if lost := sorted({name for others in names for name in others} - set(common)):
         logger.info("left out the catalogue columns %s: not all fields have them", lost)
     for field in fields:
-        tally = {"outside": 0, "incomplete": 0, "kept": 0, **dict.fromkeys([*LABELS, "unknown"], 0)}
+        bands, record, tally = field.cutter.bands, field.record, Counter[str]()
         for start in range(0, len(field.sources), batch_size):
-            rows = slice(start, start + batch_size)
-            images = field.cutter(SkyCoord(field.sources["ra"][rows], field.sources["dec"][rows]))
+            table = field.sources[common][start : start + batch_size]
+            images = field.cutter(SkyCoord(table["ra"], table["dec"]))
             covered = coverage_of(images)
-            keep = _choose(field, images, covered, tally)
+            has = covered >= np.float32(record["min_coverage"])
+            for number, band in enumerate(bands):
+                record["lacking"][band] += int((~has[:, number]).sum())
+            keep = has[:, field.needed].all(axis=1)
+            touched = np.isfinite(images[~keep]).any(axis=(1, 2, 3))
+            tally.update(outside=int((~touched).sum()), incomplete=int(touched.sum()), kept=int(keep.sum()))
+            tally.update(label or "unknown" for label in table["label"][keep].tolist())
             if keep.any():
-                table = field.sources[common][rows][keep]
-                _count_labels(table["label"], tally)
-                yield images[keep], _with_coverage(table, covered[keep], field.cutter.bands)
-        field.record["counts"] |= tally
-        _report(field.record)
-
-
-def _choose(
-    field: _Field, images: NDArray[np.float32], covered: NDArray[np.float32], tally: dict[str, int]
-) -> NDArray[np.bool_]:
-    has = covered >= np.float32(field.record["min_coverage"])
-    for number, band in enumerate(field.cutter.bands):
-        field.record["lacking"][band] += int((~has[:, number]).sum())
-    keep = np.asarray(has[:, field.needed].all(axis=1))
-    touched = np.isfinite(images[~keep]).any(axis=(1, 2, 3))
-    tally["outside"] += int((~touched).sum())
-    tally["incomplete"] += int(touched.sum())
-    return keep
-
-
-def _count_labels(labels: NDArray[np.str_], tally: dict[str, int]) -> None:
-    tally["kept"] += len(labels)
-    for label in LABELS:
-        tally[label] += int((labels == label).sum())
-    tally["unknown"] += int((labels == "").sum())
+                yield images[keep], _with_coverage(table[keep], covered[keep], bands)
+        record["counts"] |= {name: tally[name] for name in _TALLIED}
+        _report(record)
 
 
 def _with_coverage(table: QTable, covered: NDArray[np.float32], bands: Sequence[str]) -> QTable:
+    """Coverage by band behind our columns; a column of the user's of such a name ends in ``_listed``."""
     coverage = {f"coverage_{band}": covered[:, number] for number, band in enumerate(bands)}
     rest = {
         f"{name}_listed" if name in coverage else name: table[name]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.sample import Sample, with_columns
 from labkit.sample.dealing import dealing_order, every
-from labkit.sources.members.stamps import MIN_COVERAGE, complete_in
+from labkit.sources.members.stamps import MIN_COVERAGE
 from labkit.tables import numbers, text
 from labkit.taxonomy import MEMBER
 
@@ -26,24 +26,18 @@ logger = logging.getLogger(__name__)
 Range = Sequence[float] | Sequence[str]
 
 
-def column_of(sample: Sample, name: str) -> NDArray[np.str_]:
-    """A column of the catalogue as text, which must be there."""
+def _column(sample: Sample, name: str) -> Any:
     if name not in sample.catalogue.colnames:
         raise InputError(
             f"sample must have a column {name!r}, got {sample.catalogue.colnames}; make it first, or name "
             "another"
         )
-    return text(sample.catalogue[name])
+    return sample.catalogue[name]
 
 
-def _number(sample: Sample, name: str) -> NDArray[np.float64]:
-    column_of(sample, name)
-    return numbers(sample.catalogue[name])
-
-
-def class_codes(sample: Sample, label: str) -> NDArray[np.int64]:
-    """1 for members, 0 for non-members, -1 for sources that take no part."""
-    return MEMBER.encode(column_of(sample, label))
+def _codes_and_clusters(sample: Sample, label: str) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """1 for members, 0 for non-members, -1 for sources that take no part; and the cluster of each."""
+    return MEMBER.encode(text(_column(sample, label))), text(_column(sample, "cluster"))
 
 
 def _need_both(codes: NDArray[np.int64], what: str, *, remedy: str) -> None:
@@ -67,41 +61,36 @@ def with_configurations(
     configurations: Mapping[str, Iterable[str]],
     *,
     without: Mapping[str, Iterable[str]] | None = None,
-    label: str = "label",
-    cluster: str = "cluster",
-    min_coverage: float = MIN_COVERAGE,
 ) -> Sample:
     """A column ``label_<name>`` for each band configuration, empty where a source lacks one of its bands.
 
-    Such a source takes no part in the configuration; `complete_in` has the rule. A cluster of which only
-    members or only non-members are left stays in and is named in the log: there, the purity or completeness
-    of the other class is undefined. `without` names clusters that a configuration leaves out: "mixed" is
-    "mixed_star" (the paper's mixed*) without A2744 and A370.
+    Such a source takes no part in the configuration, so one Sample, made with few `needed` bands, serves all
+    (Angora et al. 2020, section 2). A source has a band that covers 95 per cent of its cut-out. A cluster of
+    which only members or only non-members are left stays in and is named in the log: there, the purity or
+    completeness of the other class is undefined. `without` names clusters that a configuration leaves out:
+    "mixed" is "mixed_star" (the paper's mixed*) without A2744 and A370.
     """
     left_out = {name: tuple(hosts) for name, hosts in (without or {}).items()}
     if unknown := sorted(set(left_out) - set(configurations)):
         raise InputError(f"without must name configurations out of {tuple(configurations)}, got {unknown}")
-    codes, hosts = class_codes(sample, label), column_of(sample, cluster)
+    codes, hosts = _codes_and_clusters(sample, "label")
     known = tuple(dict.fromkeys(hosts.tolist()))
     if strange := sorted({name for names in left_out.values() for name in names} - set(known)):
         raise InputError(f"without must name clusters of the Sample, {known}, got {strange}; leave them out")
     columns, about = {}, {}
     for name, bands in configurations.items():
-        chosen = complete_in(sample, bands, min_coverage=min_coverage)
-        keep = np.isin(sample.object_ids, chosen.object_ids) & ~np.isin(hosts, left_out.get(name, ()))
+        names = (bands,) if isinstance(bands, str) else tuple(bands)
+        covered = [numbers(_column(sample, f"coverage_{band}")) >= MIN_COVERAGE for band in names]
+        keep = np.all(covered, axis=0) & ~np.isin(hosts, left_out.get(name, ()))
         part = np.where(keep, codes, -1)
         _need_both(part, f"configuration {name!r}", remedy="leave out fewer bands or clusters")
-        _warn_of_one_class(name, part, hosts)
-        columns[f"label_{name}"] = np.where(part >= 0, column_of(sample, label), "")
-        about[name] = {"bands": list(chosen.bands), "without": list(left_out.get(name, ()))}
+        for host in dict.fromkeys(hosts[part >= 0].tolist()):
+            kinds = np.unique(part[(hosts == host) & (part >= 0)])
+            if len(kinds) == 1:
+                logger.warning("%s: %s has %s only", name, host, ("non-members", "members")[int(kinds[0])])
+        columns[f"label_{name}"] = np.where(part >= 0, sample.labels, "")
+        about[name] = {"bands": list(names), "without": list(left_out.get(name, ()))}
     return _with_setups(sample, columns, about)
-
-
-def _warn_of_one_class(name: str, codes: NDArray[np.int64], hosts: NDArray[np.str_]) -> None:
-    for host in dict.fromkeys(hosts[codes >= 0].tolist()):
-        kinds = np.unique(codes[(hosts == host) & (codes >= 0)])
-        if len(kinds) == 1:
-            logger.warning("%s: %s has %s only", name, host, ("non-members", "members")[int(kinds[0])])
 
 
 def with_training_ranges(
@@ -111,7 +100,6 @@ def with_training_ranges(
     ranges: Mapping[str, Range],
     validation: float = 0.1,
     label: str = "label_mixed_star",
-    cluster: str = "cluster",
     seed: int = 0,
 ) -> Sample:
     """A column ``split_<name>`` for each range: some clusters to train on, the blind ones to test.
@@ -128,9 +116,9 @@ def with_training_ranges(
     """
     if not 0 <= validation < 1:
         raise InputError(f"validation must be a share from 0 to below 1, got {validation}")
-    codes, hosts = class_codes(sample, label), column_of(sample, cluster)
+    codes, hosts = _codes_and_clusters(sample, label)
     taking_part = dict.fromkeys(hosts[codes >= 0].tolist())
-    z = _number(sample, "cluster_redshift")
+    z = numbers(_column(sample, "cluster_redshift"))
     redshifts = {host: float(z[hosts == host][0]) for host in taking_part}
     tested = _clusters_named("blind", (blind,) if isinstance(blind, str) else blind, redshifts)
     is_test = np.isin(hosts, tested) & (codes >= 0)
@@ -188,26 +176,23 @@ def with_redshift_bins(
     sample: Sample,
     *,
     bins: int = 5,
-    non_members_each: float | None = 1.0,
     label: str = "label_mixed_star",
     seed: int = 0,
 ) -> Sample:
     """Columns ``label_z1`` and on: members of rising redshift, with non-members dealt at random.
 
     Members are split into bins of equal number (within one) by their own redshift. Non-members are dealt at
-    random without repetition, "an appropriate number" (appendix D.1). By default it is as many as members: in
-    every bin of Table D.3 the average efficiency is the mean of the two completenesses, as it is for classes
-    of equal number only. Where there are too few, or for None, all are dealt, as equally as members.
+    random without repetition, "an appropriate number" (appendix D.1). Here it is as many as members: in every
+    bin of Table D.3 the average efficiency is the mean of the two completenesses, as it is for classes of
+    equal number only. Where there are too few, all are dealt, as equally as members.
 
     The printed bins cannot all be equally filled, with "about 280" each: by Table 1, 584 of the 1629 members
     lie above z = 0.41, in two bins, and 1045 below it, in three. Ours are, so their edges differ a little;
     ``provenance["setups"]["redshift bins"]["edges"]`` holds them, halfway between the members on either side.
     """
-    if bins < 2 or (non_members_each is not None and not non_members_each > 0):
-        raise InputError(
-            f"bins must be 2 or more and non_members_each above 0 or None, got {bins} and {non_members_each}"
-        )
-    codes, z = class_codes(sample, label), _number(sample, "redshift")
+    if bins < 2:
+        raise InputError(f"bins must be 2 or more, got {bins}")
+    (codes, _), z = _codes_and_clusters(sample, label), numbers(_column(sample, "redshift"))
     members = np.flatnonzero((codes == 1) & np.isfinite(z))
     others = np.random.default_rng(seed).permutation(np.flatnonzero(codes == 0))
     if min(len(members), len(others)) < bins:
@@ -219,32 +204,20 @@ def with_redshift_bins(
         logger.warning("%d members without redshift are in no bin", unknown)
     members = members[np.argsort(z[members], kind="stable")]
     groups = np.array_split(members, bins)
-    dealt = _dealt(others, [len(group) for group in groups], non_members_each)
-    columns = {
-        f"label_z{number}": _labels(len(sample), *pair)
-        for number, pair in enumerate(zip(groups, dealt, strict=True), start=1)
-    }
+    if len(others) < len(members):
+        logger.warning("%d non-members are too few for %d; all are dealt", len(others), len(members))
+        dealt = np.array_split(others, bins)
+    else:
+        dealt = np.split(others[: len(members)], np.cumsum([len(group) for group in groups])[:-1])
+    labels, columns = text(_column(sample, label)), {}
+    for number, pair in enumerate(zip(groups, dealt, strict=True), start=1):
+        columns[f"label_z{number}"] = np.full_like(labels, "")
+        for rows in pair:
+            columns[f"label_z{number}"][rows] = labels[rows]
     between = [(z[low[-1]] + z[high[0]]) / 2 for low, high in pairwise(groups)]
     edges = [float(value) for value in (z[members[0]], *between, z[members[-1]])]
     about = {"redshift bins": {"edges": edges, "label": label, "seed": seed}}
     return _with_setups(sample, columns, about)
-
-
-def _dealt(others: NDArray[np.int64], members: list[int], each: float | None) -> list[NDArray[np.int64]]:
-    """Shuffled non-members for each bin: so many for each member, or all."""
-    wanted = [round((each or 0) * number) for number in members]
-    if each is None or sum(wanted) > len(others):
-        if each is not None:
-            logger.warning("%d non-members are too few for %d; all are dealt", len(others), sum(wanted))
-        return np.array_split(others, len(members))
-    return np.split(others[: sum(wanted)], np.cumsum(wanted)[:-1])
-
-
-def _labels(size: int, members: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.str_]:
-    non_member, member = MEMBER.classes
-    labels = np.full(size, "", dtype=f"U{len(non_member)}")
-    labels[members], labels[others] = member, non_member
-    return labels
 
 
 def redshift_bins(sample: Sample) -> dict[str, tuple[float, float]]:
@@ -268,7 +241,6 @@ def with_growing_sets(
     label: str = "label_mixed_star",
     subsets: int = 10,
     steps: Sequence[int] | None = None,
-    cluster: str = "cluster",
     seed: int = 0,
 ) -> Sample:
     """Columns ``label_grow_<configuration>_<n>``: n of ten disjoint subsets together, for each of `steps`.
@@ -282,7 +254,7 @@ def with_growing_sets(
         raise InputError(
             f"steps must rise within 1 to subsets, and subsets be 2 or more, got {merged} and {subsets}"
         )
-    codes, hosts = class_codes(sample, label), column_of(sample, cluster)
+    codes, hosts = _codes_and_clusters(sample, label)
     members, others = (int((codes == code).sum()) for code in (1, 0))
     if min(members, others) < subsets:
         raise InputError(
@@ -295,41 +267,39 @@ def with_growing_sets(
     groups, sizes = np.unique([hosts[order], codes[order].astype(str)], axis=1, return_counts=True)
     if short := sorted({str(host) for host in groups[0][sizes < subsets]}):
         logger.warning("clusters with fewer than %d sources of a class: %s", subsets, ", ".join(short))
-    labels, name = column_of(sample, label), label.removeprefix("label_")
+    labels, name = text(_column(sample, label)), label.removeprefix("label_")
     columns = {f"label_grow_{name}_{n}": np.where(number < n, labels, "") for n in merged}
     about = {f"grow {name}": {"subsets": subsets, "steps": list(merged), "label": label, "seed": seed}}
     return _with_setups(sample, columns, about)
 
 
-def setup_counts(sample: Sample, labels: Iterable[str], *, cluster: str = "cluster") -> Table:
+def setup_counts(sample: Sample, labels: Iterable[str]) -> Table:
     """Members and non-members of each cluster in each set-up, "all" last (Angora et al. 2020, Table 1).
 
     Columns ``cluster``, and for each column of `labels`, such as ``label_mixed``, ``<name>_members`` and
     ``<name>_non_members``.
     """
-    hosts = column_of(sample, cluster)
+    hosts = text(_column(sample, "cluster"))
     names = list(dict.fromkeys(hosts.tolist()))
     table = Table({"cluster": [*names, "all"]})
     for label in labels:
-        codes = class_codes(sample, label)
+        codes, _ = _codes_and_clusters(sample, label)
         for code, kind in ((1, "members"), (0, "non_members")):
             each = [int(((hosts == host) & (codes == code)).sum()) for host in names]
             table[f"{label.removeprefix('label_')}_{kind}"] = [*each, sum(each)]
     return table
 
 
-def split_counts(
-    sample: Sample, splits: Iterable[str], *, label: str = "label", cluster: str = "cluster"
-) -> Table:
+def split_counts(sample: Sample, splits: Iterable[str], *, label: str = "label") -> Table:
     """Members and non-members of each part of each training range (Angora et al. 2020, section 4.2).
 
     One row per column of `splits`, such as ``split_narrow``, and part: ``training``, ``part``, ``clusters``,
     ``members``, ``non_members``.
     """
-    codes, hosts = class_codes(sample, label), column_of(sample, cluster)
+    codes, hosts = _codes_and_clusters(sample, label)
     rows = []
     for split in splits:
-        values = column_of(sample, split)
+        values = text(_column(sample, split))
         for part in ("train", "validation", "test"):
             here = (values == part) & (codes >= 0)
             counts = [int((codes[here] == code).sum()) for code in (1, 0)]

@@ -10,7 +10,6 @@ weighted by area, with the flux conserved.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -24,12 +23,8 @@ from labkit.errors import InputError
 from labkit.images.coordinates import sky_to_pixel
 from labkit.images.cutouts import cutouts
 from labkit.images.resampling import Conserve
-from labkit.sample import Sample
-from labkit.sources.mosaics import Mosaic, Mosaics
-from labkit.sources.mosaics.grid import SAME_SCALE, Turn, common_scale, turn_north_up
-from labkit.tables import numbers
-
-logger = logging.getLogger(__name__)
+from labkit.sources.mosaicfile import SAME_SCALE, Mosaic, Turn, common_scale, turn_north_up
+from labkit.sources.mosaics import Mosaics
 
 #: Sources are regridded in groups that lie in squares of this many pixels, to look at little of a mosaic.
 _TILE_PX = 256
@@ -60,10 +55,11 @@ class Cutter:
                 self._regrid(one, positions, slot)
             return images
         x, y = sky_to_pixel(self.mosaics.mosaics[0].wcs, positions.icrs.ra, positions.icrs.dec)
-        corners = [_first_pixel(values, size) for values in (x, y)]
+        corners = np.stack([_first_pixel(values, size) for values in (x, y)], axis=1)
         shifts = cast(tuple[tuple[int, int], ...], self.mosaics.offsets)
-        for one, slot, (dx, dy) in zip(self.mosaics.mosaics, slots, shifts, strict=True):
-            _copy(one.data, corners[0] + dx, corners[1] + dy, slot)
+        for one, slot, shift in zip(self.mosaics.mosaics, slots, shifts, strict=True):
+            for stamp, corner in zip(slot, (corners + shift).tolist(), strict=True):
+                one.copy_into(stamp, *corner)
         self._empty(images)
         return self.turn(images)
 
@@ -80,15 +76,13 @@ class Cutter:
         tiles = np.stack([np.where(near, values, 0) // _TILE_PX for values in (y, x)])
         for tile in np.unique(tiles[:, near], axis=1).T:
             rows = np.flatnonzero(near & (tiles == tile[:, None]).all(axis=0))
-            columns = _window(x[rows], reach, width), _window(y[rows], reach, height)
-            window = np.array(one.data[columns[1], columns[0]], dtype=np.float32)
+            along, up = _window(x[rows], reach, width), _window(y[rows], reach, height)
+            window = np.array(one.data[up, along], dtype=np.float32)
             self._empty(window)
             if np.isfinite(window).any():
                 options = {"size": self.size_px * self.pixel_scale, "pixels": self.size_px, "fill": np.nan}
-                first = (columns[0].start, columns[1].start)
-                out[rows] = cutouts(
-                    window, one.wcs, positions[rows], first=first, conserve=self.conserve, **options
-                )
+                options |= {"first": (along.start, up.start), "conserve": self.conserve}
+                out[rows] = cutouts(window, one.wcs, positions[rows], **options)
 
 
 def make_cutter(
@@ -145,21 +139,6 @@ def _first_pixel(position: NDArray[np.float64], size: int) -> NDArray[np.int64]:
     return np.floor(np.round(known - (size - 1) / 2, _DIGITS) + 0.5).astype(np.int64)
 
 
-def _copy(data: NDArray, x: NDArray[np.int64], y: NDArray[np.int64], out: NDArray[np.float32]) -> None:
-    """Copy the squares whose first pixels are x, y; what lies off the mosaic is left as it is."""
-    size, (height, width) = out.shape[-1], data.shape
-    inside = (x >= 0) & (y >= 0) & (x + size <= width) & (y + size <= height)
-    for row in np.flatnonzero(inside).tolist():
-        left, low = x[row], y[row]
-        out[row] = data[low : low + size, left : left + size]
-    touching = ~inside & (x > -size) & (y > -size) & (x < width) & (y < height)
-    for row in np.flatnonzero(touching).tolist():
-        left, low = int(x[row]), int(y[row])
-        a, b = max(low, 0), max(left, 0)
-        part = data[a : low + size, b : left + size]
-        out[row, a - low : a - low + part.shape[0], b - left : b - left + part.shape[1]] = part
-
-
 def _window(position: NDArray[np.float64], reach: int, length: int) -> slice:
     low, high = int(np.floor(position.min())) - reach, int(np.ceil(position.max())) + reach + 1
     return slice(min(max(low, 0), length - 1), max(min(high, length), 1))
@@ -176,33 +155,3 @@ def coverage_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
     whole = known[..., middle, middle].all(axis=(-2, -1))
     share = np.count_nonzero(known, axis=(-2, -1)).astype(np.float32) / np.float32(size * size)
     return np.where(whole, share, np.float32(0))
-
-
-def complete_in(sample: Sample, bands: Iterable[str], *, min_coverage: float = MIN_COVERAGE) -> Sample:
-    """The sources of a member Sample that have all bands of a configuration, in these bands.
-
-    So one Sample, made with few `needed` bands, serves all configurations (ACS, ALL, mixed; Angora et al.
-    2020, section 2). ``provenance["configuration"]`` tells how many were left out.
-    """
-    names = (bands,) if isinstance(bands, str) else tuple(bands)
-    columns = [f"coverage_{band}" for band in names]
-    if missing := [name for name in columns if name not in sample.catalogue.colnames]:
-        raise InputError(
-            f"sample must have the columns {columns}, {missing} missing; it holds {sample.bands}"
-        )
-    covered = np.stack([numbers(sample.catalogue[name]) for name in columns])
-    keep = (covered >= min_coverage).all(axis=0)
-    if not keep.any():
-        lacking = dict(zip(names, (covered < min_coverage).sum(axis=1).tolist(), strict=True))
-        raise InputError(
-            f"bands must be there for some source, got {names}; lacking of {len(sample)}: {lacking}"
-        )
-    chosen = sample.select(np.flatnonzero(keep), bands=names)
-    dropped = int((~keep).sum())
-    chosen.provenance["configuration"] = {
-        "bands": list(names),
-        "min_coverage": min_coverage,
-        "dropped": dropped,
-    }
-    logger.info("%d of %d sources have all of %s", keep.sum(), len(sample), ", ".join(names))
-    return chosen

@@ -1,4 +1,4 @@
-"""Reads classification exports of Zooniverse, one JSON-filled row each, and flat tables of answers."""
+"""Classification exports of Zooniverse, one JSON-filled row each, and flat tables of answers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from labkit.errors import InputError
-from labkit.sources.zooniverse.annotations import BROKEN, NOTHING, OUTSIDE, Ways
-from labkit.sources.zooniverse.gathering import (
-    CsvBlocks,
-    Export,
-    Gathering,
-    Names,
-    as_text,
-    check_repeats,
-    encode,
-    is_filled,
-)
-from labkit.votes import DecisionTree, plain_text, read_tree
+from labkit.sources.annotations import BROKEN, NOTHING, OUTSIDE, Ways
+from labkit.sources.csvrows import EXAMPLES, CsvBlocks, Export, Gathering, Names, encode, is_filled, is_true
+from labkit.tables.columns import decoded
+from labkit.votes import DecisionTree, plain_text
 
 _NEEDED = ("classification_id", "user_name", "workflow_id", "workflow_version", "annotations", "subject_ids")
 _WANTED = ("user_id", "workflow_name", "gold_standard", "subject_data")
-_BAD_SUBJECT = "subject_data is not JSON"
-_UNSPLIT = "row cannot be split into the columns"
 
 
 def read_export(
@@ -90,68 +80,63 @@ def read_export(
         If the export holds several workflows and none is chosen, or lacks the chosen one or the versions; if
         a task asks different questions; if the file is damaged.
     """
-    check_repeats(repeats)
-    tree = tree if isinstance(tree, DecisionTree) else read_tree(tree)
+    chosen = None if workflow is None else str(workflow)
+    reading = _Reading(tree, repeats, chosen, versions, gold_standard, object_id)
     blocks = CsvBlocks(path, needed=_NEEDED, wanted=_WANTED, block_bytes=block_bytes)
-    reader = _Reader(tree, None if workflow is None else str(workflow), versions, gold_standard, object_id)
-    row = 0
     for block in blocks:
-        reader.read(block, row)
-        row += len(block)
-    reader.check(Path(path).name)
-    ways = reader.ways
+        reading.read(block)
+    reading.check(blocks.path.name)
+    ways = reading.ways
     if not reworded:
-        ways.check_wordings(reader.versions)
-    reader.rows.dropped[_UNSPLIT] += blocks.broken
-    export = reader.rows.finish(
-        reader.subjects.texts(),
+        ways.check_wordings(reading.versions)
+    export = reading.finish(
+        blocks,
+        reading.subjects.texts(),
         ways.numbers,
-        source=Path(path).name,
-        rows=blocks.rows,
-        versions=dict(sorted(reader.versions.items())),
+        versions=dict(sorted(reading.versions.items())),
         unknown_tasks=dict(ways.unknown_tasks.most_common()),
         outside=dict(ways.outside.most_common()),
     )
     return export.clean(logged_out=logged_out, repeats=repeats)
 
 
-class _Reader:
-    """State of one reading: names and ways met so far, and the counts."""
+class _Reading(Gathering):
+    """State of one reading of an export: names and ways met so far, and the counts."""
 
     def __init__(
         self,
-        tree: DecisionTree,
+        tree: DecisionTree | str,
+        repeats: str,
         workflow: str | None,
         versions: tuple[str, ...] | None,
         gold_standard: bool,
         object_id: str,
     ) -> None:
+        super().__init__(tree, "classification_id", repeats)
         self.chosen, self.several = workflow, workflow is None
         self.chosen_versions = versions
         self.gold_standard = gold_standard
-        self.rows = Gathering(tree, "classification_id")
-        self.ways = Ways(tree)
+        self.ways = Ways(self.tree)
         self.subjects = _Subjects(object_id)
         self.workflows: Counter[str] = Counter()
         self.names: dict[str, str] = {}
         self.versions: Counter[str] = Counter()
 
-    def read(self, block: pa.Table, first_row: int) -> None:
+    def read(self, block: pa.Table) -> None:
         """Take in a piece of the file."""
-        block = block.append_column("row", pa.array(np.arange(first_row, first_row + len(block))))
         block = self._of_the_workflow(block)
         if "gold_standard" in block.column_names and not self.gold_standard:
-            block = self.rows.drop("gold standard", block, _is_true(block["gold_standard"]))
-        block = self.rows.drop("no subject", block, ~is_filled(block["subject_ids"]))
+            block = self.drop("gold standard", block, is_true(block["gold_standard"]))
+        block = self.drop("no subject", block, ~is_filled(block["subject_ids"]))
         way = self._ways(block)
         for reason, number in ((BROKEN, -1), (NOTHING, -2)):
-            block, way = self.rows.drop(reason, block, way == number), way[way != number]
+            block, way = self.drop(reason, block, way == number), way[way != number]
         subject, unread = self.subjects.codes_of(block)
-        self.rows.remark(_BAD_SUBJECT, block, unread)
+        if unread.any():
+            self.remarks["subject_data is not JSON"] += int(unread.sum())
+            self.show("subject_data is not JSON", block, unread)
         named = is_filled(block["user_id"]) if "user_id" in block.column_names else np.True_
-        self.rows.add(
-            block["user_name"], subject=subject, way=way, logged_in=named & (way >= 0), order=_order(block)
-        )
+        self.add(block["user_name"], subject=subject, way=way, logged_in=named, order=_order(block))
 
     def check(self, source: str) -> None:
         """Refuse what would mix workflows or leave nothing."""
@@ -167,19 +152,19 @@ class _Reader:
 
     def _of_the_workflow(self, block: pa.Table) -> pa.Table:
         ids, workflow = encode(block["workflow_id"])
-        texts = np.array([as_text(id_) for id_ in ids], dtype=object)
+        texts = np.array([decoded(id_) for id_ in ids], dtype=object)
         names = block["workflow_name"] if "workflow_name" in block.column_names else block["workflow_id"]
         for number, id_ in enumerate(texts):
             rows = np.flatnonzero(workflow == number)
             self.workflows[id_] += len(rows)
-            self.names.setdefault(id_, as_text(names[int(rows[0])].as_py()))
+            self.names.setdefault(id_, decoded(names[int(rows[0])].as_py()))
             self.chosen = self.chosen or id_
-        block = self.rows.drop("another workflow", block, (texts != self.chosen)[workflow])
+        block = self.drop("another workflow", block, (texts != self.chosen)[workflow])
         values, version = encode(block["workflow_version"])
         for value, count in zip(values, np.bincount(version, minlength=len(values)), strict=True):
-            self.versions[as_text(value)] += int(count)
-        wanted = np.array([self._wanted(as_text(value)) for value in values], dtype=bool)
-        return self.rows.drop("another version of the workflow", block, ~wanted[version])
+            self.versions[decoded(value)] += int(count)
+        wanted = np.array([self._wanted(decoded(value)) for value in values], dtype=bool)
+        return self.drop("another version of the workflow", block, ~wanted[version])
 
     def _wanted(self, version: str) -> bool:
         chosen = self.chosen_versions
@@ -195,9 +180,9 @@ class _Reader:
             if NOTHING in remarks:
                 ways[i] = -2
             for remark in remarks - {BROKEN, NOTHING}:
-                self.rows.remarks[remark] += int(counts[i])
-                if len(self.rows.examples.get(remark, ())) < 3:
-                    self.rows.show(remark, block, annotation == i)
+                self.remarks[remark] += int(counts[i])
+                if len(self.examples.get(remark, ())) < EXAMPLES:
+                    self.show(remark, block, annotation == i)
         return ways[annotation]
 
 
@@ -216,7 +201,7 @@ class _Subjects:
         for id_, row in zip(ids, first, strict=True):
             if id_ not in self._of_id:
                 name, unread = self._name(block, int(row))
-                key = ("object", name) if name else ("subject", as_text(id_))
+                key = ("object", name) if name else ("subject", decoded(id_))
                 self._of_id[id_] = self._numbers.setdefault(key, len(self._numbers)), unread
         found = np.array([self._of_id[id_] for id_ in ids], dtype=np.int32).reshape(-1, 2)[indices]
         return found[:, 0], found[:, 1].astype(bool)
@@ -254,11 +239,6 @@ def _order(block: pa.Table) -> np.ndarray:
     return np.where(
         number.to_numpy(), ids.cast(pa.string()).cast(pa.int64()).to_numpy(), block["row"].to_numpy()
     )
-
-
-def _is_true(column: pa.ChunkedArray) -> np.ndarray:
-    values, indices = encode(column)
-    return np.array([value.lower() in (b"true", b"1") for value in values], dtype=bool)[indices]
 
 
 def read_flat_answers(
@@ -302,37 +282,28 @@ def read_flat_answers(
     InputError
         If the tree has more than one question, `repeats` is another word, or the file is damaged.
     """
-    check_repeats(repeats)
-    tree = tree if isinstance(tree, DecisionTree) else read_tree(tree)
+    reading, subjects = Gathering(tree, None, repeats), Names()
+    tree = reading.tree
     if len(tree.tasks) != 1:
         raise InputError(f"tree must have one question for a flat table, {tree.name!r} has {len(tree.tasks)}")
     blocks = CsvBlocks(path, needed=[user, subject, answer, *([logged_in] if logged_in else [])])
-    rows, subjects, row = Gathering(tree, None), Names(), 0
     outside: Counter[str] = Counter()
     for block in blocks:
-        block = block.append_column("row", pa.array(np.arange(row, row + len(block))))
-        row += len(block)
-        block = rows.drop("no subject", block, ~is_filled(block[subject]))
+        block = reading.drop("no subject", block, ~is_filled(block[subject]))
         number = _numbers(block[answer], tree, outside)
-        block, number = rows.drop(NOTHING, block, number < 0), number[number >= 0]
-        rows.add(
+        block, number = reading.drop(NOTHING, block, number < 0), number[number >= 0]
+        reading.add(
             block[user],
             subject=subjects.codes(block[subject]),
             way=number,
-            logged_in=_is_true(block[logged_in]) if logged_in else number >= 0,
+            logged_in=is_true(block[logged_in]) if logged_in else np.True_,
             order=block["row"].to_numpy(),
         )
-    rows.dropped[_UNSPLIT] += blocks.broken
     if outside:
-        rows.remarks[OUTSIDE] += outside.total()
+        reading.remarks[OUTSIDE] += outside.total()
     ways = [(number,) for number in range(len(tree.choices))]
-    export = rows.finish(
-        subjects.texts(),
-        ways,
-        source=Path(path).name,
-        rows=blocks.rows,
-        outside=dict(outside.most_common()),
-    )
+    counted = dict(outside.most_common())
+    export = reading.finish(blocks, subjects.texts(), ways, outside=counted)
     return export.clean(logged_out=logged_out, repeats=repeats)
 
 
@@ -340,7 +311,7 @@ def _numbers(column: pa.ChunkedArray, tree: DecisionTree, outside: Counter[str])
     """Number of each row's answer, -1 where the tree has none such, which is counted."""
     values, indices = encode(column)
     known = tree.numbers[tree.tasks[0]]
-    texts = [plain_text(as_text(value)) for value in values]
+    texts = [plain_text(decoded(value)) for value in values]
     numbers = np.array([known.get(text.casefold(), -1) for text in texts], dtype=np.int32)
     counts = np.bincount(indices, minlength=len(texts))
     for i in np.flatnonzero(numbers < 0):

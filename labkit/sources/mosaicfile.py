@@ -1,24 +1,25 @@
-"""Which file is which band, and one mosaic: pixels left on disk, world coordinates, AB zero point."""
+"""One mosaic: which file is which band, pixels left on disk, AB zero point, how its grid lies on the sky."""
 
 from __future__ import annotations
 
 import logging
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
-from labkit.images.coordinates import pixel_scale_arcsec
+from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, sky_to_pixel
 from labkit.sources.fitsfile import (
     header_number,
     header_text,
@@ -38,6 +39,18 @@ _MAPS = {
     "ivm", "ivar", "sigma", "flag", "flags", "mask", "seg", "segm", "segmentation", "psf", "bkg",
     "background", "cat",
 }  # fmt: skip
+#: Header keywords that hold the AB magnitude of one unit. MAGZPT is none: at VISTA and UKIRT it is a Vega
+#: magnitude of one count per second.
+_ZERO_POINTS = ("PHOTZP", "ZEROPNT", "MZP_AB", "ABMAGZP", "MAGZERO")
+_PER_SECOND = ("electrons/s", "electron/s", "e-/s", "e/s")
+_ELECTRONS = ("electrons", "electron", "e-")
+_COUNTS = (*_ELECTRONS, "counts", "count", "cts", "dn", "adu")
+_SQUARE = 0.01  # pixels may be longer one way than the other by this fraction
+_SAME_GRID_PX = 0.01  # grids are the same if their pixels differ by whole numbers to this
+_NORTH_UP_DEG = 1.0  # north may be off by this before pixels are resampled: half a pixel at the rim of 64
+#: Pixel scales are the same if they differ by this fraction at most.
+SAME_SCALE = 1e-3
+_LATTICE = 9
 
 
 def wavelength_um(band: str, telescope: str = "") -> float | None:
@@ -62,7 +75,7 @@ def blue_to_red(band: str, telescope: str = "") -> tuple[float, str]:
 
 @cache
 def _wavelengths() -> tuple[dict[str, float], frozenset[str]]:
-    tables = tomllib.loads((Path(__file__).with_name("wavelengths.toml")).read_text())
+    tables = tomllib.loads(Path(__file__).with_name("wavelengths.toml").read_text())
     jwst = frozenset(tables.pop("jwst")["names"])
     return {name: um for table in tables.values() for name, um in table.items() if name != "source"}, jwst
 
@@ -109,21 +122,6 @@ def _band_of(word: str, path: Path) -> str | None:
     return bands[0]
 
 
-def chosen_files(files: Sequence[tuple[str, Path]], bands: Iterable[str] | None) -> list[tuple[str, Path]]:
-    """The files of some bands, in their order; all for None."""
-    refuse_twice(files)
-    if bands is None:
-        return list(files)
-    names = (bands,) if isinstance(bands, str) else tuple(bands)
-    there = dict(files)
-    if missing := [name for name in names if name not in there]:
-        raise MissingDataError(
-            f"bands must be among those that are there {tuple(there)}, got {missing}; add their mosaics or "
-            "choose other bands"
-        )
-    return [(name, there[name]) for name in names]
-
-
 def refuse_twice(files: Sequence[tuple[str, Path | None]]) -> None:
     """Refuse a band that is given twice, and a file that is given for two bands."""
     bands: dict[str, Path | None] = {}
@@ -140,15 +138,6 @@ def refuse_twice(files: Sequence[tuple[str, Path | None]]) -> None:
                 f"each file must belong to one band, got {path.name!r} for {paths[path.resolve()]!r} and "
                 f"{band!r}; name the right file"
             )
-
-
-#: Header keywords that hold the AB magnitude of one unit. MAGZPT is none: at VISTA and UKIRT it is a Vega
-#: magnitude of one count per second.
-ZERO_POINT_KEYWORDS = ("PHOTZP", "ZEROPNT", "MZP_AB", "ABMAGZP", "MAGZERO")
-_SQUARE = 0.01  # pixels may be longer one way than the other by this fraction
-_PER_SECOND = ("electrons/s", "electron/s", "e-/s", "e/s")
-_ELECTRONS = ("electrons", "electron", "e-")
-_COUNTS = (*_ELECTRONS, "counts", "count", "cts", "dn", "adu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +184,12 @@ class Mosaic:
         """What to call it in messages: the file's name or the band."""
         return self.path.name if self.path is not None else self.band
 
+    def copy_into(self, out: NDArray[np.float32], x: int, y: int) -> None:
+        """Fill `out` with the pixels from (x, y) on; what lies off the mosaic is left as it is."""
+        low, left = max(y, 0), max(x, 0)
+        part = self.data[low : max(y + out.shape[0], 0), left : max(x + out.shape[1], 0)]
+        out[low - y : low - y + part.shape[0], left - x : left - x + part.shape[1]] = part
+
 
 def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) -> Mosaic:
     """Open a mosaic without reading its pixels; by default the extension ``SCI``, or the first with an image.
@@ -229,7 +224,7 @@ def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) ->
 def _facts(header: fits.Header) -> dict[str, object]:
     """The cards that say how bright a pixel is, and by whom it was made."""
     names = (
-        *ZERO_POINT_KEYWORDS, "FLUXMAG0", "PHOTFLAM", "PHOTPLAM", "PIXAR_SR", "PIXAR_A2", "BUNIT", "EXPTIME",
+        *_ZERO_POINTS, "FLUXMAG0", "PHOTFLAM", "PHOTPLAM", "PIXAR_SR", "PIXAR_A2", "BUNIT", "EXPTIME",
         "PSFFWHM", "ORIGIN", "TELESCOP",
     )  # fmt: skip
     return {name: header_value(header, name) for name in names if name in header}
@@ -238,13 +233,13 @@ def _facts(header: fits.Header) -> dict[str, object]:
 def ab_zero_point(header: fits.Header, *, where: str = "") -> float | None:
     """AB magnitude of one unit of a pixel, as far as a header (of the file `where`) says it; else None.
 
-    In this order: a keyword of `ZERO_POINT_KEYWORDS`; FLUXMAG0, the flux of magnitude 0 (HSC); HST's PHOTFLAM
+    In this order: a keyword of `_ZERO_POINTS`; FLUXMAG0, the flux of magnitude 0 (HSC); HST's PHOTFLAM
     and PHOTPLAM, -2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408 (ACS data handbook, section 5.1.1) for one
     electron or count per second, and 2.5 log EXPTIME more where the unit is not per second; a unit of flux
     (nanomaggy, nJy, Jy ...), or of surface brightness (JWST's MJy/sr) with the pixel's area PIXAR_SR or
     PIXAR_A2.
     """
-    for name in ZERO_POINT_KEYWORDS:
+    for name in _ZERO_POINTS:
         if (value := header_number(header, name, low=-50, high=100, where=where)) is not None:
             return value
     if (flux := header_number(header, "FLUXMAG0", low=1e-30, where=where)) is not None:
@@ -292,3 +287,89 @@ def _pixels(hdus: fits.HDUList, number: int, path: Path) -> NDArray:
         return data.astype(data.dtype.newbyteorder("="), copy=False)
     dtype = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
     return np.memmap(path, dtype=dtype, mode="r", offset=place["datLoc"], shape=shape)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Flips and a transposition that bring north up and east left without touching a pixel's value."""
+
+    transpose: bool  # what is done, in this order
+    flip_y: bool
+    flip_x: bool
+
+    def __call__(self, images: NDArray) -> NDArray:
+        """Turn images of shape (..., y, x); a view."""
+        images = images.swapaxes(-1, -2) if self.transpose else images
+        images = images[..., ::-1, :] if self.flip_y else images
+        return images[..., ::-1] if self.flip_x else images
+
+
+def common_scale(mosaics: Sequence[Mosaic], asked: u.Quantity | None = None) -> u.Quantity:
+    """Pixel scale of an image that is made of mosaics, arcsec."""
+    scales = u.Quantity([one.pixel_scale for one in mosaics])
+    if asked is None:
+        if np.ptp(scales) > SAME_SCALE * scales.max():
+            listed = ", ".join(f"{one.band} {scale:.4g}" for one, scale in zip(mosaics, scales, strict=True))
+            raise InputError(
+                f"pixel_scale must be given for mosaics of different pixel scales ({listed}); pass for "
+                f"example pixel_scale={scales.max().value:.4g} * u.arcsec"
+            )
+        return scales[0]
+    scale = u.Quantity(asked)
+    if not (scale.isscalar and scale.unit.is_equivalent(u.arcsec) and scale > 0 * u.arcsec):
+        raise InputError(f"pixel_scale must be one positive angle, got {asked!r}")
+    return scale.to(u.arcsec)
+
+
+def grid_offset(one: Mosaic, other: Mosaic) -> tuple[int, int] | None:
+    """Whole pixels (x, y) by which the other's grid is shifted against the first's; None for another grid."""
+    x, y = _lattice(one)
+    there = sky_to_pixel(other.wcs, *pixel_to_sky(one.wcs, x, y))
+    shifts = np.stack([there[0] - x, there[1] - y])  # (2, point)
+    if not np.isfinite(shifts).all():
+        return None
+    whole = np.rint(shifts.mean(axis=1))
+    if np.abs(shifts - whole[:, None]).max() > _SAME_GRID_PX:
+        return None
+    return int(whole[0]), int(whole[1])
+
+
+def overlap(one: Mosaic, other: Mosaic) -> bool:
+    """Whether two mosaics cover some of the same sky, to a sixteenth of their size."""
+    return _reaches(one, other) or _reaches(other, one)
+
+
+def _reaches(one: Mosaic, other: Mosaic) -> bool:
+    x, y = sky_to_pixel(other.wcs, *pixel_to_sky(one.wcs, *_lattice(one, 2 * _LATTICE - 1)))
+    height, width = other.shape
+    return bool(((x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)).any())
+
+
+def _lattice(mosaic: Mosaic, n: int = _LATTICE) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """N x n points from edge to edge of a mosaic, in pixels."""
+    height, width = mosaic.shape
+    x, y = np.meshgrid(np.linspace(-0.499, width - 0.501, n), np.linspace(-0.499, height - 0.501, n))
+    return x.ravel(), y.ravel()
+
+
+def turn_north_up(mosaic: Mosaic) -> Turn | None:
+    """The turn that brings north up and east left within a degree; None for a slanted mosaic."""
+    north, east = _axes(mosaic)
+    transpose = bool(abs(north[0]) > abs(north[1]))
+    if transpose:
+        north, east = north[::-1], east[::-1]
+    turn = Turn(transpose, bool(north[1] < 0), bool(east[0] > 0))
+    slant = np.degrees(max(np.arccos(min(abs(north[1]), 1)), np.arccos(min(abs(east[0]), 1))))
+    return turn if slant <= _NORTH_UP_DEG else None
+
+
+def _axes(mosaic: Mosaic) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions of north and east in pixels at the centre, as unit vectors (x, y)."""
+    height, width = mosaic.shape
+    centre = SkyCoord(*pixel_to_sky(mosaic.wcs, (width - 1) / 2, (height - 1) / 2), unit="deg")
+    step = 10 * mosaic.pixel_scale
+    points = SkyCoord([centre, *(centre.directional_offset_by(angle * u.deg, step) for angle in (0, 90))])
+    x, y = sky_to_pixel(mosaic.wcs, points.ra, points.dec)
+    vectors = np.stack([x[1:] - x[0], y[1:] - y[0]], axis=1)
+    north, east = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return north, east

@@ -1,4 +1,4 @@
-"""Rows of a long CSV file, read in pieces, gathered into `Answers`, with an account of every row.
+"""Rows of a long CSV file, read in pieces and gathered into `Answers`, with an account of every row.
 
 A reader of its own around Arrow's, because there a row with an open quote swallows its neighbours up to
 the next quote. Columns stay bytes: one name that is not UTF-8 spoils no other row.
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,11 @@ from astropy.table import QTable
 from pyarrow import csv as arrow_csv
 
 from labkit.errors import InputError, MissingDataError
-from labkit.votes import Answers, DecisionTree, drop_logged_out, drop_repeats
+from labkit.tables.columns import decoded
+from labkit.votes import Answers, DecisionTree, drop_logged_out, drop_repeats, read_tree
 
+#: Classification ids that a report shows of each reason.
+EXAMPLES = 3
 _LONGEST_LINE = 64 * 2**20
 _LARGEST = 64 * 2**30  # bytes of text; the largest export of Zooniverse is some 10 GB
 _UNPACKED = 100  # times its compressed file, beyond 64 MiB; exports reach about 20
@@ -33,7 +36,8 @@ class CsvBlocks:
 
     Each line is a row: the only long texts of an export are JSON, which escapes its line breaks. So a row
     with an open quote spoils itself and not the rest of the file. Columns `needed` must be there; those
-    `wanted` are given if they are there. `rows` and `broken` count as the file is read.
+    `wanted` are given if they are there; ``row`` numbers the rows. `rows` and `broken` count as the file is
+    read.
     """
 
     def __init__(
@@ -54,13 +58,15 @@ class CsvBlocks:
         self.columns = [name for name in self.names if name in {*needed, *wanted}]
 
     def __iter__(self) -> Iterator[pa.Table]:
-        self.rows = self.broken = 0
+        self.rows = self.broken = first = 0
         pieces = self._pieces()
         next(pieces)
         for lines in pieces:
             good, count = self._balanced(lines)
             if count:
-                yield self._split(good, count)
+                block = self._split(good, count)
+                yield block.append_column("row", pa.array(np.arange(first, first + len(block))))
+                first += len(block)
 
     def _pieces(self) -> Iterator:
         """The names in the header, then the lines behind it in pieces."""
@@ -152,7 +158,22 @@ class CsvBlocks:
         return pa.concat_tables(parts)
 
 
-_EXAMPLES = 3
+def encode(column: pa.ChunkedArray) -> tuple[list[bytes], np.ndarray]:
+    """Different values of a column, without blanks around them, and the number of each row's value."""
+    values = column.combine_chunks().dictionary_encode()
+    return [value.strip() for value in values.dictionary.to_pylist()], values.indices.to_numpy()
+
+
+def is_filled(column: pa.ChunkedArray) -> np.ndarray:
+    """Whether each value holds more than blanks, shape (rows,)."""
+    values, indices = encode(column)
+    return np.array([bool(value) for value in values], dtype=bool)[indices]
+
+
+def is_true(column: pa.ChunkedArray) -> np.ndarray:
+    """Whether each value is "true" or 1, shape (rows,)."""
+    values, indices = encode(column)
+    return np.array([value.lower() in (b"true", b"1") for value in values], dtype=bool)[indices]
 
 
 @dataclass(frozen=True)
@@ -207,32 +228,6 @@ class Export:
         return Export(answers, replace(self.report, kept=len(answers), dropped=dict(+dropped)))
 
 
-def check_repeats(repeats: str) -> None:
-    """Refuse another word than those that `Export.clean` knows."""
-    if repeats not in ("first", "none", "all"):
-        raise InputError(f"repeats must be 'first', 'none' or 'all', got {repeats!r}")
-
-
-def as_text(value: bytes) -> str:
-    """Text of bytes that should be UTF-8; what is not is read as Latin-1, which always can be."""
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
-def encode(column: pa.ChunkedArray) -> tuple[list[bytes], np.ndarray]:
-    """Different values of a column, without blanks around them, and the number of each row's value."""
-    values = column.combine_chunks().dictionary_encode()
-    return [value.strip() for value in values.dictionary.to_pylist()], values.indices.to_numpy()
-
-
-def is_filled(column: pa.ChunkedArray) -> np.ndarray:
-    """Whether each value holds more than blanks, shape (rows,)."""
-    values, indices = encode(column)
-    return np.array([bool(value) for value in values], dtype=bool)[indices]
-
-
 class Names:
     """Numbers of names, given as they are met; blanks around a name do not count."""
 
@@ -247,14 +242,17 @@ class Names:
 
     def texts(self) -> np.ndarray:
         """The names as text, in the order of their numbers."""
-        return np.array([as_text(name) for name in self.numbers], dtype=object)
+        return np.array([decoded(name) for name in self.numbers], dtype=object)
 
 
 class Gathering:
     """Columns of classifications as they come, and counts of what does not; examples are of column `ids`."""
 
-    def __init__(self, tree: DecisionTree, ids: str | None) -> None:
-        self.tree, self.ids = tree, ids
+    def __init__(self, tree: DecisionTree | str, ids: str | None, repeats: str) -> None:
+        if repeats not in ("first", "none", "all"):
+            raise InputError(f"repeats must be 'first', 'none' or 'all', got {repeats!r}")
+        self.tree = tree if isinstance(tree, DecisionTree) else read_tree(tree)
+        self.ids = ids
         self.users = Names()
         self.dropped: Counter[str] = Counter()
         self.remarks: Counter[str] = Counter()
@@ -269,18 +267,12 @@ class Gathering:
         self.show(reason, block, rows)
         return block.filter(pa.array(~rows))
 
-    def remark(self, remark: str, block: pa.Table, rows: np.ndarray) -> None:
-        """Count the rows where `rows` is true."""
-        if rows.any():
-            self.remarks[remark] += int(rows.sum())
-            self.show(remark, block, rows)
-
     def show(self, reason: str, block: pa.Table, rows: np.ndarray) -> None:
         """Keep the first ids of a reason."""
         shown = self.examples.setdefault(reason, [])
-        if self.ids is not None and len(shown) < _EXAMPLES:
-            first = np.flatnonzero(rows)[: _EXAMPLES - len(shown)]
-            shown += [as_text(value) for value in block[self.ids].take(pa.array(first)).to_pylist()]
+        if self.ids is not None and len(shown) < EXAMPLES:
+            first = np.flatnonzero(rows)[: EXAMPLES - len(shown)]
+            shown += [decoded(value) for value in block[self.ids].take(pa.array(first)).to_pylist()]
 
     def add(
         self,
@@ -288,7 +280,7 @@ class Gathering:
         *,
         subject: np.ndarray,
         way: np.ndarray,
-        logged_in: np.ndarray,
+        logged_in: Any,
         order: np.ndarray,
     ) -> None:
         """Append rows; a name "not-logged-in-..." or none is nobody who was logged in."""
@@ -306,11 +298,9 @@ class Gathering:
 
     def finish(
         self,
+        blocks: CsvBlocks,
         subjects: np.ndarray,
         ways: Iterable[Sequence[int]],
-        *,
-        source: str,
-        rows: int,
         **counts: Mapping[str, int],
     ) -> Export:
         """All that was added, each way spelt out as its answers, and the report."""
@@ -336,8 +326,8 @@ class Gathering:
             answer=steps[place],
             **columns,
         )
+        self.dropped["row cannot be split into the columns"] += blocks.broken
         examples = {reason: tuple(ids) for reason, ids in self.examples.items()}
-        report = ReadReport(
-            source, rows, len(answers), dict(+self.dropped), dict(self.remarks), **counts, examples=examples
-        )
+        found = (dict(+self.dropped), dict(self.remarks))
+        report = ReadReport(blocks.path.name, blocks.rows, len(answers), *found, **counts, examples=examples)
         return Export(answers, report)

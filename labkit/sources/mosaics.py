@@ -1,0 +1,364 @@
+"""Mosaics of a field in several bands, as they lie on disk or brought onto one grid, and sources on them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from labkit.errors import InputError, MissingDataError
+from labkit.images.coordinates import pixel_to_sky, sky_to_pixel, tangent_plane
+from labkit.images.cutouts import NODES, linear_weights
+from labkit.images.resampling import average_boxes
+from labkit.photometry import extract
+from labkit.sources.fitsfile import pixels_at
+from labkit.sources.mosaicfile import (
+    SAME_SCALE,
+    Mosaic,
+    blue_to_red,
+    common_scale,
+    folder_files,
+    grid_offset,
+    open_mosaic,
+    overlap,
+    refuse_twice,
+)
+
+logger = logging.getLogger(__name__)
+
+_SAME_MAG = 1e-3  # zero points that differ by less are equal
+_RINGS, _DIRECTIONS = 8, 360  # points in an annulus
+#: Regridded at a time; the transform is exact at NODES x NODES points of a tile and linear between them.
+_TILE_PX = 128
+Source = str | Path | Mapping[str, str | Path] | Sequence[tuple[str, str | Path]]
+
+
+@dataclass(frozen=True, eq=False)
+class Mosaics:
+    """Mosaics of one field, one a band, in the order of the bands; grids may differ.
+
+    A band or a file that comes twice is refused, and a mosaic that has no sky in common with the largest.
+    """
+
+    mosaics: tuple[Mosaic, ...]
+
+    def __post_init__(self) -> None:
+        if not self.mosaics:
+            raise InputError("mosaics must hold at least one band, got none")
+        refuse_twice([(one.band, one.path) for one in self.mosaics])
+        for one in self.mosaics:
+            if one is not self.largest and not overlap(one, self.largest):
+                raise InputError(
+                    f"mosaics must cover some of the same sky, got {one.name!r} and {self.largest.name!r} "
+                    "that do not; give the mosaics of one field, or mend their world coordinates"
+                )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Mapping[str, NDArray],
+        wcs: WCS | Mapping[str, WCS],
+        *,
+        zero_points: Mapping[str, float] | None = None,
+        origin: str = "",
+    ) -> Mosaics:
+        """Mosaics that are in memory, for example straight from a simulation."""
+        found = []
+        for band, data in images.items():
+            if np.ndim(data) != 2:
+                raise InputError(f"the mosaic {band!r} must have the axes (y, x), got {np.shape(data)}")
+            one = wcs[band] if isinstance(wcs, Mapping) else wcs
+            zero_point = (zero_points or {}).get(band)
+            found.append(Mosaic(band, np.asarray(data), one.celestial, zero_point=zero_point, origin=origin))
+        return cls(tuple(found))
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands, in order."""
+        return tuple(one.band for one in self.mosaics)
+
+    @property
+    def largest(self) -> Mosaic:
+        """The mosaic that covers most of the sky."""
+        return max(self.mosaics, key=lambda one: one.data.size * one.pixel_scale.value**2)
+
+    def __getitem__(self, band: str) -> Mosaic:
+        return self.select((band,)).mosaics[0]
+
+    def __len__(self) -> int:
+        return len(self.mosaics)
+
+    def select(self, bands: Iterable[str]) -> Mosaics:
+        """The mosaics of some bands, in the order given."""
+        there = dict(zip(self.bands, self.mosaics, strict=True))
+        return Mosaics(tuple(there[name] for name in _among(bands, there)))
+
+    @cached_property
+    def offsets(self) -> tuple[tuple[int, int], ...] | None:
+        """Shift (x, y) of each mosaic's pixels against the first's if all share one grid, else None."""
+        found = [grid_offset(self.mosaics[0], one) for one in self.mosaics]
+        return None if None in found else tuple(one for one in found if one is not None)
+
+    def record(self) -> dict[str, Any]:
+        """What a Sample's provenance keeps of each band, as plain values."""
+        return {
+            one.band: {
+                "file": one.path.name if one.path is not None else None,
+                "zero_point": one.zero_point,
+                "unit": one.unit,
+                "pixel_scale_arcsec": round(one.pixel_scale.value, 9),
+            }
+            for one in self.mosaics
+        }
+
+
+def _among(bands: Iterable[str], there: Iterable[str]) -> tuple[str, ...]:
+    names = (bands,) if isinstance(bands, str) else tuple(bands)
+    if missing := [name for name in names if name not in there]:
+        raise MissingDataError(
+            f"bands must be among those that are there {tuple(there)}, got {missing}; add their mosaics or "
+            "choose other bands"
+        )
+    return names
+
+
+def read_mosaics(
+    source: Source,
+    *,
+    pattern: str = "*_{band}.fits*",
+    bands: Iterable[str] | None = None,
+    hdu: int | str | None = None,
+    zero_points: Mapping[str, float] | None = None,
+) -> Mosaics:
+    """Open the mosaics of a field, one FITS file a band; pixels stay on disk until they are cut out.
+
+    Parameters
+    ----------
+    source : path, mapping or sequence of pairs
+        A folder, or the file of each band.
+    pattern : str
+        For a folder: names of its files, with ``*`` for anything and ``{band}`` (letters and digits) where
+        the band stands.
+    bands : iterable of str, optional
+        Open these only, in this order. By default all: those of a folder from blue to red (see
+        ``wavelengths.toml``), then those of unknown wavelength by name.
+    hdu : int or str, optional
+        Extension in all files; by default SCI or the first with an image.
+    zero_points : mapping of str to float, optional
+        AB magnitude of one unit, instead of the headers'.
+
+    Returns
+    -------
+    Mosaics
+        The bands.
+
+    Raises
+    ------
+    MissingDataError
+        If a folder, file or band is not there.
+    InputError
+        If a band comes twice, mosaics do not overlap, or a file cannot be used.
+    """
+    if isinstance(source, str | Path):
+        files = folder_files(Path(source), pattern)
+    else:
+        pairs = source.items() if isinstance(source, Mapping) else source
+        files = [(str(band), Path(path)) for band, path in pairs]
+    refuse_twice(files)
+    there = dict(files)
+    names = there if bands is None else _among(bands, there)
+    opened = [open_mosaic(there[band], band=band, hdu=hdu) for band in names]
+    given = zero_points or {}
+    if bands is None and isinstance(source, str | Path):
+        opened.sort(key=lambda one: blue_to_red(one.band, one.telescope))
+    return Mosaics(tuple(replace(one, zero_point=given.get(one.band, one.zero_point)) for one in opened))
+
+
+def on_one_scale(fields: Sequence[Mosaics]) -> list[Mosaics]:
+    """The mosaics of several fields in one unit for each band: that of the first field that has it.
+
+    Pixels of other zero points are multiplied as they are read; a band must have a zero point in all fields
+    or in none.
+    """
+    units: dict[str, float | None] = {}
+    for one in (one for field in fields for one in field.mosaics):
+        first = units.setdefault(one.band, one.zero_point)
+        if (first is None) != (one.zero_point is None):
+            raise InputError(
+                f"zero points of {one.band!r} must be known in all fields or in none, got {one.zero_point} "
+                f"for {one.name!r} and {first} in an earlier field; give it by zero_points or in the header"
+            )
+    return [Mosaics(tuple(_in_units_of(one, units[one.band]) for one in field.mosaics)) for field in fields]
+
+
+def _in_units_of(one: Mosaic, zero_point: float | None) -> Mosaic:
+    if zero_point is None or one.zero_point is None or abs(zero_point - one.zero_point) < _SAME_MAG:
+        return one
+    factor = 10 ** (0.4 * (zero_point - one.zero_point))
+    logger.info("multiplying %s by %.6g: zero point %g, not %g", one.name, factor, one.zero_point, zero_point)
+    return replace(one, data=cast(NDArray, _Scaled(one.data, np.float32(factor))), zero_point=zero_point)
+
+
+class _Scaled:
+    """Pixels on disk that are multiplied where they are read."""
+
+    def __init__(self, data: NDArray, factor: np.float32) -> None:
+        self.data, self.factor = data, factor
+        self.shape, self.size, self.ndim, self.dtype = data.shape, data.size, data.ndim, np.dtype(np.float32)
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        return np.asarray(self.data[key], dtype=np.float32) * self.factor
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        return np.asarray(self[...], dtype=dtype)
+
+
+def annulus_shares(
+    mosaics: Mosaics, centre: SkyCoord, edges: u.Quantity, *, margin: u.Quantity = 0 * u.arcsec
+) -> NDArray[np.float64]:
+    """Share of each annulus around a position, from 0 to 1, in which all bands have data, shape (bin,).
+
+    The `edges`, shape (bin + 1,), are angles that rise. Data, neither NaN nor 0, are looked up at 8 radii of
+    equal area and 360 directions in each annulus, so the share is right to about a per cent. A point counts
+    only if bands also have data as far as `margin` to the north, south, east and west: half a cut-out, where
+    a source must have a whole one.
+    """
+    radii = u.Quantity(edges).to_value(u.arcsec)
+    if radii.ndim != 1 or len(radii) < 2 or radii[0] < 0 or not (np.diff(radii) > 0).all():
+        raise InputError(f"edges must rise from 0 or more, two at least, got {edges}")
+    inner, outer = radii[:-1, None] ** 2, radii[1:, None] ** 2
+    ring = np.sqrt(inner + (outer - inner) * (np.arange(_RINGS) + 0.5) / _RINGS)  # (bin, ring)
+    angle = np.arange(_DIRECTIONS) * 2 * np.pi / _DIRECTIONS
+    east, north = (ring[..., None] * axis(angle) for axis in (np.sin, np.cos))
+    step = float(u.Quantity(margin).to_value(u.arcsec))
+    covered = np.ones(east.shape, dtype=bool)
+    for dx, dy in [(0.0, 0.0)] + ([(-step, 0.0), (step, 0.0), (0.0, -step), (0.0, step)] if step else []):
+        points = centre.spherical_offsets_by((east + dx) * u.arcsec, (north + dy) * u.arcsec)
+        for one in mosaics.mosaics:
+            there = sky_to_pixel(one.wcs, points.icrs.ra, points.icrs.dec)
+            values, inside = pixels_at(one.data, *there)
+            covered &= inside & np.isfinite(values) & (values != 0)
+    return covered.mean(axis=(1, 2))
+
+
+def registered(
+    mosaics: Mosaics,
+    *,
+    pixel_scale: u.Quantity | None = None,
+    blank: float | None = 0.0,
+) -> Mosaics:
+    """The same field with all bands on one grid and of one shape, in memory: float32, NaN without data.
+
+    Mosaics that share a grid keep their pixels on the frame of the largest. Others are regridded to north up
+    on a tangent plane about the middle of the largest, weighted by area, with the flux conserved.
+    `pixel_scale` is needed where pixel scales differ; pixels without data are NaN or `blank`.
+    """
+    scale = common_scale(mosaics.mosaics, pixel_scale)
+    largest = mosaics.largest
+    if mosaics.offsets is not None and abs(scale / largest.pixel_scale - 1) < SAME_SCALE:
+        origin = mosaics.offsets[mosaics.mosaics.index(largest)]
+        wcs = largest.wcs
+        images = [np.full(largest.shape, np.nan, dtype=np.float32) for _ in mosaics.mosaics]
+        for one, image, (dx, dy) in zip(mosaics.mosaics, images, mosaics.offsets, strict=True):
+            one.copy_into(image, dx - origin[0], dy - origin[1])
+    else:
+        wcs = _north_up(largest, scale)
+        images = [_regridded(one, wcs, blank) for one in mosaics.mosaics]
+    for image in images:
+        if blank is not None:
+            image[image == np.float32(blank)] = np.nan
+    pairs = zip(mosaics.mosaics, images, strict=True)
+    return Mosaics(tuple(replace(one, data=image, wcs=wcs) for one, image in pairs))
+
+
+def _north_up(one: Mosaic, scale: u.Quantity) -> WCS:
+    """A tangent plane about the middle of a mosaic that holds all of it."""
+    height, width = one.shape
+    ra, dec = pixel_to_sky(one.wcs, (width - 1) / 2, (height - 1) / 2)
+    plane = float(ra), float(dec), scale.to_value(u.arcsec)
+    edge = pixel_to_sky(one.wcs, *np.meshgrid([-0.5, width - 0.5], [-0.5, height - 0.5]))
+    corners = np.stack(sky_to_pixel(tangent_plane(*plane, (1, 1)), *edge))  # against the middle
+    nx, ny = (int(n) for n in np.ceil(2 * np.abs(corners).max(axis=(1, 2)) - 1e-6))
+    return tangent_plane(*plane, (ny, nx))
+
+
+def _regridded(one: Mosaic, wcs: WCS, blank: float | None) -> NDArray[np.float32]:
+    out = np.full(wcs.array_shape, np.nan, dtype=np.float32)
+    for y in range(0, out.shape[0], _TILE_PX):
+        for x in range(0, out.shape[1], _TILE_PX):
+            _fill(out[y : y + _TILE_PX, x : x + _TILE_PX], one, wcs, (x, y), blank)
+    return out
+
+
+def _fill(
+    tile: NDArray[np.float32], one: Mosaic, wcs: WCS, corner: tuple[int, int], blank: float | None
+) -> None:
+    """Average what a mosaic has over the pixels of one tile."""
+    ny, nx = tile.shape
+    x_out, y_out = np.meshgrid(
+        corner[0] - 0.5 + np.linspace(0, nx, NODES), corner[1] - 0.5 + np.linspace(0, ny, NODES)
+    )
+    x, y = sky_to_pixel(one.wcs, *pixel_to_sky(wcs, x_out, y_out))  # (NODES, NODES)
+    height, width = one.shape
+    reach = (x.min() > width + 1, x.max() < -2, y.min() > height + 1, y.max() < -2)
+    if not np.isfinite(x).all() or any(reach):
+        return
+    along, up = ((v[:, -1] - v[:, 0]).mean() / nx for v in (x, y))
+    across, over = ((v[-1] - v[0]).mean() / ny for v in (x, y))
+    area = abs(along * over - up * across)  # of the mosaic's pixels in one of the tile's
+    steps = max(2, int(np.ceil(np.sqrt(area))))
+    left, low = max(int(x.min()) - 2, 0), max(int(y.min()) - 2, 0)
+    window = np.array(one.data[low : int(y.max()) + 4, left : int(x.max()) + 4], dtype=np.float32)
+    if blank is not None:
+        window[window == np.float32(blank)] = np.nan
+    if not np.isfinite(window).any():
+        return
+    rows, columns = linear_weights(ny * steps), linear_weights(nx * steps)
+    boxes: dict[str, Any] = {"width": np.sqrt(area) / steps, "steps": steps, "fill": np.nan}
+    places = (rows @ (x - left) @ columns.T, rows @ (y - low) @ columns.T)
+    tile[...] = average_boxes(window, *places, **boxes) * np.float32(area)
+
+
+def extract_mosaics(
+    mosaics: Mosaics,
+    *,
+    zero_points: Mapping[str, float] | None = None,
+    pixel_scale: u.Quantity | None = None,
+    blank: float | None = 0.0,
+    **options: Any,
+) -> QTable:
+    """Find the sources of a field and measure them in all bands, as `~labkit.photometry.extract` gives them.
+
+    Mosaics on different grids are regridded first (`registered`). Zero points (unless given: AB magnitudes of
+    one unit by band), electrons in a unit and the widths of the PSFs come from the headers: colours compare
+    bands at one PSF where every header says its width. `options` are those of `~labkit.photometry.extract`:
+    ``detect_on``, ``threshold``, ``deblend_contrast``, ``gain``, ``psf_fwhm_arcsec`` (None: bands as they
+    are) and others.
+    """
+    headers = {one.band: one.zero_point for one in mosaics.mosaics if one.zero_point is not None}
+    known = headers | dict(zero_points or {})
+    if missing := [band for band in mosaics.bands if band not in known]:
+        raise InputError(
+            f"every band must have a zero point, got none in the headers of {missing}; give their AB "
+            "magnitudes of one unit by zero_points="
+        )
+    options.setdefault("gain", {one.band: one.gain for one in mosaics.mosaics if one.gain is not None})
+    psf = {one.band: one.psf_fwhm_arcsec for one in mosaics.mosaics}
+    options.setdefault("psf_fwhm_arcsec", None if None in psf.values() else psf)
+    if options["psf_fwhm_arcsec"] is None:
+        logger.info("bands are compared as they are, without matching their point-spread functions")
+    there = registered(mosaics, pixel_scale=pixel_scale, blank=blank)
+    images = {one.band: one.data for one in there.mosaics}
+    return extract(
+        images, wcs=there.mosaics[0].wcs, zeropoints={band: known[band] for band in images}, **options
+    )
