@@ -44,12 +44,11 @@ class Ways:
         self.outside: Counter[str] = Counter()
         self.wordings: dict[str, dict[tuple[str, ...], str]] = {task: {} for task in tree.tasks}
         self._seen: dict[bytes, _Found] = {}
-        self._good: dict[tuple[int | str, ...], _Found] = {}
         self._texts: dict[tuple[str, str, str | None], int | str] = {}
 
     def number(self, text: bytes, count: int) -> tuple[int, frozenset[str]]:
         """Number of the way that annotations of `count` rows took, -1 without an answer; remarks on them."""
-        found = self._seen.get(text) or self._plain(text)
+        found = self._seen.get(text)
         if found is None:
             found = self._parse(text)
             if len(self._seen) >= _REMEMBERED:
@@ -70,14 +69,6 @@ class Ways:
                     f"{dict(versions)}, or give reworded=True if the questions mean the same"
                 )
 
-    def _plain(self, text: bytes) -> _Found | None:
-        """What is known of the answers, where each was met before and there is nothing to say about them."""
-        try:
-            known = [self._texts[a["task"], a["value"], a["task_label"]] for a in orjson.loads(text)]
-            return self._good.get(tuple(known))
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return None
-
     def _parse(self, text: bytes) -> _Found:
         try:
             annotations = list(_flat(orjson.loads(text)))
@@ -93,10 +84,7 @@ class Ways:
         if len(way) < len(given):
             remarks.add(_OFF_THE_WAY)
         number = self.numbers.setdefault(tuple(way), len(self.numbers))
-        found = _Found(number, frozenset(remarks), tasks, outside)
-        if not remarks:
-            self._good[tuple(given.values())] = found
-        return found
+        return _Found(number, frozenset(remarks), tasks, outside)
 
     def _given(
         self, annotations: list[tuple[str, Any, Any]], remarks: set[str]

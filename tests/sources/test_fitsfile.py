@@ -49,12 +49,9 @@ def test_compressed_and_later_extensions(tmp_path):
         read_image(path, hdu=1)
 
 
-def test_degenerate_axes_are_dropped(tmp_path):
+def test_degenerate_axes_are_dropped_and_old_forms_of_keywords_mended_in_silence(tmp_path):
     fits.PrimaryHDU(DATA[None, None], header()).writeto(tmp_path / "cube.fits")
     assert read_image(tmp_path / "cube.fits").data.shape == (64, 64)
-
-
-def test_old_forms_of_header_keywords_are_mended_in_silence(tmp_path):
     old = header(RADECSYS="FK5", MJDREF=50814.0)
     old["DATE-OBS"] = "2004-06-17T11:30:44"
     del old["RADESYS"]
@@ -84,19 +81,33 @@ def test_a_truncated_file_is_refused(tmp_path, keep, compress):
     path = tmp_path / ("part.fits.gz" if compress else "part.fits")
     whole = gzip.compress(content) if compress else content
     path.write_bytes(whole[: keep if not compress else keep * len(whole) // len(content)])
-    with pytest.raises(
-        InputError, match=r"part\.fits.* must be a whole FITS file.*download or copy it again"
-    ):
+    message = r"part\.fits.* must be a whole FITS file.*download or copy it again"
+    with pytest.raises(InputError, match=message):
         read_image(path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"<html>404</html>", b"\x1f\x8bnot a gzip", b"SIMPLE  =", b"\0" * 9000]
-)
-def test_other_files_are_refused(tmp_path, content):
-    (tmp_path / "image.fits").write_bytes(content)
-    with pytest.raises(InputError, match=r"'image\.fits' must be a whole FITS file"):
-        read_image(tmp_path / "image.fits")
+BAD = {
+    **dict.fromkeys([b"", b"<html>404</html>", b"\x1f\x8bnot a gzip", b"SIMPLE  =", b"\0" * 9000],
+                    r"'image\.fits' must be a whole FITS file"),
+    "bare": r"'image\.fits' must have celestial world coordinates",
+    np.nan: "must hold finite pixels, got none of 4096",
+    0.0: "must hold an image, got 0 in all pixels",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), BAD.items(), ids=[str(one)[:20] for one in BAD])
+def test_files_that_are_no_image_of_the_sky_are_refused(tmp_path, content, message):
+    path = tmp_path / "image.fits"
+    with pytest.raises(MissingDataError, match=r"there is no file .*image\.fits"):
+        read_image(path)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == "bare":
+        fits.PrimaryHDU(DATA).writeto(path)
+    else:
+        fits.PrimaryHDU(np.full((64, 64), content), header()).writeto(path)
+    with pytest.raises(InputError, match=message):
+        read_image(path)
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -137,52 +148,23 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     except InputError as error:
         print(path.stem, error)
 """
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    call = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path)]
+    run = subprocess.run(call, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     said = dict(line.split(" ", 1) for line in run.stdout.splitlines())
     assert set(said) == set(BAD_CARDS)
-    assert (
-        said["AMDX1"]
-        == "AMDX1 in the header of 'AMDX1.fits' must be a finite number, got True; mend the header"
-    )
+    assert said["AMDX1"].endswith("of 'AMDX1.fits' must be a finite number, got True; mend the header")
     assert "CNPIX2 in the header of 'CNPIX2.fits' must be a finite number, got nothing" in said["CNPIX2"]
     assert "A_ORDER in the header of 'A_ORDER.fits' must be a number up to 9, got 100000" in said["A_ORDER"]
     assert "the world coordinates of 'CUNIT1.fits' must be such as astropy understands" in said["CUNIT1"]
 
 
 def test_header_values_that_are_none_are_absent_with_a_word(caplog):
-    cards = fits.Header(
-        {"A": 1.5, "B": "2.5", "C": "10:00", "D": "NaN", "E": True, "F": -999.0, "T": " text "}
-    )
+    values = {"A": 1.5, "B": "2.5", "C": "10:00", "D": "NaN", "E": True, "F": -999.0, "T": " text "}
+    cards = fits.Header(values)
     cards["G"] = None
     got = {key: header_number(cards, key, low=-90, where="x.fits") for key in "ABCDEFGH"}
     assert got == {"A": 1.5, "B": 2.5} | dict.fromkeys("CDEFGH")
     assert "x.fits: F is -999.0, no number that it can be: taken as absent" in caplog.text
     assert len(caplog.records) == 5  # of H, which is not there, nothing is said
     assert [header_text(cards, key) for key in "TGH"] == ["text", "", ""]
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(MissingDataError, match=r"there is no file .*nowhere\.fits"):
-        read_image(tmp_path / "nowhere.fits")
-
-
-def test_an_image_without_sky_coordinates_is_refused(tmp_path):
-    fits.PrimaryHDU(DATA).writeto(tmp_path / "bare.fits")
-    with pytest.raises(InputError, match=r"'bare\.fits' must have celestial world coordinates"):
-        read_image(tmp_path / "bare.fits")
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(np.nan, "must hold finite pixels, got none of 4096"), (0.0, "must hold an image, got 0 in all pixels")],
-)
-def test_empty_images_are_refused(tmp_path, value, message):
-    fits.PrimaryHDU(np.full((64, 64), value), header()).writeto(tmp_path / "flat.fits")
-    with pytest.raises(InputError, match=message):
-        read_image(tmp_path / "flat.fits")

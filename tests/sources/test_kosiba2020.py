@@ -134,7 +134,7 @@ def test_enlarged_by_interpolation_and_inverted_is_still_xray():
         255 - np.stack([np.zeros((356, 356), np.uint8), _xray(rng, interpolated=True), _optical(rng)], -1)
         for _ in range(3)
     ]
-    assert decide_channels(images).order == PAPER
+    assert tuple(decide_channels(images)["order"]) == PAPER
 
 
 def test_statistics_ignore_brightness_and_polarity():
@@ -218,8 +218,8 @@ def test_real_counts_against_a_real_plate(real):
             images.append(np.stack([optical, np.zeros_like(xray), xray], -1))
     assert len(images) == 6
     decision = decide_channels(images)
-    assert decision.order == ("optical", "empty", "xray")
-    assert decision.votes_for == 6
+    assert decision["order"] == ["optical", "empty", "xray"]
+    assert decision["votes_for"] == 6
 
 
 def test_splits_are_the_published_ones_with_validation_drawn_by_class(pack):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from labkit import evaluate
 from labkit.errors import InputError
 from labkit.sample import Sample, with_columns
-from labkit.sources.members import (
+from labkit.sources.members.setups import (
     redshift_bins,
     setup_counts,
     split_counts,
@@ -117,17 +117,17 @@ def test_a_cluster_of_one_class_stays_and_is_named(caplog):
         with_configurations(lone, {"optical": ("R",)}, without={"optical": ["B"]})
 
 
-def test_unknown_clusters_and_configurations_are_refused():
-    with pytest.raises(InputError, match=r"without must name configurations out of .*got \['mixd'\]"):
-        with_configurations(small(), MIXED, without={"mixd": ["A"]})
-    with pytest.raises(
-        InputError, match=r"clusters of the Sample, \('A', 'B'\), got \['C'\]; leave them out"
-    ):
-        with_configurations(small(), MIXED, without={"mixed": ["C"]})
-    with pytest.raises(InputError, match=r"must have the columns .*coverage_J"):
-        with_configurations(small(), {"infrared": ("J",)})
-    with pytest.raises(InputError, match="must have a column 'field'"):
-        with_configurations(small(), MIXED, cluster="field")
+@pytest.mark.parametrize(
+    ("configurations", "without", "message"),
+    [
+        (MIXED, {"mixd": ["A"]}, r"without must name configurations out of .*got \['mixd'\]"),
+        (MIXED, {"mixed": ["C"]}, r"clusters of the Sample, \('A', 'B'\), got \['C'\]; leave them out"),
+        ({"infrared": ("J",)}, None, "must have a column 'coverage_J'"),
+    ],
+)
+def test_unknown_clusters_and_configurations_are_refused(configurations, without, message):
+    with pytest.raises(InputError, match=message):
+        with_configurations(small(), configurations, without=without)
 
 
 def test_ranges_have_the_numbers_of_section_4_2(published):
@@ -180,18 +180,12 @@ def test_sources_that_take_no_part_have_no_part(published):
         ({"blind": ("A1689",)}, r"blind must name clusters with sources that take part, .*got \['A1689'\]"),
         ({"blind": ("A370",), "label": "label_mixed"}, r"take part, .*got \['A370'\]"),
         ({"blind": ()}, "blind must name a cluster at least"),
-        (
-            {"ranges": {"far": (0.7, 0.9)}},
-            r"range 'far' must hold a cluster that is not blind, got none from 0.7",
-        ),
+        ({"ranges": {"far": (0.7, 0.9)}}, r"'far' must hold a cluster that is not blind, got none from 0.7"),
         ({"ranges": {"one": (0.374, 0.376)}}, r"got none from .*blind \['A370'"),
         ({"ranges": {"x": ("M0416", "A370")}}, r"range 'x' must hold no blind cluster, got \['A370'\]"),
         ({"ranges": {"x": (0.1, 0.2, 0.3)}}, "must be a lowest and a highest redshift, or clusters"),
         ({"validation": 1}, "validation must be a share from 0 to below 1, got 1"),
-        (
-            {"validation": 0.001, "ranges": {"n": ["M1311"]}},
-            "the validation set of range 'n' must hold members and",
-        ),
+        ({"validation": 0.001, "ranges": {"n": ["M1311"]}}, "validation set of range 'n' must hold members"),
         ({"label": "label_none"}, "must have a column 'label_none'"),
     ],
 )
@@ -202,13 +196,9 @@ def test_bad_ranges_are_refused(published, options, message):
 
 def test_a_training_or_test_set_of_one_class_is_refused():
     lone = small(labels=["member"] * 3 + ["member", "non-member", "non-member"])
-    with pytest.raises(
-        InputError, match="the train set of range 'x' must hold members and non-members, got 3 and 0"
-    ):
+    with pytest.raises(InputError, match="the train set of range 'x' must hold members and .* got 3 and 0"):
         with_training_ranges(lone, blind=["B"], ranges={"x": ["A"]}, label="label", validation=0)
-    with pytest.raises(
-        InputError, match=r"the blind clusters \['A'\] must hold members and non-members, got 3"
-    ):
+    with pytest.raises(InputError, match=r"the blind clusters \['A'\] must hold members and .* got 3"):
         with_training_ranges(lone, blind="A", ranges={"x": ["B"]}, label="label", validation=0)
 
 
@@ -260,13 +250,14 @@ def test_all_setups_are_those_made_one_by_one(published, caplog):
         with_setups(published, {"mixed_star": ["K"]}, **given)
 
 
-def test_all_non_members_can_be_dealt(published, caplog):
-    found = with_redshift_bins(published, bins=4, non_members_each=None)
-    counts = setup_counts(found, [f"label_z{i}" for i in range(1, 5)])[-1]
-    assert sum(counts[f"z{i}_non_members"] for i in range(1, 5)) == 2161
-    many = with_redshift_bins(published, bins=4, non_members_each=2.0)
-    assert (many.catalogue["label_z1"] == found.catalogue["label_z1"]).all()
-    assert "2161 non-members are too few for 3258; all are dealt" in caplog.text
+def test_too_few_non_members_are_all_dealt(published, caplog):
+    scarce = published.select(np.flatnonzero((published.labels == "member") | (np.arange(3790) % 4 == 0)))
+    found = with_redshift_bins(scarce, bins=4)
+    dealt = setup_counts(found, [f"label_z{i}" for i in range(1, 5)])[-1]
+    each = [dealt[f"z{i}_non_members"] for i in range(1, 5)]
+    assert sum(each) == (scarce.labels == "non-member").sum() < 1629
+    assert max(each) - min(each) <= 1
+    assert "non-members are too few for 1629; all are dealt" in caplog.text
 
 
 def test_bins_that_cannot_be_filled_are_refused(caplog):
@@ -275,13 +266,9 @@ def test_bins_that_cannot_be_filled_are_refused(caplog):
     assert "1 members without redshift are in no bin" in caplog.text
     assert few.catalogue["label_z1"].tolist().count("member") == 1
     assert few.catalogue["label_z1"][4] == few.catalogue["label_z2"][4] == ""
-    with pytest.raises(
-        InputError, match="at most the number of members with redshift, 2, and of non-members, 3, got 3"
-    ):
+    with pytest.raises(InputError, match="members with redshift, 2, and of non-members, 3, got 3"):
         with_redshift_bins(small_with(z), bins=3, label="label")
-    with pytest.raises(
-        InputError, match="bins must be 2 or more and non_members_each above 0 or None, got 1"
-    ):
+    with pytest.raises(InputError, match="bins must be 2 or more, got 1"):
         with_redshift_bins(small_with(z), bins=1, label="label")
     with pytest.raises(InputError, match="must have a column 'redshift'"):
         with_redshift_bins(small(), label="label")
@@ -324,12 +311,9 @@ def test_subsets_partition_any_sample(subsets, seed):
 
 
 def test_bad_growth_is_refused(published, caplog):
-    with pytest.raises(
-        InputError, match="steps must rise within 1 to subsets, and subsets be 2 or more, got"
-    ):
-        with_growing_sets(published, steps=(3, 2))
-    with pytest.raises(InputError, match="steps must rise within 1 to subsets"):
-        with_growing_sets(published, steps=(1, 11))
+    for steps in ((3, 2), (1, 11)):
+        with pytest.raises(InputError, match="steps must rise within 1 to subsets, and subsets be 2 or more"):
+            with_growing_sets(published, steps=steps)
     with pytest.raises(InputError, match="subsets must be at most the number of members .*3 and 3, got 4"):
         with_growing_sets(small(), label="label", subsets=4)
     with_growing_sets(small(), label="label", subsets=3)

@@ -1,3 +1,5 @@
+"""Members cut out of mosaics: whose pixels, which bands, what is counted, from one field or several."""
+
 from __future__ import annotations
 
 import logging
@@ -6,11 +8,8 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
-from astropy.table import MaskedColumn, QTable, Table, vstack
-from astropy.wcs import WCS
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from astropy.table import QTable, Table, vstack
+from mosaic_images import CLUSTER, INSIDE, SHAPE, noise, painted, sources_at, tangent, write_mosaic
 
 from labkit.cli import main
 from labkit.errors import InputError, MissingDataError
@@ -18,92 +17,32 @@ from labkit.images.cutouts import cutouts
 from labkit.sample import Sample, concatenate
 from labkit.simulate.hst.field import simulate_field
 from labkit.sources import counts_table, fields_sample, members_sample, read_mosaics
-from labkit.sources.members import complete_in, velocity
-from labkit.sources.members.catalogue import (
-    flag_labels,
-    groups_within,
-    merge_repeats,
-    read_sources,
-    velocity_labels,
-)
+from labkit.sources.members import velocity, with_configurations
 from labkit.sources.members.stamps import coverage_of, make_cutter
 from labkit.sources.mosaics import Mosaics
 from labkit.tables import write_table
 
 SCALE = 0.065 * u.arcsec
-SHAPE = (150, 170)
-CLUSTER = {"cluster": "A1", "redshift": 0.4}
-#: Pixels x, y of the sources of `catalogue`: two inside, one over the corner, one off the mosaic.
+#: Pixels x, y of four sources: two inside, one over the corner, one off the mosaic.
 PLACES = np.array([[60.0, 50.0], [100.2, 79.7], [3.0, 4.0], [-300.0, 40.0]])
-
-
-def tangent(shape=SHAPE, *, scale=0.065, roll_deg=0.0, flip=False):
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = [64.0, -24.0], [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    c, s = np.cos(np.radians(roll_deg)), np.sin(np.radians(roll_deg))
-    east = 1 if flip else -1
-    wcs.wcs.cd = np.array([[east * c, east * s], [-s, c]]) * scale / 3600
-    return wcs
-
-
-def noise(shape=SHAPE, seed=0):
-    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
-
-
-def at(places=PLACES, wcs=None, **columns):
-    """A catalogue of sources at pixels of the standard mosaic."""
-    sky = (wcs or tangent()).pixel_to_world(*np.asarray(places, dtype=float).T)
-    n = len(np.atleast_2d(places))
-    rows = {"source_id": [f"s{i}" for i in range(n)], "ra": sky.ra.deg * u.deg, "dec": sky.dec.deg * u.deg}
-    return QTable(rows | {"z_spec": np.resize([0.4, 0.5, 0.401, np.nan], n)} | columns)
 
 
 def arrays(**images):
     return Mosaics.from_arrays(images or {"R": noise(seed=1), "I": noise(seed=2)}, tangent())
 
 
+def inside(**columns):
+    return sources_at(INSIDE, **columns)
+
+
+def cut(mosaics=None, table=None, **options):
+    """The Sample of field A1; by default the sources inside, 8 x 8 px of noise in R and I."""
+    options = {"size_px": 8} | CLUSTER | options
+    return members_sample(mosaics or arrays(), inside() if table is None else table, **options)
+
+
 def counts(sample):
     return {name: counts_table(sample)[name][-1] for name in counts_table(sample).colnames[1:]}
-
-
-# Membership
-
-
-@given(st.floats(-0.01, 1.5), st.floats(0.01, 1.2))
-@settings(max_examples=30)
-def test_velocity_is_that_of_the_clusters_rest_frame(z, cluster):
-    v = velocity(z, cluster).to_value(u.km / u.s)
-    # (1 + z) = (1 + z_cl) (1 + v / c)
-    assert (1 + cluster) * (1 + v / 299792.458) - 1 == pytest.approx(z, abs=1e-12)
-
-
-def test_members_lie_within_the_limit_and_the_range_is_the_papers():
-    limits = velocity([0.382, 0.410], 0.397).to_value(u.km / u.s)  # Table 1: M0416
-    np.testing.assert_allclose(np.abs(limits), 3000, atol=250)
-    v = [-3000, 3000, 3000.1, -1e5, np.nan] * u.km / u.s
-    assert velocity_labels(v).tolist() == ["member", "member", "non-member", "non-member", ""]
-    assert velocity_labels(v, v_max=2 * u.Mm / u.s).tolist()[:2] == ["non-member"] * 2
-    with pytest.raises(InputError, match="v_max must be one positive velocity, such as 3000"):
-        velocity_labels(v, v_max=3000)
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        np.ma.array([True, False, True], mask=[0, 0, 1]),
-        [1, 0, np.nan],
-        ["Member", "interloper", ""],
-        ["yes", "NO ", "unknown"],
-    ],
-)
-def test_flags_of_several_forms(flags):
-    assert flag_labels(flags, name="flag").tolist() == ["member", "non-member", ""]
-
-
-def test_strange_flags_are_refused():
-    with pytest.raises(InputError, match=r"column 'm' must say who is a member .* got \['2'\]"):
-        flag_labels([1, 2], name="m")
 
 
 # Pixels
@@ -112,11 +51,11 @@ def test_strange_flags_are_refused():
 def test_cutouts_are_the_mosaics_own_pixels_from_disk_and_from_memory(tmp_path):
     images = {"R": noise(seed=1), "I": noise(seed=2)}
     for band, data in images.items():
-        fits.PrimaryHDU(data, tangent().to_header()).writeto(tmp_path / f"x_{band}.fits")
+        write_mosaic(tmp_path / f"x_{band}.fits", data)
     places = np.random.default_rng(3).uniform(20, 130, (40, 2))
-    options = {**CLUSTER, "size_px": 16, "merge_radius": 0 * u.arcsec}
-    disk = members_sample(read_mosaics(tmp_path, bands=tuple("RI")), at(places), **options)
-    memory = members_sample(arrays(**images), at(places), **options)
+    options = {"size_px": 16, "merge_radius": 0 * u.arcsec}
+    disk = cut(read_mosaics(tmp_path, bands=tuple("RI")), sources_at(places), **options)
+    memory = cut(arrays(**images), sources_at(places), **options)
     assert disk.images.tobytes() == memory.images.tobytes()
     x, y = np.floor(places - 7.5 + 0.5).astype(int).T
     for row in range(40):
@@ -128,10 +67,9 @@ def test_cutouts_are_the_mosaics_own_pixels_from_disk_and_from_memory(tmp_path):
 
 @pytest.mark.parametrize("size", [16, 17])
 def test_a_source_lies_within_half_a_pixel_of_the_centre(size):
+    ramp = np.tile(np.arange(SHAPE[1], dtype=np.float32), (SHAPE[0], 1))
+    cutter = make_cutter(arrays(R=ramp), size_px=size)
     for x in np.linspace(60, 61, 11):
-        cutter = make_cutter(
-            arrays(R=np.tile(np.arange(SHAPE[1], dtype=np.float32), (SHAPE[0], 1))), size_px=size
-        )
         columns = cutter(tangent().pixel_to_world([x], [70.0]))[0, 0, 0]
         assert abs(columns.mean() - x) <= 0.5 + 1e-6
 
@@ -164,26 +102,12 @@ def test_trimmed_mosaics_line_up_and_are_empty_where_trimmed():
     np.testing.assert_array_equal(images[1, 1, :, 5:], images[1, 0, :, 5:])
 
 
-def gaussians(places, *, wcs, shape, fwhm_arcsec=0.3, flux=100.0):
-    """Round sources in a mosaic of any scale, integrated well enough."""
-    scale = np.sqrt(np.abs(np.linalg.det(wcs.pixel_scale_matrix))) * 3600
-    sigma = fwhm_arcsec / 2.3548 / scale
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    image = np.zeros(shape)
-    for cx, cy in np.transpose(wcs.world_to_pixel(tangent().pixel_to_world(*np.transpose(places)))):
-        image += flux / (2 * np.pi * sigma**2) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2))
-    return image.astype(np.float32)
-
-
 def test_other_scales_and_angles_are_regridded_with_the_flux_conserved():
-    places = np.array([[60.0, 50.0], [100.2, 79.7]])
+    bodies = [(*place, 100.0, 0.3 / 2.3548) for place in PLACES[:2]]
     infrared = tangent((90, 95), scale=0.13, roll_deg=25, flip=True)
-    images = {
-        "R": gaussians(places, wcs=tangent(), shape=SHAPE),
-        "H": gaussians(places, wcs=infrared, shape=(90, 95)),
-    }
+    images = {"R": painted(bodies, tangent(), SHAPE), "H": painted(bodies, infrared, (90, 95))}
     mosaics = Mosaics.from_arrays(images, {"R": tangent(), "H": infrared})
-    sample = members_sample(mosaics, at(places), **CLUSTER, size_px=32, pixel_scale=SCALE)
+    sample = cut(mosaics, sources_at(PLACES[:2]), size_px=32, pixel_scale=SCALE)
     assert sample.provenance["fields"][0]["pixels"] == "regridded, flux conserved"
     np.testing.assert_allclose(sample.images.sum(axis=(2, 3)), 100, rtol=0.01)
     y, x = np.mgrid[:32, :32] - 15.5
@@ -192,9 +116,8 @@ def test_other_scales_and_angles_are_regridded_with_the_flux_conserved():
         assert abs((image * y).sum() / 100) < 0.05
     options = {"size": 32 * SCALE, "pixels": 32, "conserve": "flux", "fill": np.nan}
     sky = SkyCoord(sample.catalogue["ra"], sample.catalogue["dec"])
-    np.testing.assert_allclose(
-        sample.band("H"), cutouts(images["H"], infrared, sky, **options), rtol=1e-4, atol=1e-4
-    )
+    direct = cutouts(images["H"], infrared, sky, **options)
+    np.testing.assert_allclose(sample.band("H"), direct, rtol=1e-4, atol=1e-4)
 
 
 def test_regridding_many_tiles_equals_one_by_one():
@@ -218,35 +141,34 @@ def test_how_pixels_are_made_can_be_asked_for():
     own = make_cutter(slanted, size_px=15, resample="never")(positions)[0, 0]
     x, y = (round(float(value)) for value in slanted["R"].wcs.world_to_pixel(positions[0]))
     np.testing.assert_array_equal(own, slanted["R"].data[y - 7 : y + 8, x - 7 : x + 8])
-    brighter = [
-        make_cutter(mosaics, pixel_scale=2 * SCALE, size_px=15, conserve=c)(positions).mean()
-        for c in ("flux", "surface brightness")
-    ]
-    assert brighter[0] == pytest.approx(4 * brighter[1], rel=1e-4)
+    flux, brightness = (
+        make_cutter(mosaics, pixel_scale=2 * SCALE, size_px=15, conserve=kept)(positions).mean()
+        for kept in ("flux", "surface brightness")
+    )
+    assert flux == pytest.approx(4 * brightness, rel=1e-4)
+    blank = make_cutter(slanted, bands=("I", "R"), size_px=9)(positions)
+    assert np.isnan(blank[0, 0]).all()
+    assert np.isfinite(blank[0, 1]).all()
+
+
+COARSE = Mosaics.from_arrays(
+    {"R": noise(), "H": noise((75, 85))}, {"R": tangent(), "H": tangent((75, 85), scale=0.13)}
+)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("mosaics", "options", "message"),
     [
-        ({"size_px": 0}, "size_px must be at least 1, got 0"),
-        ({"pixel_scale": -1 * u.arcsec}, "pixel_scale must be one positive angle"),
-        ({"resample": "maybe"}, "resample must be 'auto', 'never' or 'always'"),
-        ({"resample": "never", "pixel_scale": 0.1 * u.arcsec}, "but their pixel scales are .* is asked for"),
+        (arrays(), {"size_px": 0}, "size_px must be at least 1, got 0"),
+        (arrays(), {"pixel_scale": -1 * u.arcsec}, "pixel_scale must be one positive angle"),
+        (arrays(), {"resample": "maybe"}, "resample must be 'auto', 'never' or 'always'"),
+        (arrays(), {"resample": "never", "pixel_scale": 0.1 * u.arcsec}, "pixel scales are .* is asked for"),
+        (COARSE, {}, r"different pixel scales \(R 0\.065 arcsec, H 0\.13 arcsec\); pass for"),
     ],
 )
-def test_options_of_the_cutting_are_checked(options, message):
+def test_options_of_the_cutting_are_checked(mosaics, options, message):
     with pytest.raises(InputError, match=message):
-        make_cutter(arrays(), **options)
-
-
-def test_different_pixel_scales_need_a_choice():
-    mosaics = Mosaics.from_arrays(
-        {"R": noise(), "H": noise((75, 85))}, {"R": tangent(), "H": tangent((75, 85), scale=0.13)}
-    )
-    with pytest.raises(
-        InputError, match=r"different pixel scales \(R 0\.065 arcsec, H 0\.13 arcsec\); pass for"
-    ):
-        make_cutter(mosaics)
+        make_cutter(mosaics, **options)
 
 
 # Coverage
@@ -255,42 +177,32 @@ def test_different_pixel_scales_need_a_choice():
 def test_sources_that_lack_a_band_are_dropped_and_counted():
     infrared = noise(seed=4)
     infrared[:, :80] = np.nan  # the first source lacks it
-    mosaics = arrays(R=noise(), H=infrared)
-    optical = members_sample(mosaics, at(), **CLUSTER, size_px=16, bands=("R",))
-    assert counts(optical) == {
-        **{"listed": 4, "without_position": 0, "merged": 0, "unlabelled": 0, "outside": 1, "incomplete": 1},
-        **{"kept": 2},
-        **{
-            "member": 1,
-            "non-member": 1,
-            "unknown": 0,
-            "redshift_not_accepted": 0,
-            "redshift_sentinel": 0,
-            "contradicting": 0,
-        },
-    }
+    mosaics, table = arrays(R=noise(), H=infrared), sources_at(PLACES)
+    optical = cut(mosaics, table, size_px=16, bands=("R",))
+    nothing = ("without_position", "merged", "unlabelled", "unknown")
+    nothing += ("redshift_not_accepted", "redshift_sentinel", "contradicting")
+    found = {"listed": 4, "outside": 1, "incomplete": 1, "kept": 2, "member": 1, "non-member": 1}
+    assert counts(optical) == found | dict.fromkeys(nothing, 0)
     assert optical.object_ids.tolist() == ["A1-s0", "A1-s1"]
-    both = members_sample(mosaics, at(), **CLUSTER, size_px=16)
+    both = cut(mosaics, table, size_px=16)
     assert both.object_ids.tolist() == ["A1-s1"]
     assert both.provenance["fields"][0]["lacking"] == {"R": 2, "H": 3}
-    some = members_sample(mosaics, at(), **CLUSTER, size_px=16, needed=("R",))
+    some = cut(mosaics, table, size_px=16, needed=("R",))
     assert np.isnan(some.band("H")[0]).all()
     assert some.catalogue["coverage_H"].tolist() == [0, 1]
-    chosen = complete_in(some, ("R", "H"))
-    np.testing.assert_array_equal(chosen.images, both.images)
-    assert chosen.provenance["configuration"]["dropped"] == 1
-    np.testing.assert_array_equal(complete_in(some, ("R",)).images, optical.images)
+    np.testing.assert_array_equal(some.select(bands=("R",)).images, optical.images)
+    np.testing.assert_array_equal(some.images[1:], both.images)
 
 
 def test_zeros_are_blank_unless_told_otherwise():
     image = noise()
     image[:, 65:] = 0
-    options = {**CLUSTER, "size_px": 16, "min_coverage": 0.65}
-    cut = members_sample(arrays(R=image), at(), **options)
-    assert len(cut) == 1
-    assert cut.catalogue["coverage_R"][0] == 0.75
-    assert np.isnan(cut.images).mean() == 0.25
-    kept = members_sample(arrays(R=image), at(), **options, blank=None)
+    options = {"table": sources_at(PLACES), "size_px": 16, "min_coverage": 0.65}
+    blank = cut(arrays(R=image), **options)
+    assert len(blank) == 1
+    assert blank.catalogue["coverage_R"][0] == 0.75
+    assert np.isnan(blank.images).mean() == 0.25
+    kept = cut(arrays(R=image), **options, blank=None)
     assert kept.catalogue["coverage_R"].tolist() == [1, 1]
 
 
@@ -300,234 +212,61 @@ def test_a_hole_in_the_middle_is_no_coverage():
     np.testing.assert_allclose(coverage_of(images)[:, 0], [1, 0, 8 / 9])
 
 
-def test_a_catalogue_of_another_field_is_refused():
-    far = at(PLACES + 5000)
-    with pytest.raises(
-        InputError, match=r"A1: no source of the catalogue has all of the bands \('R', 'I'\) \(4 outside"
-    ):
-        members_sample(arrays(), far, **CLUSTER)
-    with pytest.raises(
-        MissingDataError, match=r"bands must be among those of the mosaics \('R', 'I'\), got \['J'\]"
-    ):
-        members_sample(arrays(), at(), **CLUSTER, bands=("R", "J"))
-    with pytest.raises(InputError, match=r"min_coverage must be above 0 and at most 1, got 0"):
-        members_sample(arrays(), at(), **CLUSTER, min_coverage=0)
-    sample = members_sample(arrays(), at(), **CLUSTER, size_px=16)
-    with pytest.raises(InputError, match=r"columns \['coverage_J'\], \['coverage_J'\] missing"):
-        complete_in(sample, ("J",))
+BANDS_TWICE = r"bands must name different bands, one at least, got"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"table": sources_at(PLACES + 5000)}, r"A1: no source .* bands \('R', 'I'\) \(4 outside"),
+        ({"bands": ("R", "J")}, r"bands must be among those that are there \('R', 'I'\), got \['J'\]"),
+        ({"bands": ("R",), "needed": ("I",)}, r"needed must be among the bands \('R',\), got \['I'\]"),
+        ({"bands": ("R", "R")}, rf"{BANDS_TWICE} \('R', 'R'\)"),
+        ({"needed": ()}, rf"{BANDS_TWICE} \(\)"),
+        ({"min_coverage": 0}, r"min_coverage must be above 0 and at most 1, got 0"),
+        ({"batch_size": 0}, r"batch_size must be at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_cut_out_is_refused(options, message):
+    with pytest.raises((InputError, MissingDataError), match=message):
+        cut(**options)
 
 
 # Catalogues
 
-INSIDE = np.random.default_rng(8).uniform(30, 120, (6, 2))
-
-
-def inside(**columns):
-    return at(INSIDE, **columns)
-
 
 def test_redshifts_of_poor_quality_are_not_used():
     table = inside(z_spec=[0.4, 0.4, 0.7, 0.7, np.nan, -99], q=[3, 1, 9, 2, 3, 3])
-    sample = members_sample(arrays(), table, **CLUSTER, size_px=8, quality="q", accepted=(3, 9))
+    sample = cut(table=table, quality="q", accepted=(3, 9))
     assert sample.labels.tolist() == ["member", "", "non-member", "", "", ""]
     assert np.isfinite(sample.catalogue["redshift"]).tolist() == [True, False, True] + [False] * 3
     assert counts(sample)["redshift_not_accepted"] == 2
     assert sample.catalogue["velocity"].unit == u.km / u.s
     assert sample.catalogue["velocity"][2] == velocity(0.7, 0.4)
-    with pytest.raises(
-        InputError, match=r"accepted must hold values of the column 'q', got \[7\]; there are \['1'"
-    ):
-        members_sample(arrays(), table, **CLUSTER, quality="q", accepted=(7,))
-    with pytest.raises(InputError, match="quality and accepted must be given together, got 'q' and None"):
-        members_sample(arrays(), table, **CLUSTER, quality="q")
 
 
 def test_a_flag_instead_of_velocities_and_a_catalogue_without_redshifts():
     table = inside(is_in=[True, False] * 3)
-    sample = members_sample(arrays(), table, **CLUSTER, size_px=8, member="is_in")
-    assert sample.labels.tolist() == ["member", "non-member"] * 3
+    assert cut(table=table, member="is_in").labels.tolist() == ["member", "non-member"] * 3
     table.remove_column("z_spec")
-    bare = members_sample(arrays(), table, **CLUSTER, size_px=8, z=None, source_id=None)
+    bare = cut(table=table, z=None, source_id=None)
     assert set(bare.labels) == {""}
     assert bare.object_ids[:2].tolist() == ["A1-00000", "A1-00001"]
     assert bare.provenance["fields"][0]["warnings"] == []
 
 
-def test_repeated_sources_are_merged_by_rule():
-    table = inside()[[0, 0, 1, 1, 2, 3]]
-    table["source_id"] = ["a", "b", "c", "d", "e", "f"]
-    table["z_spec"] = [np.nan, 0.4, 0.4, 0.9, 0.4, 0.9]
-    table["dec"][[1, 3]] += 0.05 * u.arcsec
-    sample = members_sample(arrays(), table, **CLUSTER, size_px=8)
-    assert sample.object_ids.tolist() == ["A1-b", "A1-c", "A1-e", "A1-f"]
-    assert sample.labels.tolist() == ["member", "", "member", "non-member"]
-    assert (counts(sample)["merged"], counts(sample)["contradicting"]) == (2, 1)
-    assert "1 sources with rows that disagree" in sample.provenance["fields"][0]["warnings"][0]
-    apart = members_sample(arrays(), table, **CLUSTER, size_px=8, merge_radius=0.01 * u.arcsec)
-    assert len(apart) == 6
-    with pytest.raises(InputError, match=r"each source once, got 2 rows within 0\.1 arcsec of another"):
-        members_sample(arrays(), table, **CLUSTER, repeats="refuse")
-    table["source_id"] = "a"
-    with pytest.raises(
-        InputError, match=r"'source_id' must name each source once, got \['A1-a'\] for different"
-    ):
-        members_sample(arrays(), table, **CLUSTER)
-    with pytest.raises(InputError, match="merge_radius must be an angle of zero or more"):
-        members_sample(arrays(), table, **CLUSTER, merge_radius=1)
-
-
-def test_groups_are_chains_and_keep_the_best_row():
-    sky = SkyCoord([10, 10, 10, 50] * u.deg, np.array([0, 0.08, 0.16, 0]) / 3600 * u.deg)
-    groups = groups_within(sky, 0.1 * u.arcsec)
-    assert groups[0] == groups[1] == groups[2] != groups[3]
-    keep, disputed = merge_repeats(groups, np.array(["", "", "", ""]), np.array([False, False, True, False]))
-    assert keep.tolist() == [2, 3]
-    assert not disputed.any()
-
-
 @pytest.mark.parametrize(("z", "lacking"), [(0.4, "non-member"), (0.9, "member")])
 def test_a_cluster_of_one_kind_only_is_a_warning_in_the_record(z, lacking, caplog):
     with caplog.at_level(logging.WARNING):
-        sample = members_sample(arrays(), inside(z_spec=np.full(6, z)), **CLUSTER, size_px=8)
+        sample = cut(table=inside(z_spec=np.full(6, z)))
     assert sample.provenance["fields"][0]["warnings"] == [f"A1: none of the sources is a {lacking}"]
     assert f"none of the sources is a {lacking}" in caplog.text
 
 
-def test_rows_without_position_are_left_out_and_counted():
-    table = inside()
-    table["ra"][2] = np.nan * u.deg
-    table["dec"][3] = 95 * u.deg
-    assert counts(members_sample(arrays(), table, **CLUSTER, size_px=8))["without_position"] == 2
-    table["ra"][:] = np.nan * u.deg
-    with pytest.raises(InputError, match="columns 'ra' and 'dec' must hold positions in degrees, got none"):
-        members_sample(arrays(), table, **CLUSTER)
-
-
-@pytest.mark.parametrize(
-    ("change", "options", "message"),
-    [
-        (
-            lambda t: t,
-            {"ra": "X"},
-            r"must have the columns \['X', 'dec', 'z_spec'\], got .* without \['X'\]",
-        ),
-        (lambda t: t[:0], {}, "must hold at least one source, got none"),
-        (lambda t: t, {"redshift": -0.1}, "redshift of 'A1' must be between 0 and 20, got -0.1"),
-        (lambda t: t, {"cluster": " "}, "cluster must be a name, got ' '"),
-        (lambda t: t, {"z": "source_id"}, "column 'source_id' must hold numbers"),
-        (lambda t: t, {"repeats": "no"}, "repeats must be 'merge' or 'refuse', got 'no'"),
-        (lambda t: t, {"z": None, "quality": "z_spec", "accepted": (1,)}, "quality 'z_spec' needs redshifts"),
-    ],
-)
-def test_catalogues_are_checked(change, options, message):
-    with pytest.raises(InputError, match=message):
-        members_sample(arrays(), change(inside()), **(CLUSTER | options))
-
-
-def read(catalogue, **options):
-    return read_sources(catalogue, **(CLUSTER | options))
-
-
-PLACE = {"ra": [150.0, 150.1], "dec": [2.0, 2.1]}
-SPEED = 299792.458
-
-
-@pytest.mark.parametrize(
-    ("z", "found", "sentinels"),
-    [
-        (np.array([119900.0, -99.0]) * u.km / u.s, [119900 / SPEED, -99 / SPEED], 0),
-        ([119900.0, 99.0] * u.Mm / u.s / 1000, [119900 / SPEED, 99 / SPEED], 0),
-        ([40.0, 41.0] * u.percent, [0.4, 0.41], 0),
-        (["0.4", ""], [0.4, np.nan], 0),
-        (MaskedColumn([0.4, 0.5], mask=[0, 1]), [0.4, np.nan], 0),
-        ([0.4, 99.0], [0.4, np.nan], 1),
-        (np.array([9.99, 999.0], dtype=np.float32), [np.nan, np.nan], 2),
-        ([-99.0, -1.0], [np.nan, np.nan], 1),
-        ([9.9, 12.0], [9.9, 12.0], 0),
-    ],
-)
-def test_redshifts_of_all_kinds(z, found, sentinels):
-    sources, counts, warnings = read(QTable(PLACE | {"z_spec": z}))
-    np.testing.assert_allclose(sources["redshift"], found, rtol=1e-12)
-    assert counts["redshift_sentinel"] == sentinels
-    assert any("taken as unknown" in text for text in warnings) == bool(sentinels)
-    assert (sources["label"] == "").tolist() == np.isnan(found).tolist()
-
-
-@pytest.mark.parametrize(
-    ("quality", "accepted", "refused"),
-    [
-        ([3, 1], ["3"], [False, True]),
-        (["A ", "c"], ["A", "b"], [False, True]),
-        ([3.4, 2.4], ["3.4", "9.5"], [False, True]),
-        (np.array([3.4, 2.4], dtype=np.float32), [3.4], [False, True]),
-        (["3 ", "2"], [3], [False, True]),
-        ([3.0, 2.0], [3], [False, True]),
-        (np.array([3, 2], dtype="u1"), [3], [False, True]),
-        (MaskedColumn([3, 3], mask=[0, 1]), [3], [False, True]),
-        ([b"A", b"B"], "A", [False, True]),
-    ],
-)
-def test_qualities_are_the_same_as_text_and_as_number(quality, accepted, refused):
-    table = QTable(PLACE | {"z_spec": [0.4, 0.4], "q": quality})
-    sources, counts, _ = read(table, quality="q", accepted=accepted)
-    assert np.isnan(sources["redshift"]).tolist() == refused
-    assert counts["redshift_not_accepted"] == 1
-
-
-@pytest.mark.parametrize(
-    ("ids", "names"),
-    [
-        (MaskedColumn([5, 6], mask=[0, 1]), ["A1-5", "A1-00001"]),
-        ([1e16 + 2, 5.0], ["A1-10000000000000002", "A1-5"]),
-        ([b"a ", b"b"], ["A1-a", "A1-b"]),
-        (["", "x"], ["A1-00000", "A1-x"]),
-    ],
-)
-def test_names_are_text_and_never_what_a_mask_hides(ids, names):
-    sources, _, _ = read(QTable(PLACE | {"z_spec": [0.4, 0.4], "source_id": ids}))
-    assert sources["object_id"].tolist() == names
-
-
-def test_positions_of_all_kinds_and_columns_beside_ours():
-    table = Table(
-        {
-            "RA": ["10:00:00", "10:00:24"],
-            "Dec": ["+2:00:00", "+2:06:00"],
-            "Z_SPEC": [0.4, 0.5],
-            "label": ["mine", "yours"],
-            "velocity": [1, 2],
-        }
-    )
-    sources, _, _ = read(table)
-    np.testing.assert_allclose(sources["ra"].to_value(u.deg), PLACE["ra"])
-    np.testing.assert_allclose(sources["dec"].to_value(u.deg), PLACE["dec"])
-    assert sources["label"].tolist() == ["member", "non-member"]
-    assert sources["label_listed"].tolist() == ["mine", "yours"]
-    assert sources["velocity_listed"].tolist() == [1, 2]
-    hours = QTable({"ra": [10.0, 150 / 15] * u.hourangle, "dec": [2.0, -99.0], "z_spec": [0.4, 0.4]})
-    sources, counts, _ = read(hours)
-    np.testing.assert_allclose(sources["ra"].to_value(u.deg), [150], rtol=1e-12)
-    assert counts["without_position"] == 1
-
-
 def test_a_computed_coverage_stands_beside_that_of_the_list():
-    sample = members_sample(arrays(), inside(coverage_R=np.arange(6)), **CLUSTER, size_px=8)
+    sample = cut(table=inside(coverage_R=np.arange(6)))
     assert sample.catalogue["coverage_R_listed"].tolist() == list(range(6))
     assert (sample.catalogue["coverage_R"] == 1).all()
-
-
-@pytest.mark.parametrize(
-    ("z", "message"),
-    [
-        ([0.4, 119900.0], r"must hold redshifts up to 20, got 119900 in row 2 .* its unit \(km/s for c z"),
-        ([0.4, 0.5] * u.kpc, "must hold redshifts or velocities c z, got the unit kpc"),
-        (["0.4", "0,5"], "column 'z_spec' must hold numbers, got '0,5' in row 2"),
-    ],
-)
-def test_redshifts_that_are_none_are_refused(z, message):
-    with pytest.raises(InputError, match=message):
-        read(QTable(PLACE | {"z_spec": z}))
 
 
 @pytest.mark.parametrize("name", ["c.fits", "c.ecsv", "c.csv", "c.vot", "c.parquet", "c.csv.gz"])
@@ -539,19 +278,28 @@ def test_catalogues_of_all_formats_give_the_same_sample(name, tmp_path):
         table.write(path, format={".vot": "votable", ".gz": "ascii.csv"}[path.suffix])
     else:
         write_table(table, path)
-    options = {**CLUSTER, "size_px": 8, "ra": "ALPHA", "member": "flag"}
-    read, direct = (members_sample(arrays(), one, **options) for one in (path, table))
+    read, direct = (cut(table=one, ra="ALPHA", member="flag") for one in (path, table))
     assert read.object_ids.tolist() == direct.object_ids.tolist() == [f"A1-{i:04d}" for i in range(6)]
     assert read.labels.tolist() == direct.labels.tolist()
     np.testing.assert_array_equal(read.images, direct.images)
+
+
+def test_only_labelled_sources_are_cut_out_where_asked():
+    table = inside(z_spec=[0.4, np.nan, 0.5, 0.4, 0.9, np.nan], q=[3, 0, 3, 1, 9, 0])
+    options = {"table": table, "quality": "q", "accepted": (3, 9)}
+    every, known = cut(**options), cut(**options, labelled=True)
+    np.testing.assert_array_equal(known.images, every.images[every.labels != ""])
+    assert known.object_ids.tolist() == ["A1-s0", "A1-s2", "A1-s4"]
+    shown = ("listed", "unlabelled", "kept", "unknown", "redshift_not_accepted")
+    assert [counts(known)[name] for name in shown] == [6, 3, 3, 0, 1]
+    assert [counts(every)[name] for name in shown] == [6, 0, 6, 3, 1]
 
 
 # Several fields
 
 
 def test_on_disk_and_in_memory_are_the_same_whatever_the_batches(tmp_path):
-    memory = members_sample(arrays(), inside(), **CLUSTER, size_px=8)
-    disk = members_sample(arrays(), inside(), **CLUSTER, size_px=8, path=tmp_path / "s", batch_size=4)
+    memory, disk = cut(), cut(path=tmp_path / "s", batch_size=4)
     np.testing.assert_array_equal(disk.images, memory.images)
     assert disk.content_hash == memory.content_hash
     assert disk.provenance["fields"][0]["counts"] == memory.provenance["fields"][0]["counts"]
@@ -559,8 +307,7 @@ def test_on_disk_and_in_memory_are_the_same_whatever_the_batches(tmp_path):
 
 
 def test_samples_of_several_clusters_are_joined(tmp_path):
-    one = members_sample(arrays(), inside(extra=np.ones(6)), **CLUSTER, size_px=8)
-    other = members_sample(arrays(), inside(), cluster="B2", redshift=0.5, size_px=8)
+    one, other = cut(table=inside(extra=np.ones(6))), cut(cluster="B2", redshift=0.5)
     joined = concatenate([one, other])
     disk = concatenate([one, other], path=tmp_path / "joined", batch_size=5)
     assert joined.catalogue["cluster"].tolist() == ["A1"] * 6 + ["B2"] * 6
@@ -576,14 +323,13 @@ def test_samples_of_several_clusters_are_joined(tmp_path):
         concatenate([one, other.select(bands=("R",))])
     with pytest.raises(InputError, match="samples must hold at least one Sample"):
         concatenate([])
-    bigger = members_sample(arrays(), inside(), cluster="C", redshift=0.5, size_px=8, pixel_scale=2 * SCALE)
     with pytest.raises(InputError, match="same pixel scale, got 0.065 arcsec and 0.13 arcsec"):
-        concatenate([one, bigger])
+        concatenate([one, cut(cluster="C", pixel_scale=2 * SCALE)])
 
 
 def test_samples_in_other_units_of_flux_are_not_joined():
     def of(cluster, **zero_points):
-        sample = members_sample(arrays(), inside(), cluster=cluster, redshift=0.5, size_px=8)
+        sample = cut(cluster=cluster)
         for band, value in zero_points.items():
             sample.provenance["fields"][0]["mosaics"][band]["zero_point"] = value
         return sample
@@ -601,12 +347,9 @@ def test_samples_in_other_units_of_flux_are_not_joined():
 def two_fields(tmp_path):
     """Two clusters' folders with mosaics and catalogues, and the table that lists them."""
     for number, (name, bands) in enumerate({"A1": "RIJ", "B2": "RJ"}.items()):
-        folder = tmp_path / name
-        folder.mkdir()
         for band in bands:
-            data = noise(seed=number)
-            fits.PrimaryHDU(data, tangent().to_header()).writeto(folder / f"{name}_{band}.fits")
-        write_table(inside(z_spec=[0.4, 0.5] * 3), folder / "catalogue.fits")
+            write_mosaic(tmp_path / name / f"{name}_{band}.fits", noise(seed=number))
+        write_table(inside(z_spec=[0.4, 0.5] * 3), tmp_path / name / "catalogue.fits")
     table = Table({"cluster": ["A1", "B2"], "redshift": [0.4, 0.5], "folder": ["A1", "B2"]})
     write_table(table, tmp_path / "fields.ecsv")
     return tmp_path / "fields.ecsv"
@@ -616,20 +359,18 @@ def test_a_table_of_fields_becomes_one_sample(two_fields, tmp_path):
     sample = fields_sample(two_fields, size_px=8)
     assert sample.bands == ("R", "J")
     assert sample.labels.tolist() == ["member", "non-member"] * 3 + ["non-member", "member"] * 3
-    parts = [
-        members_sample(
-            read_mosaics(tmp_path / name, bands=tuple("RJ")),
-            tmp_path / name / "catalogue.fits",
-            cluster=name,
-            redshift=z,
-            size_px=8,
-        )
-        for name, z in (("A1", 0.4), ("B2", 0.5))
-    ]
+    parts = []
+    for name, z in (("A1", 0.4), ("B2", 0.5)):
+        mosaics = read_mosaics(tmp_path / name, bands=tuple("RJ"))
+        parts.append(cut(mosaics, tmp_path / name / "catalogue.fits", cluster=name, redshift=z))
     assert sample.content_hash == concatenate(parts).content_hash
-    with pytest.raises(MissingDataError, match=r"among those of the mosaics \('R', 'J'\), got \['I'\]"):
+    with pytest.raises(MissingDataError, match=r"among those that are there \('R', 'J'\), got \['I'\]"):
         fields_sample(two_fields, bands=("R", "I"))
-    with pytest.raises(MissingDataError, match=r"columns cluster \(or short\), redshift and folder"):
+    with pytest.raises(MissingDataError, match=r"bands must be there in one field at least, got \['K'\]"):
+        fields_sample(two_fields, bands=("R", "K"), needed=("R",))
+    with pytest.raises(
+        MissingDataError, match=r"fields must have the columns \['short', 'redshift', 'folder'\]"
+    ):
         fields_sample(Table({"name": ["A1"]}))
 
 
@@ -643,52 +384,15 @@ def test_bands_that_are_not_needed_may_be_absent_from_some_fields(two_fields, tm
     assert (first["absent"], second["absent"]) == ([], ["I"])
     assert (first["lacking"]["I"], second["lacking"]["I"]) == (0, 6)
     assert (second["lacking"]["J"], set(second["mosaics"])) == (0, {"R", "J"})
-    with_i = complete_in(sample, ("R", "I"))
-    assert set(with_i.catalogue["cluster"]) == {"A1"}
-    whole = members_sample(
-        read_mosaics(tmp_path / "A1"), tmp_path / "A1" / "catalogue.fits", **CLUSTER, size_px=8
-    )
-    np.testing.assert_array_equal(with_i.images, whole.select(bands=("R", "I")).images)
+    with_i = with_configurations(sample, {"RI": ("R", "I")}).catalogue["label_RI"]
+    assert (with_i != "").tolist() == [True] * 6 + [False] * 6
+    whole = cut(read_mosaics(tmp_path / "A1"), tmp_path / "A1" / "catalogue.fits")
     np.testing.assert_array_equal(
-        complete_in(sample, ("R", "J")).images, fields_sample(two_fields, size_px=8, bands=("R", "J")).images
+        sample.select(np.arange(6), bands=("R", "I")).images, whole.select(bands=("R", "I")).images
     )
-    one = members_sample(arrays(), at(), **CLUSTER, size_px=8, bands=("R", "K"), needed=("R",))
-    assert np.isnan(one.band("K")).all()
-    with pytest.raises(MissingDataError, match=r"bands must be there in one field at least, got \['K'\]"):
-        fields_sample(two_fields, bands=("R", "K"), needed=("R",))
-    with pytest.raises(InputError, match=r"needed must be among the bands \('R',\), got \['J'\]"):
-        fields_sample(two_fields, bands=("R",), needed=("J",))
-    with pytest.raises(InputError, match=r"bands must name different bands, one at least, got \('R', 'R'\)"):
-        fields_sample(two_fields, bands=("R", "R"))
-    with pytest.raises(InputError, match=r"bands must name different bands, one at least, got \(\)"):
-        members_sample(arrays(), at(), **CLUSTER, needed=())
-
-
-def test_absent_bands_are_blank_where_pixels_are_regridded_too():
-    slanted = Mosaics.from_arrays({"R": noise()}, tangent(roll_deg=20))
-    cutter = make_cutter(slanted, bands=("I", "R"), size_px=9)
-    images = cutter(tangent().pixel_to_world([80.0], [70.0]))
-    assert cutter.turn is None
-    assert np.isnan(images[0, 0]).all()
-    assert np.isfinite(images[0, 1]).all()
-
-
-def test_only_labelled_sources_are_cut_out_where_asked():
-    table = inside(z_spec=[0.4, np.nan, 0.5, 0.4, 0.9, np.nan], q=[3, 0, 3, 1, 9, 0])
-    options = {**CLUSTER, "size_px": 8, "quality": "q", "accepted": (3, 9)}
-    every = members_sample(arrays(), table, **options)
-    known = members_sample(arrays(), table, **options, labelled=True)
-    np.testing.assert_array_equal(known.images, every.images[every.labels != ""])
-    assert known.object_ids.tolist() == ["A1-s0", "A1-s2", "A1-s4"]
-    assert {name: counts(known)[name] for name in ("listed", "unlabelled", "kept", "unknown")} == {
-        **{"listed": 6, "unlabelled": 3, "kept": 3, "unknown": 0}
-    }
-    assert (counts(every)["unlabelled"], counts(every)["unknown"]) == (0, 3)
-    assert counts(known)["redshift_not_accepted"] == 1
-    with pytest.raises(
-        InputError, match="labelled=True needs sources of known membership, got none of 6 in A1"
-    ):
-        members_sample(arrays(), inside(z_spec=np.full(6, np.nan)), **CLUSTER, labelled=True)
+    both = fields_sample(two_fields, size_px=8, bands=("R", "J"))
+    np.testing.assert_array_equal(sample.select(bands=("R", "J")).images, both.images)
+    assert np.isnan(cut(bands=("R", "K"), needed=("R",)).band("K")).all()
 
 
 def run(capsys, *words):

@@ -1,3 +1,5 @@
+"""Mosaics: bands of files, zero points, grids, registration, and what they cover."""
+
 from __future__ import annotations
 
 import astropy.units as u
@@ -5,44 +7,21 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mosaic_images import noise, painted, tangent, write_mosaic
 
 from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import sky_to_pixel, tangent_plane
-from labkit.sources.mosaics import Mosaics, ab_zero_point, annulus_shares, on_one_scale, read_mosaics
-from labkit.sources.mosaics.file import wavelength_um
-from labkit.sources.mosaics.grid import grid_offset, position_angle, turn_north_up
-
-
-def tangent(shape=(90, 100), *, scale=0.065, roll_deg=0.0, flip=False, centre=(64.0, -24.0)):
-    """A tangent plane about the middle of an image, north turned from y to -x by the roll."""
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = list(centre), [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
-    c, s = np.cos(np.radians(roll_deg)), np.sin(np.radians(roll_deg))
-    east = 1 if flip else -1
-    wcs.wcs.cd = np.array([[east * c, east * s], [-s, c]]) * scale / 3600
-    return wcs
-
-
-def noise(shape=(90, 100), seed=0):
-    return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
-
-
-def write(path, data, wcs, **cards):
-    header = wcs.to_header()
-    header.update(cards)
-    path.parent.mkdir(exist_ok=True)
-    fits.PrimaryHDU(data, header).writeto(path)
-    return path
+from labkit.sources.members.fields import ListedField, annulus_coverage
+from labkit.sources.mosaicfile import ab_zero_point, grid_offset, turn_north_up, wavelength_um
+from labkit.sources.mosaics import Mosaics, annulus_shares, on_one_scale, read_mosaics, registered
 
 
 @pytest.fixture
 def folder(tmp_path):
     for number, band in enumerate(("F105", "F814", "F435", "Ks")):
-        write(tmp_path / f"A1_{band}.fits", noise(seed=number), tangent(), PHOTZP=25.0 + number)
+        write_mosaic(tmp_path / f"A1_{band}.fits", noise(seed=number), PHOTZP=25.0 + number)
     (tmp_path / "catalogue.fits").write_bytes(b"not a mosaic")
     return tmp_path
 
@@ -54,20 +33,17 @@ def test_a_folder_gives_its_bands_from_blue_to_red(folder):
     assert mosaics.offsets == ((0, 0),) * 4
     assert read_mosaics(folder, bands=["F105", "F435"]).bands == ("F105", "F435")
     assert read_mosaics(folder, zero_points={"Ks": 27.5})["Ks"].zero_point == 27.5
-    table = mosaics.table()
-    assert table["file"].tolist() == ["A1_F435.fits", "A1_F814.fits", "A1_F105.fits", "A1_Ks.fits"]
-    np.testing.assert_allclose(table["pixel_scale"].to_value(u.arcsec), 0.065)
-    assert mosaics.record()["F105"]["file"] == "A1_F105.fits"
+    record = {"file": "A1_F105.fits", "zero_point": 25.0, "unit": "", "pixel_scale_arcsec": 0.065}
+    assert mosaics.record()["F105"] == record
 
 
 def test_plain_files_stay_on_disk_and_others_are_read_once(tmp_path):
     data = noise()
-    write(tmp_path / "a_R.fits", data, tangent())
-    write(tmp_path / "a_G.fits.gz", data, tangent())
+    write_mosaic(tmp_path / "a_R.fits", data)
+    write_mosaic(tmp_path / "a_G.fits.gz", data)
     other = fits.ImageHDU(data + 1, tangent().to_header(), name="WHT")
-    packed = fits.CompImageHDU(
-        data, tangent().to_header(), name="SCI", quantize_level=0, compression_type="GZIP_1"
-    )
+    lossless = {"quantize_level": 0, "compression_type": "GZIP_1"}
+    packed = fits.CompImageHDU(data, tangent().to_header(), name="SCI", **lossless)
     fits.HDUList([fits.PrimaryHDU(), other, packed]).writeto(tmp_path / "a_B.fits")
     scaled = fits.PrimaryHDU((data * 100).astype(np.int16), tangent().to_header())
     scaled.header["BSCALE"], scaled.header["BLANK"] = 0.01, -32768
@@ -136,7 +112,7 @@ def test_what_an_extension_lacks_is_in_the_primary_header(tmp_path):
 )
 def test_bands_are_ordered_by_wavelength(tmp_path, blue_to_red, telescope):
     for band in sorted(blue_to_red.split(), key=str.lower):
-        write(tmp_path / f"a_{band}.fits", noise(), tangent(), TELESCOP=telescope)
+        write_mosaic(tmp_path / f"a_{band}.fits", noise(), TELESCOP=telescope)
     assert " ".join(read_mosaics(tmp_path).bands) == blue_to_red
 
 
@@ -153,15 +129,15 @@ def test_high_level_products_give_their_band_and_not_their_maps(tmp_path, caplog
     caplog.set_level("INFO")
     for band in ("f160w", "f814w"):
         for product in ("drz", "wht", "rms"):
-            write(tmp_path / f"hlsp_x_hst_acs_a209_{band}_v1_{product}.fits", noise(), tangent())
+            write_mosaic(tmp_path / f"hlsp_x_hst_acs_a209_{band}_v1_{product}.fits", noise())
     mosaics = read_mosaics(tmp_path)
     assert mosaics.bands == ("f814w", "f160w")
     assert [one.path.name.split("_")[-1] for one in mosaics.mosaics] == ["drz.fits"] * 2
     assert "left out hlsp_x_hst_acs_a209_f160w_v1_rms.fits, " in caplog.text
-    write(tmp_path / "hlsp_x_total_v1_drz.fits", noise(), tangent())
+    write_mosaic(tmp_path / "hlsp_x_total_v1_drz.fits", noise())
     with pytest.raises(InputError, match=r"'hlsp_x_total_v1_drz.fits' must be clear, got only 'drz'; give a"):
         read_mosaics(tmp_path)
-    write(tmp_path / "maps" / "a_wht.fits", noise(), tangent())
+    write_mosaic(tmp_path / "maps" / "a_wht.fits", noise())
     with pytest.raises(MissingDataError, match=r"got none but the maps \['a_wht.fits'\]"):
         read_mosaics(tmp_path / "maps")
 
@@ -182,23 +158,19 @@ def test_fields_come_onto_one_flux_scale_or_are_refused():
 
 
 def test_a_band_twice_is_refused(folder):
-    write(folder / "A1_F814.fits.gz", noise(), tangent())
+    write_mosaic(folder / "A1_F814.fits.gz", noise())
     with pytest.raises(InputError, match=r"each band must be given once, got 'F814' twice .*fits\.gz"):
         read_mosaics(folder)
     one, other = folder / "A1_F105.fits", folder / "A1_F435.fits"
     with pytest.raises(InputError, match="each band must be given once, got 'J' twice"):
         read_mosaics([("J", one), ("J", other)])
-    with pytest.raises(
-        InputError, match=r"each file must belong to one band, got 'A1_F105\.fits' for 'J' and 'H'"
-    ):
+    with pytest.raises(InputError, match=r"belong to one band, got 'A1_F105\.fits' for 'J' and 'H'"):
         read_mosaics({"J": one, "H": one})
 
 
 def test_mosaics_without_common_sky_are_refused(folder):
-    write(folder / "B2_z.fits", noise(), tangent(centre=(64.01, -24.0)))
-    with pytest.raises(
-        InputError, match=r"must cover some of the same sky, got 'B2_z\.fits' and 'A1_F435\.fits'"
-    ):
+    write_mosaic(folder / "B2_z.fits", noise(), tangent(centre=(64.01, -24.0)))
+    with pytest.raises(InputError, match=r"of the same sky, got 'B2_z\.fits' and 'A1_F435\.fits'"):
         read_mosaics(folder)
 
 
@@ -207,12 +179,7 @@ def test_mosaics_without_common_sky_are_refused(folder):
     [
         ("nowhere", {}, MissingDataError, "there is no folder"),
         ("", {"pattern": "*.fits"}, InputError, r"pattern must hold \{band\} where"),
-        (
-            "",
-            {"pattern": "drz_{band}.fits"},
-            MissingDataError,
-            r"files named like 'drz_\{band\}\.fits', got none",
-        ),
+        ("", {"pattern": "drz_{band}.fits"}, MissingDataError, r"named like 'drz_\{band\}\.fits', got none"),
         ("", {"bands": ["F606"]}, MissingDataError, r"bands must be among .*'F435', .*got \['F606'\]"),
         ("", {"hdu": 4}, InputError, r"hdu must be an extension of 'A1_F435\.fits' \(0 to 0\), got 4"),
     ],
@@ -227,9 +194,6 @@ def test_files_that_are_no_mosaics_are_named(folder, tmp_path):
         read_mosaics({"R": folder / "no.fits"})
     with pytest.raises(InputError, match=r"'catalogue\.fits' must be a whole FITS file"):
         read_mosaics({"R": folder / "catalogue.fits"})
-    fits.PrimaryHDU(noise()).writeto(tmp_path / "bare.fits")
-    with pytest.raises(InputError, match=r"'bare\.fits' must have celestial world coordinates"):
-        read_mosaics({"R": tmp_path / "bare.fits"})
     fits.PrimaryHDU(np.zeros((3, 20, 20), np.float32), tangent().to_header()).writeto(tmp_path / "cube.fits")
     with pytest.raises(InputError, match=r"'cube\.fits' must hold a two-dimensional image, got none"):
         read_mosaics({"R": tmp_path / "cube.fits"})
@@ -273,28 +237,73 @@ def test_a_turn_brings_north_up_and_east_left(right, flip, slant):
 def test_a_slanted_mosaic_is_not_turned_by_right_angles():
     slanted = Mosaics.from_arrays({"a": noise()}, tangent(roll_deg=20))["a"]
     assert turn_north_up(slanted) is None
-    assert abs(position_angle(slanted)) == pytest.approx(20, abs=0.01)
 
 
 def test_real_hst_bands_of_different_pixel_scale(real):
-    files = {
-        band: real / "hst" / f"egs_13004304_{name}_cutout.fits"
-        for band, name in {"F606": "acs_f606w", "F814": "acs_f814w", "F160": "wfc3_f160w"}.items()
-    }
-    mosaics = read_mosaics(files)
-    np.testing.assert_allclose(
-        mosaics.table()["pixel_scale"].to_value(u.arcsec), [0.03, 0.03, 0.06], rtol=1e-5
-    )
+    mosaics = read_mosaics(real / "hst", pattern="egs_13004304_*_{band}_cutout.fits")
+    assert mosaics.bands == ("f606w", "f814w", "f160w")
+    scales = [one.pixel_scale.to_value(u.arcsec) for one in mosaics.mosaics]
+    np.testing.assert_allclose(scales, [0.03, 0.03, 0.06], rtol=1e-5)
     assert mosaics.offsets is None
-    assert mosaics.select(["F606", "F814"]).offsets == ((0, 0), (0, 0))
-    folder = read_mosaics(real / "hst", pattern="egs_13004304_*_{band}_cutout.fits")
-    assert set(folder.bands) == {"f606w", "f814w", "f160w"}
+    assert mosaics.select(["f606w", "f814w"]).offsets == ((0, 0), (0, 0))
+    there = registered(mosaics, pixel_scale=0.06 * u.arcsec)
+    assert len({one.shape for one in there.mosaics}) == 1
+    assert there.offsets == ((0, 0),) * 3
+    for one, other in zip(mosaics.mosaics, there.mosaics, strict=True):
+        assert np.nansum(other.data) == pytest.approx(one.data.sum(dtype=float), rel=0.005)
 
 
 def test_real_cfhtls_bands_are_registered(real):
     mosaics = read_mosaics(real / "cfhtls", pattern="lens_field_{band}.fits.gz")
     assert mosaics.offsets == ((0, 0),) * 3
     assert [one.zero_point for one in mosaics.mosaics] == [30.0] * 3
+
+
+# What is brought onto one grid
+
+
+def test_mosaics_of_one_grid_keep_their_pixels_on_the_largest_frame():
+    red, blue, wcs = noise(seed=1), noise(seed=2), tangent()
+    trimmed = wcs.slice((slice(30, 100), slice(50, None)))
+    images = {"a": red[30:100, 50:], "b": blue}
+    there = registered(Mosaics.from_arrays(images, {"a": trimmed, "b": wcs}, zero_points={"a": 25.0}))
+    np.testing.assert_array_equal(there["b"].data, blue)
+    np.testing.assert_array_equal(there["a"].data[30:100, 50:], red[30:100, 50:])
+    assert np.isfinite(there["a"].data).sum() == images["a"].size
+    assert (there["a"].zero_point, there.offsets) == (25.0, ((0, 0), (0, 0)))
+
+
+@pytest.mark.parametrize(("scale", "roll"), [(0.13, 0), (0.13, 25), (0.05, -70)])
+def test_mosaics_of_other_grids_are_regridded_with_flux_and_places_kept(scale, roll):
+    bodies = [(40.3, 35.7, 100.0, 0.13), (120.0, 45.2, 50.0, 0.2), (110.4, 110.9, 70.0, 0.16)]
+    wide = (round(260 * 0.065 / scale),) * 2
+    wcs = {"R": tangent(), "H": tangent(wide, scale=scale, roll_deg=roll)}
+    images = {"R": painted(bodies, wcs["R"], (150, 170)), "H": painted(bodies, wcs["H"], wide)}
+    mosaics = Mosaics.from_arrays(images, wcs)
+    there = registered(mosaics, pixel_scale=0.065 * u.arcsec)
+    assert there.offsets == ((0, 0), (0, 0))
+    assert there["R"].shape == there["H"].shape
+    for *place, flux, _ in bodies:
+        x, y = (float(v) for v in there["H"].wcs.world_to_pixel(tangent().pixel_to_world(*place)))
+        rows, columns = (slice(round(v) - 15, round(v) + 16) for v in (y, x))
+        for band in "RH":
+            light = there[band].data[rows, columns].astype(float)
+            assert light.sum() == pytest.approx(flux, rel=0.01)
+            shift = (light * np.arange(-15, 16)).sum() / light.sum() - (x - round(x))
+            assert abs(shift) < 0.05
+    with pytest.raises(InputError, match="pixel_scale must be given for mosaics of different pixel scales"):
+        registered(mosaics)
+
+
+def test_regridding_by_tiles_equals_regridding_at_once(monkeypatch):
+    mosaics = Mosaics.from_arrays({"R": noise((200, 200))}, tangent((200, 200), roll_deg=20))
+    options = {"pixel_scale": 0.1 * u.arcsec}
+    parts = registered(mosaics, **options)["R"].data
+    monkeypatch.setattr("labkit.sources.mosaics._TILE_PX", 1000)
+    whole = registered(mosaics, **options)["R"].data
+    assert max(parts.shape) > 128
+    np.testing.assert_array_equal(np.isnan(parts), np.isnan(whole))
+    np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-4, equal_nan=True)
 
 
 # Annuli around a position, and how much of them mosaics cover
@@ -324,27 +333,32 @@ def test_a_square_covers_what_geometry_says():
 def test_pixels_without_data_do_not_count(blank):
     shares = annulus_shares(square(100, blank=blank, half=True), CENTRE, [10, 20, 40] * u.arcsec)
     np.testing.assert_allclose(shares, 0.5, atol=0.02)
-    half = square(100, blank=0.0, half=True)
-    assert annulus_shares(half, CENTRE, [10, 20] * u.arcsec, blank=None)[0] == 1
 
 
-def test_a_margin_shrinks_the_image():
-    edges = [0, 40, 48] * u.arcsec
-    assert annulus_shares(square(100), CENTRE, edges)[1] == 1
-    narrow = annulus_shares(square(100), CENTRE, edges, margin=8 * u.arcsec)
-    assert narrow[0] == 1
-    assert narrow[1] < 0.9
+def test_annuli_of_fields_are_in_units_of_r200(tmp_path, monkeypatch):
+    field, unknown = (
+        ListedField(name, 0.4, tmp_path, tmp_path, CENTRE, size)
+        for name, size in (("A", 1.0 * u.Mpc), ("B", None))
+    )
+    side = round(0.5 * field.r200_angle.to_value(u.arcsec))  # from the centre to a quarter of R200
+    monkeypatch.setattr("labkit.sources.members.fields.read_mosaics", lambda folder, bands: square(side))
+    shares = annulus_coverage([field, unknown], [0, 0.2, 0.36, 0.4])
+    assert list(shares) == ["A"]
+    assert shares["A"][0] == 1
+    assert 0 < shares["A"][1] < 1
+    assert shares["A"][2] == 0
+    found = annulus_coverage([field], [0, 0.14, 0.2], margin=0.1 * field.r200_angle)["A"]
+    r = np.sqrt(np.linspace(0.14**2, 0.2**2, 2000))  # in a square of 0.15 R200 to each side
+    expected = 1 - 4 * np.arccos(np.minimum(0.15 / r, 1)).mean() / np.pi
+    assert found == pytest.approx([1, expected], abs=0.03)
 
 
-def test_all_bands_must_be_there():
+def test_all_bands_must_be_there_and_edges_must_rise():
     both = Mosaics((*square(100).mosaics, *(m.__class__("F140", m.data, m.wcs) for m in square(40).mosaics)))
     shares = annulus_shares(both, CENTRE, [0, 15, 29, 45] * u.arcsec)
     assert shares[0] == 1
     assert 0 < shares[1] < 1
     assert shares[2] == 0
-
-
-def test_edges_must_rise():
     for edges in ([3, 2] * u.arcsec, [1] * u.arcsec, [-1, 2] * u.arcsec):
         with pytest.raises(InputError, match="edges must rise from 0 or more"):
             annulus_shares(square(10), CENTRE, edges)

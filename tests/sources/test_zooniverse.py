@@ -371,7 +371,7 @@ def test_a_damaged_compressed_file(tmp_path, damage):
 
 
 def test_a_compressed_file_that_swells_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("labkit.sources.zooniverse.gathering._LARGEST", 2**20)
+    monkeypatch.setattr("labkit.sources.csvrows._LARGEST", 2**20)
     path = write(tmp_path / "e.csv", [row(1)])
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(path.read_bytes() + b"\n" * 2**21))
     with pytest.raises(InputError, match="must hold at most 1048576 bytes of text, got more"):
@@ -379,7 +379,7 @@ def test_a_compressed_file_that_swells_is_stopped(tmp_path, monkeypatch):
 
 
 def test_a_line_without_an_end_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr("labkit.sources.zooniverse.gathering._LONGEST_LINE", 5000)
+    monkeypatch.setattr("labkit.sources.csvrows._LONGEST_LINE", 5000)
     path = write(tmp_path / "e.csv", [row(1), row(2, user="long" * 4000), row(3, user="bob")])
     export = read_export(path, "hunt", block_bytes=1000)
     assert export.answers.users.tolist() == ["ann", "bob"]

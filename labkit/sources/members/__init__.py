@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.sources.members.catalogue import V_MAX, velocity
+from labkit.sources.members.catalogue import velocity
 from labkit.sources.members.fields import (
     ListedField,
     annulus_coverage,
@@ -18,14 +18,10 @@ from labkit.sources.members.setups import (
     setup_counts,
     split_counts,
     with_configurations,
-    with_growing_sets,
-    with_redshift_bins,
     with_setups,
-    with_training_ranges,
 )
 
 __all__ = [
-    "V_MAX",
     "ListedField",
     "annulus_coverage",
     "counts_table",
@@ -40,9 +36,6 @@ __all__ = [
     "split_counts",
     "velocity",
     "with_configurations",
-    "with_growing_sets",
-    "with_redshift_bins",
     "with_setups",
-    "with_training_ranges",
     "write_fields",
 ]
