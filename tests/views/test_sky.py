@@ -29,7 +29,7 @@ from labkit.errors import InputError
 from labkit.sources.members import read_fields
 from labkit.sources.mosaics import Mosaics
 from labkit.tables import write_table
-from labkit.views.member_pictures import field_pictures
+from labkit.views.angora_galaxies import field_pictures
 from labkit.views.sky import compare_cutouts, extent_plane, field, member_field, mosaic_field
 from labkit.views.style import CLASS_COLOURS
 
@@ -58,7 +58,7 @@ def test_a_field_puts_east_to_the_left_and_ranks_candidates(look):
 
 def test_compared_cutouts_share_one_grey_scale(look):
     bright, faint = np.full((1, 8, 8), 10.0), np.zeros((1, 8, 8))
-    plot = compare_cutouts({"real": bright, "simulated": faint}, pixel_scale=60 * u.arcsec, stretch="linear")
+    plot = compare_cutouts({"real": bright, "simulated": faint}, pixel_scale=60 * u.arcsec, sigma_px=0)
     data = look.glyphs(plot, ImageURL)[0].data_source.data
     assert data["sum"] == ["640", "0"]
     assert data["uri"][0] != data["uri"][1]
@@ -125,7 +125,7 @@ def test_what_lies_below_the_axes_is_hollow_at_their_end(catalogue):
 def test_units_classes_and_pictures(catalogue):
     catalogue["extent"] = catalogue["extent"].to(u.arcmin)
     uris = [f"data:image/png;base64,{name}" for name in catalogue["object_id"]]
-    plot = extent_plane(catalogue, by="label", pictures=uris, details=["object_id"], limits=(10, 100))
+    plot = extent_plane(catalogue, by="label", pictures=uris, details=["object_id"])
     assert placed(plot)["a"][0] == pytest.approx(20)
     assert "@{_picture}" in plot.select_one(HoverTool).tooltips
     colours = {r.name: r.glyph.fill_color for r in plot.select(GlyphRenderer)}
@@ -134,8 +134,7 @@ def test_units_classes_and_pictures(catalogue):
     assert plot.renderers[0].data_source.data["_picture"] == uris[:4]
     plain = catalogue.copy()
     plain["extent"] = [20, 0.5, 6, 0, np.nan]
-    assert placed(extent_plane(plain, details=["object_id"], limits=None))["c"][0] == 6
-    assert regions(extent_plane(plain, limits=None)) == []
+    assert placed(extent_plane(plain, details=["object_id"]))["c"][0] == 6
 
 
 CENTRE = SkyCoord(342.18, -44.53, unit="deg")
@@ -177,7 +176,7 @@ def sources() -> Table:
     )
 
 
-@pytest.mark.parametrize(("angle", "flip"), [(0, 1), (90, 1), (37, 1), (0, -1), (200, -1)])
+@pytest.mark.parametrize(("angle", "flip"), [(0, 1), (37, 1), (200, -1)])
 def test_markers_lie_on_their_galaxies_however_the_mosaic_is_turned(sources, angle, flip):
     wcs = wcs_of(angle, flip)
     rgb = np.zeros((120, 160, 3))
@@ -277,10 +276,8 @@ BLACK = np.zeros((120, 160, 3))
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda *_: field(np.eye(9)), "one of wcs and pixel_scale"),
-        (lambda *_: field(np.eye(9), wcs=WCS_FIELD, pixel_scale=4 * u.arcsec), "one of wcs and pixel_scale"),
-        (lambda c, _: field(np.eye(9), pixel_scale=4 * u.arcsec, candidates=c), "candidates need wcs and"),
-        (lambda *_: field(np.zeros((2, 9, 9)), pixel_scale=1 * u.arcsec), "image must have shape"),
+        (lambda c, _: field(np.eye(9), wcs=WCS_FIELD, candidates=c), r"\['ra', 'dec'\] missing"),
+        (lambda *_: field(np.zeros((2, 9, 9)), wcs=WCS_FIELD), "image must have shape"),
         (lambda *_: compare_cutouts({"a": np.ones((1, 8, 8)), "b": np.ones((2, 8, 8))}, pixel_scale=u.arcsec),
          "groups must have one shape"),
         (lambda c, _: extent_plane(c, by="origin"), r"\['origin'\] missing"),
@@ -289,7 +286,7 @@ BLACK = np.zeros((120, 160, 3))
         (lambda c, _: extent_plane(c[:0]), "got none of 0"),
         (lambda *_: member_field(BLACK.T, wcs_of(0, 1)), r"shape \(y, x, 3\), got \(3, 160, 120\)"),
         (lambda *_: member_field(BLACK, WCS(naxis=2)), "celestial"),
-        (lambda _, s: member_field(BLACK, wcs_of(0, 1), sources=s, group="type"), r"\['type'\] missing"),
+        (lambda c, _: member_field(BLACK, wcs_of(0, 1), sources=c), r"\['ra', 'dec', 'group'\] missing"),
         (lambda _, s: member_field(BLACK, wcs_of(0, 1), sources=s, details=["mass"]), r"\['mass'\] missing"),
     ],
 )  # fmt: skip

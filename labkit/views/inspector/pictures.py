@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.sample import Sample
 from labkit.views.composites import SampleColours, shared_colours
-from labkit.views.scaling import (
+from labkit.views.gallery import (
     composite,
     grey_levels,
     heat_colours,
@@ -153,12 +153,9 @@ class Pictures:
     """
 
     def __init__(
-        self,
-        sample: Sample,
-        *,
-        styles: Sequence[Style] | None = None,
+        self, sample: Sample, *, styles: Sequence[Style] | None = None,
         activation: Callable[..., NDArray] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.sample = sample
         found = styles or styles_for(sample.bands, colours=shared_colours(sample))
         self.styles = {style.name: style for style in found}
