@@ -52,10 +52,8 @@ def histogram(
         Group of each object, such as class, split, or real and simulated.
     bins : int or sequence of float
         Number of bins, or their edges, the same for all groups; values beyond the edges are left out.
-    log : bool
-        Bins of equal ratio on a logarithmic axis.
-    normalised : bool
-        Show the share of each group instead of numbers.
+    log, normalised : bool
+        Bins of equal ratio on a logarithmic axis; the share of each group instead of numbers.
     of : str
         What is counted, for the axis label.
     title, width, height
@@ -110,24 +108,20 @@ def scatter(
     ----------
     table : Table
         One row per object.
-    x, y : str
-        Columns; objects without a value are left out.
-    by : str
-        Column with the group of each object.
+    x, y, by : str
+        Columns, `by` the one with the group of each object; objects without a value are left out.
     details : sequence of str, or mapping of str to str
         Columns that the pointer shows, with bokeh's format of each if wanted.
     pictures : sequence of str, optional
         PNG data URI of each row.
-    log : sequence of str
-        Columns shown on a logarithmic axis; values not above zero are left out there.
-    hollow : str
-        Boolean column: where it is true, the point is hollow.
+    log, hollow
+        Columns shown on a logarithmic axis, where values not above zero are left out; a boolean column,
+        where it is true, the point is hollow.
     markers : sequence of str
         Bokeh's markers of the groups, in turn; members, candidates and errors have their own.
-    counts : bool
-        Write the number of objects of each group into the legend, which then stands above the frame.
-    unnamed : str
-        Legend text of objects without a group; they are left out if it is empty.
+    counts, unnamed
+        Write the number of objects of each group into the legend, which then stands above the frame; legend
+        text of objects without a group, which are left out if it is empty.
     relation : callable, optional
         Mean of y at x, with the attribute ``scatter``, drawn dashed in a grey band.
     central : float

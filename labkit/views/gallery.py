@@ -91,22 +91,35 @@ def overlay(optical: ArrayLike, xray: ArrayLike) -> NDArray:
     return 1 - (1 - grey) * (1 - np.clip(glow, 0, 1))
 
 
+def plate_levels(image: ArrayLike) -> NDArray[np.float64]:
+    """Levels of a plate, linear."""
+    return grey_levels(image, stretch="linear")
+
+
+def photon_sigma_px(image: NDArray) -> float:
+    """Smoothing of photons: 2 pixels of 178, which is 4.7" in a 7' cut-out."""
+    return max(0.7, image.shape[-1] / 89)
+
+
+def photon_levels(image: NDArray) -> NDArray[np.float64]:
+    """Levels of photons (y, x), smoothed, under a square root."""
+    soft = smoothed(image, sigma_px=photon_sigma_px(image))
+    return grey_levels(soft, limits=limits_of(soft, lower=60, upper=99.9), stretch="sqrt")
+
+
 def plate_pictures(
     optical: ArrayLike, xray: ArrayLike, *, colours: str = "glow"
 ) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
     """Optical, X-ray and combined picture of each of the cut-outs (n, y, x), bright on dark.
 
-    The plate is grey and linear, the X-rays are smoothed and under a square root; combined they are a glow
-    ("glow") or green on blue ("paper").
+    Combined they are a glow ("glow") or green on blue ("paper").
     """
     if colours not in ("glow", "paper"):
         raise InputError(f"colours must be 'glow' or 'paper', got {colours!r}")
-    plates, photons = np.asarray(optical), smoothed(xray, sigma_px=2.0)
+    plates, photons = np.asarray(optical), np.asarray(xray)
     if len(plates) != len(photons):
         raise InputError(f"optical and xray must hold the same objects, got {len(plates)} and {len(photons)}")
-    for plate, counts in zip(plates, photons, strict=True):
-        light = grey_levels(plate, stretch="linear")
-        emission = grey_levels(counts, limits=limits_of(counts, lower=60, upper=99.9), stretch="sqrt")
+    for light, emission in zip(map(plate_levels, plates), map(photon_levels, photons), strict=True):
         glow = overlay(light, emission) if colours == "glow" else composite(green=emission, blue=light)
         yield light, emission, glow
 

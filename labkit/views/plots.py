@@ -56,14 +56,11 @@ def points(
     table : Table
         One row per point. The interval of a column ``m`` is ``m_low`` to ``m_high``, or ``m`` ± ``m_std``;
         its published values, if there are any, are in ``m_published``, with the same endings.
-    x, y : str
-        Columns. A column of text becomes named places on the axis, where groups stand side by side.
-    by : str
-        Column with the group of each row.
-    percent : bool
-        Show shares as per cent.
-    across : bool
-        Show the values along the horizontal axis.
+    x, y, by : str
+        Columns, `by` the one with the group of each row. Texts in `x` become named places on the axis, where
+        groups stand side by side.
+    percent, across : bool
+        Show shares as per cent; show the values along the horizontal axis.
     dodge : float
         Distance between groups on an axis of numbers.
     markers, size
@@ -77,10 +74,8 @@ def points(
         Columns that the pointer shows as well, with bokeh's format of each, such as "0.00" (may be empty).
     notes : mapping of str to str, optional
         A last line of the pointer's box for a group.
-    title, x_label, y_label : str
-        Of the figure; the names of the columns by default.
-    width, height : int
-        Size in screen pixels.
+    title, x_label, y_label, width, height
+        Of the figure; labels are the names of the columns by default, sizes in screen pixels.
     on : bokeh.plotting.figure, optional
         Draw on this figure instead.
 
@@ -154,22 +149,14 @@ def curves(
     ----------
     table : Table
         One row per point of a line, in order. The band of a column ``m`` is ``m_low`` to ``m_high``.
-    x, y : str
-        Columns.
-    by : str
-        Column with the line that each row belongs to.
+    x, y, by : str
+        Columns, `by` the one with the line that each row belongs to.
     palette, labels : mapping of str to str, optional
         Colour and legend text of each line.
-    dashes : sequence of str
-        Bokeh's dash patterns of the lines, in turn.
-    line_width : float
-        Of the lines.
-    dots : bool
-        Mark the points of the lines.
-    title, x_label, y_label : str
-        Of the figure; the names of the columns by default.
-    width, height : int
-        Size in screen pixels.
+    dashes, line_width, dots
+        Bokeh's dash patterns of the lines, in turn; their width; whether their points are marked.
+    title, x_label, y_label, width, height
+        Of the figure; labels are the names of the columns by default, sizes in screen pixels.
     on : bokeh.plotting.figure, optional
         Draw on this figure instead.
 
@@ -210,26 +197,19 @@ def bars(
     ----------
     table : Table
         One row per bar. The interval of a column ``m`` is ``m_low`` to ``m_high``.
-    names, value : str
-        Columns with the name of the row, and the length of the bar.
-    by : str
-        Column with the group of each bar, which colours it.
-    stacked : bool
-        Put the groups of a row end to end instead of side by side.
-    beside : str
-        Column with words to the right of each bar.
-    percent : bool
-        Show shares as per cent.
+    names, value, by, beside : str
+        Columns with the name of the row, the length of the bar, the group that colours it, and words to its
+        right.
+    stacked, percent : bool
+        Put the groups of a row end to end instead of side by side; show shares as per cent.
     opacity : float
         Of the bars.
     palette, labels : mapping of str to str, optional
         Colour and legend text of each group; without labels there is no legend.
     details : mapping of str to str, optional
         Columns that the pointer shows, with bokeh's format of each.
-    title, x_label : str
-        Of the figure.
-    width : int
-        Width in screen pixels; the height follows from the number of rows.
+    title, x_label, width
+        Of the figure, in screen pixels; the height follows from the number of rows.
     on : bokeh.plotting.figure, optional
         Draw on this figure, whose rows stand at 0, 1, 2, instead.
 

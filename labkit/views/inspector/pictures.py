@@ -19,8 +19,10 @@ from labkit.views.gallery import (
     grey_levels,
     heat_colours,
     jpeg_uri,
-    limits_of,
     overlay,
+    photon_levels,
+    photon_sigma_px,
+    plate_levels,
     png_uri,
     smoothed,
 )
@@ -44,26 +46,12 @@ class Style:
     shows_gaps: bool = False  # `paint` shows where there are no data; otherwise a band without any is zero
 
 
-def _scaled_sigma(image: NDArray) -> float:
-    """Smoothing of photons, pixels: 2 of 178, which is 4.7" in a 7' cut-out."""
-    return max(0.7, image.shape[-1] / 89)
-
-
-def _plain(image: NDArray) -> NDArray:
-    return grey_levels(image, stretch="linear")
-
-
 def _faint(image: NDArray) -> NDArray:
     return grey_levels(image, stretch="asinh")
 
 
-def _photons(image: NDArray) -> NDArray:
-    soft = smoothed(image, sigma_px=_scaled_sigma(image))
-    return grey_levels(soft, limits=limits_of(soft, lower=60, upper=99.9), stretch="sqrt")
-
-
 def _glow(optical: NDArray, xray: NDArray) -> NDArray:
-    return overlay(_plain(optical), _photons(xray))
+    return overlay(plate_levels(optical), photon_levels(xray))
 
 
 def _colours(*images: NDArray) -> NDArray:
@@ -74,11 +62,11 @@ def _colours(*images: NDArray) -> NDArray:
 #: Styles of known sets of bands; other bands are shown one by one and, from two on, as a colour composite.
 STYLES: dict[frozenset[str], tuple[Style, ...]] = {
     frozenset({"xray", "optical"}): (
-        Style("optical", ("optical",), _plain, contours="xray"),
-        Style("X-ray", ("xray",), _photons),
+        Style("optical", ("optical",), plate_levels, contours="xray"),
+        Style("X-ray", ("xray",), photon_levels),
         Style("combined", ("optical", "xray"), _glow),
     ),
-    frozenset({"xray"}): (Style("X-ray", ("xray",), _photons, contours="xray"),),
+    frozenset({"xray"}): (Style("X-ray", ("xray",), photon_levels, contours="xray"),),
 }
 
 
@@ -125,7 +113,7 @@ def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
     Levels are equally spaced in the square root of the brightness above the median; each comes with its
     lines, (m, 2), as x and y in pixels from the first pixel's centre. Empty if nothing stands out.
     """
-    soft = smoothed(image, sigma_px=1.5 * _scaled_sigma(image))
+    soft = smoothed(image, sigma_px=1.5 * photon_sigma_px(image))
     middle = np.median(soft)
     lowest, peak = 3 * 1.4826 * np.median(np.abs(soft - middle)), soft.max() - middle
     if not peak > max(lowest, 1e-12):
