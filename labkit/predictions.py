@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from labkit.errors import InputError
-from labkit.tables import numbers, read_catalogue, rows_of, text, write_table
+from labkit.tables import need_columns, numbers, read_catalogue, rows_of, text, write_table
 
 
 class Run(NamedTuple):
@@ -53,8 +53,7 @@ class Predictions:
 
     def __post_init__(self) -> None:
         needed = ["object_id", "experiment", "seed", "fold", "split", "true", *self._columns]
-        if missing := [name for name in needed if name not in self.table.colnames]:
-            raise InputError(f"predictions must have the columns {needed}; {missing} missing")
+        need_columns(self.table, needed, "predictions")
         if self.positive is not None and self.positive not in self.classes:
             raise InputError(f"positive must be one of {self.classes}, got {self.positive!r}")
         if unknown := sorted(set(text(self.table["true"]).tolist()) - {"", *self.classes}):
@@ -81,32 +80,7 @@ class Predictions:
         split: str | Sequence[str] | np.ndarray = "",
         positive: str | None = None,
     ) -> Predictions:
-        """Predictions of one run.
-
-        Parameters
-        ----------
-        object_id : array of str, shape (n,)
-            Objects.
-        probabilities : ndarray, shape (n, k)
-            Probability of each class.
-        classes : sequence of str
-            The k classes.
-        true : array of str, shape (n,)
-            True class, empty where unknown.
-        experiment : str
-            Name of the experiment.
-        seed, fold : int
-            Of the run.
-        split : str or array of str
-            Part of the Sample each object belongs to.
-        positive : str, optional
-            The class that counts as a detection.
-
-        Raises
-        ------
-        InputError
-            If lengths differ, an id repeats, or a rule of `Predictions` is broken.
-        """
+        """Predictions of one run: probabilities of shape (object, class); `true` is empty where unknown."""
         ids = text(object_id)
         probabilities = np.asarray(probabilities, dtype=np.float64)
         if probabilities.shape != (len(ids), len(classes)):
@@ -115,16 +89,11 @@ class Predictions:
             )
         if len(np.unique(ids)) != len(ids):
             raise InputError("object_id must be unique within a run")
-        table = Table(
-            {
-                "object_id": ids,
-                "experiment": np.full(len(ids), experiment, dtype=f"U{max(1, len(experiment))}"),
-                "seed": np.full(len(ids), seed, dtype=np.int64),
-                "fold": np.full(len(ids), fold, dtype=np.int64),
-                "split": np.broadcast_to(text(split), len(ids)).copy(),
-                "true": text(true),
-            }
-        )
+        table = Table({"object_id": ids})
+        table["experiment"] = np.full(len(ids), experiment, dtype=f"U{max(1, len(experiment))}")
+        table["seed"], table["fold"] = (np.full(len(ids), number, dtype=np.int64) for number in (seed, fold))
+        table["split"] = np.broadcast_to(text(split), len(ids)).copy()
+        table["true"] = text(true)
         for name, column in zip(classes, probabilities.T, strict=True):
             table[f"p_{name}"] = column
         return cls(table, tuple(classes), positive)
@@ -153,17 +122,19 @@ class Predictions:
         return np.array(self.classes)[self.probabilities.argmax(1)]
 
     @property
-    def score(self) -> np.ndarray:
-        """Probability of the positive class, shape (n,).
+    def is_positive(self) -> np.ndarray:
+        """Whether the true class of each object is the positive one, shape (n,)."""
+        return text(self.table["true"]) == self._positive_class()
 
-        Raises
-        ------
-        InputError
-            If no class is the positive one.
-        """
+    @property
+    def score(self) -> np.ndarray:
+        """Probability of the positive class, shape (n,); refused where no class is the positive one."""
+        return numbers(self.table[f"p_{self._positive_class()}"])
+
+    def _positive_class(self) -> str:
         if self.positive is None:
             raise InputError(f"these predictions have no positive class; name one of {self.classes}")
-        return numbers(self.table[f"p_{self.positive}"])
+        return self.positive
 
     def select(
         self,
@@ -190,13 +161,7 @@ class Predictions:
 
     @staticmethod
     def concatenate(parts: Iterable[Predictions]) -> Predictions:
-        """All rows of several predictions with the same classes.
-
-        Raises
-        ------
-        InputError
-            If there are none, or their classes differ.
-        """
+        """All rows of several predictions with the same classes."""
         parts = list(parts)
         if not parts or any((p.classes, p.positive) != (parts[0].classes, parts[0].positive) for p in parts):
             raise InputError(
@@ -206,13 +171,7 @@ class Predictions:
         return Predictions(table, parts[0].classes, parts[0].positive)
 
     def save(self, path: str | Path) -> Path:
-        """Write the table as Parquet; the file appears whole or not at all.
-
-        Raises
-        ------
-        InputError
-            If the name does not end in .parquet.
-        """
+        """Write the table as Parquet; the file appears whole or not at all."""
         if Path(path).suffix.lower() != ".parquet":
             raise InputError(f"path must end in .parquet, got {str(path)!r}; write_table writes others")
         table = Table(self.table, copy=False)
@@ -221,15 +180,7 @@ class Predictions:
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
-        """Read predictions from Parquet.
-
-        Raises
-        ------
-        MissingDataError
-            If the file is not there.
-        InputError
-            If it does not hold predictions.
-        """
+        """Read predictions that `save` wrote."""
         table = read_catalogue(path)
         if "classes" not in table.meta:
             raise InputError(f"{str(path)!r} must be a file of predictions, but names no classes")

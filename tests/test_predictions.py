@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
@@ -25,6 +26,8 @@ def test_columns_codes_and_decisions():
     assert predictions.true_codes.tolist() == [1, 0, -1, 1]
     np.testing.assert_array_equal(predictions.score, predictions.probabilities[:, 1])
     assert (predictions.decided == np.where(predictions.score > 0.5, "cluster", "non-cluster")).all()
+    assert predictions.is_positive.tolist() == [True, False, False, True]
+    assert of_two().known.table["object_id"].tolist() == ["b"]
 
 
 def test_joining_selecting_and_runs():
@@ -36,7 +39,7 @@ def test_joining_selecting_and_runs():
 
 
 def test_file_round_trip(tmp_path):
-    back = Predictions.load(made().save(tmp_path / "p.parquet"))
+    back = Predictions.load(made().save(tmp_path / "P.PARQUET"))
     assert back.classes == CLASSES
     assert back.positive == "cluster"
     np.testing.assert_array_equal(back.probabilities, made().probabilities)
@@ -56,48 +59,38 @@ def test_broken_rules(change, message):
         made(**change)
 
 
-def test_probabilities_and_ids_are_checked():
-    options = {"classes": CLASSES, "true": ["", ""], "experiment": "a"}
-    with pytest.raises(InputError, match="sum to one"):
-        Predictions.from_arrays(["a", "b"], [[0.5, 0.5], [0.5, 0.6]], **options)
-    with pytest.raises(InputError, match="sum to one"):
-        Predictions.from_arrays(["a", "b"], [[0.5, 0.5], [np.nan, 0.6]], **options)
-    with pytest.raises(InputError, match="object_id must be unique within a run"):
-        Predictions.from_arrays(["a", "a"], [[0.5, 0.5], [0.5, 0.5]], **options)
-    with pytest.raises(InputError, match="no positive class"):
-        _ = Predictions.from_arrays(["a", "b"], [[0.5, 0.5], [0.5, 0.5]], **options).score
+def of_two(ids=("a", "b"), second=(0.5, 0.5)):
+    return Predictions.from_arrays(
+        ids, [[0.5, 0.5], second], classes=CLASSES, true=["", CLASSES[0]], experiment="a"
+    )
 
 
-def test_only_like_predictions_join():
-    with pytest.raises(InputError, match="must have the same classes"):
-        Predictions.concatenate([made(), made(classes=("x", "y"), true=[""] * 4, positive=None)])
-    with pytest.raises(InputError, match="must have the same classes"):
-        Predictions.concatenate([])
-
-
-def test_known_leaves_out_objects_of_unknown_class():
-    options = {"classes": CLASSES, "experiment": "a"}
-    predictions = Predictions.from_arrays(["a", "b"], [[0.5, 0.5]] * 2, true=["", CLASSES[0]], **options)
-    assert predictions.known.table["object_id"].tolist() == ["b"]
-
-
-def test_other_endings_are_refused(tmp_path):
-    one = Predictions.from_arrays(["a"], [[1.0, 0.0]], classes=("x", "y"), true=["x"], experiment="e")
-    with pytest.raises(InputError, match=r"must end in .parquet, got '.*p.csv'; write_table writes"):
-        one.save(tmp_path / "p.csv")
-    assert list(tmp_path.iterdir()) == []
-    assert one.save(tmp_path / "P.PARQUET").is_file()
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: of_two(second=[0.5, 0.6]), "sum to one"),
+        (lambda: of_two(second=[np.nan, 0.6]), "sum to one"),
+        (lambda: of_two(("a", "a")), "object_id must be unique within a run"),
+        (lambda: of_two().score, "no positive class"),
+        (lambda: of_two().is_positive, "no positive class"),
+        (
+            lambda: Predictions(Table({"object_id": ["a"]}), CLASSES),
+            "predictions must have the columns .* missing",
+        ),
+        (lambda: Predictions.concatenate([]), "must have the same classes"),
+        (lambda: Predictions.concatenate([made(), of_two()]), "must have the same classes"),
+        (lambda: of_two().save("p.csv"), r"must end in .parquet, got 'p.csv'; write_table writes"),
+    ],
+)
+def test_rules_of_predictions_are_said(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
 
 
 def test_masked_classes_are_unknown_and_text_is_escaped():
     tag = "<img src=x onerror=alert(1)>"
-    one = Predictions.from_arrays(
-        ["a", tag],
-        [[1.0, 0.0]] * 2,
-        classes=("x", "y"),
-        true=np.ma.array(["x", "y"], mask=[0, 1]),
-        experiment="e",
-    )
+    true, options = np.ma.array(["x", "y"], mask=[0, 1]), {"classes": ("x", "y"), "experiment": "e"}
+    one = Predictions.from_arrays(["a", tag], [[1.0, 0.0]] * 2, true=true, **options)
     assert one.true_codes.tolist() == [0, -1]
     assert one.known.table["object_id"].tolist() == ["a"]
     assert "<img" not in one._repr_html_()

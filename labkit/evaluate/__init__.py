@@ -3,15 +3,6 @@
 from __future__ import annotations
 
 from labkit.evaluate.comparison import compare, sentences
-from labkit.evaluate.curves import area_under, class_rocs, crossing, mean_roc, purity_curve, roc_curve
-from labkit.evaluate.derived import (
-    error_shares,
-    highest_counts,
-    linear_fits,
-    method_differences,
-    over_classes,
-    separations,
-)
 from labkit.evaluate.folds import (
     contradicted_labels,
     deal_folds,
@@ -22,31 +13,48 @@ from labkit.evaluate.folds import (
     leak,
 )
 from labkit.evaluate.galaxies import (
+    check_members,
+    complete_members,
+    completion_counts,
     contamination_by_outcome,
     contamination_index,
     galaxy_parts,
     magnitude_and_colour_cuts,
-    member_profile,
-    projected_radius,
-)
-from labkit.evaluate.literature import as_text, join_published, published
-from labkit.evaluate.measures import auc, binary_scores, confusion_matrix
-from labkit.evaluate.members import (
-    agreement_table,
-    check_members,
-    complete_members,
-    completion_counts,
     member_groups,
-    pair_table,
+)
+from labkit.evaluate.literature import (
+    as_text,
+    error_shares,
+    highest_counts,
+    join_published,
+    linear_fits,
+    method_differences,
+    over_classes,
+    published,
+    separations,
+    vote_table,
+)
+from labkit.evaluate.measures import (
+    area_under,
+    auc,
+    binary_scores,
+    class_rocs,
+    confusion_matrix,
+    crossing,
+    mean_roc,
+    purity_curve,
+    roc_curve,
 )
 from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
-from labkit.evaluate.profiles import central_shares, cluster_profiles, covered_radius
+from labkit.evaluate.profiles import central_shares, cluster_profiles, covered_radius, member_profile
 from labkit.evaluate.resampling import Resampling, wilson
 from labkit.evaluate.tables import measure
 from labkit.evaluate.trainings import (
     OUTCOMES,
+    agreement_table,
     common_scores,
     outcomes,
+    pair_table,
     rank,
     select_common,
     select_parts,
@@ -60,7 +68,6 @@ from labkit.evaluate.unseen import (
     unseen_clusters,
     variant_predictions,
 )
-from labkit.evaluate.verdicts import vote_predictions, vote_table
 
 __all__ = [
     "METHODS",
@@ -111,7 +118,6 @@ __all__ = [
     "pair_table",
     "photometric_members",
     "photometric_predictions",
-    "projected_radius",
     "published",
     "purity_curve",
     "rank",
@@ -123,7 +129,6 @@ __all__ = [
     "survey_columns",
     "unseen_clusters",
     "variant_predictions",
-    "vote_predictions",
     "vote_table",
     "wilson",
 ]

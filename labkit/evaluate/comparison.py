@@ -155,21 +155,21 @@ class _Side:
         return _Side(self.object_id[chosen], self.truth[chosen], self.scores[:, chosen])
 
     def spread(self, measure: str, threshold: float) -> Spread:
-        scores = [
-            binary_scores(self.truth, row, threshold=threshold, wanted=(measure,)) for row in self.scores
-        ]
+        scores = [binary_scores(self.truth, p, threshold=threshold, wanted=(measure,)) for p in self.scores]
         return spread([one[measure] for one in scores])
 
     def draws(self, measure: str, threshold: float, resamples: int, rng: Any) -> NDArray[np.float64]:
         found = bootstrap(
-            self.truth,
-            self.scores,
-            self.scores > threshold,
+            self.truth[:, None],
+            self.scores[..., None],
+            self.scores[..., None] > threshold,
+            classes=[measure],
+            strata=(self.truth, ~self.truth),
             resamples=resamples,
             rng=rng,
             ranked=measure == "auc",
         )
-        return found[0][measure]
+        return found[measure][measure]
 
 
 def compare(
@@ -230,24 +230,15 @@ def compare(
         names = dict.fromkeys(predictions.table["experiment"].tolist())
         predictions = {name: predictions.select(experiment=name) for name in names}
     pairs = list(combinations(predictions, 2) if pairs is None or not predictions else pairs)
-    if unknown := sorted({name for pair in pairs for name in pair} - set(predictions)):
-        raise InputError(f"pairs must name two of {tuple(predictions)}, got {unknown}")
-    if any(first == second for first, second in pairs):
-        raise InputError(f"pairs must be of different sides, got {pairs}")
-    if isinstance(measures, str) or (strange := sorted(set(measures) - set(MEASURES))):
-        raise InputError(
-            f"measures must be among {MEASURES}, got {measures if isinstance(measures, str) else strange}"
-        )
-    if correct not in ("table", "measure"):
-        raise InputError(f"correct must be 'table' or 'measure', got {correct!r}")
+    _check(pairs, predictions, measures, correct)
     rng = np.random.default_rng(resampling.rng)
     sides = {name: _Side.of(predictions[name], split, name) for name in dict.fromkeys(sum(pairs, ()))}
     rows: list[dict[str, Any]] = []
     for first, second in pairs:
-        one, other, paired = _match(first, second, sides)
+        matched = _match(first, second, sides)
         for name in measures:
             head = {"first": first, "second": second, "measure": name}
-            rows.append(head | _difference(one, other, name, paired, threshold, resampling, rng))
+            rows.append(head | _difference(*matched, name, threshold, resampling, rng))
     if not rows:
         return QTable(names=list(_COLUMNS), dtype=list(_COLUMNS.values()))
     table = QTable(rows=rows)
@@ -259,6 +250,19 @@ def compare(
     table["verdict"] = np.where(table["p_holm"] < level, words, NO_DIFFERENCE)
     table.meta.update(level=level, confidence=resampling.confidence)
     return table
+
+
+def _check(pairs: list[tuple[str, str]], names: Iterable[str], measures: Sequence[str], correct: str) -> None:
+    if unknown := sorted({name for pair in pairs for name in pair} - {*names}):
+        raise InputError(f"pairs must name two of {tuple(names)}, got {unknown}")
+    if any(first == second for first, second in pairs):
+        raise InputError(f"pairs must be of different sides, got {pairs}")
+    if isinstance(measures, str) or (strange := sorted(set(measures) - set(MEASURES))):
+        raise InputError(
+            f"measures must be among {MEASURES}, got {measures if isinstance(measures, str) else strange}"
+        )
+    if correct not in ("table", "measure"):
+        raise InputError(f"correct must be 'table' or 'measure', got {correct!r}")
 
 
 def _match(first: str, second: str, sides: Mapping[str, _Side]) -> tuple[_Side, _Side, bool]:
@@ -284,8 +288,8 @@ def _match(first: str, second: str, sides: Mapping[str, _Side]) -> tuple[_Side, 
 def _difference(
     one: _Side,
     other: _Side,
-    name: str,
     paired: bool,
+    name: str,
     threshold: float,
     resampling: Resampling,
     rng: np.random.Generator,
@@ -301,7 +305,8 @@ def _difference(
     gap = draws[0] - draws[1]
     gap = gap[np.isfinite(gap)]
     bounds = percentile_interval(gap, confidence=resampling.confidence)
-    test, p_value = "bootstrap", min(1.0, 2 * (min((gap <= 0).sum(), (gap >= 0).sum()) + 1) / (len(gap) + 1))
+    tail = min((gap <= 0).sum(), (gap >= 0).sum())
+    test, p_value = "bootstrap", min(1.0, 2 * (tail + 1) / (len(gap) + 1))
     if paired and name == "accuracy":
         right = [(side.scores > threshold) == side.truth for side in (one, other)]
         test, p_value = "McNemar", mcnemar(*right).p_value
@@ -329,7 +334,7 @@ def sentences(table: QTable, *, digits: int = 3) -> list[str]:
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        From `compare`.
+        From `compare`; one without rows gives a sentence that says so.
     digits : int
         Digits after the point.
 
@@ -337,7 +342,7 @@ def sentences(table: QTable, *, digits: int = 3) -> list[str]:
     -------
     list of str
         Such as "F1 of mixed_star is higher than that of mixed by 0.021 (0.010 to 0.032); paired on 2820
-        objects, p = 0.004; trainings scatter by 0.003 and 0.005."; one that says so for a table without rows.
+        objects, p = 0.004; trainings scatter by 0.003 and 0.005."
     """
     if not len(table):
         return ["This run has nothing to compare here."]

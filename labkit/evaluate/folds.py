@@ -13,14 +13,13 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 
 from labkit.errors import InputError
-from labkit.evaluate.curves import roc_curve
-from labkit.evaluate.measures import auc
+from labkit.evaluate.measures import auc, roc_curve
 from labkit.evaluate.resampling import Resampling
 from labkit.evaluate.tables import measure
 from labkit.evaluate.trainings import known_objects
 from labkit.predictions import Predictions
-from labkit.tables import numbers, text
-from labkit.taxonomy import get_scheme
+from labkit.tables import need_columns, numbers, rows_of, text
+from labkit.taxonomy import MEMBER
 
 
 def _out_of_fold(predictions: Predictions) -> Predictions:
@@ -45,20 +44,9 @@ def fold_table(
 ) -> QTable:
     """Quality in each fold, its mean over folds, and of all objects together (Kosiba et al. 2020, Table 8).
 
-    Parameters
-    ----------
-    predictions : Predictions
-        Out-of-fold ones of one experiment and seed.
-    threshold : float
-        A higher probability counts as a detection.
-    resampling : Resampling, optional
-        Intervals of the row of all objects, by the bootstrap.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        As `labkit.evaluate.measure` with the column ``fold``: "1" and so on, "mean" (with ``_std`` over
-        folds) and "out of fold", the only row with intervals.
+    Of the out-of-fold predictions of one experiment and seed. As `labkit.evaluate.measure` with the column
+    ``fold``: "1" and so on, "mean" (with ``_std`` over folds) and "out of fold", the only row with intervals,
+    by the bootstrap.
     """
     known = _out_of_fold(predictions)
     options: dict[str, Any] = {"split": None, "threshold": threshold}
@@ -82,21 +70,11 @@ def fold_rocs(predictions: Predictions) -> dict[str, QTable]:
 
 
 def fold_scatter(predictions: Predictions, *, threshold: float = 0.5) -> QTable:
-    """Scatter between folds, beside what counting few objects gives.
+    """Scatter between two folds or more, beside what counting few objects gives.
 
-    Parameters
-    ----------
-    predictions : Predictions
-        Out-of-fold ones of one experiment and seed, with two folds or more.
-    threshold : float
-        A higher probability counts as a detection.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row for accuracy, purity and completeness: ``measure``, ``folds``, ``std`` (n - 1),
-        ``binomial_std`` (of folds that all have the pooled value), ``chi_square`` and ``p_value`` of
-        homogeneity.
+    Of the out-of-fold predictions of one experiment and seed. One row for accuracy, purity and completeness:
+    ``measure``, ``folds``, ``std`` (n - 1), ``binomial_std`` (of folds that all have the pooled value),
+    ``chi_square`` and ``p_value`` of homogeneity.
     """
     counts = ("tp", "fp", "fn", "tn")
     each = measure(
@@ -124,18 +102,9 @@ def fold_scatter(predictions: Predictions, *, threshold: float = 0.5) -> QTable:
 def contradicted_labels(predictions: Predictions, *, confidence: float = 0.9) -> QTable:
     """Objects whose out-of-fold prediction is sure of another class than their label.
 
-    Parameters
-    ----------
-    predictions : Predictions
-        Of one experiment; probabilities are averaged over its runs.
-    confidence : float
-        Least probability of the other class.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        ``object_id``, ``label``, ``predicted``, ``p_predicted`` and ``p_label``, the least probable label
-        first.
+    Probabilities are averaged over the runs of one experiment; `confidence` is the least one of the other
+    class. Columns ``object_id``, ``label``, ``predicted``, ``p_predicted`` and ``p_label``, the least
+    probable label first.
     """
     if not 0 <= confidence <= 1:
         raise InputError(f"confidence must lie in 0 to 1, got {confidence}")
@@ -157,25 +126,12 @@ def contradicted_labels(predictions: Predictions, *, confidence: float = 0.9) ->
 def deal_folds(
     labels: ArrayLike, *, folds: int = 10, groups: ArrayLike | None = None, seed: int = 0
 ) -> NDArray[np.int64]:
-    """Deal objects into folds for photometric methods: whole clusters, or members in proportion.
+    """Fold of each object (-1 where the label is unknown), for photometric methods.
 
-    Parameters
-    ----------
-    labels : array_like of str, shape (n,)
-        "member", "non-member" or "".
-    folds : int
-        Number of folds.
-    groups : array_like, shape (n,), optional
-        Objects of a group, such as a cluster, stay together.
-    seed : int
-        Of the dealing.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        Fold of each object, -1 where the label is unknown.
+    `labels` are "member", "non-member" or "". Objects of a group, such as a cluster, stay together; without
+    groups each fold has members in proportion.
     """
-    codes = get_scheme("member").encode(text(labels))
+    codes = MEMBER.encode(text(labels))
     known = np.flatnonzero(codes >= 0)
     kinds = codes[known] if groups is None else np.asarray(groups)[known]
     sizes = np.unique(kinds, return_counts=True)[1]
@@ -196,29 +152,14 @@ def deal_folds(
 
 
 def folds_of(predictions: Predictions, object_id: ArrayLike) -> NDArray[np.int64]:
-    """Fold in which each object was tested, so that another method can be given the same.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Out-of-fold ones.
-    object_id : array_like of str, shape (n,)
-        Objects.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        -1 where the object was not tested.
-    """
-    ids = text(predictions.table["object_id"])
-    numbers = np.asarray(predictions.table["fold"], dtype=np.int64)
-    given = dict(zip(ids.tolist(), numbers.tolist(), strict=True))
-    if any(given[name] != number for name, number in zip(ids.tolist(), numbers.tolist(), strict=True)):
+    """Fold in which each object was tested (-1: in none), so that another method can be given the same."""
+    ids, first, row = np.unique(text(predictions.table["object_id"]), return_index=True, return_inverse=True)
+    given = np.asarray(predictions.table["fold"], dtype=np.int64)
+    if (given[first][row] != given).any():
         raise InputError(
             "predictions must test each object in one fold; select(seed=...) those of one dealing"
         )
-    wanted = text(object_id).tolist()
-    return np.array([given.get(name, -1) for name in wanted], dtype=np.int64)
+    return np.append(given[first], -1)[rows_of(ids, object_id)]  # -1, not tested, is the last
 
 
 class Leak(NamedTuple):
@@ -261,8 +202,7 @@ def leak(catalogue: Table, positive: np.ndarray, columns: Sequence[str], *, seed
         If a column is missing, or a class has fewer than five objects.
     """
     positive = np.asarray(positive, dtype=bool)
-    if missing := [name for name in columns if name not in catalogue.colnames]:
-        raise InputError(f"columns must be in the catalogue, got {missing}; it has {catalogue.colnames}")
+    need_columns(catalogue, columns, "catalogue")
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if min(n_positive, n_negative) < 5:
         raise InputError(

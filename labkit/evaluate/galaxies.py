@@ -1,26 +1,27 @@
-"""Galaxies of clusters: parts by magnitude and colour, crowded cut-outs, profiles about the centre."""
+"""Galaxies of clusters: parts by magnitude and colour, crowded cut-outs, completed catalogues."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord, search_around_sky
-from astropy.cosmology import FLRW
-from astropy.stats import poisson_conf_interval
 from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
-from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
-from labkit.evaluate.trainings import OUTCOMES, find_rows, known_objects, outcomes
+from labkit.evaluate.trainings import OUTCOMES, find_rows, known_objects, mean_scores, outcomes
+from labkit.photometry import match
 from labkit.predictions import Predictions
-from labkit.tables import magnitudes, numbers, text
+from labkit.tables import magnitudes, need_columns, numbers, rows_of, text
+from labkit.taxonomy import MEMBER
 
-_KINDS = ("bright", "faint", "redder", "bluer")
+_PARTS = ("bright", "faint", "redder", "bluer")
+_ITSELF = 0.3  # nearer than this to the target, arcsec, a source is the target itself
+_SURE = 0.9
+_GROUPS = ("spectroscopic member", "candidate member", "non-member", "candidate non-member")
 
 
 def galaxy_parts(
@@ -29,60 +30,36 @@ def galaxy_parts(
     *,
     magnitude: str = "mag_F814",
     colour: str = "differential_colour",
-    cluster: str = "cluster",
-    faint_above: Mapping[str, float] | None = None,
-    blue_below: float | Mapping[str, float] = -0.16,
-    split: str | None = "test",
+    blue_below: float = -0.16,
 ) -> dict[str, NDArray[np.bool_]]:
-    """Bright and faint, redder and bluer galaxies of each cluster that was judged (Table 2).
+    """Bright and faint, redder and bluer galaxies of each cluster that was judged (Angora et al., Table 2).
 
-    Parameters
-    ----------
-    predictions : Predictions or mapping to Predictions
-        Which galaxies were judged, and which of them are members; an empty mapping: none.
-    catalogue : Table
-        ``object_id`` and the columns named next.
-    magnitude, colour, cluster : str
-        Columns of the magnitude, of the difference to the red sequence, and of the host.
-    faint_above : mapping of str to float, optional
-        Limit between bright and faint in each cluster, mag; by default the median of its members.
-    blue_below : float or mapping of str to float
-        Differential colour below which a galaxy is bluer; by default near the paper's -0.160, -0.165, -0.157.
-    split : str or None
-        Part of the Sample that was judged.
-
-    Returns
-    -------
-    dict of str to ndarray of bool, shape (row of the catalogue,)
-        "bright", "faint", "redder", "bluer", for ``parts=`` of `labkit.evaluate.measure` with
-        ``by=("cluster", "part")``. Galaxies without a magnitude or colour are in no such part.
+    Masks of the catalogue's rows, for ``parts=`` of `labkit.evaluate.measure`. The limit of brightness is the
+    median of a cluster's members; `colour` is the difference to the red sequence, of which those below
+    `blue_below` are bluer (the paper has -0.160, -0.165 and -0.157). Galaxies without a magnitude or colour
+    are in no such part.
     """
-    wanted = ("object_id", magnitude, colour, cluster)
-    if missing := [name for name in wanted if name not in catalogue.colnames]:
-        raise InputError(f"catalogue must have the columns {wanted}, got none for {missing}")
-    ids, hosts = (text(catalogue[name]) for name in ("object_id", cluster))
+    need_columns(catalogue, ("object_id", magnitude, colour, "cluster"), "catalogue")
+    hosts = text(catalogue["cluster"])
     member, judged = (np.zeros(len(catalogue), dtype=bool) for _ in range(2))
     for one in predictions.values() if isinstance(predictions, Mapping) else [predictions]:
-        known = known_objects(one, split)
-        rows = find_rows(ids, text(known.table["object_id"]), name="catalogue")
+        known = known_objects(one, "test")
+        rows = find_rows(catalogue["object_id"], known.table["object_id"], name="catalogue")
         judged[rows] = True
-        member[rows[text(known.table["true"]) == known.positive]] = True
+        member[rows[known.is_positive]] = True
     m, differential = (numbers(catalogue[name]) for name in (magnitude, colour))
-    parts = {kind: np.zeros(len(catalogue), dtype=bool) for kind in _KINDS}
+    parts = {kind: np.zeros(len(catalogue), dtype=bool) for kind in _PARTS}
     for host in dict.fromkeys(hosts[judged].tolist()):
         here = hosts == host
-        limit = (faint_above or {}).get(host)
         theirs = m[member & here & np.isfinite(m)]
-        if limit is None and not len(theirs):
+        if not len(theirs):
             raise InputError(
-                f"catalogue must have a member of {host!r} with a {magnitude}, got none; give faint_above"
+                f"catalogue must have a member of {host!r} with a {magnitude}, got none; "
+                "leave out the cluster"
             )
-        limit = float(np.median(theirs)) if limit is None else limit
-        blue = blue_below.get(host) if isinstance(blue_below, Mapping) else blue_below
-        if blue is None:
-            raise InputError(f"blue_below must have a value for each cluster, got none for {host!r}")
-        masks = (m <= limit, m > limit, differential >= blue, differential < blue)
-        for kind, mask in zip(_KINDS, masks, strict=True):
+        limit = float(np.median(theirs))
+        masks = (m <= limit, m > limit, differential >= blue_below, differential < blue_below)
+        for kind, mask in zip(_PARTS, masks, strict=True):
             parts[kind] |= mask & here
     return parts
 
@@ -92,17 +69,7 @@ def magnitude_and_colour_cuts(
 ) -> dict[str, NDArray[np.bool_]]:
     """The rows of Table 3 and the samples of Table 4, for ``parts=`` of `labkit.evaluate.measure`.
 
-    Parameters
-    ----------
-    magnitude, differential_colour : array_like, shape (n,)
-        Of each galaxy, mag; one that is NaN is in no cut of it.
-    faintest, very_blue : float
-        Limits, mag.
-
-    Returns
-    -------
-    dict of str to ndarray of bool, shape (n,)
-        "all" first, then each cut, and last both together.
+    "all" first, then each cut, and last both together; a galaxy whose value is NaN is in no cut of it.
     """
     m, colour = np.asarray(magnitude, dtype=np.float64), np.asarray(differential_colour, dtype=np.float64)
     return {
@@ -114,10 +81,6 @@ def magnitude_and_colour_cuts(
         "colour >= 0": colour >= 0,
         f"magnitude < {faintest:g}, colour >= {very_blue:g}": (m < faintest) & (colour >= very_blue),
     }
-
-
-#: Nearer than this to the target, arcsec, a source is the target itself.
-_ITSELF = 0.3
 
 
 def contamination_index(
@@ -132,45 +95,22 @@ def contamination_index(
 
     With d_i the distance from the target in arcsec and m_i the magnitude of the contaminant (Angora et al.
     2020, section 6). Note that, as published, fainter contaminants count a little less, in proportion to 1 /
-    m.
-
-    Parameters
-    ----------
-    targets, sources : Table
-        With ``ra`` and ``dec`` (degrees); sources also with magnitudes. Several fields may stand together.
-    size_arcsec : float
-        Side of the cut-outs; 64 px of 0.065".
-    magnitude : str
-        Column of `sources`; sources without one do not count.
-    faintest : float
-        Sources of this magnitude and fainter ones do not count, mag; deep images have one in every cut-out.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row for each target: ``contaminants`` (their number), ``index`` (0 without any) and
-        ``normalised`` (over the largest of all targets, 0 to 1).
+    m. Sources without a magnitude, of `faintest` and fainter do not count; deep images have one in every
+    cut-out. The side of 4.16" is 64 px of 0.065"; several fields may stand together. Columns ``contaminants``
+    (their number), ``index`` (0 without any) and ``normalised`` (over the largest of all targets).
     """
     if not size_arcsec > 0:
         raise InputError(f"size_arcsec must be positive, got {size_arcsec}")
-    for name, table, needed in (
-        ("targets", targets, ["ra", "dec"]),
-        ("sources", sources, ["ra", "dec", magnitude]),
-    ):
-        if missing := sorted(set(needed) - set(table.colnames)):
-            raise InputError(f"{name} must have the columns {needed}, got none for {missing}")
+    need_columns(targets, ["ra", "dec"], "targets")
+    need_columns(sources, ["ra", "dec", magnitude], "sources")
     m = magnitudes(sources[magnitude])
     row, other, distance = _pairs(targets, sources, size_arcsec / 2)
     counts = np.isfinite(m[other]) & (m[other] < faintest)
     row, other, distance = row[counts], other[counts], distance[counts]
     index = np.bincount(row, 1 / (distance * m[other]), minlength=len(targets))
-    return QTable(
-        {
-            "contaminants": np.bincount(row, minlength=len(targets)),
-            "index": index,
-            "normalised": index / index.max(initial=0) if index.any() else index,
-        }
-    )
+    normalised = index / index.max(initial=0) if index.any() else index
+    count = np.bincount(row, minlength=len(targets))
+    return QTable({"contaminants": count, "index": index, "normalised": normalised})
 
 
 def _pairs(targets: Table, sources: Table, half: float) -> tuple[NDArray, NDArray, NDArray[np.float64]]:
@@ -188,27 +128,15 @@ def _pairs(targets: Table, sources: Table, half: float) -> tuple[NDArray, NDArra
 
 
 def contamination_by_outcome(predictions: Predictions, index: ArrayLike, *, threshold: float = 0.5) -> QTable:
-    """Contamination of true and false positives and negatives.
+    """Contamination of true and false positives and negatives, from the `index` of each row of predictions.
 
-    Parameters
-    ----------
-    predictions : Predictions
-        Each object once.
-    index : array_like, shape (n,)
-        Contamination index of each row of the predictions.
-    threshold : float
-        A higher probability counts as a member.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        A row each of TP, TN, FP, FN: ``outcome``, ``objects``, ``contaminated`` (share with an index above 0)
-        and ``median`` index of those.
+    One row each of TP, TN, FP, FN: ``outcome``, ``objects``, ``contaminated`` (share with an index above 0)
+    and ``median`` index of those.
     """
     values = np.asarray(index, dtype=np.float64)
     kinds = outcomes(predictions, threshold=threshold)
     if values.shape != kinds.shape:
-        raise InputError(f"index must have one value a row, {len(kinds)}, got the shape {values.shape}")
+        raise InputError(f"index must have one value per row, {len(kinds)}, got the shape {values.shape}")
     rows = []
     for kind in OUTCOMES:
         chosen = values[kinds == kind]
@@ -219,140 +147,113 @@ def contamination_by_outcome(predictions: Predictions, index: ArrayLike, *, thre
     return QTable(rows=rows)
 
 
-def projected_radius(
-    ra: u.Quantity, dec: u.Quantity, *, centre: SkyCoord, redshift: float, cosmology: FLRW = COSMOLOGY
-) -> u.Quantity:
-    """Projected distance from the cluster's centre at its redshift.
-
-    Parameters
-    ----------
-    ra, dec : Quantity, shape (n,)
-        Positions.
-    centre : SkyCoord
-        Of the cluster.
-    redshift : float
-        Of the cluster.
-    cosmology : `~astropy.cosmology.FLRW`
-        Gives the scale.
-
-    Returns
-    -------
-    Quantity, shape (n,)
-        In Mpc.
-    """
-    angle = SkyCoord(ra, dec).separation(centre)
-    return (angle * cosmology.kpc_proper_per_arcmin(redshift)).to(u.Mpc)
-
-
-def member_profile(
-    radius: ArrayLike,
+def complete_members(
+    catalogue: Table,
+    predictions: Predictions,
     *,
-    edges: ArrayLike,
-    scale_radius: float = 0.15,
-    coverage: ArrayLike | None = None,
-    band: Literal["bootstrap", "poisson"] = "bootstrap",
-    confidence: float = 0.68,
-    resamples: int = 2000,
-    rng: np.random.Generator | int = 0,
+    magnitude: str = "mag_F814",
+    limit: float = 25.0,
+    threshold: float = 0.5,
 ) -> QTable:
-    """Cumulative and differential number profile, scaled by the number N0 within a radius.
+    """Say of every source by what it is a member: by its spectrum, or by a network down to a magnitude.
 
-    Parameters
-    ----------
-    radius : array_like, shape (n,)
-        Of the members, in units of R200.
-    edges : array_like, shape (bin + 1,)
-        Of the annuli, rising, from 0 or more.
-    scale_radius : float
-        N0 counts the members within; 0.15 R200 in the paper.
-    coverage : array_like, shape (bin,), optional
-        Share of each annulus on the image (`annulus_coverage`), by which its area is multiplied. The
-        cumulative profile is of the members seen.
-    band : {"bootstrap", "poisson"}
-        "bootstrap" counts each member a Poisson number of times, N0 included; "poisson" takes the exact
-        interval of each count (Garwood 1936) and N0 as it is, which also bounds empty bins.
-    confidence : float
-        Of the bands.
-    resamples : int
-        Of the bootstrap.
-    rng : Generator or int
-        Draws them.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row for each bin: ``inner``, ``outer`` (R200), ``members``, ``cumulative`` (N(< outer) / N0;
-        members within the first edge included) and ``density`` (members per R200^2, over N0), each with
-        ``_low`` and ``_high``.
-        ``meta["n0"]`` is N0.
-
-    Raises
-    ------
-    InputError
-        If edges do not rise, a radius is negative or not finite, coverage has another length, or no member
-        lies within the scale radius.
+    A spectrum's verdict stands whatever the network says and however faint the source is. Sources without a
+    redshift (label "") are members if their mean probability over all runs is above the threshold and they
+    are not fainter than the limit, beyond which hardly any member was there to learn from (3 % in the paper);
+    one without a magnitude cannot pass it. Adds ``probability`` (NaN where there is no prediction) and
+    ``member_by`` ("spectroscopy", "network" or ""); ``meta`` keeps magnitude, limit and threshold.
     """
-    r, edges = np.asarray(radius, dtype=np.float64), np.asarray(edges, dtype=np.float64)
-    if edges.ndim != 1 or len(edges) < 2 or edges[0] < 0 or not (np.diff(edges) > 0).all():
-        raise InputError(f"edges must rise from 0 or more, two at least, got {edges.tolist()}")
-    if r.ndim != 1 or not np.isfinite(r).all() or (r < 0).any():
-        raise InputError("radius must be finite and never negative, one value a member")
-    share = np.ones(len(edges) - 1) if coverage is None else np.asarray(coverage, dtype=np.float64)
-    if share.shape != (len(edges) - 1,):
-        raise InputError(f"coverage must have one value a bin, {len(edges) - 1}, got {share.shape}")
-    n0 = int((r < scale_radius).sum())
-    if not n0:
-        raise InputError(
-            f"radius must have a member within {scale_radius} R200, got none; use a larger scale_radius"
-        )
-    area = np.pi * np.diff(edges**2) * share
-    counts, within = _counted(r, edges)
-    table = QTable({"inner": edges[:-1], "outer": edges[1:], "members": counts})
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if band == "poisson":
-            bounds = [
-                (b / n0)
-                for b in (*_poisson_bounds(within, confidence), *(_poisson_bounds(counts, confidence) / area))
-            ]
-        else:
-            bounds = _bootstrap(
-                r, edges, area, scale_radius, confidence, resamples, np.random.default_rng(rng)
-            )
-        centres = {"cumulative": within / n0, "density": counts / area / n0}
-    for (name, values), (low, high) in zip(centres.items(), (bounds[:2], bounds[2:]), strict=True):
-        table[name], table[f"{name}_low"], table[f"{name}_high"] = values, low, high
-    table.meta.update(n0=n0, confidence=confidence, scale_radius=scale_radius)
+    hint = "name the column of magnitudes by magnitude="
+    need_columns(catalogue, ("object_id", "label", magnitude), "catalogue", hint=hint)
+    codes = MEMBER.encode(text(catalogue["label"]))
+    found = mean_scores(predictions)
+    place = rows_of(found["object_id"], catalogue["object_id"])
+    probability = np.append(found["mean"].data, np.nan)[place]  # -1, not judged, is the last
+    if len(codes) and not np.isfinite(probability).any():
+        raise InputError("predictions must judge sources of the catalogue, got none of them")
+    bright = magnitudes(catalogue[magnitude]) <= limit
+    table = QTable(catalogue)
+    table["probability"] = probability
+    by_network = (codes < 0) & (probability > threshold) & bright
+    table["member_by"] = np.select([codes == 1, by_network], ["spectroscopy", "network"], default="")
+    table.meta = {"magnitude": magnitude, "limit": float(limit), "threshold": float(threshold)}
     return table
 
 
-def _counted(r: NDArray, edges: NDArray) -> tuple[NDArray, NDArray]:
-    """Members in each annulus and within its outer edge."""
-    below = np.searchsorted(np.sort(r), edges, side="left")
-    return np.diff(below), below[1:]
+def _completed(table: Table, *more: str) -> tuple[NDArray, NDArray, NDArray]:
+    """Label, probability and member_by of a completed catalogue."""
+    needed = ("label", "probability", "member_by", *more)
+    need_columns(table, needed, "completed", hint="it must come from complete_members")
+    p = np.asarray(table["probability"], dtype=np.float64)
+    return text(table["label"]), p, text(table["member_by"])
 
 
-def _poisson_bounds(counts: NDArray, confidence: float) -> NDArray[np.float64]:
-    """Exact bounds of the mean of a Poisson distribution (Garwood 1936), shape (2, n)."""
-    sigma = float(norm.ppf(0.5 + confidence / 2))
-    return poisson_conf_interval(counts, "frequentist-confidence", sigma=sigma)
+def completion_counts(completed: Table) -> Table:
+    """How many members spectra and network found in each cluster, with a last row of sums.
+
+    Columns ``cluster``, then numbers: ``spectroscopic_members``, ``spectroscopic_non_members``, ``run``
+    (judged by the network alone), ``unjudged``, ``network_members``, of which ``sure`` (p > 0.9),
+    ``too_faint`` (probable, but beyond the limit) and ``members`` in all.
+    """
+    label, p, by = _completed(completed)
+    unknown, network = label == "", by == "network"
+    columns = {
+        "spectroscopic_members": label == "member",
+        "spectroscopic_non_members": label == "non-member",
+        "run": unknown & np.isfinite(p),
+        "unjudged": unknown & ~np.isfinite(p),
+        "network_members": network,
+        "sure": network & (p > _SURE),
+        "too_faint": unknown & (p > completed.meta.get("threshold", 0.5)) & ~network,
+        "members": by != "",
+    }
+    hosts = text(completed["cluster"]) if "cluster" in completed.colnames else np.full(len(p), "all")
+    groups = {name: hosts == name for name in dict.fromkeys(hosts.tolist())} | {"all": np.ones(len(p), bool)}
+    rows = [[name, *(int(mask[here].sum()) for mask in columns.values())] for name, here in groups.items()]
+    return Table(rows=rows, names=["cluster", *columns])
 
 
-def _bootstrap(
-    r: NDArray,
-    edges: NDArray,
-    area: NDArray,
-    scale_radius: float,
-    confidence: float,
-    resamples: int,
-    rng: np.random.Generator,
-) -> list[NDArray[np.float64]]:
-    """Bounds of both profiles; Poisson weights, because the number of members is itself random."""
-    order = np.sort(r)
-    times = rng.poisson(1.0, (resamples, len(r)))
-    total = np.concatenate([np.zeros((resamples, 1)), np.cumsum(times, axis=1)], axis=1)
-    below = total[:, np.searchsorted(order, edges, side="left")]  # (resample, edge)
-    n0 = total[:, [np.searchsorted(order, scale_radius, side="left")]]
-    kept = n0[:, 0] > 0
-    cumulative, density = (below[:, 1:] / n0)[kept], (np.diff(below, axis=1) / area / n0)[kept]
-    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
-    return [bound for draws in (cumulative, density) for bound in np.quantile(draws, tails, axis=0)]
+def member_groups(completed: Table) -> NDArray[np.str_]:
+    """The group of each source in figures of the completed catalogue (Figs 8 and 9).
+
+    "spectroscopic member", "candidate member", "non-member", "candidate non-member" (judged, and not fainter
+    than the limit), or "".
+    """
+    magnitude = completed.meta.get("magnitude", "")
+    label, p, by = _completed(completed, magnitude)
+    bright = magnitudes(completed[magnitude]) <= completed.meta["limit"]
+    judged = (label == "") & np.isfinite(p) & bright
+    return np.select([by == "spectroscopy", by == "network", label == "non-member", judged], _GROUPS, "")
+
+
+def check_members(
+    completed: Table, truth: Mapping[str, Table], *, radius: u.Quantity = 0.5 * u.arcsec
+) -> QTable:
+    """What the sources of a completed catalogue really are, where the truth is known (simulated fields).
+
+    `truth` has ``ra``, ``dec`` and ``member`` (bool) of all galaxies of each cluster, matched within
+    `radius`. A candidate without counterpart in the truth is no true member: a piece of a galaxy, or noise.
+    One row for each ``cluster``, and for "all" of them, and ``group`` of the three that were named by
+    spectrum or network: ``sources``, ``true_members``, ``no_counterpart``, and ``share`` of true members,
+    which is the purity. No row without a truth.
+    """
+    group, hosts = member_groups(completed), text(completed["cluster"])
+    judged = (_GROUPS[0], _GROUPS[1], _GROUPS[3])
+    rows = []
+    for cluster, table in truth.items():
+        here = np.flatnonzero(hosts == cluster)
+        pairs = match(QTable(completed)[here], table, radius)
+        true, matched = np.zeros((2, len(here)), dtype=bool)
+        matched[pairs["row"]] = True
+        true[pairs["row"]] = np.asarray(table["member"], dtype=bool)[pairs["reference_row"]]
+        for name in judged:
+            chosen = group[here] == name
+            rows.append((cluster, name, chosen.sum(), (chosen & true).sum(), (chosen & ~matched).sum()))
+    for name in judged if rows else ():
+        rows.append(("all", name, *np.sum([row[2:] for row in rows if row[1] == name], axis=0)))
+    names = ("cluster", "group", "sources", "true_members", "no_counterpart")
+    result = QTable(rows=rows or None, names=names, dtype=[str, str, int, int, int])
+    sources = np.asarray(result["sources"], dtype=float)
+    with np.errstate(invalid="ignore"):
+        result["share"] = np.asarray(result["true_members"], dtype=float) / sources
+    return result

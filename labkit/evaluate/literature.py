@@ -1,8 +1,8 @@
-"""Published numbers, joined to measured ones in columns of their own.
+"""The papers' tables: printed numbers, joined to measured ones, and what they make of measures.
 
-The tables lie in ``data/published/`` as ECSV text, ``<paper>_<table>.ecsv``, as printed. Their ``meta`` has
-the source, ``columns`` (what this package calls a printed column), ``values`` (what a table prints for a
-measured value) and ``notes`` where the printed numbers contradict each other.
+Printed tables lie in ``data/published/`` as ECSV text, ``<paper>_<table>.ecsv``. Their ``meta`` has the
+source, ``columns`` (what this package calls a printed column), ``values`` (what a table prints for a measured
+value) and ``notes`` where the printed numbers contradict each other.
 """
 
 from __future__ import annotations
@@ -13,23 +13,31 @@ from typing import Any, Literal
 
 import numpy as np
 from astropy.table import QTable, Table, join
+from numpy.typing import NDArray
+from scipy.stats import linregress, t
 
 from labkit.errors import InputError, MissingDataError
-from labkit.evaluate.measures import MEASURES
-from labkit.evaluate.tables import ENDINGS
+from labkit.evaluate.measures import AVERAGES, MEASURES
+from labkit.evaluate.resampling import spread
+from labkit.evaluate.tables import ENDINGS, measure
 from labkit.paths import data_folder
+from labkit.predictions import Predictions
+from labkit.tables import need_columns, numbers, text
 
+_FOUR = MEASURES[:4]
+_LINE = ("points", "slope", "slope_error", "slope_low", "slope_high")
+_LINE += ("intercept", "intercept_error", "p_value")
+_VOTES = ("tp", "tn", "fp", "fn", "accuracy", "purity", "completeness", "auc")
 #: Abbreviations of Angora et al. (2020), appendix A.3.
 SHORT = {"accuracy": "AE", "purity": "pur", "completeness": "compl", "f1": "F1", "auc": "AUC"}
 
 
-def published_names(*, folder: str | Path | None = None) -> tuple[str, ...]:
-    """Names of the published tables, ``<paper>_<table>``, sorted."""
-    where = Path(folder) if folder is not None else data_folder("published")
-    return tuple(sorted(path.stem for path in where.glob("*.ecsv")))
+def _published_folder() -> dict[str, Path]:
+    """Files of the printed tables by name, ``<paper>_<table>``, sorted."""
+    return {path.stem: path for path in sorted(data_folder("published").glob("*.ecsv"))}
 
 
-def published(paper: str, table: str, *, folder: str | Path | None = None) -> QTable:
+def published(paper: str, table: str) -> QTable:
     """One table of a paper.
 
     Parameters
@@ -38,8 +46,6 @@ def published(paper: str, table: str, *, folder: str | Path | None = None) -> QT
         ``"kosiba2020"`` or ``"angora2020"``.
     table : str
         Such as ``"table5"``.
-    folder : path, optional
-        Where the tables are, by default ``data/published``.
 
     Returns
     -------
@@ -52,13 +58,10 @@ def published(paper: str, table: str, *, folder: str | Path | None = None) -> QT
     MissingDataError
         If there is no such table.
     """
-    where = Path(folder) if folder is not None else data_folder("published")
-    path = where / f"{paper}_{table}.ecsv"
-    if not path.is_file():
-        raise MissingDataError(
-            f"table must be one of {published_names(folder=where)} (paper and table), got {paper}_{table}"
-        )
-    found = QTable.read(path, format="ascii.ecsv")
+    files, name = _published_folder(), f"{paper}_{table}"
+    if name not in files:
+        raise MissingDataError(f"table must be one of {tuple(files)} (paper and table), got {name}")
+    found = QTable.read(files[name], format="ascii.ecsv")
     for printed, ours in found.meta.get("columns", {}).items():
         found.rename_column(printed, ours)
     return found
@@ -72,7 +75,6 @@ def join_published(
     data: Literal["real", "simulated"],
     names: Mapping[str, str] | None = None,
     unmeasured: Literal["keep", "drop"] = "keep",
-    folder: str | Path | None = None,
 ) -> QTable:
     """Join the published values of the same rows to a measured table, as further columns.
 
@@ -95,8 +97,6 @@ def join_published(
     unmeasured : {"keep", "drop"}
         What to do with published rows that were not measured; if they are dropped, a measured table without
         rows is given back as it is.
-    folder : path, optional
-        As for `published`.
 
     Returns
     -------
@@ -120,13 +120,13 @@ def join_published(
         raise InputError(f"data must be 'real' or 'simulated', got {data!r}")
     if unmeasured not in ("keep", "drop"):
         raise InputError(f"unmeasured must be 'keep' or 'drop', got {unmeasured!r}")
-    printed = published(paper, table, folder=folder) if isinstance(table, str) else table
+    printed = published(paper, table) if isinstance(table, str) else table
     shared = [name for name in printed.colnames if name in measured.colnames]
     keys = [
         name for name in shared if printed[name].dtype.kind == "U" == np.asarray(measured[name]).dtype.kind
     ]
-    numbers = [name for name in shared if printed[name].dtype.kind in "if" and not name.endswith(ENDINGS[1:])]
-    if not keys or not numbers:
+    both = [name for name in shared if printed[name].dtype.kind in "if" and not name.endswith(ENDINGS[1:])]
+    if not keys or not both:
         raise InputError(
             f"measured must have rows and columns like the published table, {printed.colnames}, got "
             f"{measured.colnames}"
@@ -139,20 +139,20 @@ def join_published(
     ours["_row"] = np.arange(len(ours))
     theirs = QTable({name: printed[name] for name in keys})
     theirs["_place"] = np.arange(len(theirs))
-    for name in numbers:
+    for name in both:
         for column in (name, f"{name}_std"):
             if column in printed.colnames:
                 theirs[column.replace(name, f"{name}_published", 1)] = printed[column]
     kind = "outer" if unmeasured == "keep" else "left"
     result = join(ours, theirs, keys=keys, join_type=kind, metadata_conflicts="silent")
-    place, row = (np.ma.filled(np.ma.asarray(result[n], dtype=float), np.inf) for n in ("_place", "_row"))
-    result = result[np.lexsort((row, place))]
+    place, row = (numbers(result[name]) for name in ("_place", "_row"))
+    result = result[np.lexsort((row, place))]  # NaN comes last
     result.remove_columns(["_place", "_row"])
     for name in result.colnames:
         if result[name].dtype.kind == "f" and hasattr(result[name], "mask"):
             result[name] = np.ma.filled(result[name], np.nan)
     result.meta = {key: printed.meta.get(key, "") for key in ("source", "doi", "caption", "notes")}
-    result.meta["measures"] = [name for name in numbers if printed[name].dtype.kind == "f"]
+    result.meta["measures"] = [name for name in both if printed[name].dtype.kind == "f"]
     if data == "simulated":
         result.meta["note"] = "Measured on simulated objects; published numbers are of real ones."
     return result
@@ -179,29 +179,14 @@ def as_text(
     bounds: bool = True,
     percent: bool = False,
 ) -> QTable:
-    """A table of measures for people: each as one column, "0.881 ± 0.012 [0.863, 0.899]".
+    """A table of measures for people: each as one column of text, "0.881 ± 0.012 [0.863, 0.899]".
 
-    Parameters
-    ----------
-    table : Table
-        From `labkit.evaluate.measure` or `join_published`.
-    measures : sequence of str, optional
-        Columns to show; with each goes its published one where there is one. By default those that were
-        joined, or all of the five that the table has.
-    keep : sequence of str, optional
-        Other columns to keep as they are; those of text always are. By default all.
-    digits : int, optional
-        Digits after the point, 3 or, in per cent, 1.
-    bounds : bool
-        Show the interval, too.
-    percent : bool
-        As Angora et al. (2020) print it: per cent, under "AE", "pur", "compl", "F1", "AUC", and the published
-        value under "AE, paper".
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        Text; unknown parts are left out, an undefined measure is "undefined", an unpublished one "–".
+    Shown are `measures`, by default those that were joined, or all of the five that the table has; with each
+    goes its published one where there is one. Other columns stay as they are: those of text always, of the
+    rest those of `keep`, by default all. `digits` after the point are 3 or, in per cent, 1; `bounds` shows
+    the interval, too. `percent` is as Angora et al. (2020) print it: per cent, under "AE", "pur", "compl",
+    "F1", "AUC", and the published value under "AE, paper". Unknown parts are left out, an undefined measure
+    is "undefined", an unpublished one "–".
     """
     every = list(table.meta.get("measures") or [name for name in MEASURES if name in table.colnames])
     chosen = every if measures is None else list(measures)
@@ -209,33 +194,213 @@ def as_text(
         raise InputError(f"measures and keep must name columns, got none for {missing}: {table.colnames}")
     if not chosen:
         raise InputError(f"measures must name a column at least, got none of {table.colnames}")
-    shown = dict.fromkeys(
-        one for name in chosen for one in (name, f"{name}_published") if one in table.colnames
-    )
-    known = dict.fromkeys((*every, *chosen, *MEASURES))
-    hidden = {f"{name}{kind}{end}" for name in known for kind in ("", "_published") for end in ENDINGS}
-    words = [name for name in table.colnames if np.asarray(table[name]).dtype.kind == "U"]
-    kept = [name for name in table.colnames if name not in hidden]
-    if keep is not None:
+    if keep is None:
+        hidden = {f"{name}{kind}{end}" for name in (*every, *chosen, *MEASURES)
+                  for kind in ("", "_published") for end in ENDINGS}  # fmt: skip
+        kept = [name for name in table.colnames if name not in hidden]
+    else:
+        words = [name for name in table.colnames if np.asarray(table[name]).dtype.kind == "U"]
         kept = [name for name in table.colnames if name in (*words, *keep)]
-    text = QTable({name: table[name] for name in kept})
+    result = QTable({name: table[name] for name in kept})
     places = (1 if percent else 3) if digits is None else digits
-    for name in shown:
-        measure, paper = name.removesuffix("_published"), name.endswith("_published")
-        header = f"{SHORT.get(measure, measure)}{', paper' if paper else ''}" if percent else name
-        blank = "–" if paper else "undefined"
-        scale = 100 if percent else 1
-        text[header] = [_cell(row, name, places, bounds, blank, scale) for row in table]
-    return text
+    for name in dict.fromkeys(chosen):
+        header = SHORT.get(name, name) if percent else name
+        result[header] = _cells(table, name, places, bounds, percent, blank="undefined")
+        if (printed := f"{name}_published") in table.colnames:
+            header = f"{header}, paper" if percent else printed
+            result[header] = _cells(table, printed, places, bounds, percent, blank="–")
+    return result
 
 
-def _cell(row: Any, name: str, digits: int, bounded: bool, blank: str, scale: int) -> str:
-    value, std, low, high = (
-        scale * float(np.ma.filled(np.ma.asarray(row[key], dtype=float), np.nan))
-        if key in row.colnames
-        else np.nan
-        for key in (name, f"{name}_std", f"{name}_low", f"{name}_high")
-    )
-    scatter = f" ± {std:.{digits}f}" if np.isfinite(std) else ""
-    bounds = f" [{low:.{digits}f}, {high:.{digits}f}]" if bounded and np.isfinite(low) else ""
-    return f"{value:.{digits}f}{scatter}{bounds}" if np.isfinite(value) else blank
+def _cells(table: Table, name: str, digits: int, bounded: bool, percent: bool, *, blank: str) -> list[str]:
+    columns = (name, f"{name}_std", f"{name}_low", f"{name}_high")
+    nothing, scale = np.full(len(table), np.nan), 100 if percent else 1
+    values = [scale * numbers(table[key]) if key in table.colnames else nothing for key in columns]
+    cells = []
+    for value, std, low, high in zip(*values, strict=True):
+        scatter = f" ± {std:.{digits}f}" if np.isfinite(std) else ""
+        bounds = f" [{low:.{digits}f}, {high:.{digits}f}]" if bounded and np.isfinite(low) else ""
+        cells.append(f"{value:.{digits}f}{scatter}{bounds}" if np.isfinite(value) else blank)
+    return cells
+
+
+def over_classes(table: Table) -> QTable:
+    """Mean and standard deviation (``_std``, n - 1) *over the classes* of each measure of each experiment.
+
+    Section 5.5 of Kosiba et al. (2020) gives these: an AUC of (91 +- 2) % is the mean and scatter of the five
+    classes' values in Table 6, not of several trainings. `table` is measured with ``classes="each"``, maybe
+    joined to the published Table 6. NaN where a class has none.
+    """
+    need_columns(table, ("experiment", "class"), "table")
+    shown = [f"{m}{end}" for m in MEASURES for end in ("", "_published") if f"{m}{end}" in table.colnames]
+    rows = []
+    kept = table[~np.isin(table["class"], AVERAGES)]
+    for name in dict.fromkeys(kept["experiment"].tolist()):
+        part = kept[kept["experiment"] == name]
+        row: dict[str, Any] = {"experiment": name, "classes": len(part)}
+        for column in shown:
+            found = spread(numbers(part[column]))
+            row |= {column: found.mean, f"{column}_std": found.std}
+        rows.append(row)
+    return QTable(rows=rows)
+
+
+def method_differences(table: Table) -> QTable:
+    """The rows of Angora et al. (2020), Table D.5: methods side by side, and the first minus the best other.
+
+    From one row for each ``cluster``, ``method`` and ``class``, measured or published: ``cluster``, ``class``
+    ("both" for the accuracy), ``measure``, ``objects`` where known, one column for each method, ``delta`` and
+    ``delta_error``. The last row of a cluster is the "mean delta" of its seven measures with the error of
+    that mean.
+    """
+    need_columns(table, ("cluster", "method", "class", *_FOUR), "table")
+    rows: list[dict[str, Any]] = []
+    for cluster in dict.fromkeys(table["cluster"].tolist()):
+        here = table[table["cluster"] == cluster]
+        methods = list(dict.fromkeys(here["method"].tolist()))
+        if len(methods) < 2:
+            raise InputError(f"table must have two methods in each cluster, got {methods} in {cluster}")
+        objects = {"objects": int(here["objects"][0])} if "objects" in here.colnames else {}
+        deltas = []
+        kinds = sorted(dict.fromkeys(here["class"].tolist()), key=lambda kind: kind.startswith("non"))
+        for kind, name in [("both", "accuracy"), *((kind, name) for kind in kinds for name in _FOUR[1:])]:
+            part = here[here["class"] == (kinds[0] if kind == "both" else kind)]
+            values = {str(row["method"]): float(row[name]) for row in part}
+            deltas.append(values[methods[0]] - max(values[method] for method in methods[1:]))
+            head = {"cluster": cluster, "class": kind, "measure": name} | objects
+            rows.append(head | values | {"delta": deltas[-1], "delta_error": np.nan})
+        found = spread(deltas)
+        head = {"cluster": cluster, "class": "both", "measure": "mean delta"} | objects
+        rows.append(head | dict.fromkeys(methods, np.nan) | {"delta": found.mean, "delta_error": found.error})
+    return QTable(rows=rows, meta=dict(table.meta))
+
+
+def error_shares(table: Table) -> QTable:
+    """Who looks like the false positives and negatives, and how often (Angora et al. 2020, Table 3).
+
+    `table` is measured with ``parts=``, the first of them all objects, and the measures "fp", "fn", "fp_rate"
+    and "fn_rate". Columns ``part``, ``population`` ("member": errors are false positives; "non-member": false
+    negatives), ``share`` (of the population) and ``errors`` (of the errors), numbers in the first row of
+    each, ``error_rate`` with ``_low`` and ``_high``.
+    """
+    need_columns(table, ("part", "objects", "positives", "fp", "fn", "fp_rate", "fn_rate"), "table")
+    members = np.asarray(table["positives"], dtype=float)
+    sides = (("member", members, "fp"), ("non-member", np.asarray(table["objects"]) - members, "fn"))
+    rows = []
+    for population, sizes, wrong in sides:
+        errors = np.asarray(table[wrong], dtype=float)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            parts = [np.append(values[:1], (values / values[0])[1:]) for values in (sizes, errors)]
+        for number, row in enumerate(table):
+            head = {"part": str(row["part"]), "population": population}
+            head |= {"share": parts[0][number], "errors": parts[1][number]}
+            rates = {f"error_rate{end}": float(row[f"{wrong}_rate{end}"]) for end in ("", "_low", "_high")}
+            rows.append(head | rates)
+    return QTable(rows=rows)
+
+
+def highest_counts(table: Table) -> QTable:
+    """In how many clusters each configuration (``bands``) has the highest accuracy, measured and published.
+
+    `table` is from `join_published`. Only clusters that have a value for every configuration count, `meta`
+    has their numbers; equal values count for the first.
+    """
+    columns = {"measured": "accuracy", "published": "accuracy_published"}
+    if not len(table):
+        return QTable(names=["bands", *columns], dtype=[str, int, int], meta=dict.fromkeys(columns, 0))
+    need_columns(table, ("cluster", "bands", *columns.values()), "table")
+    names, hosts = text(table["bands"]), text(table["cluster"])
+    every = list(dict.fromkeys(names.tolist()))
+    found, counted = QTable({"bands": every}), {}
+    for side, column in columns.items():
+        values = numbers(table[column])
+        won, counted[side] = dict.fromkeys(every, 0), 0
+        for host in dict.fromkeys(hosts.tolist()):
+            here = {name: values[(hosts == host) & (names == name)] for name in every}
+            if all(len(one) == 1 and np.isfinite(one[0]) for one in here.values()):
+                won[max(every, key=lambda name: here[name][0])] += 1
+                counted[side] += 1
+        found[side] = list(won.values())
+    found.meta = counted
+    return found
+
+
+def separations(table: Table, measures: Sequence[str] = _FOUR) -> QTable:
+    """How far all pairs of rows are apart, in units of their errors (Angora et al. 2020, appendix D.1).
+
+    Two measurements of the same thing are within one sigma in 68 % of all cases, and 0.80 sigma apart on
+    average. `table` is measured with ``over="runs"``; rows are independent. One row for each measure and
+    "all" of them: ``measure``, ``pairs``, ``within_one_sigma`` (share) and ``mean_separation`` (sigma); none
+    where there are no two rows with errors.
+    """
+    need_columns(table, [f"{name}{end}" for name in measures for end in ("", "_error")], "table")
+    one, other = np.triu_indices(len(table), k=1)
+    apart = {}
+    for name in measures:
+        value, error = (np.asarray(table[f"{name}{end}"], dtype=float) for end in ("", "_error"))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.abs(value[one] - value[other]) / np.hypot(error[one], error[other])
+        apart[name] = found[np.isfinite(found)]
+    apart["all"] = np.concatenate(list(apart.values()))
+    rows = [(name, len(a), np.mean(a < 1), a.mean()) for name, a in apart.items() if len(a)]
+    names, kinds = ["measure", "pairs", "within_one_sigma", "mean_separation"], [str, int, float, float]
+    return QTable(rows=rows or None, names=names, dtype=kinds)
+
+
+def linear_fits(
+    table: Table,
+    *,
+    x: str = "train",
+    measures: Sequence[str] = ("accuracy", "accuracy_std", "f1", "f1_std"),
+    total: str | None = None,
+) -> QTable:
+    """Straight lines through the points of a table (Angora et al. 2020, Figs 5 and D.1), unweighted.
+
+    One line for each of ``bands`` and measure, and of the name `total` through all rows together, last. The
+    slope is per 500 of `x`, its interval of 95 % from Student's t and the residuals. Columns ``bands``,
+    ``measure`` and those of `_LINE`; no row for a line with fewer than three different x, which has no error.
+    """
+    need_columns(table, ["bands", x, *measures], "table")
+    names = text(table["bands"])
+    groups = {name: names == name for name in dict.fromkeys(names.tolist())}
+    groups |= {} if total is None else {total: np.ones(len(table), dtype=bool)}
+    rows = []
+    for group, here in groups.items():
+        for name in measures:
+            place, value = (numbers(table[here][column]) for column in (x, name))
+            known = np.isfinite(place) & np.isfinite(value)
+            if len(np.unique(place[known])) >= 3:
+                line = _line(place[known] / 500.0, value[known])
+                rows.append({"bands": group, "measure": name} | dict(zip(_LINE, line, strict=True)))
+    kinds = {"bands": str, "measure": str, "points": int} | dict.fromkeys(_LINE[1:], float)
+    return QTable(rows=rows or None, names=list(kinds), dtype=list(kinds.values()))
+
+
+def _line(x: NDArray, y: NDArray) -> tuple[float, ...]:
+    fit = linregress(x, y)
+    half = float(t.ppf(0.975, len(x) - 2)) * fit.stderr
+    bounds = (fit.slope - half, fit.slope + half)
+    return (len(x), fit.slope, fit.stderr, *bounds, fit.intercept, fit.intercept_stderr, fit.pvalue)
+
+
+def vote_table(votes: Mapping[str, Predictions]) -> QTable:
+    """How ways to combine votes agree with the experts (Kosiba et al. 2020, Table 1).
+
+    `votes` are from `labkit.votes.vote_predictions`. One row for each ``data_set`` (all objects that the
+    experts know, then those of the test split, each with objects of both classes) and way:
+    ``classifications`` (the way), the number of ``objects``, and what a table of votes shows.
+    """
+    rows = []
+    for split in (None, "test"):
+        for way, predictions in votes.items():
+            part = predictions.select(split=split).known
+            if len(set(part.true_codes.tolist())) < 2:
+                continue
+            found = measure(part, measures=_VOTES, split=None, over="runs")[0]
+            about = {"data_set": f"{len(part)} objects", "objects": len(part), "classifications": way}
+            counts = {name: int(found[name]) for name in _VOTES[:4]}
+            rows.append(about | counts | {name: float(found[name]) for name in _VOTES[4:]})
+    if rows:
+        return QTable(rows=rows)
+    names = ("data_set", "objects", "classifications", *_VOTES)
+    return QTable(names=names, dtype=["U12", "i8", "U12", *4 * ["i8"], *4 * ["f8"]])

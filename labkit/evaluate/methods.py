@@ -1,4 +1,9 @@
-"""Members by photometry: forests and the Bayesian colour model, out of fold or on a run set."""
+"""Members by photometry: forests and the Bayesian colour model, out of fold or on a run set.
+
+The colour model takes members and field as two multivariate normal distributions of colours, after Grillo et
+al. (2015, ApJ 800, 38, section 3.3) and Angora et al. (2020, appendix C): mean and covariance by the minimum
+covariance determinant, which outliers do not move, the prior from the counts.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,184 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit
+from sklearn.covariance import MinCovDet
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import HuberRegressor, LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from labkit.errors import InputError
-from labkit.evaluate.colour_model import ColourModel, fit_colour_model, platt_calibration
 from labkit.predictions import Predictions
-from labkit.tables import numbers, text
-from labkit.taxonomy import get_scheme
+from labkit.tables import need_columns, numbers, text
+from labkit.taxonomy import MEMBER
+
+_MOST = 30.0  # log-odds are held within this, so that no probability is exactly 0 or 1
+_ROWS_PER_FEATURE, _LEAST_ROWS = 3, 5  # needed to estimate a covariance, and in all
+_JITTER = 1e-6  # added to the variance of each feature, mag^2, against colours that are sums of others
+_WING_WIDTH = 4.0  # standard deviations of the wings, in those of the core
+_INNER_FOLDS = 4
+
+
+@dataclass(frozen=True)
+class NormalColours:
+    """A normal distribution whose mean moves linearly with the covariates."""
+
+    intercept: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    wings: float = 0.0
+
+    def log_density(self, x: ArrayLike, covariates: ArrayLike) -> NDArray[np.float64]:
+        """Log of the density at each row's features; NaN ones are integrated out, a row without any has 0.
+
+        The marginal of a normal distribution is the normal of the remaining features.
+        """
+        away = np.asarray(x, dtype=np.float64) - self.intercept - np.asarray(covariates) @ self.slopes.T
+        patterns, which = np.unique(np.isfinite(away), axis=0, return_inverse=True)
+        result = np.zeros(len(away))
+        for number, there in enumerate(patterns):
+            rows = np.flatnonzero(which.ravel() == number)
+            if there.any():
+                result[rows] = _log_normal(
+                    away[np.ix_(rows, there)], self.covariance[np.ix_(there, there)], self.wings
+                )
+        return result
+
+
+def _log_normal(away: NDArray, covariance: NDArray, wings: float) -> NDArray[np.float64]:
+    factor = cho_factor(covariance, lower=True)
+    squared, k = (away * cho_solve(factor, away.T).T).sum(axis=1), away.shape[1]
+    constant = -np.log(np.diag(factor[0])).sum() - 0.5 * k * np.log(2 * np.pi)
+    if not wings:
+        return constant - 0.5 * squared
+    core = np.log1p(-wings) - 0.5 * squared
+    tail = np.log(wings) - 0.5 * squared / _WING_WIDTH**2 - k * np.log(_WING_WIDTH)
+    return constant + np.logaddexp(core, tail)
+
+
+def fit_normal(x: ArrayLike, covariates: ArrayLike | None = None, *, seed: int = 0) -> NormalColours:
+    """Fit a normal distribution of colours that outliers do not move.
+
+    Each feature's line against the covariates is fitted with Huber's loss, the covariance of what is left by
+    the minimum covariance determinant (FAST-MCD of scikit-learn; Rousseeuw 1984, JASA 79, 871).
+    """
+    x = np.asarray(x, dtype=np.float64)
+    w = np.zeros((len(x), 0)) if covariates is None else np.asarray(covariates, dtype=np.float64)
+    complete = np.isfinite(x).all(axis=1)
+    needed = max(_ROWS_PER_FEATURE * x.shape[1], _LEAST_ROWS)
+    if complete.sum() < needed:
+        raise InputError(
+            f"features must be complete for {needed} rows of each class at least, got "
+            f"{complete.sum()} of {len(x)}; leave out the bands that are missing most, or add objects"
+        )
+    intercept, slopes = _lines(x, w)
+    away = (x - intercept - w @ slopes.T)[complete]
+    robust = MinCovDet(random_state=seed).fit(away)
+    jitter = _JITTER * np.eye(x.shape[1])
+    return NormalColours(intercept + robust.location_, slopes, robust.covariance_ + jitter)
+
+
+def _lines(x: NDArray, w: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Intercept and slopes of each feature against the covariates."""
+    if not w.shape[1]:
+        return np.zeros(x.shape[1]), np.zeros((x.shape[1], 0))
+    centre, spread = w.mean(axis=0), np.where(w.std(axis=0) > 0, w.std(axis=0), 1)
+    intercept, slopes = [], []
+    for feature in x.T:
+        good = np.isfinite(feature)
+        line = HuberRegressor(max_iter=1000, alpha=1e-6).fit((w[good] - centre) / spread, feature[good])
+        slopes.append(line.coef_ / spread)
+        intercept.append(line.intercept_ - slopes[-1] @ centre)
+    return np.array(intercept), np.array(slopes)
+
+
+@dataclass(frozen=True)
+class ColourModel:
+    """Probability of membership from colours."""
+
+    member: NormalColours
+    field: NormalColours
+    edges: tuple[NDArray[np.float64], ...]  # inner edges of the bins of each prior column
+    log_odds: NDArray[np.float64]  # logarithm of members over field in each bin
+    calibration: tuple[float, float] = (1.0, 0.0)  # slope, intercept of the logarithm of the Bayes factor
+
+    def evidence(self, x: ArrayLike, covariates: ArrayLike) -> NDArray[np.float64]:
+        """Logarithm of the Bayes factor, members over field, before calibration."""
+        return self.member.log_density(x, covariates) - self.field.log_density(x, covariates)
+
+    def prior(self, columns: ArrayLike) -> NDArray[np.float64]:
+        """Logarithm of the prior odds of each row."""
+        columns = np.asarray(columns, dtype=np.float64)
+        place = tuple(np.searchsorted(e, c, side="right") for e, c in zip(self.edges, columns.T, strict=True))
+        return self.log_odds[place] if place else np.full(len(columns), float(self.log_odds))
+
+    def probability(self, x: ArrayLike, covariates: ArrayLike, prior: ArrayLike) -> NDArray[np.float64]:
+        """Posterior probability of membership, shape (n,)."""
+        slope, shift = self.calibration
+        total = slope * self.evidence(x, covariates) + shift + self.prior(prior)
+        return expit(np.clip(total, -_MOST, _MOST))
+
+
+def count_prior(
+    member: ArrayLike, columns: ArrayLike, *, bins: int = 4
+) -> tuple[tuple[NDArray[np.float64], ...], NDArray[np.float64]]:
+    """Prior odds from the counts of members and field, in bins of equal numbers along each column.
+
+    Half an object of each class, in the proportion of all, is added to a bin, so that none is certain.
+    """
+    member, columns = np.asarray(member, dtype=bool), np.asarray(columns, dtype=np.float64)
+    inner = np.arange(1, bins) / bins
+    edges = tuple(np.unique(np.quantile(column, inner)) for column in columns.T)
+    place = tuple(np.searchsorted(e, c, side="right") for e, c in zip(edges, columns.T, strict=True))
+    shape = tuple(len(e) + 1 for e in edges)
+    share = np.clip(member.mean(), 0.5 / len(member), 1 - 0.5 / len(member))
+    cell = np.ravel_multi_index(place, shape) if place else np.zeros(len(member), dtype=np.int64)
+    inside, outside = (
+        pseudo + np.bincount(cell[chosen], minlength=int(np.prod(shape))).reshape(shape)
+        for chosen, pseudo in ((member, share), (~member, 1 - share))
+    )
+    return edges, np.log(inside / outside)
+
+
+def fit_colour_model(
+    x: ArrayLike,  # (n, feature); NaN where missing
+    member: ArrayLike,  # (n,)
+    *,
+    covariates: ArrayLike | None = None,  # (n, covariate): what the means depend on, as a cluster's redshift
+    prior: ArrayLike | None = None,  # (n, column)
+    bins: int = 4,
+    wings: float = 0.1,
+    seed: int = 0,
+) -> ColourModel:
+    """Fit both distributions, with a share of objects in their wings, and the prior (`count_prior`)."""
+    x, member = np.asarray(x, dtype=np.float64), np.asarray(member, dtype=bool)
+    none = np.zeros((len(x), 0))
+    w, columns = (none if a is None else np.asarray(a, dtype=np.float64) for a in (covariates, prior))
+    if x.ndim != 2 or not len(x) == len(member) == len(w) == len(columns):
+        raise InputError(
+            "x (n, feature), member, covariates and prior must have one row for each object, got "
+            f"{x.shape}, {member.shape}, {w.shape} and {columns.shape}"
+        )
+    if not 0 <= wings < 1:
+        raise InputError(f"wings must lie in 0 to less than 1, got {wings}")
+    inside, outside = (
+        replace(fit_normal(x[here], w[here], seed=seed), wings=wings) for here in (member, ~member)
+    )
+    edges, log_odds = count_prior(member, columns, bins=bins)
+    return ColourModel(inside, outside, edges, log_odds)
+
+
+def platt_calibration(evidence: ArrayLike, log_prior: ArrayLike, member: ArrayLike) -> tuple[float, float]:
+    """Slope and intercept that make probabilities of held-out objects match their frequencies.
+
+    Colours share bands and real distributions have wider wings than normal ones, so the raw Bayes factor is
+    too sure. Platt's (1999) logistic fit shrinks it.
+    """
+    both = np.column_stack([np.clip(evidence, -_MOST, _MOST), np.asarray(log_prior)])
+    fitted = LogisticRegression(C=1e3).fit(both, np.asarray(member, dtype=int))
+    return float(max(fitted.coef_[0, 0], 0.0)), float(fitted.intercept_[0])
+
 
 #: Methods and the options they start from; the forest is that of scikit-learn as it comes, with more trees.
 METHODS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
@@ -25,102 +200,54 @@ METHODS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "gradient boosting": (HistGradientBoostingClassifier, {"learning_rate": 0.05, "max_iter": 150}),
     "bayesian": (fit_colour_model, {"calibrate": True}),
 }
-_INNER_FOLDS = 4
 
 
 @dataclass(frozen=True)
-class Design:
+class _Design:
     """What a method sees of the objects, one row each: features, covariates and columns of the prior."""
 
     features: NDArray[np.float64]
     covariates: NDArray[np.float64]
     prior: NDArray[np.float64]
 
-    def rows(self, chosen: NDArray[np.int64]) -> Design:
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        method: str,
+        features: Sequence[str],
+        covariates: Sequence[str],
+        prior: Sequence[str],
+    ) -> _Design:
+        """Columns of a table as numbers."""
+        if method not in METHODS:
+            raise InputError(f"method must be one of {tuple(METHODS)}, got {method!r}")
+        if (covariates or prior) and method != "bayesian":
+            raise InputError(
+                f"covariates and prior belong to method='bayesian', got {method!r}; add them to features"
+            )
+        if not features:
+            raise InputError("features must name a column at least, got none")
+        need_columns(table, ["object_id", *features, *covariates, *prior], "table")
+        none = np.zeros((len(table), 0))
+        found = cls(
+            *(
+                np.column_stack([none, *(numbers(table[name]) for name in names)])
+                for names in (features, covariates, prior)
+            )
+        )
+        seen = np.isfinite(found.features).any(axis=0)
+        if len(table) and not seen.all():
+            empty = [name for name, some in zip(features, seen.tolist(), strict=True) if not some]
+            raise InputError(f"features must hold values, got only NaN in {empty}; leave them out")
+        for name, values in {"covariates": found.covariates, "prior": found.prior}.items():
+            if not np.isfinite(values).all():
+                raise InputError(f"{name} must be finite for all objects; drop the objects or the column")
+        return found
+
+    def rows(self, chosen: NDArray[np.int64]) -> _Design:
         """Some of the objects."""
-        return Design(self.features[chosen], self.covariates[chosen], self.prior[chosen])
-
-
-Classifier = Callable[[Design], NDArray[np.float64]]
-
-
-def design(
-    table: Table,
-    features: Sequence[str],
-    *,
-    covariates: Sequence[str] = (),
-    prior: Sequence[str] = (),
-    method: str = "random forest",
-) -> Design:
-    """Columns of a table as numbers."""
-    if method not in METHODS:
-        raise InputError(f"method must be one of {tuple(METHODS)}, got {method!r}")
-    if (covariates or prior) and method != "bayesian":
-        raise InputError(
-            f"covariates and prior belong to method='bayesian', got {method!r}; add them to features"
-        )
-    names = ["object_id", *features, *covariates, *prior]
-    missing = [name for name in names if name not in table.colnames]
-    if missing or not features:
-        raise InputError(
-            f"table must have object_id and the features named, got none for {missing or 'features'}"
-        )
-    found = Design(*(_columns(table, chosen) for chosen in (features, covariates, prior)))
-    seen: NDArray[np.bool_] = np.asarray(np.isfinite(found.features).any(axis=0))
-    if len(table) and not seen.all():
-        empty = [name for name, some in zip(features, seen.tolist(), strict=True) if not some]
-        raise InputError(f"features must hold values, got only NaN in {empty}; leave them out")
-    for name, columns in {"covariates": found.covariates, "prior": found.prior}.items():
-        if not np.isfinite(columns).all():
-            raise InputError(f"{name} must be finite for all objects; drop the objects or the column")
-    return found
-
-
-def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
-    columns = [numbers(table[name]) for name in names]
-    return np.column_stack(columns) if columns else np.zeros((len(table), 0))
-
-
-def classifier(
-    method: str,
-    data: Design,
-    member: NDArray[np.bool_],
-    hosts: NDArray,
-    *,
-    seed: int = 0,
-    options: Mapping[str, Any] | None = None,
-) -> Classifier:
-    """Train a method."""
-    maker, defaults = METHODS[method]
-    chosen = {**defaults, **(options or {})}
-    if method == "bayesian":
-        model = _colour_model(data, member, hosts, seed=seed, **chosen)
-        return lambda new: model.probability(new.features, new.covariates, new.prior)
-    trees = maker(random_state=seed, **chosen).fit(data.features, member)
-    return lambda new: trees.predict_proba(new.features)[:, 1]
-
-
-def _colour_model(
-    data: Design, member: NDArray[np.bool_], hosts: NDArray, *, seed: int, calibrate: bool, **options: Any
-) -> ColourModel:
-    """The colour model, calibrated on objects that copies of it were not fitted to."""
-
-    def fit(rows: NDArray) -> ColourModel:
-        part = data.rows(rows)
-        return fit_colour_model(
-            part.features, member[rows], covariates=part.covariates, prior=part.prior, seed=seed, **options
-        )
-
-    whole = fit(np.arange(len(member)))
-    folds = min(_INNER_FOLDS, len(np.unique(hosts)))
-    if not calibrate or folds < 2:
-        return whole
-    evidence, prior = np.zeros((2, len(member)))
-    for train, held in GroupKFold(folds, shuffle=True, random_state=seed).split(data.features, groups=hosts):
-        part, model = data.rows(held), fit(train)
-        evidence[held] = model.evidence(part.features, part.covariates)
-        prior[held] = model.prior(part.prior)
-    return replace(whole, calibration=platt_calibration(evidence, prior, member))
+        return _Design(self.features[chosen], self.covariates[chosen], self.prior[chosen])
 
 
 def photometric_predictions(
@@ -138,55 +265,27 @@ def photometric_predictions(
 ) -> Predictions:
     """Probability of membership of every object, by models that were not trained on its fold.
 
-    The methods of Angora et al. (2020), section 4.3 and appendix C. A network of this lab sets one further
-    fold aside to stop its training; photometric methods train on it, as they need no such set.
-
-    Parameters
-    ----------
-    table : Table
-        One row for each object: ``object_id``, ``label`` ("member", "non-member" or empty) and the columns
-        named.
-    features : sequence of str
-        Columns the method sees; NaN where missing.
-    method : str
-        One of `METHODS`: "random forest", "extra trees", "gradient boosting" or "bayesian".
-    folds : array_like of int, shape (n,)
-        Fold of each row, -1: takes no part; from `deal_folds`, or `folds_of` a network's predictions.
-    groups : array_like, shape (n,), optional
-        Host cluster; kept whole when the Bayesian model is calibrated on parts of its training set.
-    covariates : sequence of str
-        For "bayesian": columns on which the mean colours depend; finite.
-    prior : sequence of str
-        For "bayesian": columns on which the prior depends; finite.
-    seeds : sequence of int
-        One run each.
-    experiment : str, optional
-        Name in the predictions, by default the method's.
-    options : mapping, optional
-        Of the method: keywords of scikit-learn's classifier, or of `fit_colour_model` and ``calibrate``.
-
-    Returns
-    -------
-    Predictions
-        Runs by seed and fold, of the scheme "member", split "test".
+    The methods of Angora et al. (2020), section 4.3 and appendix C; one run for each seed and fold. A network
+    of this lab sets one further fold aside to stop its training; photometric methods train on it, as they
+    need no such set. `folds` is the fold of each row (-1: takes no part), from `deal_folds`, or `folds_of` a
+    network's predictions; the rest is as for `photometric_members`.
     """
-    data = design(table, features, covariates=covariates, prior=prior, method=method)
+    data = _Design.of(table, method, features, covariates, prior)
     numbers = np.asarray(folds)
     if numbers.shape != (len(table),) or numbers.dtype.kind not in "iu":
         raise InputError(
             f"folds must hold a whole number for each row, {len(table)}, got {numbers.shape} of "
             f"{numbers.dtype}; use deal_folds or folds_of"
         )
-    codes = get_scheme("member").encode(text(table["label"]))
-    hosts = np.arange(len(table)) if groups is None else np.asarray(groups)
+    codes = MEMBER.encode(text(table["label"]))
     parts = []
     for seed in seeds:
         for fold in np.unique(numbers[numbers >= 0]).tolist():
             train = np.flatnonzero((numbers >= 0) & (numbers != fold) & (codes >= 0))
             test = np.flatnonzero(numbers == fold)
-            fitted = _fit(method, data, codes, train, hosts, seed, options)
-            name = experiment or method
-            parts.append(_predict(fitted, data, table, test, name, seed=seed, fold=fold, split="test"))
+            judge = _trained(method, data, codes, groups, train, seed, options or {})
+            run = {"experiment": experiment or method, "seed": seed, "fold": fold, "split": "test"}
+            parts.append(member_predictions(table[test], judge(data.rows(test)), **run))
     return Predictions.concatenate(parts)
 
 
@@ -208,70 +307,93 @@ def photometric_members(
     Parameters
     ----------
     table, run : Table
-        Training objects with labels, and the sources to classify (Angora et al. 2020, section 5), both with
-        ``object_id`` and the columns named; `run` may have a ``label``.
-    features, method, groups, covariates, prior, seed, experiment, options
-        As for `photometric_predictions`.
+        Training objects with ``label`` ("member", "non-member" or empty), and the sources to classify (Angora
+        et al. 2020, section 5), both with ``object_id`` and the columns named; `run` may have a ``label``.
+    features : sequence of str
+        Columns the method sees; NaN where missing.
+    method : {"random forest", "extra trees", "gradient boosting", "bayesian"}
+        The classifier.
+    groups : array_like, shape (n,), optional
+        Host cluster; kept whole when the Bayesian model is calibrated on parts of its training set.
+    covariates, prior : sequence of str
+        For "bayesian": columns on which the mean colours, or the prior, depend; finite.
+    seed : int
+        Of the classifier.
+    experiment : str, optional
+        Name in the predictions, by default the method's.
+    options : mapping, optional
+        Of the method: keywords of scikit-learn's classifier, or of the colour model (``bins``, ``wings``) and
+        ``calibrate``.
 
     Returns
     -------
     Predictions
-        One run, split "run".
+        One run of the scheme "member", split "run".
 
     Raises
     ------
     InputError
-        As for `photometric_predictions`.
+        If a column or the method is unknown, a feature holds only NaN, or a class has no object to train on.
     """
-    data, sources = (
-        design(part, features, covariates=covariates, prior=prior, method=method) for part in (table, run)
-    )
-    codes = get_scheme("member").encode(text(table["label"]))
-    hosts = np.arange(len(table)) if groups is None else np.asarray(groups)
-    fitted = _fit(method, data, codes, np.flatnonzero(codes >= 0), hosts, seed, options)
-    rows = np.arange(len(run))
-    return _predict(fitted, sources, run, rows, experiment or method, seed=seed, fold=-1, split="run")
+    data, sources = (_Design.of(part, method, features, covariates, prior) for part in (table, run))
+    codes = MEMBER.encode(text(table["label"]))
+    judge = _trained(method, data, codes, groups, np.flatnonzero(codes >= 0), seed, options or {})
+    name = experiment or method
+    return member_predictions(run, judge(sources), experiment=name, seed=seed, fold=-1, split="run")
 
 
-def _fit(
+def _trained(
     method: str,
-    data: Design,
+    data: _Design,
     codes: NDArray,
+    groups: ArrayLike | None,
     train: NDArray,
-    hosts: NDArray,
     seed: int,
-    options: Mapping[str, Any] | None,
-) -> Classifier:
+    options: Mapping[str, Any],
+) -> Callable[[_Design], NDArray[np.float64]]:
+    """The method trained on some of the objects: what gives others their probability."""
     if len(np.unique(codes[train])) < 2:
         raise InputError(
             f"label must hold members and non-members in each training set, got {len(train)} objects of one "
             "class; use fewer folds, or add clusters"
         )
-    return classifier(method, data.rows(train), codes[train] == 1, hosts[train], seed=seed, options=options)
+    known, member = data.rows(train), codes[train] == 1
+    maker, defaults = METHODS[method]
+    chosen = {**defaults, **options}
+    if method == "bayesian":
+        hosts = train if groups is None else np.asarray(groups)[train]
+        model = _colour_model(known, member, hosts, seed=seed, **chosen)
+        return lambda new: model.probability(new.features, new.covariates, new.prior)
+    trees = maker(random_state=seed, **chosen).fit(known.features, member)
+    return lambda new: trees.predict_proba(new.features)[:, 1]
 
 
-def _predict(
-    fitted: Classifier,
-    data: Design,
-    table: Table,
-    rows: NDArray,
-    name: str,
-    *,
-    seed: int,
-    fold: int,
-    split: str,
-) -> Predictions:
-    scheme = get_scheme("member")
-    p = fitted(data.rows(rows))
-    labels = text(table["label"])[rows] if "label" in table.colnames else np.full(len(rows), "")
-    return Predictions.from_arrays(
-        text(table["object_id"])[rows],
-        np.column_stack([1 - p, p]),
-        classes=scheme.classes,
-        true=labels,
-        experiment=name,
-        seed=seed,
-        fold=fold,
-        split=split,
-        positive=scheme.positive,
-    )
+def _colour_model(
+    data: _Design, member: NDArray[np.bool_], hosts: NDArray, *, seed: int, calibrate: bool, **options: Any
+) -> ColourModel:
+    """The colour model, calibrated on objects that copies of it were not fitted to."""
+
+    def fit(rows: NDArray) -> ColourModel:
+        part = data.rows(rows)
+        return fit_colour_model(
+            part.features, member[rows], covariates=part.covariates, prior=part.prior, seed=seed, **options
+        )
+
+    whole = fit(np.arange(len(member)))
+    folds = min(_INNER_FOLDS, len(np.unique(hosts)))
+    if not calibrate or folds < 2:
+        return whole
+    evidence, prior = np.zeros((2, len(member)))
+    for train, held in GroupKFold(folds, shuffle=True, random_state=seed).split(data.features, groups=hosts):
+        part, model = data.rows(held), fit(train)
+        evidence[held] = model.evidence(part.features, part.covariates)
+        prior[held] = model.prior(part.prior)
+    return replace(whole, calibration=platt_calibration(evidence, prior, member))
+
+
+def member_predictions(table: Table, p: NDArray, **run: Any) -> Predictions:
+    """Probabilities of membership of the rows of a table as one run of Predictions."""
+    labels = text(table["label"]) if "label" in table.colnames else np.full(len(table), "")
+    probabilities = np.column_stack([1 - p, p])
+    about = {"classes": MEMBER.classes, "positive": MEMBER.positive}
+    return Predictions.from_arrays(table["object_id"], probabilities, true=labels, **about, **run)

@@ -10,7 +10,7 @@ is copied. scipy.stats.bootstrap evaluates a Python function for each resample i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -82,20 +82,7 @@ def _check_confidence(confidence: float) -> None:
 
 
 def wilson(successes: ArrayLike, trials: ArrayLike, *, confidence: float = 0.95) -> Interval:
-    """Wilson score interval of proportions (Wilson 1927, JASA 22, 209); NaN without a trial.
-
-    Parameters
-    ----------
-    successes, trials : array_like of int
-        Of any shape.
-    confidence : float
-        Of the interval.
-
-    Returns
-    -------
-    Interval
-        ``low`` and ``high``, of that shape.
-    """
+    """Wilson score interval of proportions of any shape (Wilson 1927, JASA 22, 209); NaN without a trial."""
     _check_confidence(confidence)
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
     if ((k < 0) | (k > n)).any():
@@ -162,73 +149,58 @@ def _weighted(
     return found | ({"auc": weighted_auc(weights, truth, scores)} if ranked else {})
 
 
-def _blocks(
-    strata: Sequence[NDArray], size: int, resamples: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
-    block = max(1, _BLOCK // max(1, size))
-    for start in range(0, resamples, block):
-        yield draw_weights(strata, resamples=min(block, resamples - start), rng=rng)
-
-
 def bootstrap(
-    truth: NDArray[np.bool_],
-    scores: NDArray[np.float64],
-    chosen: NDArray[np.bool_],
-    *,
-    resamples: int,
-    rng: np.random.Generator | int,
-    ranked: bool = True,
-    reverse: bool = False,
-) -> list[dict[str, NDArray[np.float64]]]:
-    """Measures of resampled objects, mean over trainings, each of shape (resamples,)."""
-    sides = [(truth, scores, chosen), (~truth, 1 - scores, ~chosen)][: 1 + reverse]
-    parts: list[list[dict[str, NDArray]]] = [[] for _ in sides]
-    for weights in _blocks((truth, ~truth), len(truth), resamples, np.random.default_rng(rng)):
-        for found, (positive, p, called) in zip(parts, sides, strict=True):
-            each = [_weighted(weights, positive, *row, ranked) for row in zip(called, p, strict=True)]
-            found.append({name: np.mean([one[name] for one in each], axis=0) for name in each[0]})
-    return [_joined(found) for found in parts]
-
-
-def _joined(parts: list[dict[str, NDArray]]) -> dict[str, NDArray[np.float64]]:
-    if not parts:
-        return {}
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def bootstrap_classes(
-    codes: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    decided: NDArray[np.int64],
+    truth: NDArray[np.bool_],  # (n, class)
+    scores: NDArray[np.float64],  # (training, n, class)
+    chosen: NDArray[np.bool_],  # (training, n, class)
     *,
     classes: Sequence[str],
+    strata: Sequence[NDArray[np.bool_]],
+    averages: bool = False,
     resamples: int,
     rng: np.random.Generator | int,
     ranked: bool = True,
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Measures of each class and of `AVERAGES` for resampled objects, mean over trainings."""
-    k, strata = len(classes), [codes == c for c in np.unique(codes)]
-    parts: dict[str, list[dict[str, NDArray]]] = {name: [] for name in (*classes, *AVERAGES)}
-    for weights in _blocks(strata, len(codes) * k, resamples, np.random.default_rng(rng)):
+    """Measures of each class, and of `AVERAGES`, for resampled objects: means over trainings, (resamples,).
+
+    Each stratum is drawn in its own number; the AUC is left out where it is not `ranked`.
+    """
+    rng = np.random.default_rng(rng)
+    block = max(1, _BLOCK // max(1, truth.size if averages else len(truth)))
+    parts: dict[str, list[dict[str, NDArray]]] = {}
+    for start in range(0, resamples, block):
+        weights = draw_weights(strata, resamples=min(block, resamples - start), rng=rng)
         each = [
-            _weighted_classes(weights, codes, p, called, classes, ranked)
-            for p, called in zip(probabilities, decided, strict=True)
+            _weighted_classes(weights, truth, *one, classes, averages, ranked)
+            for one in zip(chosen, scores, strict=True)
         ]
-        for name, found in parts.items():
-            found.append({m: np.mean([one[name][m] for one in each], axis=0) for m in each[0][name]})
-    return {name: _joined(found) for name, found in parts.items()}
+        for name in each[0]:
+            parts.setdefault(name, []).append(_by_name(np.mean, [one[name] for one in each]))
+    return {name: _by_name(np.concatenate, found) for name, found in parts.items()}
+
+
+def _by_name(join: Callable[..., NDArray], parts: list[dict[str, NDArray]]) -> dict[str, NDArray]:
+    """The measures of several dictionaries, joined along the first axis."""
+    return {name: join([part[name] for part in parts], axis=0) for name in parts[0]}
 
 
 def _weighted_classes(
-    weights: NDArray, codes: NDArray, p: NDArray, called: NDArray, classes: Sequence[str], ranked: bool
+    weights: NDArray,
+    truth: NDArray,
+    chosen: NDArray,
+    p: NDArray,
+    classes: Sequence[str],
+    averages: bool,
+    ranked: bool,
 ) -> dict[str, dict[str, NDArray]]:
-    k = len(classes)
-    truth, chosen = (values[:, None] == np.arange(k) for values in (codes, called))  # (n, k)
     found = {
         name: _weighted(weights, truth[:, c], chosen[:, c], p[:, c], ranked) for c, name in enumerate(classes)
     }
+    if not averages:
+        return found
     there = [found[name] for name, some in zip(classes, truth.any(0).tolist(), strict=True) if some]
     macro = {m: np.stack([one[m] for one in there], 1).mean(1) for m in there[0]}
+    k = len(classes)
     tp, fp, positives = (
         sum(weights @ group[:, c].astype(np.float64) for c in range(k))
         for group in (truth & chosen, ~truth & chosen, truth)

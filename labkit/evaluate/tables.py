@@ -12,12 +12,11 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.measures import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, binary_scores, class_scores
+from labkit.evaluate.measures import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, class_scores
 from labkit.evaluate.resampling import (
     Interval,
     Resampling,
     bootstrap,
-    bootstrap_classes,
     percentile_interval,
     spread,
     wilson,
@@ -28,8 +27,10 @@ from labkit.tables import text
 
 Sets = Predictions | Mapping[Any, Predictions]
 ENDINGS = ("", "_std", "_error", "_low", "_high")
+_OWN = ("experiment", "seed", "fold", "part", "class")
 _BOOTSTRAPPED = ("f1", "auc")
 _NAN = float("nan")
+_EMPTY = dict.fromkeys((*MEASURES, *RATES, *LOSSES), _NAN) | dict.fromkeys(COUNTS, 0.0)
 
 
 def measure(
@@ -108,10 +109,10 @@ def measure(
     about = {"split": split, "over": over, "confidence": resampling.confidence}
     if isinstance(predictions, Mapping) and not predictions:
         return _without_rows(heads, measures, about)
-    groups = _Groups.of(predictions, tuple(by), on, parts, total, split)
-    view = _View.of(groups.example, mode, positive, threshold)
+    keys, sets = _read_sets(predictions, by, on, split)
+    view = _View.of(next(iter(sets.values())), mode, positive, threshold)
     rows = []
-    for head, part in groups:
+    for head, part in _groups(keys, sets, by, on, parts or {}, total, split):
         for label, found in _measured(part, view, measures, over, resampling, rng):
             rows.append(head | ({"class": label} if view.mode == "each" else {}) | found)
     if not rows:
@@ -168,6 +169,13 @@ class _View:
         """One class against the rest, rather than each of several."""
         return self.mode == "positive" or (self.mode == "each" and len(self.names) == 2)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each row of a group is about."""
+        if self.mode == "each":
+            return self.names if self.binary else (*self.names, *AVERAGES)
+        return (self.names[self.column],) if self.binary else ("all",)
+
     def decide(self, p: NDArray) -> NDArray:
         """Class given to each object, or whether it is the positive one; p of shape (..., class)."""
         if not self.binary or len(self.names) > 2:
@@ -175,56 +183,49 @@ class _View:
             return best == self.column if self.binary else best
         return p[..., self.column] > self.threshold
 
+    @property
+    def _measured(self) -> tuple[str, ...]:
+        """The classes that have measures of their own."""
+        return self.labels if self.binary else self.names
+
+    def _sides(self, objects: Trainings) -> tuple[NDArray, NDArray, NDArray]:
+        """Truth, shape (n, k), scores and decisions, shape (training, n, k), of the classes measured."""
+        columns = np.array([self.names.index(name) for name in self._measured])
+        decided = self.decide(objects.probabilities)[..., None]
+        chosen = decided == (columns == self.column) if self.binary else decided == columns
+        return objects.codes[:, None] == columns, objects.probabilities[..., columns], chosen
+
     def scores(self, objects: Trainings, wanted: Sequence[str]) -> dict[str, dict[str, NDArray[np.float64]]]:
         """Each measure of each class, one value for each training."""
-        each = [self._one(objects.codes, p, wanted) for p in objects.probabilities]
+        each = [dict.fromkeys(self.labels, _EMPTY)]
+        if len(objects.codes):
+            truth, p, chosen = self._sides(objects)
+            options = {"classes": self._measured, "averages": not self.binary, "wanted": wanted}
+            each = [class_scores(truth, *one, **options) for one in zip(p, chosen, strict=True)]
+        if self.mode == "macro" and len(objects.codes):
+            each = [{"all": _overall(one)} for one in each]
         return {
             label: {name: np.array([one[label][name] for one in each], dtype=np.float64) for name in found}
             for label, found in each[0].items()
         }
 
-    def _one(self, codes: NDArray, p: NDArray, wanted: Sequence[str]) -> dict[str, dict[str, float]]:
-        if self.binary:
-            truth, score, chosen = codes == self.column, p[:, self.column], self.decide(p)
-            sides = {self.names[self.column]: (truth, score, chosen)}
-            if self.mode == "each":
-                other = self.names[1 - self.column]
-                sides[other] = (~truth, p[:, 1 - self.column], ~chosen)
-                sides = {name: sides[name] for name in self.names}
-            if not len(codes):
-                return {name: _empty() for name in sides}
-            return {
-                name: binary_scores(*side[:2], decided=side[2], wanted=wanted) for name, side in sides.items()
-            }
-        labels = (*self.names, *AVERAGES) if self.mode == "each" else ("all",)
-        if not len(codes):
-            return {name: _empty() for name in labels}
-        found = class_scores(codes, p, self.decide(p), classes=self.names, wanted=wanted)
-        return found if self.mode == "each" else {"all": _overall(found)}
-
     def draws(
         self, objects: Trainings, number: int, rng: np.random.Generator, ranked: bool
     ) -> dict[str, dict[str, NDArray[np.float64]]]:
-        """Each measure of each class, one value for each resample."""
-        p = objects.probabilities
-        options: dict[str, Any] = {"resamples": number, "rng": rng, "ranked": ranked}
+        """Each measure of each class, one value for each resample of objects, drawn class by class."""
+        codes, several = objects.codes, not self.binary
+        strata = [codes == c for c in np.unique(codes)]
         if self.binary:
-            truth, each = objects.codes == self.column, self.mode == "each"
-            found = bootstrap(truth, p[..., self.column], self.decide(p), reverse=each, **options)
-            names = (self.names[self.column], *([self.names[1 - self.column]] if each else []))
-            return dict(zip(names, found, strict=True))
-        drawn = bootstrap_classes(objects.codes, p, self.decide(p), classes=self.names, **options)
-        return drawn if self.mode == "each" else {"all": _overall(drawn)}
+            strata = [codes == self.column, codes != self.column]
+        options = {"classes": self._measured, "averages": several, "resamples": number, "ranked": ranked}
+        found = bootstrap(*self._sides(objects), strata=strata, rng=rng, **options)
+        return {"all": _overall(found)} if self.mode == "macro" else found
 
 
 def _overall(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """All classes together: macro averages, and as accuracy the share of objects given their class."""
     macro, micro = (found[name] for name in AVERAGES)
     return dict(macro) | ({"accuracy": micro["completeness"]} if micro else {})
-
-
-def _empty() -> dict[str, float]:
-    return dict.fromkeys((*MEASURES, *RATES, *LOSSES), _NAN) | dict.fromkeys(COUNTS, 0.0)
 
 
 def _measured(
@@ -249,31 +250,27 @@ def _measured(
             values = {name: np.array([one[label][name].mean() for one in found]) for name in values}
         n = {name: float(values[name].mean()) for name in COUNTS}
         truth = rows.codes[first] == view.names.index(label) if label in view.names else np.ones(len(ids))
-        cells: dict[str, Any] = {
-            "objects": len(ids),
-            "positives": int(truth.sum()),
-            "runs": len(values["tp"]),
-        }
+        counts = (len(ids), int(truth.sum()), len(values["tp"]))
+        cells: dict[str, Any] = dict(zip(("objects", "positives", "runs"), counts, strict=True))
         for name in measures:
             if name in COUNTS:
                 cells[name] = n[name]
                 continue
             scatter = spread(values[name], confidence=resampling.confidence)
-            bounds = scatter.interval
-            if over == "objects":
-                bounds = Interval(_NAN, _NAN)
-                if name in drawn:
-                    some = draws.get(label, {}).get(name, [])
-                    bounds = percentile_interval(some, confidence=resampling.confidence)
-                elif label in view.names:
-                    bounds = _proportion(name, n, resampling.confidence)
+            if over == "runs":
+                bounds = scatter.interval
+            elif name in drawn:
+                some = draws.get(label, {}).get(name, [])
+                bounds = percentile_interval(some, confidence=resampling.confidence)
+            else:
+                bounds = _proportion(name if label in view.names else "", n, resampling.confidence)
             numbers = (scatter.mean, scatter.std, scatter.error, *bounds)
             cells |= {f"{name}{end}": float(v) for end, v in zip(ENDINGS, numbers, strict=True)}
         yield label, cells
 
 
 def _proportion(name: str, n: Mapping[str, float], confidence: float) -> Interval:
-    """Wilson's interval of a measure that is a proportion, from the mean counts."""
+    """Wilson's interval of a measure that is a proportion, from the mean counts; NaN of another."""
     proportions = {
         "accuracy": (n["tp"] + n["tn"], n["tp"] + n["tn"] + n["fp"] + n["fn"]),
         "purity": (n["tp"], n["tp"] + n["fp"]),
@@ -287,125 +284,87 @@ def _proportion(name: str, n: Mapping[str, float], confidence: float) -> Interva
     return wilson(k, trials, confidence=confidence)
 
 
-@dataclass(frozen=True)
-class _Level:
-    """Values of one or more columns of a table, and which rows of a set belong to each."""
-
-    names: tuple[str, ...]
-    values: list[Any]
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """The groups of a table, in the order of its rows."""
-
-    sets: dict[Any, Rows]
-    levels: list[_Level]
-    key_at: int  # which of the levels is that of the sets
-    on: Table | None
-    place: dict[Any, NDArray[np.int64]]  # of the objects of each set in `on`
-    parts: dict[str, Any]
-    total: str | None
-    example: Predictions
-
-    @classmethod
-    def of(
-        cls,
-        predictions: Sets,
-        by: tuple[str, ...],
-        on: Table | None,
-        parts: Mapping[str, Any] | None,
-        total: str | None,
-        split: str | None,
-    ) -> _Groups:
-        """Read what makes a row."""
-        keyed = isinstance(predictions, Mapping)
-        columns = [] if on is None else [name for name in by if name in on.colnames and name not in _OWN]
-        keys = tuple(name for name in by if name not in (*_OWN, *columns))
-        if keys and not keyed:
-            there = [] if on is None else on.colnames
-            raise InputError(f"by must name columns of on, {there}, or of {_OWN}, got {list(keys)}")
-        if on is not None and "object_id" not in on.colnames:
-            raise InputError(f"on must have the column object_id, got {on.colnames}")
-        if parts is not None and on is None and any(_is_mask(part) for part in parts.values()):
-            raise InputError("parts that are masks need on=, the catalogue whose rows they mark; or give ids")
-        if keyed:
-            chosen = dict(predictions)
-        else:
-            known = known_objects(predictions, split)
-            names = dict.fromkeys(known.table["experiment"].tolist())
-            chosen = {name: known.select(experiment=name) for name in names}
-        if not chosen:
-            raise InputError("predictions must hold a row at least, got none")
-        if len(chosen) > 1 and not keys and "experiment" not in by:
-            raise InputError(f"by must tell {list(chosen)} apart, got {list(by)}; add 'experiment'")
-        if keyed and keys and "experiment" in by:
+def _read_sets(
+    predictions: Sets, by: Sequence[str], on: Table | None, split: str | None
+) -> tuple[tuple[str, ...], dict[Any, Predictions]]:
+    """The columns of `by` that tell sets apart, and the sets, each of one experiment, by their keys."""
+    there = [] if on is None else on.colnames
+    keys = tuple(name for name in by if name not in _OWN and name not in there)
+    if on is not None and "object_id" not in there:
+        raise InputError(f"on must have the column object_id, got {there}")
+    if isinstance(predictions, Mapping):
+        if keys and "experiment" in by:
             raise InputError(f"by must name the keys of predictions once, got 'experiment' and {list(keys)}")
-        keys = keys or ("experiment",)
-        sets = {key: Rows.of(one, split, name=str(key)) for key, one in chosen.items()}
-        place = {}
-        if on is not None:
-            ids = text(on["object_id"])
-            place = {key: find_rows(ids, rows.object_id, name="on") for key, rows in sets.items()}
-        levels = []
-        for name in (*by, *(["part"] if parts and "part" not in by else [])):
-            if name in keys:
-                if all(keys != level.names for level in levels):
-                    levels.append(_Level(keys, list(sets)))
-            elif name in ("seed", "fold"):
-                numbers = np.unique(np.concatenate([getattr(rows, name) for rows in sets.values()]))
-                levels.append(_Level((name,), numbers.tolist()))
-            elif name == "part":
-                levels.append(_Level((name,), list(parts or {})))
-            elif name in columns and on is not None:
-                values = list(dict.fromkeys(text(on[name]).tolist()))
-                levels.append(_Level((name,), values + [total] * (total is not None and name == columns[0])))
-        if not any(level.names == keys for level in levels):
-            levels.append(_Level(keys, list(sets)))
-        key_at = next(number for number, level in enumerate(levels) if level.names == keys)
-        masks = {name: _part(name, part, on) for name, part in (parts or {}).items()}
-        example = next(iter(chosen.values()))
-        return cls(sets, levels, key_at, on, place, masks, total, example)
+        sets = dict(predictions)
+    elif keys:
+        raise InputError(f"by must name columns of on, {there}, or of {_OWN}, got {list(keys)}")
+    else:
+        known = known_objects(predictions, split)
+        names = dict.fromkeys(known.table["experiment"].tolist())
+        sets = {name: known.select(experiment=name) for name in names}
+    if len(sets) > 1 and not keys and "experiment" not in by:
+        raise InputError(f"by must tell {list(sets)} apart, got {list(by)}; add 'experiment'")
+    return keys or ("experiment",), sets
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Any], Rows]]:
-        for values in product(*(level.values for level in self.levels)):
-            head: dict[str, Any] = {}
-            for level, value in zip(self.levels, values, strict=True):
-                several = value if isinstance(value, tuple) else (value,)
-                if len(several) != len(level.names):
-                    raise InputError(f"by must name each part of the keys {value!r}, got {level.names}")
-                head |= dict(zip(level.names, several, strict=True))
-            yield from self._group(head, values[self.key_at])
 
-    def _group(self, head: dict[str, Any], key: Any) -> Iterator[tuple[dict[str, Any], Rows]]:
-        rows, keep = self.sets[key], np.ones(len(self.sets[key]), dtype=bool)
+def _groups(
+    keys: tuple[str, ...],
+    sets: Mapping[Any, Predictions],
+    by: Sequence[str],
+    on: Table | None,
+    parts: Mapping[str, Any],
+    total: str | None,
+    split: str | None,
+) -> Iterator[tuple[dict[str, Any], Rows]]:
+    """What names each row of the table, and the rows of predictions that belong to it, in its order."""
+    rows = {key: Rows.of(one, split, name=str(key)) for key, one in sets.items()}
+    columns: dict[str, NDArray] = {}
+    place: dict[Any, NDArray] = {}  # of the objects of each set in `on`
+    if on is not None:
+        columns = {name: text(on[name]) for name in by if name in on.colnames and name not in _OWN}
+        ids = text(on["object_id"])
+        place = {key: find_rows(ids, one.object_id, name="on") for key, one in rows.items()}
+    chosen = {name: _part(name, part, on) for name, part in parts.items()}
+    levels: dict[Any, list[Any]] = {}
+    for name in (*by, *(["part"] if parts else []), *keys):
+        if name in keys:
+            levels[keys] = list(rows)
+        elif name in ("seed", "fold"):
+            levels[name] = np.unique(np.concatenate([getattr(one, name) for one in rows.values()])).tolist()
+        elif name == "part":
+            levels[name] = list(chosen)
+        elif name in columns:
+            first = total is not None and name == next(iter(columns))
+            levels[name] = [*dict.fromkeys(columns[name].tolist()), *([total] if first else [])]
+    for values in product(*levels.values()):
+        head = dict(zip(levels, values, strict=True))
+        key = head.pop(keys)
+        several = key if isinstance(key, tuple) else (key,)
+        if len(several) != len(keys):
+            raise InputError(f"by must name each part of the keys {key!r}, got {keys}")
+        keep = np.ones(len(rows[key]), dtype=bool)
         for name, value in head.items():
             if name in ("seed", "fold"):
-                keep &= getattr(rows, name) == value
-            elif (
-                self.on is not None and name in self.on.colnames and name not in _OWN and value != self.total
-            ):
-                keep &= text(self.on[name])[self.place[key]] == value
+                keep &= getattr(rows[key], name) == value
+            elif name in columns and value != total:
+                keep &= columns[name][place[key]] == value
         if not keep.any():
-            return
+            continue
         if "part" in head:
-            part = self.parts[head["part"]]
-            keep &= part[self.place[key]] if _is_mask(part) else np.isin(rows.object_id, part)
-        yield head, rows.take(keep)
-
-
-_OWN = ("experiment", "seed", "fold", "part", "class")
-
-
-def _is_mask(part: Any) -> bool:
-    return not isinstance(part, set | frozenset) and np.asarray(part).dtype == bool
+            part = chosen[head["part"]]
+            keep &= part[place[key]] if part.dtype == bool else np.isin(rows[key].object_id, part)
+        yield head | dict(zip(keys, several, strict=True)), rows[key].take(keep)
 
 
 def _part(name: str, part: Any, on: Table | None) -> NDArray:
     """A mask of the rows of `on`, or ids."""
     values = np.array(sorted(part), dtype=str) if isinstance(part, set | frozenset) else np.asarray(part)
-    if _is_mask(values) and on is not None and values.shape != (len(on),):
+    if values.dtype != bool:
+        return values.astype(str)
+    if on is None:
+        raise InputError("parts that are masks need on=, the catalogue whose rows they mark; or give ids")
+    if values.shape != (len(on),):
         raise InputError(
             f"parts must have one value for each row of on, {len(on)}, got {values.shape} for {name!r}"
         )
-    return values if _is_mask(values) else values.astype(str)
+    return values

@@ -1,10 +1,11 @@
-"""Predictions as numbers: objects of known class, and what every training made of them."""
+"""What every training, and every method, made of the same objects of known class."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations, product
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -110,23 +111,9 @@ def find_rows(object_id: NDArray, wanted: NDArray, *, name: str) -> NDArray[np.i
 
 
 def outcomes(predictions: Predictions, *, threshold: float = 0.5) -> NDArray[np.str_]:
-    """True or false, positive or negative, of each row.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        With a positive class.
-    threshold : float
-        A higher probability counts as positive.
-
-    Returns
-    -------
-    ndarray of str, shape (row,)
-        One of `OUTCOMES`; "" where the truth is unknown.
-    """
-    truth = np.asarray(predictions.table["true"] == predictions.positive)
+    """One of `OUTCOMES` for each row; "" where the truth is unknown."""
     chosen = predictions.score > threshold
-    kinds = np.where(truth, np.where(chosen, "TP", "FN"), np.where(chosen, "FP", "TN"))
+    kinds = np.where(predictions.is_positive, np.where(chosen, "TP", "FN"), np.where(chosen, "FP", "TN"))
     return np.where(predictions.true_codes >= 0, kinds, "")
 
 
@@ -137,23 +124,11 @@ def select_parts(
     names: str = "{set} on {part}",
     least: int = 0,
 ) -> dict[str, Predictions]:
-    """Predictions of parts of the sample, each for itself, to be compared or drawn.
+    """Predictions of parts of the sample, given by ids that may overlap; part by part, the sets within.
 
-    Parameters
-    ----------
-    predictions : Predictions or mapping of str to Predictions
-        Whose parts.
-    parts : mapping of str to array_like of str
-        Ids of the objects of each part; parts may overlap.
-    names : str
-        What a part of a set is called; of Predictions alone the names are those of `parts`.
-    least : int
-        Parts with fewer objects of a class are left out, and the log names them; `compare` needs 2.
-
-    Returns
-    -------
-    dict of str to Predictions
-        Part by part, the sets within; parts without a prediction are left out.
+    `names` is what a part of a set is called; of Predictions alone the names are those of `parts`. Parts with
+    fewer than `least` objects of a class (`compare` needs 2), or none at all, are left out, and the log names
+    them.
     """
     several = isinstance(predictions, Mapping)
     sets = predictions if isinstance(predictions, Mapping) else {"": predictions}
@@ -163,8 +138,8 @@ def select_parts(
         for key, rows in sets.items():
             name = names.format(set=key, part=part) if several else part
             chosen = rows.select(np.isin(text(rows.table["object_id"]), wanted))
-            classes = [len(set(chosen.table["object_id"][chosen.true_codes == code]))
-                       for code in range(len(chosen.classes))]  # fmt: skip
+            objects, codes = text(chosen.table["object_id"]), chosen.true_codes
+            classes = [len(set(objects[codes == code])) for code in range(len(chosen.classes))]
             if not len(chosen) or min(classes) < least:
                 logger.warning("%s is left out: it has %s objects of the classes", name, classes)
                 continue
@@ -184,17 +159,9 @@ def mean_scores(predictions: Predictions) -> Table:
 
 
 def common_scores(methods: Mapping[str, Predictions]) -> Table:
-    """Probability of the positive class by each method, for the objects that all of them judged.
+    """Mean probability of the positive class by each method, for the objects that all of them judged.
 
-    Parameters
-    ----------
-    methods : mapping of str to Predictions
-        Any number of trainings each; their probabilities are averaged.
-
-    Returns
-    -------
-    Table
-        ``object_id``, ``member`` (bool: of the positive class) and one column for each method, sorted by id.
+    Columns ``object_id`` (sorted), ``member`` (bool: of the positive class) and one for each method.
     """
     if len(methods) < 2:
         raise InputError(f"methods must be two or more, got {list(methods)}")
@@ -206,7 +173,7 @@ def common_scores(methods: Mapping[str, Predictions]) -> Table:
     table = Table({"object_id": common})
     for name, found in means.items():
         here = np.isin(found["object_id"], common)
-        truth = np.asarray(known[name].table["true"] == known[name].positive)[found["row"][here]]
+        truth = known[name].is_positive[found["row"][here]]
         if "member" not in table.colnames:
             table["member"] = truth
         if (wrong := table["object_id"][table["member"] != truth]).size:
@@ -220,10 +187,7 @@ def common_scores(methods: Mapping[str, Predictions]) -> Table:
 def select_common(
     methods: Mapping[str, Predictions], *, among: ArrayLike | None = None
 ) -> dict[str, Predictions]:
-    """The same methods on the objects that all of them judged, `among` those ids if any are given.
-
-    Raises as `common_scores`, or where no common object is among the ids.
-    """
+    """The same methods on the objects that all of them judged, `among` those ids if any are given."""
     shared = text(common_scores(methods)["object_id"])
     if among is not None:
         wanted = text(among)
@@ -231,6 +195,56 @@ def select_common(
         if not len(shared):
             raise InputError(f"among must name an object that all methods judged, got none of {len(wanted)}")
     return {name: one.select(np.isin(one.table["object_id"], shared)) for name, one in methods.items()}
+
+
+def agreement_table(methods: Mapping[str, Predictions], *, threshold: float = 0.5) -> QTable:
+    """How many objects which methods classify correctly together: the fields of the Venn diagram (Fig. D.2).
+
+    Of the objects that all methods judged: one row for each combination of methods that are right while the
+    others are wrong, all right first, with one bool column for each method, ``members``, ``non_members``
+    (numbers), ``share_members``, ``share_non_members`` and ``share`` (of all).
+    """
+    member, right = _right(methods, threshold)
+    rows = []
+    for pattern in product((True, False), repeat=len(methods)):
+        here = (right == pattern).all(axis=1)
+        rows.append(
+            dict(zip(methods, pattern, strict=True))
+            | {"members": int((here & member).sum()), "non_members": int((here & ~member).sum())}
+            | {"share_members": _share(here, member), "share_non_members": _share(here, ~member)}
+            | {"share": here.mean()}
+        )
+    return QTable(rows=rows)
+
+
+def pair_table(methods: Mapping[str, Predictions], *, threshold: float = 0.5) -> QTable:
+    """How often two methods decide alike, rightly and wrongly (Angora et al. 2020, section 4.3).
+
+    One row for each pair: ``first``, ``second``, ``alike`` (share of all objects), ``right`` (share of those
+    decided alike that are correct), ``false_negatives`` and ``false_positives`` (common errors, of all
+    members and of all non-members).
+    """
+    member, right = _right(methods, threshold)
+    column = dict(zip(methods, right.T, strict=True))
+    rows = []
+    for first, second in combinations(methods, 2):
+        alike, wrong = column[first] == column[second], ~column[first] & ~column[second]
+        row = {"first": first, "second": second, "alike": alike.mean()}
+        row |= {"right": _share(column[first], alike), "false_negatives": _share(wrong, member)}
+        rows.append(row | {"false_positives": _share(wrong, ~member)})
+    return QTable(rows=rows)
+
+
+def _share(here: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
+    return float(here[of].mean()) if of.any() else float("nan")
+
+
+def _right(methods: Mapping[str, Predictions], threshold: float) -> tuple[NDArray, NDArray]:
+    """Who is a member, and which methods are right about it, shape (n, method)."""
+    scores = common_scores(methods)
+    member = np.asarray(scores["member"], dtype=bool)
+    chosen = np.column_stack([np.asarray(scores[name]) > threshold for name in methods])
+    return member, chosen == member[:, None]
 
 
 def rank(predictions: Predictions, catalogue: Table | None = None) -> QTable:
@@ -256,9 +270,9 @@ def rank(predictions: Predictions, catalogue: Table | None = None) -> QTable:
     """
     found = mean_scores(predictions)
     found = found[np.lexsort((found["row"], -found["mean"]))]
-    ranked = QTable({"rank": np.arange(1, len(found) + 1), "object_id": np.asarray(found["object_id"])})
-    ranked[f"p_{predictions.positive}"], ranked["p_std"] = np.asarray(found["mean"]), np.asarray(found["std"])
-    ranked["runs"] = np.asarray(found["runs"])
+    ranked = QTable({"rank": np.arange(1, len(found) + 1), "object_id": found["object_id"].data})
+    ranked[f"p_{predictions.positive}"] = found["mean"].data
+    ranked["p_std"], ranked["runs"] = found["std"].data, found["runs"].data
     if catalogue is None:
         return ranked
     rows = catalogue[find_rows(catalogue["object_id"], ranked["object_id"], name="catalogue")]

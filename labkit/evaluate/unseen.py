@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.evaluate.folds import deal_folds, folds_of
-from labkit.evaluate.methods import photometric_predictions
+from labkit.evaluate.methods import member_predictions, photometric_predictions
 from labkit.evaluate.resampling import Resampling
 from labkit.evaluate.tables import measure
 from labkit.photometry import colours, magnitude_at, redshift_offset
 from labkit.predictions import Predictions
-from labkit.tables import magnitudes, numbers, text
-from labkit.taxonomy import MEMBER
+from labkit.tables import magnitudes, need_columns, numbers, text
 
 _MEASURES = ("purity", "completeness", "f1", "auc", "brier")
 _PUBLISHED = "published classes"
@@ -30,18 +29,10 @@ _SURVEYS = Path(__file__).with_name("surveys.toml")
 
 @dataclass(frozen=True)
 class Variant:
-    """One method with what it is given.
+    """One method with what it is given, under a title; `given` names the group of features.
 
-    Parameters
-    ----------
-    given : str
-        Group of features, such as "colours", by which figures of others are set beside.
-    title : str
-        What a table calls it.
-    features : sequence of str
-        Columns.
-    options : mapping
-        Further options of `photometric_predictions`: ``method``, ``covariates``, ``prior``, ``options``.
+    `options` are further ones of `photometric_predictions`: ``method``, ``covariates``, ``prior``,
+    ``options``.
     """
 
     given: str
@@ -51,23 +42,7 @@ class Variant:
 
 
 def survey_columns(survey: str) -> dict[str, Any]:
-    """What a survey's catalogue calls its columns.
-
-    Parameters
-    ----------
-    survey : str
-        Such as "S-PLUS".
-
-    Returns
-    -------
-    dict
-        Options of `catalogue_features`.
-
-    Raises
-    ------
-    InputError
-        If it is not in ``surveys.toml``.
-    """
+    """What the catalogue of a survey such as "S-PLUS" calls its columns: options of `catalogue_features`."""
     known = tomllib.loads(_SURVEYS.read_text(encoding="utf-8"))
     if survey not in known:
         raise InputError(f"survey must be one of {tuple(known)}, got {survey!r}; name the columns yourself")
@@ -91,45 +66,25 @@ def catalogue_features(
 ) -> Table:
     """What photometric methods see of the galaxies of a catalogue, whatever its columns are called.
 
-    Parameters
-    ----------
-    catalogue : Table
-        One row for each galaxy with a spectroscopic verdict.
-    reference : str
-        Band of the magnitude, against which the colours are taken.
-    bands : sequence of str, optional
-        By wavelength; by default all that the columns `magnitude` name.
-    magnitude, colour : str
-        Names of the columns with ``{band}`` for the band: of the magnitude, and of those that colours are
-        taken of (by default the same).
-    member, cluster, cluster_redshift : str
-        Columns of the verdict (bool, or "member" and "non-member"; "" takes no part), of the host's name and
-        of its redshift.
-    photometric_redshift, radius, published : str
-        Columns of the photometric redshift, of R/R200 and of a membership that somebody published (bool);
-        "": the catalogue has none.
-    broad : sequence of str, optional
-        Colours that a Bayesian model is given, such as "g-r"; by default all. Narrow bands cost it more than
-        they tell.
+    One row for each galaxy with a spectroscopic verdict (`member`: bool, or "member" and "non-member"; ""
+    takes no part). `magnitude` and `colour` are names of columns with ``{band}`` for the band: of the
+    magnitude, and of those that colours are taken of, by default the same; `bands` are by default all that
+    the columns name. `published` is a membership that somebody published (bool); "" says that the catalogue
+    has no such column. `broad` are the colours that a Bayesian model is given, by default all; narrow bands
+    cost it more than they tell.
 
-    Returns
-    -------
-    Table
-        ``object_id`` (the row's number where the catalogue has none), ``label``, ``cluster``; the colours,
-        named in ``meta["colours"]``, `broad` in ``meta["broad"]``; ``magnitude``,
-        ``cluster_redshift``, ``cluster_redshift2`` (squared), ``absolute_magnitude`` (`magnitude_at`); as
-        far as they are there ``photometric_redshift``, ``offset`` (`redshift_offset`), ``distance`` (its
-        amount), ``radius`` and ``published``. Galaxies without `reference` magnitude or verdict are left out;
-        ``meta["left_out"]`` counts them.
+    Columns ``object_id`` (the row's number where the catalogue has none), ``label``, ``cluster``; the colours
+    against `reference`, named in ``meta["colours"]``, `broad` in ``meta["broad"]``; ``magnitude``,
+    ``cluster_redshift``, ``cluster_redshift2`` (squared), ``absolute_magnitude`` (`magnitude_at`); as far as
+    they are there ``photometric_redshift``, ``offset`` (`redshift_offset`), ``distance`` (its amount),
+    ``radius`` (R/R200) and ``published``. Galaxies without `reference` magnitude or verdict are left out;
+    ``meta["left_out"]`` counts them.
     """
     extra = {"photometric_redshift": photometric_redshift, "radius": radius, "published": published}
     extra = {name: column for name, column in extra.items() if column}
     main = magnitude.format(band=reference)
     needed = [main, member, cluster, cluster_redshift, *extra.values()]
-    if missing := [name for name in needed if name not in catalogue.colnames]:
-        raise InputError(
-            f"catalogue must have the columns {needed}, got none for {missing}; name the right ones"
-        )
+    need_columns(catalogue, needed, "catalogue", hint="name the right ones")
     label = _labels(catalogue[member])
     keep = np.isfinite(magnitudes(catalogue[main])) & (label != "")
     if not keep.any():
@@ -169,18 +124,7 @@ def _bands(catalogue: Table, template: str) -> list[str]:
 
 
 def feature_sets(table: Table) -> list[Variant]:
-    """Random forest and Bayesian model, with colours, and with the photometric redshift where there is one.
-
-    Parameters
-    ----------
-    table : Table
-        From `catalogue_features`.
-
-    Returns
-    -------
-    list of Variant
-        Groups "colours" and, with ``offset`` and ``radius``, "photometric redshift".
-    """
+    """Random forest and Bayesian model, with colours, and with the photometric redshift if there is one."""
     names, shift = table.meta["colours"], ["cluster_redshift", "cluster_redshift2", "absolute_magnitude"]
     bayesian = {"method": "bayesian", "covariates": shift, "prior": [shift[2], shift[0]]}
     sets = [
@@ -199,24 +143,7 @@ def feature_sets(table: Table) -> list[Variant]:
 
 
 def variant_predictions(table: Table, variant: Variant, *, trees: int = 500, **options: Any) -> Predictions:
-    """Out-of-fold probabilities of one variant.
-
-    Parameters
-    ----------
-    table : Table
-        From `catalogue_features`.
-    variant : Variant
-        From `feature_sets`, or another.
-    trees : int
-        Of a forest.
-    **options
-        Further options of `photometric_predictions`: ``folds``, ``groups``, ``seeds``, ``experiment``.
-
-    Returns
-    -------
-    Predictions
-        Of the scheme "member", split "test".
-    """
+    """Out-of-fold probabilities of one variant: `photometric_predictions` with its further options."""
     given = {"method": "random forest"} | dict(variant.options)
     if given["method"] in ("random forest", "extra trees"):
         given["options"] = {"n_estimators": trees} | dict(given.get("options", {}))
@@ -233,29 +160,8 @@ def colour_methods(
 ) -> dict[str, Predictions]:
     """Random forest and Bayesian model given the colours: the methods that EXP3 sets beside the network.
 
-    Parameters
-    ----------
-    table : Table
-        From `catalogue_features`.
-    folds : Predictions or array_like of int, shape (n,)
-        Out-of-fold predictions, whose folds are taken for the same objects while others take no part; or the
-        fold of each row, from `deal_folds`.
-    groups : array_like, shape (n,), optional
-        As for `photometric_predictions`.
-    seeds : sequence of int
-        One forest each.
-    trees : int
-        Of a forest.
-
-    Returns
-    -------
-    dict of str to Predictions
-        "random forest" and "Bayesian", of the same objects.
-
-    Raises
-    ------
-    InputError
-        As for `folds_of` and `photometric_predictions`.
+    `folds` are out-of-fold predictions, whose folds are taken for the same objects while others take no part;
+    or the fold of each row, from `deal_folds`. One forest for each seed.
     """
     hosts = None if groups is None else np.asarray(groups)
     if isinstance(folds, Predictions):
@@ -279,30 +185,13 @@ def unseen_clusters(
     trees: int = 500,
     threshold: float = 0.5,
 ) -> QTable:
-    """Quality of each variant on clusters that it was not trained on.
+    """Quality of each variant (by default of the `feature_sets`) on clusters that it was not trained on.
 
-    Parameters
-    ----------
-    table : Table or mapping of str to Table
-        From `catalogue_features`; several by the names of their catalogues.
-    variants : sequence of Variant, optional
-        By default the `feature_sets` of each table.
-    folds : int
-        Number of folds; at most as many as there are clusters.
-    seeds : sequence of int
-        Each deals the clusters into folds anew and trains anew.
-    trees : int
-        Of each forest.
-    threshold : float
-        A higher probability counts as a member.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row for each variant: ``catalogue`` (of several tables), ``given``, ``method``, ``clusters``,
-        ``galaxies``, ``members``, ``purity``, ``completeness``, ``f1``, ``auc`` and ``brier``, means over the
-        seeds, each with ``_std``, their scatter. A last row "published classes" where the table has such a
-        column: a decision, so that AUC and Brier score are NaN.
+    Each seed deals the clusters into folds anew, at most as many as there are clusters, and trains anew. One
+    row for each variant: ``catalogue`` (of several tables), ``given``, ``method``, ``clusters``,
+    ``galaxies``, ``members``, ``purity``, ``completeness``, ``f1``, ``auc`` and ``brier``, means over the
+    seeds, each with ``_std``, their scatter. A last row "published classes" where the table has such a
+    column: a decision, so that AUC and Brier score are NaN.
     """
     if isinstance(table, Mapping):
         parts = []
@@ -323,7 +212,8 @@ def unseen_clusters(
             for numbers, seed in zip(dealt, seeds, strict=True)
         )
     if "published" in table.colnames:
-        predictions[_PUBLISHED, "as published"] = _as_published(table)
+        p, run = numbers(table["published"]), {"experiment": _PUBLISHED, "split": "test"}
+        predictions[_PUBLISHED, "as published"] = member_predictions(table, p, **run)
     every = measure(
         predictions, by=("given", "method"), measures=_MEASURES, threshold=threshold, resampling=Resampling(0)
     )
@@ -336,17 +226,3 @@ def unseen_clusters(
             if name in ("auc", "brier"):  # a published class is no probability
                 result[column][every["given"] == _PUBLISHED] = np.nan
     return result
-
-
-def _as_published(table: Table) -> Predictions:
-    """A published membership as the probability 0 or 1."""
-    p = numbers(table["published"])
-    return Predictions.from_arrays(
-        text(table["object_id"]),
-        np.column_stack([1 - p, p]),
-        classes=MEMBER.classes,
-        true=text(table["label"]),
-        experiment=_PUBLISHED,
-        split="test",
-        positive=MEMBER.positive,
-    )

@@ -21,7 +21,7 @@ from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.paths import atomic_file
 from labkit.sources.positions import find_columns, out_of_bounds, position_names, read_positions
 from labkit.tables import find_column, read_catalogue, text
-from labkit.tables.delimited import decode
+from labkit.tables.reading import decode
 
 logger = logging.getLogger(__name__)
 

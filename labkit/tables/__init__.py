@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from labkit.tables.columns import find_column, magnitudes, numbers, rows_of, text
+from labkit.tables.columns import find_column, magnitudes, need_columns, numbers, rows_of, text
 from labkit.tables.reading import read_catalogue
 from labkit.tables.writing import CATALOGUE_ENDINGS, TableWriter, write_table
 
@@ -14,6 +14,7 @@ __all__ = [
     "TableWriter",
     "find_column",
     "magnitudes",
+    "need_columns",
     "numbers",
     "read_catalogue",
     "rows_of",

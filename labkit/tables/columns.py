@@ -8,7 +8,7 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Column
+from astropy.table import Column, Table
 from astropy.utils.masked import Masked
 from numpy.typing import ArrayLike, NDArray
 
@@ -58,22 +58,9 @@ def is_missing(value: Any) -> bool:
 
 
 def text(column: Any) -> NDArray[np.str_]:
-    """A column as plain text.
+    """A column of anything as plain text, shape (n,), also from (n, 1).
 
-    Parameters
-    ----------
-    column : Column, Quantity or array_like, shape (n,) or (n, 1)
-        Of text, bytes, numbers or objects.
-
-    Returns
-    -------
-    ndarray of str, shape (n,)
-        Empty where masked or missing; whole numbers without a point, every digit kept.
-
-    Raises
-    ------
-    InputError
-        If the column holds more than one value per row.
+    Empty where masked or missing; whole numbers have no point and keep every digit.
     """
     values, mask, _ = parts(column)
     if values.dtype.kind == "f":
@@ -88,24 +75,10 @@ def text(column: Any) -> NDArray[np.str_]:
 
 
 def numbers(column: Any, unit: u.UnitBase | str | None = None) -> NDArray[np.float64]:
-    """A column as plain floats.
+    """A column of numbers, truth values or text that writes numbers as plain floats, shape (n,).
 
-    Parameters
-    ----------
-    column : Column, Quantity or array_like, shape (n,) or (n, 1)
-        Numbers, truth values, or text that writes numbers.
-    unit : Unit, optional
-        Unit of the result; a column without one is taken to be in it. By default the column's own.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        NaN where masked, missing or blank.
-
-    Raises
-    ------
-    InputError
-        If a value is no number, or the column's unit is of another kind.
+    NaN where masked, missing or blank. `unit` is that of the result, by default the column's own; a column
+    without one is taken to be in it.
     """
     values, mask, own = parts(column)
     if values.dtype.kind in "SUO":
@@ -159,26 +132,17 @@ def find_column(names: Iterable[str], wanted: str) -> str | None:
     return alike[0] if alike else None
 
 
+def need_columns(table: Table, needed: Iterable[str], name: str, *, hint: str = "") -> None:
+    """Refuse a table that lacks columns."""
+    needed = list(dict.fromkeys(needed))
+    if missing := [column for column in needed if column not in table.colnames]:
+        raise InputError(
+            f"{name} must have the columns {needed}, {missing} missing; {hint or f'it has {table.colnames}'}"
+        )
+
+
 def rows_of(ids: ArrayLike | Column, wanted: ArrayLike | Column) -> NDArray[np.int64]:
-    """Rows of objects by their ids.
-
-    Parameters
-    ----------
-    ids : array_like of str, shape (n,)
-        Ids of a table, each once.
-    wanted : array_like of str, shape (m,)
-        Ids to look for.
-
-    Returns
-    -------
-    ndarray of int64, shape (m,)
-        The row of each in `ids`; -1 where it is not there.
-
-    Raises
-    ------
-    InputError
-        If an id stands twice in `ids`.
-    """
+    """The row of each wanted id among `ids`, each of which stands there once; -1 where it does not."""
     names = text(ids).tolist()
     position = dict(zip(names, range(len(names)), strict=True))
     if len(position) < len(names):

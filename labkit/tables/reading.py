@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
 import logging
 import re
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +23,10 @@ from astropy.io.votable import parse_single_table
 from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time
 from astropy.utils.exceptions import AstropyWarning
+from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
-from labkit.tables.columns import decoded, is_missing, parts, text
-from labkit.tables.delimited import decode, read_delimited
+from labkit.tables.columns import MISSING, decoded, is_missing, parts, text
 from labkit.tables.writing import FITS_META
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,13 @@ logger = logging.getLogger(__name__)
 # A file may hold as many rows as it has bytes, and unpack to this many times its size; more is a trick.
 _HEADS, _COUNTS = 4_000_000, re.compile(rb"(?<![^ ])(NAXIS|TFIELDS) *= *(\d{4,})")  # cards of FITS
 _LEAST_ROWS, _LEAST_BYTES, _UNPACKED = 1_000_000, 64_000_000, 50
+#: Columns that are text even where every value looks like a number.
+TEXT_COLUMNS = {
+    *("object_id", "source_id", "subject_id", "id", "name", "label", "split", "cluster"),
+    *("verdict", "note", "true", "experiment", "user_name"),
+}
+_MOST_COLUMNS = 10_000
+_LETTERS = 500_000_000  # that a column may take in memory
 
 
 def read_catalogue(
@@ -82,8 +91,10 @@ def read_catalogue(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", (AstropyWarning, UserWarning))
             if ending in _DELIMITERS:
-                options = {"as_text": as_text, "skip_broken": broken_lines == "skip"}
-                table = _read_text(path, columns, delimiter=_DELIMITERS[ending], **options)
+                skip = broken_lines == "skip"
+                table = _read_delimited(
+                    path, columns, delimiter=_DELIMITERS[ending], as_text=as_text, skip_broken=skip
+                )
             else:
                 table = _READERS[ending](path, columns)
             return _tidy(table, columns, path)
@@ -113,16 +124,19 @@ def _tidy(table: Table, columns: Collection[str] | None, path: Path) -> QTable:
         if values.dtype.kind in "SO":
             plain = text(column)
             mask = mask | np.array([is_missing(value) for value in values.tolist()], dtype=bool)
-            column = MaskedColumn(plain, mask=mask) if mask.any() else Column(plain)
+            column = _column(plain, mask)
         elif column.ndim > 1 or not values.dtype.isnative:
-            native = values.astype(values.dtype.newbyteorder("="))
-            column = MaskedColumn(native, mask=mask, unit=unit) if mask.any() else Column(native, unit=unit)
+            column = _column(values.astype(values.dtype.newbyteorder("=")), mask, unit)
         result[name] = column
     if wide:
         if columns is not None:
             raise InputError(f"columns {wide} of {str(path)!r} must hold one value per row; name others")
         logger.info("%s: left out the columns %s, more than one value per row", path.name, wide)
     return QTable(result, copy=False)
+
+
+def _column(values: NDArray, mask: NDArray, unit: u.UnitBase | None = None) -> Column:
+    return MaskedColumn(values, mask=mask, unit=unit) if mask.any() else Column(values, unit=unit)
 
 
 def _is_packed(path: Path) -> bool:
@@ -152,11 +166,141 @@ def _check_rows(rows: int, size: int, path: Path) -> None:
         )
 
 
-def _read_text(path: Path, columns: Collection[str] | None, **options: Any) -> Table:
+def decode(content: bytes, path: Path) -> str:
+    """Text of a file in UTF-8 or UTF-16, with or without a byte-order mark, or else Latin-1."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        logger.warning("%s is not UTF-8; read as Latin-1", path)
+        return content.decode("latin-1")
+
+
+def _read_delimited(
+    path: Path,
+    columns: Collection[str] | None,
+    *,
+    delimiter: str,
+    as_text: Collection[str],
+    skip_broken: bool,
+) -> Table:
+    """A table out of text; `delimiter` is what stands if the line of names shows no other."""
     content = decode(_contents(path), path)
     if content.startswith("# %ECSV"):
         return _parse_ecsv(content)
-    return read_delimited(content, path, columns, **options)
+    lines = list(io.StringIO(content, newline=""))  # ends of lines of any system, those inside quotes too
+    body = list(dropwhile(lambda line: not line.strip() or line.startswith("#"), lines))
+    comments = [line for line in lines[: len(lines) - len(body)] if line.strip(" #\r\n")]
+    named = (body or comments[-1:] or [""])[0]
+    if delimiter not in named:
+        delimiter = next((d for d in "\t,;|" if d in named), delimiter)
+    names = next(_split(body[:1], delimiter, path), [])
+    above = next(_split([comments[-1].lstrip("#").strip()] if comments else [], delimiter, path), [])
+    if above and (not body or _is_header(above, names)):
+        names = above
+    else:
+        body = body[1:]
+    if not any(names):
+        raise InputError(f"table {str(path)!r} must have a line of column names, got none; add one")
+    names = _different(names, path)
+    held: dict[int, list[str]] = {i: [] for i, n in enumerate(names) if columns is None or n in columns}
+    broken = 0
+    for number, row in enumerate(_split(body, delimiter, path), start=1):
+        if len(row) > len(names) and not any(row[len(names) :]):
+            row = row[: len(names)]
+        if not row or (row[0].startswith("#") and len(row) != len(names)):
+            continue
+        if len(row) != len(names):
+            if not skip_broken:
+                raise InputError(
+                    f"table {str(path)!r}, row {number}: must have {len(names)} fields as the line of names "
+                    f"has, got {len(row)} ({str(row)[:60]}); mend it"
+                )
+            broken += 1
+            continue
+        for place, values in held.items():
+            values.append(row[place])
+    if broken:
+        logger.warning("%s: %d lines are not whole and were left out", path, broken)
+    plain = {name.lower() for name in as_text} | TEXT_COLUMNS
+    table = Table()
+    for place, values in held.items():
+        name, array = names[place], _bounded(values, names[place], path)
+        table[name] = array if name.lower() in plain else _typed(array, comma=delimiter == ";")
+    return table
+
+
+def _is_header(comment: list[str], first: list[str]) -> bool:
+    """Whether a comment names the columns: a word for each field of the first line, which holds a number."""
+    return len(comment) == len(first) and any(re.match(r"[-+]?\.?\d", value) for value in first)
+
+
+def _split(lines: Iterable[str], delimiter: str, path: Path) -> Iterator[list[str]]:
+    """Fields of each row; none where all are blank."""
+    rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        for row in rows:
+            fields = [value for value in row if value] if delimiter == " " else row
+            yield fields if any(fields) else []
+    except csv.Error as error:
+        raise InputError(
+            f"table {str(path)!r}, row {rows.line_num} or the one after: {error}; mend this row"
+        ) from error
+
+
+def _different(names: Sequence[str], path: Path) -> list[str]:
+    """Names of columns, each once: an empty one is numbered, a repeated one too, with a word in the log."""
+    if len(names) > _MOST_COLUMNS:
+        raise InputError(f"table {str(path)!r} must have at most {_MOST_COLUMNS} columns, got {len(names)}")
+    result: list[str] = []
+    for number, name in enumerate((name.strip() for name in names), start=1):
+        own = name or f"column_{number}"
+        if own in result:
+            new = f"{own}_{number}"
+            logger.warning("%s: column %r comes twice; the later one is called %r", path, own, new)
+            own = new
+        result.append(own)
+    return result
+
+
+def _bounded(values: list[str], name: str, path: Path) -> NDArray[np.str_]:
+    longest = max(map(len, values), default=0)
+    if longest * len(values) > _LETTERS:
+        raise InputError(
+            f"table {str(path)!r}: column {name!r} holds texts of up to {longest} letters in {len(values)} "
+            "rows, too many for memory; shorten them or leave the column out"
+        )
+    return np.array(values, dtype=str)
+
+
+def _typed(values: NDArray[np.str_], *, comma: bool) -> NDArray | MaskedColumn:
+    """Numbers or truth values where all that is there is one, else text as it is."""
+    plain = np.char.strip(values)
+    missing = np.isin(np.char.lower(plain), MISSING)
+    there = plain[~missing]
+    letters = set("".join(there.tolist()))
+    if not there.size or "_" in letters:
+        return values
+    if comma and "," in letters and "." not in letters:
+        there, letters = np.char.replace(there, ",", "."), letters - {","} | {"."}
+    try:
+        if set(np.char.lower(there).tolist()) <= {"true", "false"}:
+            found = np.char.lower(there) == "true"
+        elif letters <= set("0123456789+-"):
+            digits = np.char.lstrip(there, "+-")
+            if (np.char.startswith(digits, "0") & (np.char.str_len(digits) > 1)).any():
+                return values
+            found = there.astype(np.int64)
+        else:
+            found = there.astype(np.float64)
+    except (ValueError, OverflowError):
+        return values
+    if not missing.any():
+        return found
+    whole = np.zeros(len(values), dtype=found.dtype)
+    whole[~missing] = found
+    return MaskedColumn(whole, mask=missing)
 
 
 def _read_ecsv(path: Path, columns: Collection[str] | None) -> Table:
@@ -190,12 +334,10 @@ def _read_fits(path: Path, columns: Collection[str] | None) -> Table:
                 f"{claim[2].decode()[:20]}; get it again"
             )
     with fits.open(source, memmap=not packed) as hdus:
-        tables = [
-            hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) and len(hdu.columns)
-        ]
-        if not tables:
+        tables = (hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU))
+        hdu = next((one for one in tables if len(one.columns)), None)
+        if hdu is None:
             raise InputError(f"table {str(path)!r} must hold a table, got images only; give another file")
-        hdu = tables[0]
         _check_rows(int(hdu.header["NAXIS2"]), size, path)
         meta = json.loads(hdu.header[FITS_META]) if FITS_META in hdu.header else {}
         if isinstance(hdu, fits.TableHDU):
@@ -212,15 +354,14 @@ def _fits_column(hdu: fits.BinTableHDU, column: fits.Column) -> Column:
     """One column with its mask and unit; astropy's own fails on a TNULL that the type cannot hold."""
     raw = np.asarray(hdu.data)[column.name]
     if raw.dtype.kind == "S":
-        return Column(
-            np.array([decoded(v).rstrip() for v in raw.ravel().tolist()], dtype=str).reshape(raw.shape)
-        )
+        words = [decoded(value).rstrip() for value in raw.ravel().tolist()]
+        return Column(np.array(words, dtype=str).reshape(raw.shape))
     values = np.array(hdu.data.field(column.name))
     mask = raw == 0 if values.dtype.kind == "b" else np.zeros(values.shape, dtype=bool)
     if column.null is not None and raw.dtype.kind in "iu":
         mask = raw == column.null
     unit = u.Unit(column.unit, parse_strict="silent") if column.unit else None
-    return MaskedColumn(values, mask=mask, unit=unit) if mask.any() else Column(values, unit=unit)
+    return _column(values, mask, unit)
 
 
 def _read_parquet(path: Path, columns: Collection[str] | None) -> Table:
@@ -237,9 +378,6 @@ def _read_parquet(path: Path, columns: Collection[str] | None) -> Table:
     return table
 
 
-_PLAIN = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
-
-
 def _arrow_column(chunks: pa.ChunkedArray, field: pa.Field) -> Column:
     kind = field.type
     if pa.types.is_dictionary(kind):
@@ -248,16 +386,15 @@ def _arrow_column(chunks: pa.ChunkedArray, field: pa.Field) -> Column:
         chunks = chunks.cast(pa.float64())
     mask = chunks.is_null().to_numpy()
     unit = u.Unit(field.metadata[b"unit"].decode()) if b"unit" in (field.metadata or {}) else None
-    if any(is_kind(chunks.type) for is_kind in _PLAIN):
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(chunks.type):
         fill = False if pa.types.is_boolean(kind) else 0
         values = (chunks.fill_null(fill) if mask.any() else chunks).to_numpy()
     else:
         if pa.types.is_temporal(kind):
             chunks = chunks.cast(pa.string())
-        values = np.array(
-            ["" if value is None else decoded(value) for value in chunks.to_pylist()], dtype=str
-        )
-    return MaskedColumn(values, mask=mask, unit=unit) if mask.any() else Column(values, unit=unit)
+        words = ["" if value is None else decoded(value) for value in chunks.to_pylist()]
+        values = np.array(words, dtype=str)
+    return _column(values, mask, unit)
 
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": " ", ".dat": " "}

@@ -37,9 +37,8 @@ def _to_arrow(table: Table) -> pa.Table:
             array = pa.array(text(table[name]).tolist(), type=pa.string(), mask=mask if mask.any() else None)
         else:
             native = values.astype(values.dtype.newbyteorder("="), copy=False)
-            array = pa.array(
-                native, mask=mask if isinstance(table[name], MaskedColumn) or mask.any() else None
-            )
+            masked = mask.any() or isinstance(table[name], MaskedColumn)
+            array = pa.array(native, mask=mask if masked else None)
         metadata = {"unit": unit.to_string()} if unit is not None else None
         fields.append(pa.field(name, array.type, metadata=metadata))
         arrays.append(array)
@@ -48,15 +47,10 @@ def _to_arrow(table: Table) -> pa.Table:
 
 
 class TableWriter:
-    """Write a table to one Parquet file, a piece at a time.
+    """Write a table to one Parquet file, a piece at a time; the first piece says which columns it has.
 
     Units stand in the Arrow fields' metadata, so any Parquet reader sees them. (Astropy's own Parquet goes
     through pandas and holds the table whole.)
-
-    Parameters
-    ----------
-    path : path
-        File to write. The columns of the first piece are those of the file.
     """
 
     def __init__(self, path: str | Path) -> None:

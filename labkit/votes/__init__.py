@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from labkit.votes.answers import Answers, answer_counts, drop_logged_out, drop_repeats, ending_counts
+from labkit.votes.answers import Answers, answer_counts, drop_logged_out, drop_repeats
 from labkit.votes.consensus import METHODS, DawidSkene, Weights, consensus, dawid_skene, weights
-from labkit.votes.labels import KOSIBA_VALIDATION, agreement_with, cleaning_steps, training_labels
+from labkit.votes.labels import (
+    KOSIBA_VALIDATION,
+    agreement_with,
+    cleaning_steps,
+    training_labels,
+    vote_predictions,
+)
 from labkit.votes.trees import (
     Choice,
     DecisionTree,
@@ -31,11 +37,11 @@ __all__ = [
     "dawid_skene",
     "drop_logged_out",
     "drop_repeats",
-    "ending_counts",
     "plain_text",
     "read_tree",
     "training_labels",
     "tree_from_workflow",
     "tree_names",
+    "vote_predictions",
     "weights",
 ]

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from astropy.table import QTable
 
 from labkit.errors import InputError
 from labkit.votes.trees import DecisionTree
@@ -19,41 +18,20 @@ class Answers:
     """Parsed answers of volunteers to the questions of one decision tree.
 
     A *classification* is one volunteer's walk through the tree for one subject; it gives one *answer* to each
-    question on the way.
-
-    Parameters
-    ----------
-    tree : DecisionTree
-        The questions; answers are numbers into ``tree.choices``.
-    users, subjects : object ndarray of str, shapes (n_users,) and (n_subjects,)
-        Names of volunteers and subjects; a subject is known by its object id where the export has one.
-    user, subject : ndarray of int, shape (classifications,)
-        Who classified what: numbers into `users` and `subjects`.
-    ending : ndarray of int, shape (classifications,)
-        The ending answer, or -1 where the tree was not finished.
-    logged_in : ndarray of bool, shape (classifications,)
-        Whether the volunteer was logged in.
-    order : ndarray of int64, shape (classifications,)
-        Rises with the time of the classification, such as the id that Zooniverse gives.
-    classification, answer : ndarray of int, shape (answers,)
-        Which classification gave which answer, in the order of the classifications.
-
-    Raises
-    ------
-    InputError
-        If arrays that belong together differ in length, or a number points outside its table.
+    question on the way. Answers are numbers into ``tree.choices``; a subject is known by its object id where
+    the export has one.
     """
 
     tree: DecisionTree
-    users: np.ndarray
-    subjects: np.ndarray
-    user: np.ndarray
-    subject: np.ndarray
-    ending: np.ndarray
-    logged_in: np.ndarray
-    order: np.ndarray
-    classification: np.ndarray
-    answer: np.ndarray
+    users: np.ndarray  # names of volunteers, object, (n_users,)
+    subjects: np.ndarray  # names of subjects, object, (n_subjects,)
+    user: np.ndarray  # who classified, a number into `users`, (classifications,)
+    subject: np.ndarray  # what, a number into `subjects`, (classifications,)
+    ending: np.ndarray  # the ending answer, or -1 where the tree was not finished, (classifications,)
+    logged_in: np.ndarray  # whether the volunteer was logged in, (classifications,)
+    order: np.ndarray  # rises with time, such as the id that Zooniverse gives, (classifications,)
+    classification: np.ndarray  # which one gave the answer, in their order, (answers,)
+    answer: np.ndarray  # (answers,)
 
     def __post_init__(self) -> None:
         for together in (_BY_CLASSIFICATION, ("classification", "answer")):
@@ -80,7 +58,7 @@ class Answers:
         )
 
     def take(self, keep: np.ndarray) -> Answers:
-        """The classifications where `keep` (bool, one a classification) is true; the name tables stay."""
+        """The classifications where `keep` (bool, one per classification) is true; the name tables stay."""
         keep = np.asarray(keep, dtype=bool)
         if keep.shape != self.user.shape:
             raise InputError(f"keep must have the shape {self.user.shape}, got {keep.shape}")
@@ -104,25 +82,9 @@ def drop_repeats(answers: Answers, *, keep: Literal["first", "none"] = "first") 
     """One classification at most of each subject by each volunteer who was logged in.
 
     Kosiba et al. 2020, section 2, did not consider classifications "done on each object multiple times by the
-    same volunteer". We read it as: the first one counts, the others do not; ``"none"`` is the other reading.
-    Who was not logged in is nobody's repeat, and stays.
-
-    Parameters
-    ----------
-    answers : Answers
-        Classifications in any order.
-    keep : {"first", "none"}
-        Of several, keep the first that came to an end (the first of all where none did), or none of them.
-
-    Returns
-    -------
-    Answers
-        Without the repeats.
-
-    Raises
-    ------
-    InputError
-        If `keep` is neither word.
+    same volunteer". We read it as: the first one that came to an end counts (the first of all where none
+    did), the others do not; ``"none"`` is the other reading. Who was not logged in is nobody's repeat, and
+    stays.
     """
     if keep not in ("first", "none"):
         raise InputError(f"keep must be 'first' or 'none', got {keep!r}")
@@ -139,22 +101,13 @@ def drop_repeats(answers: Answers, *, keep: Literal["first", "none"] = "first") 
 
 def answer_counts(answers: Answers) -> np.ndarray:
     """How often each answer was given for each subject, int64, shape (n_subjects, answers of the tree)."""
-    n_choices = len(answers.tree.choices)
-    cell = answers.subject[answers.classification].astype(np.int64) * n_choices + answers.answer
-    counts = np.bincount(cell, minlength=len(answers.subjects) * n_choices)
-    return counts.reshape(len(answers.subjects), n_choices)
+    shape = (len(answers.subjects), len(answers.tree.choices))
+    return tally(answers.subject[answers.classification], answers.answer, shape)
 
 
-def ending_counts(answers: Answers) -> QTable:
-    """How many volunteers came to each ending answer for each subject.
-
-    One row per subject: ``object_id``, one column per ending answer, by its name, and ``unfinished``.
-    """
-    width = len(answers.tree.choices) + 1
-    cell = answers.subject.astype(np.int64) * width + answers.ending + 1
-    counts = np.bincount(cell, minlength=len(answers.subjects) * width).reshape(-1, width)
-    table = QTable({"object_id": np.array(answers.subjects, dtype=str)})
-    for name, number in answers.tree.endings.items():
-        table[name] = counts[:, number + 1]
-    table["unfinished"] = counts[:, 0]
-    return table
+def tally(
+    row: np.ndarray, column: np.ndarray, shape: tuple[int, int], weight: np.ndarray | None = None
+) -> np.ndarray:
+    """How often each pair of row and column comes, or the sum of its weights, in a table of that shape."""
+    cell = row.astype(np.int64) * shape[1] + column
+    return np.bincount(cell, weight, minlength=shape[0] * shape[1]).reshape(shape)

@@ -10,7 +10,7 @@ from astropy.table import QTable
 from scipy import sparse
 
 from labkit.errors import InputError
-from labkit.votes.answers import Answers, answer_counts
+from labkit.votes.answers import Answers, answer_counts, tally
 from labkit.votes.trees import DecisionTree
 
 _SMALLEST = 1e-10
@@ -51,7 +51,7 @@ def dawid_skene(
     shape : tuple of int
         Numbers of users, subjects and classes.
     max_iterations : int
-        Steps at most.
+        Steps at most, one at least.
     tolerance : float
         Stop when no probability changes by more.
 
@@ -59,11 +59,6 @@ def dawid_skene(
     -------
     DawidSkene
         Probabilities, confusion matrices and priors.
-
-    Raises
-    ------
-    InputError
-        If `max_iterations` is less than one.
     """
     if max_iterations < 1:
         raise InputError(f"max_iterations must be at least 1, got {max_iterations}")
@@ -116,9 +111,8 @@ class Weights:
     @property
     def values(self) -> np.ndarray:
         """G_i = C_i / Q_i, NaN where the volunteer never answered, shape (n_users, questions)."""
-        return np.divide(
-            self.agreeing, self.given, out=np.full(self.given.shape, np.nan), where=self.given > 0
-        )
+        unknown = np.full(self.given.shape, np.nan)
+        return np.divide(self.agreeing, self.given, out=unknown, where=self.given > 0)
 
     def table(self) -> QTable:
         """One row per volunteer who answered: name, then answers and weight for each task."""
@@ -151,16 +145,14 @@ def weights(answers: Answers) -> Weights:
     Weights
         Counts and weights for each volunteer and question.
     """
-    tree, n_questions = answers.tree, len(answers.tree.questions)
+    tree = answers.tree
     counts = answer_counts(answers)
     most = np.maximum.reduceat(counts, tree.offsets, axis=1)
     leads = counts == most[:, tree.question_of]
     agrees = leads[answers.subject[answers.classification], answers.answer]
-    cell = answers.user[answers.classification].astype(np.int64) * n_questions
-    cell += tree.question_of[answers.answer]
-    shape = (len(answers.users), n_questions)
-    given = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
-    agreeing = np.bincount(cell[agrees], minlength=shape[0] * shape[1]).reshape(shape)
+    user, question = answers.user[answers.classification], tree.question_of[answers.answer]
+    shape = (len(answers.users), len(tree.questions))
+    given, agreeing = tally(user, question, shape), tally(user[agrees], question[agrees], shape)
     return Weights(tree.tasks, answers.users, given, agreeing)
 
 
@@ -204,14 +196,14 @@ def consensus(
     tree, ends = answers.tree, answers.ending >= 0
     user, subject, ending = answers.user[ends], answers.subject[ends], answers.ending[ends]
     shape = (len(answers.subjects), len(tree.classes))
-    cell = subject.astype(np.int64) * shape[1] + tree.verdict_of[ending]
-    votes = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    verdict = tree.verdict_of[ending]
+    votes = tally(subject, verdict, shape)
     columns = {"object_id": np.array(answers.subjects, dtype=str), "n_votes": votes.sum(axis=1)}
     columns |= _by_class("votes", votes, tree)
     weightless = {}
     if method == "weighted":
         weight = weights(answers).values[user, tree.question_of[ending]]
-        sums = np.bincount(cell, weights=weight, minlength=shape[0] * shape[1]).reshape(shape)
+        sums = tally(subject, verdict, shape, weight)
         none = (sums.sum(axis=1) == 0) & (votes.sum(axis=1) > 0)
         soft = fractions(np.where(none[:, None], votes, sums))
         columns |= _by_class("weight", sums.astype(float), tree)
@@ -220,7 +212,7 @@ def consensus(
         soft = fractions(votes)
     else:
         sizes = (len(answers.users), *shape)
-        soft = dawid_skene(user, subject, tree.verdict_of[ending], shape=sizes).probabilities
+        soft = dawid_skene(user, subject, verdict, shape=sizes).probabilities
     labels = np.array([*tree.classes, ""])
     best, tie = _winner(soft)
     columns |= _by_class("soft", soft, tree)

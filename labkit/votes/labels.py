@@ -10,7 +10,9 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from labkit.errors import InputError, MissingDataError
-from labkit.tables import rows_of, text
+from labkit.predictions import Predictions
+from labkit.tables import need_columns, numbers, rows_of, text
+from labkit.taxonomy import BINARY
 from labkit.votes.answers import Answers, drop_logged_out, drop_repeats
 from labkit.votes.consensus import consensus
 
@@ -18,38 +20,17 @@ from labkit.votes.consensus import consensus
 KOSIBA_VALIDATION: Mapping[str, int] = MappingProxyType({"cluster": 130, "non-cluster": 100})
 
 
-def agreement_with(answers: Answers, truth: Table, *, label: str = "label") -> QTable:
+def agreement_with(answers: Answers, truth: Table) -> QTable:
     """Fraction of the volunteers' single answers that agree with the experts, for each ending answer.
 
-    Kosiba et al. 2020, section 5.1 and Fig. 6. An answer agrees if the expert's label is among those that the
-    tree names for it (``experts``); ending answers without a counterpart have no fraction.
-
-    Parameters
-    ----------
-    answers : Answers
-        Answers of volunteers.
-    truth : `~astropy.table.Table`
-        ``object_id`` and the experts' label of each object; "" is no label.
-    label : str
-        Column with the experts' labels.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row per ending answer: ``ending``, ``task``, ``class``, ``experts``, ``answers`` (votes on objects
-        with a label), ``agreeing``, ``fraction`` (NaN without answers or counterpart).
-
-    Raises
-    ------
-    MissingDataError
-        If `truth` lacks a column, or shares no labelled object with the answers.
-    InputError
-        If `truth` lists an object twice.
+    Kosiba et al. 2020, section 5.1 and Fig. 6. An answer agrees if the expert's label ("" is none) is among
+    those that the tree names for it (``experts``). One row per ending answer: ``ending``, ``task``,
+    ``class``, ``experts``, ``answers`` (votes on objects with a label), ``agreeing``, ``fraction`` (NaN
+    without answers or counterpart).
     """
-    if missing := [name for name in ("object_id", label) if name not in truth.colnames]:
-        raise MissingDataError(f"truth must have the columns 'object_id' and {label!r}, it lacks {missing}")
+    need_columns(truth, ("object_id", "label"), "truth")
     found = rows_of(truth["object_id"], answers.subjects)
-    labels = np.array([*text(truth[label]), ""])[found]  # -1, not found, is the last
+    labels = np.array([*text(truth["label"]), ""])[found]  # -1, not found, is the last
     if not (labels != "").any():
         raise MissingDataError("truth must share labelled objects with the answers; compare their ids")
     tree, rows = answers.tree, []
@@ -65,20 +46,36 @@ def agreement_with(answers: Answers, truth: Table, *, label: str = "label") -> Q
     return QTable(rows=rows, names=names)
 
 
+def vote_predictions(votes: Mapping[str, Table], catalogue: Table) -> dict[str, Predictions]:
+    """Votes (`consensus`, by the way to combine them) on objects, with the experts' word as the truth.
+
+    `catalogue` has ``object_id``, the experts' ``label``, and ``split`` if the survey has it. The soft label
+    is the probability of a cluster (0 without votes); on a tie it is next to one half on the side of the
+    label. The truth is "" where the experts have none or the object is not in the catalogue.
+    """
+    expert = BINARY.decode(BINARY.encode(text(catalogue["label"])))
+    split = text(catalogue["split"]) if "split" in catalogue.colnames else np.full(len(catalogue), "")
+    positive, found = str(BINARY.positive), {}
+    for way, table in votes.items():
+        hint = "it must come from labkit.votes.consensus"
+        need_columns(table, ("object_id", "label", f"soft_{positive}"), f"votes[{way!r}]", hint=hint)
+        row = rows_of(catalogue["object_id"], table["object_id"])
+        truth, parts = (np.append(words, "")[row] for words in (expert, split))  # -1, unknown, is the last
+        soft = np.nan_to_num(numbers(table[f"soft_{positive}"]))
+        called = text(table["label"]) == positive
+        p = np.where(called, np.maximum(soft, np.nextafter(0.5, 1)), np.minimum(soft, 0.5))
+        both = np.column_stack([1 - p, p])  # the positive class is the second
+        about = {"classes": BINARY.classes, "positive": positive, "experiment": way, "split": parts}
+        found[way] = Predictions.from_arrays(table["object_id"], both, true=truth, **about)
+    return found
+
+
 def cleaning_steps(answers: Answers) -> QTable:
     """What dropping logged-out volunteers, dropping repeats, and weighting change, subject by subject.
 
-    Parameters
-    ----------
-    answers : Answers
-        Read with logged-out volunteers and repeats kept.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row per subject: ``object_id``; for each step ("all", "logged_in", "first", "weighted")
-        ``n_<step>`` votes, ``label_<step>`` and, with a positive class, ``soft_<step>``, its fraction;
-        ``changed``, the steps that change the label, or "".
+    One row per subject: ``object_id``; for each step ("all", "logged_in", "first", "weighted") ``n_<step>``
+    votes, ``label_<step>`` and, with a positive class, ``soft_<step>``, its fraction; ``changed``, the steps
+    that change the label, or "". The answers must still hold logged-out volunteers and repeats.
     """
     steps = {"all": answers, "logged_in": drop_logged_out(answers)}
     steps["first"] = steps["weighted"] = drop_repeats(steps["logged_in"])
@@ -103,33 +100,13 @@ def training_labels(
     exclude: Collection[str] = (),
     validation: Mapping[str, int] = KOSIBA_VALIDATION,
 ) -> QTable:
-    """Labels and splits for a training on what the volunteers said.
+    """Labels and splits for a training on what the volunteers said, in the order of `votes` (`consensus`).
 
-    Objects on which networks are tested, and those without a label, are left out. Of the others, as many of
-    each class as asked for are drawn for validation, but at most a third of the class (and one of two); all
-    the rest is for training. The paper gives the numbers (Table 2), not how the objects were chosen.
-
-    Parameters
-    ----------
-    votes : `~astropy.table.QTable`
-        From `labkit.votes.consensus`.
-    rng : numpy.random.Generator
-        Draws the validation objects.
-    exclude : collection of str
-        Ids of the test objects.
-    validation : mapping of str to int
-        Validation objects wanted of each class.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        ``object_id``, ``label``, ``split`` ("train" or "validation"), ``soft_<class>``, ``n_votes`` and
-        ``agreement``, in the order of `votes`.
-
-    Raises
-    ------
-    InputError
-        If a wanted class is not one of the votes', or no object is left.
+    Objects on which networks are tested (`exclude`, ids), and those without a label, are left out. Of the
+    others, as many of each class as asked for are drawn for validation, but at most a third of the class (and
+    one of two); all the rest is for training. The paper gives the numbers (Table 2), not how the objects were
+    chosen. Columns ``object_id``, ``label``, ``split`` ("train" or "validation"), ``soft_<class>``,
+    ``n_votes`` and ``agreement``.
     """
     classes = tuple(votes.meta["classes"])
     if unknown := sorted(set(validation) - set(classes)):

@@ -54,37 +54,20 @@ class Question:
 
 @dataclass(frozen=True)
 class DecisionTree:
-    """Questions that volunteers walk through from the first to an ending answer.
+    """Questions that volunteers walk through from the first, where everybody starts, to an ending answer.
 
     Answers are numbered through the whole tree, question after question in the order given; arrays of answers
     hold these numbers.
-
-    Parameters
-    ----------
-    name, title : str
-        Short and full name.
-    classes : tuple of str
-        Classes of the verdict; on equal votes the one listed first wins.
-    questions : tuple of Question
-        The first is the one where everybody starts.
-    positive : str, optional
-        The class that counts as a detection.
-    aside : tuple of str
-        Tasks that exports of this project hold and the tree leaves aside, such as tasks with several answers.
-
-    Raises
-    ------
-    InputError
-        If tasks, ending answers or texts of answers repeat, an answer leads nowhere or to two places, a class
-        is not declared, a question cannot be reached or leads back to itself.
     """
 
     name: str
     title: str
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # of the verdict; on equal votes the one listed first wins
     questions: tuple[Question, ...]
-    positive: str | None = None
-    aside: tuple[str, ...] = ()
+    positive: str | None = None  # the class that counts as a detection
+    aside: tuple[
+        str, ...
+    ] = ()  # tasks of the export that the tree leaves out, such as those of several answers
 
     def __post_init__(self) -> None:
         _check_names(self)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.table import QTable
 
 from labkit.errors import InputError
 from labkit.evaluate import (
@@ -11,41 +13,35 @@ from labkit.evaluate import (
     area_under,
     binary_scores,
     contradicted_labels,
+    deal_folds,
     fold_rocs,
     fold_scatter,
     fold_table,
+    folds_of,
     join_published,
+    leak,
 )
 from labkit.evaluate.measures import MEASURES
 from labkit.evaluate.resampling import spread
 from labkit.predictions import Predictions
 
 
-def out_of_fold(n=400, *, folds=10, seed=0, right=0.9, shift=0.0, experiment="CN-E"):
+@pytest.fixture(scope="module")
+def out_of_fold(made):
     """Predictions that are right with a probability that may change from fold to fold."""
-    rng = np.random.default_rng(seed)
-    true, fold = rng.random(n) < 0.6, np.arange(n) % folds
-    correct = rng.random(n) < right + shift * np.where(fold % 2, 1, -1)
-    p = np.where(true == correct, 0.95, 0.05) + rng.uniform(-0.04, 0.04, n)
-    parts = [
-        Predictions.from_arrays(
-            np.array([f"X{i}" for i in range(n)])[here],
-            np.column_stack([1 - p, p])[here],
-            classes=("non-cluster", "cluster"),
-            true=np.where(true, "cluster", "non-cluster")[here],
-            experiment=experiment,
-            seed=seed,
-            fold=f,
-            split="test",
-            positive="cluster",
-        )
-        for f in range(folds)
-        for here in [fold == f]
-    ]
-    return Predictions.concatenate(parts)
+
+    def make(n=400, *, seed=0, right=0.9, shift=0.0, name="CN-E"):
+        rng = np.random.default_rng(seed)
+        true, fold = rng.random(n) < 0.6, np.arange(n) % 10
+        correct = rng.random(n) < right + shift * np.where(fold % 2, 1, -1)
+        p = np.where(true == correct, 0.95, 0.05) + rng.uniform(-0.04, 0.04, n)
+        classes = ("non-cluster", "cluster")
+        return made.in_folds(p, true, folds=10, seed=seed, name=name, classes=classes)
+
+    return make
 
 
-def test_a_row_a_fold_their_mean_and_all_objects():
+def test_one_row_per_fold_their_mean_and_all_objects(out_of_fold):
     predictions = out_of_fold()
     table = fold_table(predictions, resampling=Resampling(200))
     assert table["fold"].tolist() == [*(str(f) for f in range(1, 11)), "mean", "out of fold"]
@@ -58,18 +54,10 @@ def test_a_row_a_fold_their_mean_and_all_objects():
         assert table[f"{metric}_low"][11] < table[metric][11] < table[f"{metric}_high"][11]
     assert table["accuracy"][11] == pytest.approx(np.mean(predictions.decided == predictions.table["true"]))
     assert table["objects"].tolist() == [40] * 10 + [400] * 2
-
-
-def test_curves_of_folds_have_the_areas_of_the_table():
-    predictions = out_of_fold()
-    curves, table = fold_rocs(predictions), fold_table(predictions, resampling=Resampling(5))
+    curves = fold_rocs(predictions)
     assert list(curves) == table["fold"][:10].tolist()
     for curve, expected in zip(curves.values(), table["auc"], strict=False):
         assert area_under(curve) == pytest.approx(expected)
-
-
-def test_table_8_stands_beside_the_published_one():
-    table = fold_table(out_of_fold(), resampling=Resampling(20))
     table = join_published(table, "kosiba2020", "table8", data="simulated")
     assert table["fold"].tolist() == [*(str(n) for n in range(1, 11)), "mean", "out of fold"]
     assert table["accuracy_published"][0] == 0.89
@@ -77,7 +65,7 @@ def test_table_8_stands_beside_the_published_one():
     assert np.isnan(table["accuracy_low"][:11]).all()
 
 
-def test_scatter_by_chance_is_binomial():
+def test_scatter_by_chance_is_binomial(out_of_fold):
     p_values, ratio = [], []
     for seed in range(60):
         row = fold_scatter(out_of_fold(seed=seed))[0]
@@ -88,7 +76,7 @@ def test_scatter_by_chance_is_binomial():
     assert 0.3 < np.mean(np.array(p_values) < 0.5) < 0.7
 
 
-def test_scatter_beyond_chance_is_seen():
+def test_scatter_beyond_chance_is_seen(out_of_fold):
     table = fold_scatter(out_of_fold(4000, shift=0.08))
     assert table["measure"].tolist() == ["accuracy", "purity", "completeness"]
     assert (table["p_value"] < 1e-3).all()
@@ -97,7 +85,7 @@ def test_scatter_beyond_chance_is_seen():
     assert np.isnan(flawless["p_value"]).all()
 
 
-def test_surest_contradictions_come_first():
+def test_surest_contradictions_come_first(out_of_fold):
     predictions = out_of_fold(100)
     table = contradicted_labels(predictions, confidence=0.92)
     by_id = {row["object_id"]: row for row in predictions.table}
@@ -111,7 +99,7 @@ def test_surest_contradictions_come_first():
     assert len(contradicted_labels(predictions, confidence=1)) == 0
 
 
-def test_probabilities_are_averaged_spread():
+def test_probabilities_are_averaged_over_runs(out_of_fold):
     one = out_of_fold(50)
     other = out_of_fold(50)
     other.table["seed"] = 1
@@ -121,18 +109,47 @@ def test_probabilities_are_averaged_spread():
     assert len(even) == 0
 
 
-def test_other_predictions_are_refused():
+def test_other_predictions_are_refused(out_of_fold):
     predictions = out_of_fold(60)
     two = Predictions.concatenate([predictions, out_of_fold(60, seed=1)])
-    with pytest.raises(InputError, match="out-of-fold ones of one experiment and seed, got"):
-        fold_table(two)
     twice = out_of_fold(60)
     twice.table["fold"] = (twice.table["fold"] + 1) % 10
-    with pytest.raises(InputError, match="hold each object once, in its test fold"):
-        fold_table(Predictions.concatenate([predictions, twice]))
-    with pytest.raises(InputError, match=r"two folds or more, got \[3\]"):
-        fold_scatter(predictions.select(fold=3))
-    with pytest.raises(InputError, match="confidence must lie in 0 to 1, got 2"):
-        contradicted_labels(predictions, confidence=2)
-    with pytest.raises(InputError, match=r"of one experiment, got \['CN-E', 'MN-E'\]; select one"):
-        contradicted_labels(Predictions.concatenate([predictions, out_of_fold(60, experiment="MN-E")]))
+    twice = Predictions.concatenate([predictions, twice])
+    others = Predictions.concatenate([predictions, out_of_fold(60, name="MN-E")])
+    for call, message in (
+        (lambda: fold_table(two), "out-of-fold ones of one experiment and seed, got"),
+        (lambda: fold_table(twice), "hold each object once, in its test fold"),
+        (lambda: fold_scatter(predictions.select(fold=3)), r"two folds or more, got \[3\]"),
+        (lambda: contradicted_labels(predictions, confidence=2), "confidence must lie in 0 to 1, got 2"),
+        (lambda: contradicted_labels(others), r"of one experiment, got \['CN-E', 'MN-E'\]; select one"),
+        (lambda: folds_of(twice, ["G0000"]), "must test each object in one fold"),
+        (lambda: deal_folds([*"ab"], folds=2), "labels must be known to the scheme 'member'"),
+        (
+            lambda: leak(CATALOGUE, CLUSTER, ["flare"]),
+            r"catalogue must have the columns .* \['flare'\] missing",
+        ),
+        (
+            lambda: leak(CATALOGUE, np.arange(400) < 2, []),
+            "five objects of each class or more, got 2 and 398",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+RNG = np.random.default_rng(4)
+CLUSTER = RNG.random(400) < 0.6
+CATALOGUE = QTable(
+    {"exposure": RNG.uniform(5, 20, 400) * u.ks, "leaking": RNG.normal(0, 1, 400) + 1.5 * CLUSTER}
+)
+
+
+def test_what_is_independent_does_not_tell_and_what_depends_does():
+    assert abs(leak(CATALOGUE, CLUSTER, ["exposure"]).sigmas) < 3
+    found = leak(CATALOGUE, CLUSTER, ["exposure", "leaking"])
+    assert found.auc > 0.75
+    assert found.sigmas > 8
+    ordered = np.sort(CLUSTER)[np.argsort(np.arange(400) % 2, kind="stable")]
+    assert leak(CATALOGUE, ordered, ["exposure"]).sigmas > 3, "the order of the rows is looked at"
+    shuffles = [leak(CATALOGUE[:100], RNG.permutation(CLUSTER[:100]), ["exposure"]).sigmas for _ in range(6)]
+    assert np.abs(shuffles).max() < 3.5, "noise is that of guessing"

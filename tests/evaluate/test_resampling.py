@@ -12,7 +12,7 @@ from scipy.stats import binomtest, norm
 
 from labkit.evaluate import binary_scores, wilson
 from labkit.evaluate.measures import AVERAGES, class_scores
-from labkit.evaluate.resampling import bootstrap, bootstrap_classes, percentile_interval, spread
+from labkit.evaluate.resampling import bootstrap, percentile_interval, spread
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,18 @@ def drawn_objects(rng, n=85):
     return true, norm.cdf(rng.normal(np.where(true, 0.9, -0.9), 1.0))
 
 
-def draws(true, p, *, rng, resamples, **options):
-    p = np.atleast_2d(p)
-    return bootstrap(true, p, p > 0.5, rng=rng, resamples=resamples, **options)
+def draws(true, p, *, rng, resamples, ranked=True):
+    """Of the positive class, and of the other one, which mirrors it."""
+    truth, scores = np.stack([true, ~true], 1), np.stack([np.atleast_2d(p), 1 - np.atleast_2d(p)], -1)
+    chosen = np.stack([scores[..., 0] > 0.5, scores[..., 0] <= 0.5], -1)
+    options = {"classes": ("positive", "other"), "strata": (true, ~true), "ranked": ranked}
+    return tuple(bootstrap(truth, scores, chosen, rng=rng, resamples=resamples, **options).values())
 
 
 def test_draws_are_the_measures_of_the_resampled_objects_of_both_classes():
     true, p = drawn_objects(np.random.default_rng(3), 12)
     p = p.round(1)  # ties
-    ours, others = draws(true, p, rng=5, resamples=20, reverse=True)
+    ours, others = draws(true, p, rng=5, resamples=20)
     weights, again = np.zeros((20, 24), dtype=int), np.random.default_rng(5)
     for stratum in (true, ~true):
         weights[:, stratum] = again.multinomial(12, np.full(12, 1 / 12), size=20)
@@ -89,11 +92,11 @@ def test_draws_are_the_measures_of_the_resampled_objects_of_both_classes():
 
 def test_draws_repeat_themselves_in_blocks_and_without_the_auc(monkeypatch):
     true, p = drawn_objects(np.random.default_rng(0), 20)
-    (whole,), (quick,) = (draws(true, p, rng=1, resamples=50, ranked=ranked) for ranked in (True, False))
+    (whole, _), (quick, _) = (draws(true, p, rng=1, resamples=50, ranked=ranked) for ranked in (True, False))
     assert set(whole) - set(quick) == {"auc"}
     np.testing.assert_array_equal(whole["f1"], quick["f1"])
     monkeypatch.setattr("labkit.evaluate.resampling._BLOCK", 7 * 40)
-    (parts,) = draws(true, p, rng=1, resamples=50)
+    parts, _ = draws(true, p, rng=1, resamples=50)
     assert len(parts["auc"]) == 50
     assert parts["auc"].mean() == pytest.approx(whole["auc"].mean(), abs=0.02)
 
@@ -102,13 +105,13 @@ def test_trainings_are_averaged_on_the_same_objects():
     rng = np.random.default_rng(4)
     true, first = drawn_objects(rng, 30)
     second = drawn_objects(rng, 30)[1]
-    (both,), *each = (draws(true, p, rng=9, resamples=40) for p in ([first, second], first, second))
+    (both, _), *each = (draws(true, p, rng=9, resamples=40) for p in ([first, second], first, second))
     for name, values in both.items():
         np.testing.assert_allclose(values, (each[0][0][name] + each[1][0][name]) / 2)
 
 
 def test_a_single_class_has_no_auc():
-    (found,) = draws(np.array([True, True]), [0.2, 0.8], rng=0, resamples=10)
+    found, _ = draws(np.array([True, True]), [0.2, 0.8], rng=0, resamples=10)
     assert np.isnan(found["auc"]).all()
     assert np.isfinite(found["completeness"]).all()
 
@@ -117,14 +120,17 @@ def test_draws_of_several_classes_are_the_measures_of_the_resampled_objects():
     rng = np.random.default_rng(3)
     true = np.concatenate([np.arange(4), rng.integers(0, 4, 36)])
     p = rng.dirichlet(np.ones(4), 40)
-    found = bootstrap_classes(true, p[None], p.argmax(1)[None], classes="abcd", rng=4, resamples=8)
+    truth, chosen = np.eye(4)[true] > 0, np.eye(4)[p.argmax(1)] > 0
+    options = {"classes": "abcd", "strata": list(truth.T), "averages": True, "rng": 4, "resamples": 8}
+    found = bootstrap(truth, p[None], chosen[None], **options)
     assert list(found) == [*"abcd", *AVERAGES]
     again, weights = np.random.default_rng(4), np.zeros((8, 40), dtype=int)
     for c, n in enumerate(np.bincount(true)):
         weights[:, true == c] = again.multinomial(n, np.full(n, 1 / n), size=8)
     for i, row in enumerate(weights):
         q = np.repeat(p, row, axis=0)
-        expected = class_scores(np.repeat(true, row), q, q.argmax(1), classes="abcd")
+        t, c = np.repeat(truth, row, axis=0), np.repeat(chosen, row, axis=0)
+        expected = class_scores(t, q, c, classes="abcd")
         for label, values in found.items():
             for name, one in values.items():
                 assert one[i] == pytest.approx(expected[label][name], nan_ok=True), (label, name)
@@ -136,7 +142,7 @@ def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says(name):
     expected = binary_scores(*drawn_objects(rng, 200_000))[name]
     hits = 0
     for _ in range(200):
-        (found,) = draws(*drawn_objects(rng), rng=rng, resamples=300)
+        found, _ = draws(*drawn_objects(rng), rng=rng, resamples=300)
         interval = percentile_interval(found[name], confidence=0.9)
         hits += interval.low <= expected <= interval.high
     assert 0.83 <= hits / 200 <= 0.96

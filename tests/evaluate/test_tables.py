@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.table import QTable, Table
+from astropy.table import Table
 from scipy.stats import binom
 
 from labkit.errors import InputError
@@ -12,18 +12,10 @@ from labkit.evaluate import (
     Resampling,
     as_text,
     binary_scores,
-    compare,
-    error_shares,
-    galaxy_parts,
-    highest_counts,
     join_published,
     measure,
-    select_parts,
-    sentences,
-    separations,
     wilson,
 )
-from labkit.evaluate import magnitude_and_colour_cuts as cuts_of
 from labkit.evaluate.measures import AVERAGES, MEASURES
 from labkit.predictions import Predictions
 
@@ -46,9 +38,8 @@ def seeds(made):
 
 
 def test_one_row_for_each_run(seeds):
-    table = measure(
-        seeds, by=("experiment", "seed", "fold"), measures=("tp", *MEASURES, "brier"), over="runs"
-    )
+    measures = ("tp", *MEASURES, "brier")
+    table = measure(seeds, by=("experiment", "seed", "fold"), measures=measures, over="runs")
     assert table["experiment"].tolist() == ["A"] * 3 + ["BB"] * 3
     assert table["seed"].tolist() == [0, 1, 2] * 2
     part = seeds.select(experiment="A", seed=1, split="test")
@@ -109,9 +100,8 @@ def test_intervals_of_f1_hold_the_truth_as_often_as_they_say(made):
     rng, member, inside = np.random.default_rng(4), np.repeat([True, False], [90, 110]), 0
     for _ in range(60):
         chosen = np.where(member, rng.random(200) < 0.9, rng.random(200) < 0.1)
-        row = measure(made.predicted(chosen, member), measures=("f1",), resampling=Resampling(300, rng=rng))[
-            0
-        ]
+        options = {"measures": ("f1",), "resampling": Resampling(300, rng=rng)}
+        row = measure(made.predicted(chosen, member), **options)[0]
         inside += row["f1_low"] <= 2 * 81 / (81 + 11 + 90) <= row["f1_high"]
     assert binom.cdf(inside, 60, 0.95) > 1e-4
 
@@ -141,9 +131,8 @@ def test_each_class_mirrors_the_other_and_the_published_form_has_a_row_for_each(
     table = measure({"ACS": made.in_folds(score, member)}, by=("bands", "class"), resampling=FEW)
     assert table["bands"].tolist() == ["ACS", "ACS"]
     assert table["class"].tolist() == ["non-member", "member"]
-    for row, one in zip(
-        table, (binary_scores(~member, 1 - score), binary_scores(member, score)), strict=True
-    ):
+    sides = (binary_scores(~member, 1 - score), binary_scores(member, score))
+    for row, one in zip(table, sides, strict=True):
         assert (row["objects"], row["positives"]) == (400, one["tp"] + one["fn"])
         assert [row[name] for name in MEASURES] == pytest.approx([one[name] for name in MEASURES])
         assert row["f1_low"] < row["f1"] < row["f1_high"]
@@ -189,55 +178,12 @@ def test_parts_are_masks_of_the_catalogue_or_ids_in_any_order(made):
     whole, part, named, none = table
     assert [whole[name] for name in ("positives", *counts)] == [4, 3, 1, 1, 4]
     assert whole["purity"] == whole["f1"] == 0.75
-    assert [part[n] for n in table.colnames[1:]] == pytest.approx(
-        [named[n] for n in table.colnames[1:]], nan_ok=True
-    )
+    cells = table.colnames[1:]
+    assert [part[n] for n in cells] == pytest.approx([named[n] for n in cells], nan_ok=True)
     assert (part["positives"], part["fp"], part["objects"]) == (4, 1, 5)
     assert np.isnan(none["purity"])
     assert none["objects"] == 0
     assert measure(cnn, parts={"named": ids[:5]}, resampling=FEW)["objects"][0] == 5
-
-
-def test_errors_as_shares_and_rates(made):
-    member, score, catalogue = made.field(200)
-    cuts = {"all": np.ones(200, bool), "first": np.arange(200) < 80}
-    rates = ("fp", "fn", "fp_rate", "fn_rate")
-    table = measure(made.predicted(score, member), parts=cuts, on=catalogue, measures=rates)
-    false = ~member & (score > 0.5)
-    assert table["fp"].tolist() == [false.sum(), false[:80].sum()]
-    assert table["fp_rate"][1] == pytest.approx(false[:80].sum() / (~member[:80]).sum())
-    assert (table["fn_rate_low"] < table["fn_rate"]).all()
-    shares = error_shares(table)
-    assert shares["population"].tolist() == ["member"] * 2 + ["non-member"] * 2
-    assert (shares["share"][0], shares["errors"][0]) == (member.sum(), false.sum())
-    assert shares["share"][1] == pytest.approx(member[:80].sum() / member.sum())
-    assert shares["errors"][1] == pytest.approx(false[:80].sum() / false.sum())
-    assert shares["error_rate"][3] == table["fn_rate"][1]
-
-
-def test_each_cluster_is_split_at_its_own_magnitude_and_colour(made):
-    member, score, catalogue = made.field(80, error=0.25)
-    a = np.asarray(catalogue["cluster"]) == "A"
-    catalogue["mag_F814"] = np.arange(80) * 0.01 + np.where(a, 20, 23)
-    catalogue["differential_colour"] = np.where(np.arange(80) % 2, 0.0, -0.162)
-    found = made.predicted(score, member)
-    parts = galaxy_parts(found, catalogue, blue_below={"A": -0.165, "B": -0.160})
-    for here in (a, ~a):
-        halves = [int((parts[kind] & member & here).sum()) for kind in ("bright", "faint")]
-        assert abs(halves[0] - halves[1]) <= 1, "equal parts of the members"
-    assert not (parts["bluer"] & a).any()
-    assert (parts["bluer"] & ~a).any()
-    table = measure(
-        found, by=("cluster", "part"), parts=parts, on=catalogue, total="stacked", resampling=NONE
-    )
-    mask = parts["bright"] & a
-    row = table[(table["cluster"] == "A") & (table["part"] == "bright")][0]
-    assert row["f1"] == pytest.approx(binary_scores(member[mask], score[mask])["f1"])
-    assert table["objects"][table["cluster"] == "stacked"].tolist() == [m.sum() for m in parts.values()]
-    assert not galaxy_parts(found, catalogue, faint_above={"A": 99, "B": 99})["faint"].any()
-    again = galaxy_parts({"x": found}, catalogue, blue_below={"A": -0.165, "B": -0.160})
-    assert all((again[kind] == parts[kind]).all() for kind in parts)
-    assert not any(part.any() for part in galaxy_parts({}, catalogue).values())
 
 
 def test_nothing_measured_is_a_table_without_rows(made):
@@ -248,53 +194,6 @@ def test_nothing_measured_is_a_table_without_rows(made):
     assert (len(none), none.colnames, none.meta) == (0, some.colnames, some.meta)
     assert len(join_published(none, "angora2020", "tableD2", data="real", unmeasured="drop")) == 0
     assert as_text(none, measures=("accuracy",), percent=True).colnames[:3] == ["cluster", "bands", "class"]
-    nothing = compare({}, [("x", "y")])
-    assert len(nothing) == 0
-    assert sentences(nothing) == ["This run has nothing to compare here."]
-
-
-def test_parts_are_compared_as_sides(made):
-    member, score, _ = made.field(40, error=0.25)
-    found = made.predicted(score, member)
-    ids = found.table["object_id"]
-    sides = select_parts({"x": found, "y": found.select(np.arange(40) < 10)}, {"A": ids[:20], "B": ids[20:]})
-    assert {name: len(one) for name, one in sides.items()} == {"x on A": 20, "y on A": 10, "x on B": 20}
-    assert list(select_parts(found, {"A": ids[:5], "none": ["?"]})) == ["A"]
-    assert list(select_parts({"x": found}, {"A": ids[:5]}, names="the {part}")) == ["the A"]
-    small = [*ids[member][:2], *ids[~member][:3]]
-    assert list(select_parts(found, {"A": small}, least=2)) == ["A"]
-    assert select_parts(found, {"A": small}, least=3) == {}
-
-
-def test_the_highest_is_counted_where_all_have_a_value():
-    table = QTable(
-        {
-            "cluster": ["A", "A", "B", "B", "C"],
-            "bands": ["x", "y", "x", "y", "y"],
-            "accuracy": [0.8, 0.9, 0.7, 0.6, 0.9],
-            "accuracy_published": [0.8, 0.8, np.nan, 0.6, 0.9],
-        }
-    )
-    found = highest_counts(table)
-    assert [row.as_void().tolist() for row in found] == [("x", 1, 1), ("y", 1, 0)]
-    assert found.meta == {"measured": 2, "published": 1}
-    assert highest_counts(table[:0]).colnames == found.colnames
-
-
-def test_pairs_are_apart_in_units_of_their_errors():
-    table = QTable({"f1": [0.80, 0.8501, 0.80], "f1_error": [0.03, 0.04, 0.03]})
-    found = separations(table, ("f1",))
-    assert found["measure"].tolist() == ["f1", "all"]
-    assert found["pairs"].tolist() == [3, 3]
-    assert found["within_one_sigma"][1] == pytest.approx(1 / 3)  # 1.002, 0 and 1.002 sigma
-    assert found["mean_separation"][0] == pytest.approx(2 / 3, rel=0.01)
-    assert len(separations(table[:1], ("f1",))) == 0
-
-
-def test_cuts_by_magnitude_and_colour_leave_unknown_values_out():
-    cuts = cuts_of([20.0, 21, 22, 26, 24, np.nan], [0.1, -0.1, -0.3, -0.7, np.nan, 0.0])
-    assert [int(mask.sum()) for mask in cuts.values()] == [6, 4, 1, 1, 3, 2, 3]
-    assert list(cuts)[-1] == "magnitude < 25, colour >= -0.5"
 
 
 def test_keys_of_a_mapping_may_have_several_names(made):
@@ -348,10 +247,7 @@ def test_several_classes_each_together_and_one_of_them():
         ({"by": ("seed",)}, r"by must tell \['A', 'BB'\] apart, got \['seed'\]"),
         ({"parts": {"x": np.ones(80, bool)}}, "parts that are masks need on="),
         ({"on": Table({"ra": [1.0]})}, r"on must have the column object_id, got \['ra'\]"),
-        (
-            {"on": Table({"object_id": ["G0000"]})},
-            r"on must hold every predicted object, got none for \['G0001'",
-        ),
+        ({"on": Table({"object_id": ["G0000"]})}, r"on must hold every predicted object, got .*'G0001'"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(seeds, options, message):

@@ -18,7 +18,7 @@ from labkit.simulate import Crowd, Disorder, HuntBiases, simulate_hunt
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.volunteers import assign, draw_volunteers, hunt_evidence
 from labkit.sources import read_export
-from labkit.votes import Answers, consensus, ending_counts, read_tree, weights
+from labkit.votes import Answers, answer_counts, consensus, read_tree, weights
 
 COLUMNS = tuple(read_numbers("hunt")["export"]["columns"])
 CALM = Disorder(logged_out=0, repeats=0, unfinished=0, beta=0)
@@ -74,9 +74,9 @@ def answers_of(table: QTable, tmp_path: Path, *, seed: int = 0, **options) -> An
 
 
 def share_of(ending: str, table: QTable, tmp_path: Path, **options) -> np.ndarray:
-    counts = ending_counts(answers_of(table, tmp_path, **options))
-    order = np.argsort(np.asarray(counts["object_id"]))
-    return np.asarray(counts[ending])[order] / 30
+    answers = answers_of(table, tmp_path, **options)
+    counts = answer_counts(answers)[:, TREE.endings[ending]]
+    return counts[np.argsort(answers.subjects.astype(str))] / 30
 
 
 def test_the_export_has_the_columns_of_zooniverse(hunt):
@@ -108,8 +108,7 @@ def test_the_reader_finds_what_was_put_in(hunt):
     assert dropped["another version of the workflow"] == 180
     assert dropped["volunteer not logged in"] == 360
     assert dropped["repeated by the same volunteer"] >= 180
-    done = ending_counts(read.answers)
-    assert (sum(done[name] for name in TREE.endings) == 30).all()
+    assert (consensus(read.answers)["n_votes"] == 30).all()
     assert set(read.answers.users[np.unique(read.answers.user)]) <= set(hunt.volunteers["user_name"])
 
 

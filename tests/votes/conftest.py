@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from labkit.votes import Answers, Choice, DecisionTree, Question, read_tree
 
@@ -51,3 +52,11 @@ def answers_of() -> Callable[..., Answers]:
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def classified() -> st.SearchStrategy:
+    """Rows of volunteers who walk through the Hunt's tree, some of them not to its end."""
+    ways = ((1,), (2,), (0, 3, 6), (0, 4), (0, 3, 5, 8, 10), (0, 3, 5, 9, 13), (0, 3), (0,))
+    row = st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwx"), st.sampled_from(ways))
+    return st.lists(row, min_size=1, max_size=40)

@@ -6,32 +6,22 @@ import warnings
 
 import numpy as np
 import pytest
-from astropy.table import MaskedColumn, QTable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError
 from labkit.votes import (
     METHODS,
-    agreement_with,
-    cleaning_steps,
     consensus,
     dawid_skene,
     drop_logged_out,
-    ending_counts,
     weights,
 )
 
-WAYS = ((1,), (2,), (0, 3, 6), (0, 4), (0, 3, 5, 8, 10), (0, 3, 5, 9, 13), (0, 3), (0,))
-ROWS = st.lists(
-    st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwx"), st.sampled_from(WAYS)),
-    min_size=1,
-    max_size=40,
-)
 
-
-@given(rows=ROWS)
-def test_weighted_votes_by_hand(hunt, answers_of, rows):
+@given(data=st.data())
+def test_weighted_votes_by_hand(hunt, answers_of, classified, data):
+    rows = data.draw(classified)
     answers = answers_of(hunt, rows)
     weight = weights(answers)
     sums = {s: [0.0, 0.0] for s in answers.subjects}
@@ -50,8 +40,9 @@ def test_weighted_votes_by_hand(hunt, answers_of, rows):
                 assert row["label"] == ("cluster" if cluster > non else "non-cluster")
 
 
-@given(rows=ROWS, method=st.sampled_from(list(METHODS)))
-def test_every_method_gives_fractions(hunt, answers_of, rows, method):
+@given(data=st.data(), method=st.sampled_from(METHODS))
+def test_every_method_gives_fractions(hunt, answers_of, classified, data, method):
+    rows = data.draw(classified)
     table = consensus(answers_of(hunt, rows), method=method)
     voted = table["n_votes"] > 0
     soft = np.stack([table["soft_non-cluster"], table["soft_cluster"]])
@@ -80,13 +71,7 @@ def test_weights_turn_a_vote_that_skill_decides(yes_no, answers_of):
 def test_votes_without_any_weight_count_the_same(hunt, answers_of):
     """Each ends in another answer than most, though together they make the class: nobody has a weight."""
     rows = [(u, s, (0, 3, 5, 8, 10)) for u in "abcd" for s in ("s", "t")]
-    rows += [
-        ("z", "s", (1,)),
-        ("z", "t", (1,)),
-        ("z", "only", (0,)),
-        ("a", "only", (0,)),
-        ("y", "only", (0,)),
-    ]
+    rows += [("z", "s", (1,)), ("z", "t", (1,)), *((u, "only", (0,)) for u in "zay")]
     answers = answers_of(hunt, [*rows, ("z", "only", (1,))])
     table = consensus(answers)
     row = table[table["object_id"] == "only"][0]
@@ -110,38 +95,22 @@ def test_equal_sums_give_the_class_listed_first(hunt, answers_of):
 
 
 def test_one_vote_is_its_own_consensus(hunt, answers_of):
-    rows = [("a", "s", (0, 3, 5, 8, 10))]
+    answers = answers_of(hunt, [("a", "s", (0, 3, 5, 8, 10))])
     for method in METHODS:
-        row = consensus(answers_of(hunt, rows), method=method)[0]
+        row = consensus(answers, method=method)[0]
         assert (row["label"], row["n_votes"], row["majority_label"]) == ("cluster", 1, "cluster")
         assert row["soft_cluster"] == pytest.approx(1)
 
 
 def test_no_votes_at_all(hunt, answers_of):
+    out = drop_logged_out(answers_of(hunt, [("a", "s", (1,))], logged_out=["a"]))
     for method in METHODS:
-        none = consensus(answers_of(hunt, []), method=method)
+        none, gone = (consensus(answers, method=method) for answers in (answers_of(hunt, []), out))
         assert len(none) == 0
         assert "soft_cluster" in none.colnames
-        gone = consensus(
-            drop_logged_out(answers_of(hunt, [("a", "s", (1,))], logged_out=["a"])), method=method
-        )
         assert list(gone["label"]) == [""]
         assert np.isnan(gone["agreement"][0])
     assert len(weights(answers_of(hunt, [])).table()) == 0
-
-
-def test_unknown_method(hunt, answers_of):
-    with pytest.raises(InputError, match="method must be one of .*'dawid-skene'.* got 'mean'"):
-        consensus(answers_of(hunt, []), method="mean")
-
-
-def test_ending_counts(hunt, answers_of):
-    rows = [("a", "s", (1,)), ("b", "s", (1,)), ("c", "s", (0,)), ("a", "t", (0, 4))]
-    table = ending_counts(answers_of(hunt, rows))
-    assert table["no emission"].tolist() == [2, 0]
-    assert table["point"].tolist() == [0, 1]
-    assert table["unfinished"].tolist() == [1, 0]
-    assert sum(table[name].sum() for name in table.colnames[1:]) == 4
 
 
 def simulated(rng, *, n_subjects=200, n_users=15, n_classes=3, per=8):
@@ -184,58 +153,9 @@ def test_dawid_skene_understands_a_volunteer_who_says_the_opposite():
     np.testing.assert_allclose(result.priors.sum(), 1)
 
 
-def test_dawid_skene_without_steps():
+def test_other_methods_and_no_steps_are_refused(hunt, answers_of):
+    one = np.zeros(1, dtype=int)
+    with pytest.raises(InputError, match="method must be one of .*'dawid-skene'.* got 'mean'"):
+        consensus(answers_of(hunt, []), method="mean")
     with pytest.raises(InputError, match="max_iterations must be at least 1, got 0"):
-        dawid_skene(np.zeros(1, int), np.zeros(1, int), np.zeros(1, int), shape=(1, 1, 2), max_iterations=0)
-
-
-def test_agreement_with_experts_by_hand(hunt, answers_of):
-    rows = [
-        ("a", "s", (0, 4)),
-        ("b", "s", (1,)),
-        ("a", "t", (0, 4)),
-        ("b", "t", (0, 3, 5, 8, 11)),
-        ("a", "q", (0, 4)),
-    ]
-    truth = QTable({"object_id": ["s", "t", "r", "q"]})
-    truth["label"] = MaskedColumn(
-        ["point source", "low-z cluster", "edge", "point source"], mask=[0, 0, 0, 1]
-    )
-    table = agreement_with(answers_of(hunt, rows), truth)
-    found = {row["ending"]: row for row in table}
-    assert (found["point"]["answers"], found["point"]["fraction"]) == (2, 0.5)  # q has no label
-    assert (found["no emission"]["answers"], found["no emission"]["fraction"]) == (1, 0)
-    assert found["not a nearby cluster"]["answers"] == 1
-    assert np.isnan(found["not a nearby cluster"]["fraction"])  # no counterpart
-    assert np.isnan(found["edge"]["fraction"])  # no answer
-    assert list(table["class"]) == [hunt.choices[n].verdict for n in hunt.endings.values()]
-
-
-def test_agreement_needs_a_truth(hunt, answers_of):
-    answers = answers_of(hunt, [("a", "s", (0, 4))])
-    with pytest.raises(MissingDataError, match="it lacks .'verdict'."):
-        agreement_with(answers, QTable({"object_id": ["s"], "label": ["edge"]}), label="verdict")
-    with pytest.raises(MissingDataError, match="share labelled objects with the answers; compare their ids"):
-        agreement_with(answers, QTable({"object_id": ["t", "s"], "label": ["edge", ""]}))
-    with pytest.raises(InputError, match="ids must be unique, got 1 repeated"):
-        agreement_with(answers, QTable({"object_id": ["s", "s"], "label": ["edge", "edge"]}))
-
-
-def test_steps_of_the_cleaning_subject_by_subject(yes_no, answers_of):
-    rows = [("out", "s", (0,)), ("out2", "s", (0,)), ("a", "s", (1,))]  # logged-out volunteers decide
-    rows += [
-        ("a", "t", (0,)),
-        ("b", "t", (1,)),
-        ("b", "t", (1,)),
-        ("c", "t", (0,)),
-        ("b", "t", (1,)),
-    ]  # b repeats
-    rows += [("a", "u", (1,)), ("c", "u", (1,))]
-    table = cleaning_steps(answers_of(yes_no, rows, logged_out=["out", "out2"]))
-    assert table["n_all"].tolist() == [3, 5, 2]
-    assert table["n_logged_in"].tolist() == [1, 5, 2]
-    assert table["n_first"].tolist() == table["n_weighted"].tolist() == [1, 3, 2]
-    assert table["label_all"].tolist() == ["yes", "no", "no"]
-    assert table["changed"].tolist() == ["logged_in", "first", ""]
-    assert table["soft_first"][1] == pytest.approx(2 / 3)
-    assert table["soft_weighted"][1] == 1  # b's weight is zero
+        dawid_skene(one, one, one, shape=(1, 1, 2), max_iterations=0)

@@ -15,18 +15,11 @@ def test_the_hunt_is_what_the_paper_says(hunt):
     assert len(hunt.questions) == 6
     assert {len(question.choices) for question in hunt.questions} == {2, 3}
     leaves = {name: hunt.choices[number] for name, number in hunt.endings.items()}
-    assert {name for name, c in leaves.items() if c.verdict == "cluster"} == {
-        "nearby cluster",
-        "distant cluster",
-    }
-    assert {name for name, c in leaves.items() if c.verdict == "non-cluster"} == {
-        *("no emission", "edge", "point", "nearby galaxy", "no optical image"),
-        *("not a nearby cluster", "not a distant cluster"),
-    }
-    assert {name for name, c in leaves.items() if not c.experts} == {
-        "not a nearby cluster",
-        "not a distant cluster",
-    }  # section 5.1: no counterpart
+    clusters, aside = {"nearby cluster", "distant cluster"}, {"not a nearby cluster", "not a distant cluster"}
+    others = {"no emission", "edge", "point", "nearby galaxy", "no optical image"} | aside
+    for verdict, names in (("cluster", clusters), ("non-cluster", others)):
+        assert {name for name, choice in leaves.items() if choice.verdict == verdict} == names
+    assert {name for name, choice in leaves.items() if not choice.experts} == aside, "section 5.1"
 
 
 def test_experts_of_a_leaf_belong_to_its_class(hunt):
