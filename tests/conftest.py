@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import astropy.units as u
@@ -35,6 +36,17 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"real observations are not beside the project ({REAL.name}/ absent)")
     return REAL
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small tensors are quickest on one thread, and sums keep their order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The Experiment: a typed, validated description of what is trained.
 
-An Experiment holds everything needed to train again on a Sample and nothing else. Unknown or
-misspelt fields are errors.
+It holds all that is needed to train again on a Sample, and nothing else. Unknown or misspelt fields are
+errors.
 """
 
 from __future__ import annotations
@@ -12,10 +12,18 @@ from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from labkit.errors import InputError, MissingDataError
-from labkit.experiment.settings import SGD, Adadelta, AdamW, AnyAugmentation, Augmentation, Declared
 from labkit.predictions import Run
 from labkit.taxonomy import SCHEMES, Scheme, get_scheme
 
@@ -23,6 +31,115 @@ from labkit.taxonomy import SCHEMES, Scheme, get_scheme
 EMPTY = "empty"
 
 _NETWORKS = ("custom", "mobilenet", "vgg", "vgg-small")
+
+
+class Declared(BaseModel):
+    """A description that cannot be changed in place and refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise _readable(type(self), error) from None
+
+
+def _readable(model: type[BaseModel], error: ValidationError) -> InputError:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(map(str, problem["loc"])) or model.__name__
+        if problem["type"] == "extra_forbidden":
+            lines.append(
+                f"{name} is not a field of {model.__name__}; fields: {', '.join(model.model_fields)}"
+            )
+        else:
+            lines.append(f"{name}: {problem['msg']}, got {problem['input']!r}")
+    return InputError("; ".join(lines))
+
+
+class Augmentation(Declared):
+    """Random resampling of each training image (Kosiba et al. 2020, section 3.2).
+
+    Scales are drawn from 1/scale to scale, angles from 0 to `rotation_deg`, shifts from minus to plus
+    `shift_px`, each axis its own, in pixels at 356 px; they shrink with the image size.
+    """
+
+    scale: float = Field(1.3, ge=1.0)
+    rotation_deg: float = Field(360.0, ge=0.0, le=360.0)
+    shift_px: float = Field(4.0, ge=0.0)
+
+
+class RightAngles(Declared):
+    """Turns by right angles and flips of training images (Angora et al. 2020, appendix A.1).
+
+    Drawn ``"once"``, as in the paper, a `share` of the training images is there in five further positions,
+    the three turns and the two flips, so 15 % make the training set 1.75 times as large. With folds, the
+    share is drawn in each fold, the same for every run. Drawn ``"every epoch"``, each image is turned into
+    one of its eight positions at random whenever it is used.
+    """
+
+    kind: Literal["right angles"] = "right angles"
+    drawn: Literal["once", "every epoch"] = "once"
+    share: float = Field(0.15, gt=0, le=1)
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("kind", "") if isinstance(value, dict) else getattr(value, "kind", "")
+    return "right angles" if kind else "affine"
+
+
+#: What an Experiment takes; a table without ``kind`` is an `Augmentation`.
+AnyAugmentation = Annotated[
+    Annotated[Augmentation, Tag("affine")] | Annotated[RightAngles, Tag("right angles")],
+    Discriminator(_kind),
+]
+
+
+class SGD(Declared):
+    """Stochastic gradient descent with Nesterov momentum, the custom network's (Kosiba et al. 2020, Table 4).
+
+    `decay` is Keras': step k uses ``learning_rate / (1 + decay * k)``. On a plateau of the monitored quantity
+    the rate is multiplied by `plateau_factor`, never below `minimal_learning_rate`. Table 4 gives a minimal
+    rate equal to the initial one, so there the plateau rule has no effect; the authors' released script has
+    1e-5.
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: float = Field(1e-4, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
+    decay: float = Field(1e-6, ge=0)
+    plateau_factor: float = Field(0.75, gt=0, lt=1)
+    plateau_patience: int = Field(14, ge=1)
+    minimal_learning_rate: float = Field(1e-4, ge=0)
+
+
+class Adadelta(Declared):
+    """Adadelta, MobileNet's optimiser in Table 4; fields as for `SGD`.
+
+    Table 4's "lr. decay 0.95" is read as Keras' `decay`, as its neighbour in the table.
+    """
+
+    kind: Literal["adadelta"] = "adadelta"
+    learning_rate: float = Field(1.0, gt=0)
+    rho: float = Field(0.95, gt=0, lt=1)
+    decay: float = Field(0.95, ge=0)
+    plateau_factor: float = Field(0.85, gt=0, lt=1)
+    plateau_patience: int = Field(4, ge=1)
+    minimal_learning_rate: float = Field(0.01, ge=0)
+
+
+class AdamW(Declared):
+    """Adam with decoupled weight decay, for short trainings; not of the paper."""
+
+    kind: Literal["adamw"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    decay: float = Field(0.0, ge=0)
+    plateau_factor: float = Field(0.5, gt=0, lt=1)
+    plateau_patience: int = Field(5, ge=1)
+    minimal_learning_rate: float = Field(1e-5, ge=0)
 
 
 class Experiment(Declared):
@@ -35,8 +152,8 @@ class Experiment(Declared):
     scheme : str
         Class scheme, see `labkit.taxonomy`.
     bands : tuple of str
-        The network's input channels in order, by the Sample's band names; ``"empty"`` is a
-        zero-filled channel. The paper's are red = empty, green = X-ray, blue = optical.
+        The network's input channels in order, by the Sample's band names; ``"empty"`` is a zero-filled
+        channel. The paper's are red = empty, green = X-ray, blue = optical.
     network : str
         ``"custom"`` (Kosiba et al., Table 3), ``"mobilenet"``, ``"vgg"`` (Angora et al. 2020, Table B.1),
         ``"vgg-small"``, or ``"timm:<model>"``.
@@ -49,7 +166,7 @@ class Experiment(Declared):
     optimiser : SGD, Adadelta or AdamW
         Optimiser and its schedule.
     batch_size, epochs : int
-        Images a batch; passes, each of as many batches as the training set holds.
+        Images per batch; passes, each of as many batches as the training set holds.
     batches : {"balanced", "shuffled"}
         As many objects of each class in every batch (Kosiba et al. 2020, section 5.2), or every training
         image once an epoch, in random order.
@@ -57,34 +174,35 @@ class Experiment(Declared):
         Dropout before the last layer; in a VGG-like network after both dense layers.
     early_stopping_patience : int or None
         Epochs without improvement of `monitor` before training stops.
-    monitor : str
-        What chooses the best epoch.
-    plateau_monitor : str
-        What must stand still for the optimiser's plateau rule to reduce the learning rate.
+    monitor, plateau_monitor : str
+        What chooses the best epoch; what must stand still for the plateau rule to reduce the learning rate.
     precision : str
         ``"fp32"``, ``"bf16"`` (bfloat16 autocast) or ``"auto"``: whichever is faster on the processor at hand
         (`labkit.learn.device.choose_precision`); the model records which.
     seeds : tuple of int
-        One run a seed: initial weights, order of batches and augmentation follow from it.
+        One run per seed: initial weights, order of batches and augmentation follow from it.
     label_column, split_column : str
-        Columns of the Sample's catalogue with the labels to train on and with the parts "train",
-        "validation" and "test". Predictions are always measured against the column ``label``.
+        Columns of the Sample's catalogue with the labels to train on and with the parts "train", "validation"
+        and "test". Predictions are always measured against the column ``label``.
     soft_labels : bool
         Train on fractions, the columns ``soft_<class>`` of the catalogue, instead of on hard labels.
     folds : int
         0: train on the split column. k of at least 3 (test, validation and training parts; 2 with a
-        `validation_share`): stratified k-fold cross-validation, one run a seed and fold
+        `validation_share`): stratified k-fold cross-validation, one run per seed and fold
         (`labkit.learn.parts`).
     fold_seed : int
         The folds are drawn from it, so every seed and network sees the same ones.
-    fold_by : str, optional
+    stratify_by : str, optional
         Catalogue column of which every fold holds each value in proportion, as it does each class.
+    group_by : str, optional
+        Catalogue column whose objects of one value stay together, in one fold or in the validation set.
+        Classes and `stratify_by` are then in proportion as far as whole groups allow.
     fold_splits : tuple of str
         Parts of the split column that the folds are drawn from; empty: every labelled object.
     validation_share : float
         0: the fold after the test fold is the validation set. Otherwise this share of the objects is drawn
-        before the folds, stratified as they are, and is the validation set of every fold; it is never tested
-        (Angora et al. 2020, appendix A.2).
+        before the folds, as they are, and is the validation set of every fold; it is never tested (Angora et
+        al. 2020, appendix A.2).
 
     Raises
     ------
@@ -115,7 +233,8 @@ class Experiment(Declared):
     validation_share: float = Field(0.0, ge=0, le=0.5)
     folds: int = Field(0, ge=0)
     fold_seed: int = Field(0, ge=0)
-    fold_by: str | None = Field(None, min_length=1)
+    stratify_by: str | None = Field(None, min_length=1)
+    group_by: str | None = Field(None, min_length=1)
     fold_splits: tuple[str, ...] = ()
 
     @field_validator("scheme")
@@ -159,7 +278,14 @@ class Experiment(Declared):
             raise ValueError("must be 0 (train on the split column) or at least 3 (test, validation, train)")
         return value
 
-    @field_validator("fold_seed", "fold_by", "fold_splits")
+    @field_validator("group_by")
+    @classmethod
+    def _spread_or_whole(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value == info.data.get("stratify_by"):
+            raise ValueError("must be another column than stratify_by, whose values are in every fold")
+        return value
+
+    @field_validator("fold_seed", "stratify_by", "group_by", "fold_splits")
     @classmethod
     def _only_with_folds(cls, value: Any, info: ValidationInfo) -> Any:
         if value and info.data.get("folds") == 0:
@@ -208,15 +334,7 @@ class Experiment(Declared):
 
     @classmethod
     def load(cls, path: str | Path) -> Experiment:
-        """Read an Experiment from JSON.
-
-        Raises
-        ------
-        MissingDataError
-            If the file is not there.
-        InputError
-            If it is not JSON or a field breaks its rule.
-        """
+        """Read an Experiment from JSON; a missing file, or one that holds none, is an error that names it."""
         try:
             fields = json.loads(Path(path).read_text())
         except FileNotFoundError as error:

@@ -56,23 +56,27 @@ def read_experiments(path: str | Path, *, only: Sequence[str] = (), **changes: A
         entries have one name, or `only` asks for a name that is not there.
     """
     file = f"experiments file {str(path)!r}"
-    declared = _read(Path(path), file)
+    declared = _declared(Path(path), file)
     made: list[Experiment] = []
     problems: list[str] = []
     for number, entry in enumerate(declared["experiments"], start=1):
         try:
             made.append(_experiment(declared.get("defaults", {}), entry, changes, PRESETS))
         except InputError as error:
-            problems.append(f"entry {number} ({_called(entry)}): {error}")
+            name = repr(entry.get("name", entry.get("preset", "without a name")))
+            problems.append(f"entry {number} ({name}): {error}")
     if problems:
         raise InputError(f"{file}: " + "\n  ".join(["", *problems] if len(problems) > 1 else problems))
     names = [experiment.name for experiment in made]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{file}: names must differ, got {twice} twice; give one of them its own name")
-    return _chosen(made, only, file)
+    found = {experiment.name: experiment for experiment in made}
+    if unknown := [name for name in only if name not in found]:
+        raise InputError(f"{file} has no experiment {unknown[0]!r}; {_hint(unknown[0], found)}")
+    return tuple(found[name] for name in only) if only else tuple(made)
 
 
-def _read(path: Path, file: str) -> dict[str, Any]:
+def _declared(path: Path, file: str) -> dict[str, Any]:
     try:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -88,10 +92,6 @@ def _read(path: Path, file: str) -> dict[str, Any]:
     if not isinstance(defaults, dict) or {"name", "preset"} & set(defaults):
         raise InputError(f"{file}: [defaults] must be fields but name and preset, which belong to an entry")
     return declared
-
-
-def _called(entry: Mapping[str, Any]) -> str:
-    return repr(entry.get("name", entry.get("preset", "without a name")))
 
 
 def _experiment(
@@ -131,13 +131,6 @@ def _hint(name: object, known: Iterable[str]) -> str:
     return f"did you mean {spelled[near[0]]!r}?" if near else f"known: {', '.join(known)}"
 
 
-def _chosen(made: Sequence[Experiment], only: Sequence[str], file: str) -> tuple[Experiment, ...]:
-    found = {experiment.name: experiment for experiment in made}
-    if unknown := [name for name in only if name not in found]:
-        raise InputError(f"{file} has no experiment {unknown[0]!r}; {_hint(unknown[0], found)}")
-    return tuple(found[name] for name in only) if only else tuple(made)
-
-
 def _read_presets() -> dict[str, Experiment]:
     """The networks of ``presets.toml``; each may start from an earlier one."""
     text = (resources.files("labkit.experiment") / "presets.toml").read_text(encoding="utf-8")
@@ -163,12 +156,7 @@ def preset(name: str, **changes: Any) -> Experiment:
     Returns
     -------
     Experiment
-        What is trained, validated.
-
-    Raises
-    ------
-    InputError
-        If there is no such preset, or a change breaks a rule.
+        What is trained, validated; an `InputError` if there is no such preset, or a change breaks a rule.
     """
     if name not in PRESETS:
         raise InputError(f"preset must be one of {tuple(PRESETS)}, got {name!r}")

@@ -1,9 +1,8 @@
 """Which band a filter answers to, and from which brightness on: measured numbers instead of an impression.
 
 Kosiba et al. (2020, section 5.4) read from Fig. 12 that some filters "search primarily for X-ray emission and
-others for optical emission", and that "there are filters which get activated only by stronger emission, while
-other filters are more sensitive to X-ray emission". Here each filter is asked: how much does your map change
-when one band is taken away, or brought to another brightness?
+others for optical emission", and that "there are filters which get activated only by stronger emission". Here
+each filter is asked how much its map changes when one band is taken away, or brought to another brightness.
 """
 
 from __future__ import annotations
@@ -14,14 +13,19 @@ from typing import Any, Unpack
 
 import numpy as np
 import torch
-from astropy.table import Table
+from astropy.table import Table, vstack
 from torch import Tensor
 
 from labkit.errors import InputError
 from labkit.evaluate.resampling import draw_weights
-from labkit.explain.inputs import Computing, Images, Prepared, prepare
+from labkit.explain.layers import Computing, Images, Prepared, prepare
 from labkit.learn.model import Model
 from labkit.tables import text
+
+_RESAMPLES = 1000  # of every bootstrap over the objects
+_ONE_BAND = 0.5  # |index| from which on a filter is of one band: that moves it three times as much
+_DEAD = 1e-3  # of the change of a layer's filter that changes most; below it a filter answers to nothing
+_TYPICAL = 3  # filters that stand for a layer
 
 
 def band_index(
@@ -32,16 +36,14 @@ def band_index(
     rng: np.random.Generator,
     bands: tuple[str, str] | None = None,
     replace: str = "sky",
-    one_band: float = 0.5,
-    dead: float = 1e-3,
-    resamples: int = 1000,
     **computing: Unpack[Computing],
 ) -> Table:
     """Where each filter stands between two bands, with a bootstrap interval over the objects.
 
     With D_b the root mean square, over all pixels and objects, of the change of a filter's map when band b is
     replaced, the index is ``(D_1 - D_2) / (D_1 + D_2)``: +1 for a filter that only the first band moves, -1
-    for one that only the second moves.
+    for one that only the second moves. From 0.5 on a filter is of one band; it is dead if
+    sqrt(D_1^2 + D_2^2) is less than a thousandth of the layer's largest.
 
     Parameters
     ----------
@@ -58,12 +60,6 @@ def band_index(
     replace : str
         ``"sky"``: the band becomes empty sky; counts its background, too. ``"shuffle"``: the band of another
         object takes its place; counts only what differs between objects.
-    one_band : float
-        From this |index| on, a filter is of one band: at 0.5 that moves it three times as much as the other.
-    dead : float
-        A filter is dead if sqrt(D_1^2 + D_2^2) is less than this share of the layer's largest.
-    resamples : int
-        Of the bootstrap.
     **computing
         See `labkit.explain`.
 
@@ -88,10 +84,10 @@ def band_index(
     for name in layers:
         ready.opened.maps(name)
     squares = _squared_changes(ready, list(layers), pair, _others(len(ready), replace, rng))
-    weights = object_shares(len(ready), resamples, rng)
-    parts = [_rows(name, squares[name], pair, weights, one_band=one_band, dead=dead) for name in layers]
-    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    return Table(columns, meta={"bands": list(pair), "objects": len(ready), "replace": replace})
+    weights = object_shares(len(ready), rng)
+    found = vstack([_rows(name, squares[name], pair, weights) for name in layers])
+    found.meta = {"bands": list(pair), "objects": len(ready), "replace": replace}
+    return found
 
 
 def _two_bands(model: Model, bands: tuple[str, str] | None) -> tuple[str, str]:
@@ -140,35 +136,24 @@ def _squared_changes(
     return found
 
 
-def _rows(
-    layer: str,
-    squares: np.ndarray,
-    pair: tuple[str, str],
-    weights: np.ndarray,
-    *,
-    one_band: float,
-    dead: float,
-) -> dict[str, np.ndarray]:
+def _rows(layer: str, squares: np.ndarray, pair: tuple[str, str], weights: np.ndarray) -> Table:
     n_filters = squares.shape[1]
     change = np.sqrt(squares.mean(0))  # (filter, band)
     drawn = np.sqrt(np.einsum("rn,nfb->rfb", weights, squares))
     both = np.hypot(*change.T)
-    alive = both > dead * both.max()
+    alive = both > _DEAD * both.max()
     bounds = interval(_index(drawn))
     kinds = np.array([*pair, "both", "dead"])
-    kind = np.where(alive, _kind(_index(change), one_band), 3)
-    firm = (_kind(bounds, one_band) == kind).all(0) | ~alive
+    kind = np.where(alive, _kind(_index(change)), 3)
     blank = np.where(alive, 0.0, np.nan)
-    return {
-        "layer": np.full(n_filters, layer),
-        "filter": np.arange(n_filters),
-        "index": _index(change) + blank,
-        "index_low": bounds[0] + blank,
-        "index_high": bounds[1] + blank,
-        "kind": kinds[kind],
-        "firm": firm,
-        **{f"change_{band}": change[:, i] for i, band in enumerate(pair)},
-    }
+    rows = Table({"layer": np.full(n_filters, layer), "filter": np.arange(n_filters)})
+    for name, values in (("index", _index(change)), ("index_low", bounds[0]), ("index_high", bounds[1])):
+        rows[name] = values + blank
+    rows["kind"] = kinds[kind]
+    rows["firm"] = (_kind(bounds) == kind).all(0) | ~alive
+    for column, band in enumerate(pair):
+        rows[f"change_{band}"] = change[:, column]
+    return rows
 
 
 def _index(change: np.ndarray) -> np.ndarray:
@@ -177,72 +162,46 @@ def _index(change: np.ndarray) -> np.ndarray:
     return (change[..., 0] - change[..., 1]) / np.where(total > 0, total, 1)
 
 
-def _kind(index: np.ndarray, one_band: float) -> np.ndarray:
+def _kind(index: np.ndarray) -> np.ndarray:
     """0: first band, 1: second band, 2: both."""
-    return np.where(index >= one_band, 0, np.where(index <= -one_band, 1, 2))
+    return np.where(index >= _ONE_BAND, 0, np.where(index <= -_ONE_BAND, 1, 2))
 
 
 def index_summary(index: Table) -> Table:
-    """How many filters of each layer answer to which band.
+    """How many filters of each layer in `index` (from `band_index`) answer to which band.
 
-    Parameters
-    ----------
-    index : Table
-        From `band_index`.
-
-    Returns
-    -------
-    Table
-        One row per layer: ``layer``, ``filters``, a number for each band, ``both``, ``dead``, and ``median``
-        (of the index of those that are not dead).
+    One row per layer: ``layer``, ``filters``, a number for each band, ``both``, ``dead``, and ``median`` of
+    the index of those that are not dead.
     """
-    names = dict.fromkeys(str(name) for name in index["layer"])
+    names = dict.fromkeys(text(index["layer"]).tolist())
     kinds = [*index.meta["bands"], "both", "dead"]
     rows = []
     for name in names:
-        part = index[np.asarray(index["layer"]) == name]
+        part = index[text(index["layer"]) == name]
+        kind_of = text(part["kind"])
         row: dict[str, Any] = {"layer": name, "filters": len(part)}
-        row |= {kind: int(np.sum(np.asarray(part["kind"]) == kind)) for kind in kinds}
-        alive = np.asarray(part["index"])[np.asarray(part["kind"]) != "dead"]
+        row |= {kind: int(np.sum(kind_of == kind)) for kind in kinds}
+        alive = np.asarray(part["index"])[kind_of != "dead"]
         rows.append(row | {"median": float(np.median(alive)) if len(alive) else np.nan})
     return Table(rows=rows)
 
 
-def typical_filters(index: Table, layer: str, *, number: int = 3) -> list[int]:
-    """Filters of a layer from the one most of the first band to the one most of the second, evenly by rank.
+def typical_filters(index: Table, layer: str) -> list[int]:
+    """Up to three filters of a layer, from most of the first band to most of the second, evenly by rank.
 
     Only the half that the bands move most takes part: faint filters look striking when each map is scaled.
-
-    Parameters
-    ----------
-    index : Table
-        From `labkit.explain.band_index`.
-    layer : str
-        One of its layers.
-    number : int
-        How many; fewer where there are fewer.
-
-    Returns
-    -------
-    list of int
-        Their numbers.
-
-    Raises
-    ------
-    InputError
-        If the layer was not measured, or `number` is below 1.
     """
     part = index[text(index["layer"]) == layer]
-    if not len(part) or number < 1:
-        known = list(dict.fromkeys(str(name) for name in index["layer"]))
-        raise InputError(f"layer must be among {known} and number at least 1, got {layer!r} and {number}")
+    if not len(part):
+        known = list(dict.fromkeys(text(index["layer"]).tolist()))
+        raise InputError(f"layer must be among the measured {known}, got {layer!r}")
     alive = part[text(part["kind"]) != "dead"]
     if not len(alive):
         return []
     moved = np.hypot(*(np.asarray(alive[f"change_{band}"]) for band in index.meta["bands"]))
     strong = alive[moved >= np.median(moved)]
     order = np.argsort(-np.asarray(strong["index"]), kind="stable")
-    places = np.linspace(0, len(order) - 1, min(number, len(order))).round().astype(int)
+    places = np.linspace(0, len(order) - 1, min(_TYPICAL, len(order))).round().astype(int)
     return [int(strong["filter"][row]) for row in order[places]]
 
 
@@ -263,16 +222,9 @@ class Sensitivity:
     def table(self) -> Table:
         """One row per filter: ``layer``, ``filter``, ``threshold``, ``low``, ``high``, ``response`` at 1."""
         n = len(self.threshold)
-        return Table(
-            {
-                "layer": np.full(n, self.layer),
-                "filter": np.arange(n),
-                "threshold": self.threshold,
-                "low": self.low,
-                "high": self.high,
-                "response": self.response[:, -1],
-            }
-        )
+        named = {"threshold": self.threshold, "low": self.low, "high": self.high}
+        head = {"layer": np.full(n, self.layer), "filter": np.arange(n)}
+        return Table(head | named | {"response": self.response[:, -1]})
 
 
 def sensitivity(
@@ -283,8 +235,6 @@ def sensitivity(
     rng: np.random.Generator,
     band: str | None = None,
     levels: int = 10,
-    dead: float = 1e-3,
-    resamples: int = 1000,
     **computing: Unpack[Computing],
 ) -> Sensitivity:
     """Answer of each filter of a layer against the peak brightness of a band.
@@ -306,10 +256,6 @@ def sensitivity(
         By default the model's first (X-ray).
     levels : int
         Brightnesses, evenly from 1/levels to 1.
-    dead : float
-        Filters that answer less than this share of the layer's strongest have no threshold.
-    resamples : int
-        Of the bootstrap.
     **computing
         See `labkit.explain`.
 
@@ -335,8 +281,8 @@ def sensitivity(
     if not len(squares):
         raise InputError(f"images must have emission in the band {band!r}, got none in all {len(ready)}")
     response = np.sqrt(squares.mean(0))  # (filter, level)
-    answers = response[:, -1] > dead * response[:, -1].max()
-    drawn = np.sqrt(np.einsum("rn,nfl->rfl", object_shares(len(squares), resamples, rng), squares))
+    answers = response[:, -1] > _DEAD * response[:, -1].max()
+    drawn = np.sqrt(np.einsum("rn,nfl->rfl", object_shares(len(squares), rng), squares))
     bounds = interval(_half(drawn, brightness))
     blank = np.where(answers, 0.0, np.nan)
     threshold = _half(response, brightness) + blank
@@ -381,11 +327,11 @@ def _half(response: np.ndarray, brightness: np.ndarray) -> np.ndarray:
     return x[after[..., 0] - 1] + (x[after[..., 0]] - x[after[..., 0] - 1]) * (half[..., 0] - y0) / rise
 
 
-def object_shares(n: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Share of each of n objects in each resample with replacement, (resamples, n); rows sum to one."""
-    if n < 1 or resamples < 1:
-        raise InputError(f"images and resamples must be at least 1, got {n} and {resamples}")
-    return draw_weights([np.ones(n, dtype=bool)], resamples=resamples, rng=rng) / n
+def object_shares(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Share of each of n objects in each resample with replacement, (resample, n); rows sum to one."""
+    if n < 1:
+        raise InputError("images must be at least 1, got none")
+    return draw_weights([np.ones(n, dtype=bool)], resamples=_RESAMPLES, rng=rng) / n
 
 
 def interval(draws: np.ndarray) -> np.ndarray:

@@ -23,15 +23,15 @@ from torch.nn import functional
 
 from labkit.errors import InputError
 from labkit.explain.bands import interval, object_shares
-from labkit.explain.inputs import Computing, Images, Prepared, Target, prepare
-from labkit.explain.layers import open_network
+from labkit.explain.layers import Computing, Images, Prepared, Target, open_network, prepare
 from labkit.explain.maps import ClassActivation, class_activation
 from labkit.learn.model import Model
 from labkit.learn.predict import probabilities
 
 #: Maps that are still this alike (mean rank correlation) when no layer knows anything, ignore the weights.
 _ALIKE = 0.5
-_C1, _C2 = 0.01**2, 0.03**2  # Wang et al. (2004), K1 and K2 for a range of 1
+_WINDOW, _C1, _C2 = 7, 0.01**2, 0.03**2  # Wang et al. (2004): side in px, K1 and K2 for a range of 1
+_MOST_STEPS = 8  # networks with more layers than that lose several in a step
 
 
 def _pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -53,22 +53,20 @@ def rank_correlation(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     return result
 
 
-def structural_similarity(first: ArrayLike, second: ArrayLike, *, window: int = 7) -> np.ndarray:
+def structural_similarity(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     """Mean structural similarity of each pair of maps (n, y, x) from 0 to 1 (Wang et al. 2004, eq. 13).
 
     In a uniform window with unbiased variances, which torchmetrics' does not offer.
     """
     a, b = (torch.from_numpy(array)[:, None] for array in _pair(first, second))
-    if window < 3 or window % 2 == 0 or min(a.shape[2:]) < window:
-        raise InputError(
-            f"window must be odd, from 3 px to the side of the maps {tuple(a.shape[2:])}, got {window}"
-        )
+    if min(a.shape[2:]) < _WINDOW:
+        raise InputError(f"maps must be at least {_WINDOW} px a side, got {tuple(a.shape[2:])}")
 
     def mean(values: torch.Tensor) -> torch.Tensor:
-        return functional.avg_pool2d(values, window, stride=1)
+        return functional.avg_pool2d(values, _WINDOW, stride=1)
 
     ma, mb = mean(a), mean(b)
-    unbiased = window**2 / (window**2 - 1)
+    unbiased = _WINDOW**2 / (_WINDOW**2 - 1)
     va, vb, cov = (
         (mean(p * q) - mp * mq) * unbiased
         for p, q, mp, mq in ((a, a, ma, ma), (b, b, mb, mb), (a, b, ma, mb))
@@ -95,13 +93,13 @@ class Randomisation:
         """Whether the maps of the wholly random network are still alike: mean rank correlation above 0.5."""
         return bool(self.rank[:, -1].mean() > _ALIKE)
 
-    def table(self, *, rng: np.random.Generator, resamples: int = 1000) -> Table:
+    def table(self, *, rng: np.random.Generator) -> Table:
         """Mean similarity at each step, with 95 % intervals from a bootstrap over the objects.
 
         One row per step: ``step``, ``rank``, ``rank_low``, ``rank_high``, ``structure``, ``structure_low``,
         ``structure_high``, ``blank`` (share of maps).
         """
-        weights = object_shares(self.rank.shape[-1], resamples, rng)
+        weights = object_shares(self.rank.shape[-1], rng)
         columns: dict[str, Any] = {"step": np.array(self.steps)}
         for name, values in (("rank", self.rank.mean(0)), ("structure", self.structure.mean(0))):
             bounds = interval(weights @ values.T)
@@ -115,7 +113,6 @@ def randomisation_check(
     *,
     rng: np.random.Generator,
     maps: Callable[..., ArrayLike] = class_activation,
-    max_steps: int = 8,
     draws: int = 2,
     **options: Any,
 ) -> Randomisation:
@@ -123,7 +120,8 @@ def randomisation_check(
 
     New weights of a layer are drawn from the normal distribution with the mean and standard deviation of the
     old ones, tensor by tensor, so that a random network is as loud as the trained one; running means of batch
-    normalisation stay. The class and layer that are explained stay those of the trained network.
+    normalisation stay. Networks of more than eight layers lose several in a step. The class and layer that
+    are explained stay those of the trained network.
 
     Parameters
     ----------
@@ -135,8 +133,6 @@ def randomisation_check(
         Draws the weights.
     maps : callable
         What is checked: takes model, images and `options`, gives maps (n, y, x) from 0 to 1.
-    max_steps : int
-        Networks with more layers than that lose several in a step.
     draws : int
         Cascades, each with other weights.
     **options
@@ -152,13 +148,10 @@ def randomisation_check(
     Raises
     ------
     InputError
-        If fewer than two objects have a map, or `max_steps` or `draws` is below 1.
+        If fewer than two objects have a map, or `draws` is below 1.
     """
-    if len(images) < 2 or max_steps < 1 or draws < 1:
-        raise InputError(
-            "images must be 2 or more, max_steps and draws at least 1, "
-            f"got {len(images)}, {max_steps}, {draws}"
-        )
+    if len(images) < 2 or draws < 1:
+        raise InputError(f"images must be 2 or more and draws at least 1, got {len(images)} and {draws}")
     trained = maps(model, images, **options)
     if isinstance(trained, ClassActivation):
         options |= {"target": trained.codes, "layer": trained.layer}
@@ -170,7 +163,7 @@ def randomisation_check(
     parts: dict[str, list] = {"rank": [], "structure": [], "blank": []}
     for _ in range(draws):
         copied = replace(model, network=copy.deepcopy(model.network))
-        stages, steps = [trained[shown]], _steps(copied, max_steps)
+        stages, steps = [trained[shown]], _steps(copied)
         for _, weights in steps:
             _randomise(weights, rng)
             stages.append(np.asarray(maps(copied, images, **options))[shown])
@@ -183,8 +176,8 @@ def randomisation_check(
     return Randomisation(steps=names, between=between, left_out=int(np.sum(~shown)), **arrays)
 
 
-def _steps(model: Model, max_steps: int) -> list[tuple[str, list[Tensor]]]:
-    """Layers from the last to the first, each with its own weights, at most so many groups of them."""
+def _steps(model: Model) -> list[tuple[str, list[Tensor]]]:
+    """Layers from the last to the first, each with its own weights, in a limited number of groups."""
     opened = open_network(model)
     taken: set[int] = set()
     owned: list[tuple[str, list[Tensor]]] = []
@@ -195,7 +188,7 @@ def _steps(model: Model, max_steps: int) -> list[tuple[str, list[Tensor]]]:
             owned.append((name, list(own)))
     owned[0][1].extend(p for p in opened.network.parameters() if id(p) not in taken)
     owned.reverse()
-    groups = np.array_split(np.arange(len(owned)), min(max_steps, len(owned)))
+    groups = np.array_split(np.arange(len(owned)), min(_MOST_STEPS, len(owned)))
     return [(owned[group[-1]][0], [p for i in group for p in owned[i][1]]) for group in groups]
 
 
@@ -216,25 +209,18 @@ class Deletion:
     reference: np.ndarray  # (object, share), without as many other pixels, mean over the draws
     against: str  # which others
 
-    def table(self, *, rng: np.random.Generator, resamples: int = 1000) -> Table:
+    def table(self, *, rng: np.random.Generator) -> Table:
         """Mean drops, and their difference with a 95 % interval from a bootstrap over the objects.
 
         One row per share: ``share``, ``drop``, ``reference``, ``difference``, ``difference_low``,
         ``difference_high``.
         """
-        weights = object_shares(len(self.drop), resamples, rng)
+        weights = object_shares(len(self.drop), rng)
         difference = self.drop - self.reference
         bounds = interval(weights @ difference)
-        return Table(
-            {
-                "share": self.shares,
-                "drop": self.drop.mean(0),
-                "reference": self.reference.mean(0),
-                "difference": difference.mean(0),
-                "difference_low": bounds[0],
-                "difference_high": bounds[1],
-            }
-        )
+        means = {"drop": self.drop.mean(0), "reference": self.reference.mean(0)}
+        means |= {"difference": difference.mean(0), "difference_low": bounds[0], "difference_high": bounds[1]}
+        return Table({"share": self.shares} | means)
 
 
 def deletion(

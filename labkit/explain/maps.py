@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.explain.inputs import Computing, Images, Prepared, Target, prepare
-from labkit.explain.layers import default_layer
+from labkit.explain.layers import Computing, Images, Prepared, Target, default_layer, prepare
 from labkit.learn.model import Model
 
 #: Ways to make a class activation map.

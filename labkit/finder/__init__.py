@@ -1,14 +1,13 @@
-"""The candidate finder: filter, extract, fit, select, after XAmin.
+"""The candidate finder: filter, extract, fit, select, after XAmin (Pacaud et al. 2006).
 
-`detection` and `background` find where something stands out; `fits`, `likelihood`, `models`, `scene` and
-`characterise` say what it is; `catalogue` and `find` put the two together; `comparison` holds the result
-against another list.
+`detection` finds where something stands out of the background; `fits` says what it is, `characterise` does so
+for a whole field, `find` makes the catalogue and holds it against another list.
 """
 
 from __future__ import annotations
 
 from labkit.finder.detection import detect
 from labkit.finder.find import compare, find_candidates, search
-from labkit.finder.models import Selection
+from labkit.finder.fits import Selection
 
-__all__ = ["Comparison", "Detection", "Search", "Selection", "compare", "detect", "find_candidates", "search"]
+__all__ = ["Selection", "compare", "detect", "find_candidates", "search"]

@@ -150,30 +150,24 @@ _SAME = 8.0
 #: What lies within this radius, arcsec, is near.
 _NEAR = 20.0
 _GAP_BELOW = 0.7  # relative exposure
+_ROUNDS = 2  # of background and sources, each without the sources of the one before
 
 
 @dataclass(frozen=True)
 class Detection:
     """Candidates of an observation, and the images in which they were found.
 
-    Attributes
-    ----------
-    candidates : astropy.table.QTable
-        One row a candidate, most counts first: ``x``, ``y`` (pixels from 0), ``ra``, ``dec`` (with a WCS),
-        ``counts`` (rough, above the background, for a full exposure), ``peak`` (counts per pixel), ``a``,
-        ``b`` (standard deviations along the axes of the filtered source, pixels), ``theta`` (direction of `a`
-        from x to y, radians), ``size`` (pixels, the geometric mean of `a` and `b`), ``contrast`` (largest
-        wavelet coefficient over its limit), ``blended`` (separated from a neighbour), ``near_gap``,
-        ``near_edge`` (within 20 arcsec).
-    background : Background
-        Expected counts without sources, and relative exposure.
-    filtered : Filtered
-        Filtered image and its multi-resolution support.
+    ``candidates`` has one row per candidate, most counts first: ``x``, ``y`` (pixels from 0), ``ra``, ``dec``
+    (with a WCS), ``counts`` (rough, above the background, for a full exposure), ``peak`` (counts per pixel),
+    ``a``, ``b`` (standard deviations along the axes of the filtered source, pixels), ``theta`` (direction of
+    `a` from x to y, radians), ``size`` (pixels, the geometric mean of `a` and `b`), ``contrast`` (largest
+    wavelet coefficient over its limit), ``blended`` (separated from a neighbour), ``near_gap``, ``near_edge``
+    (within 20 arcsec). It is empty where nothing stands out.
     """
 
     candidates: QTable
-    background: Background
-    filtered: Filtered
+    background: Background  # expected counts without sources, and relative exposure
+    filtered: Filtered  # filtered image and its multi-resolution support
 
 
 def detect(
@@ -183,40 +177,22 @@ def detect(
     pixel_arcsec: float,
     wcs: WCS | None = None,
     false_alarm: float = 1e-4,
-    rounds: int = 2,
 ) -> Detection:
     """Find candidate sources in an X-ray observation.
 
-    Parameters
-    ----------
-    counts : array_like
-        Counts per pixel, shape (y, x) or (camera, y, x). Negative and fractional values are allowed (see
-        `labkit.images.poisson_filter`); NaN pixels count as not exposed. Given camera by camera, the
-        background is known better at the gaps between their chips.
-    exposure : array_like
-        Vignetted exposure in any unit, same shape; 0 or NaN where nothing was exposed.
-    pixel_arcsec : float
-        Pixel size.
-    wcs : astropy.wcs.WCS, optional
-        World coordinates of the image.
-    false_alarm : float
-        Probability for a wavelet coefficient of pure background to be significant; 1e-4 gives a few false
-        candidates in a field.
-    rounds : int
-        How often background and sources are found, each time with the sources of the time before left out of
-        the background.
-
-    Returns
-    -------
-    Detection
-        Candidates (an empty table where nothing stands out, as in an image without counts) and images.
+    Counts and exposure (vignetted, any unit) have the shape (y, x) or (camera, y, x); given camera by camera,
+    the background is known better at the gaps between their chips. Negative and fractional counts are allowed
+    (see `labkit.images.poisson_filter`); NaN pixels, and those of no exposure, count as not exposed.
+    `false_alarm` is the probability for a wavelet coefficient of pure background to be significant; 1e-4
+    gives a few false candidates in a field. Background and sources are found twice, the second time without
+    the first's sources.
     """
     counts, exposure = _checked(counts, exposure)
-    if not pixel_arcsec > 0 or rounds < 1:
-        raise InputError(f"pixel_arcsec and rounds must be positive, got {pixel_arcsec} and {rounds}")
+    if not pixel_arcsec > 0:
+        raise InputError(f"pixel_arcsec must be positive, got {pixel_arcsec}")
     finest, scales = _planes(counts.shape[1:], pixel_arcsec)
     total, sources = counts.sum(axis=0), None
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         background = background_map(counts, exposure, sources=sources)
         filtered = poisson_filter(
             total,

@@ -14,9 +14,9 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
-from labkit.finder.characterise import Characterised, characterise
+from labkit.finder.characterise import Characterised, Scene, characterise
 from labkit.finder.detection import Detection, detect
-from labkit.finder.models import Scene, Selection
+from labkit.finder.fits import Selection
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, sky_to_pixel
 from labkit.sources.positions import position_names
 from labkit.sources.xmm import Observation
@@ -97,24 +97,12 @@ LEAST_EXPOSURE, LEAST_BACKGROUND = 0.01, 1e-4
 
 @dataclass(frozen=True)
 class Search:
-    """What a search for candidates found, and how.
+    """What a search for candidates found, and how."""
 
-    Parameters
-    ----------
-    candidates : QTable
-        The catalogue, see `find_candidates`.
-    detection : Detection
-        Where the search began: filtered image, background, list of candidates.
-    expected : ndarray, shape (y, x)
-        Counts that background and listed sources together make one expect.
-    residual : ndarray, shape (y, x)
-        Image minus those.
-    """
-
-    candidates: QTable
-    detection: Detection
-    expected: NDArray[np.float64]
-    residual: NDArray[np.float64]
+    candidates: QTable  # the catalogue, see `find_candidates`
+    detection: Detection  # where the search began: filtered image, background, list of candidates
+    expected: NDArray[np.float64]  # (y, x), counts that background and listed sources make one expect
+    residual: NDArray[np.float64]  # (y, x), the image minus those
 
 
 def find_candidates(
@@ -141,14 +129,14 @@ def find_candidates(
     Returns
     -------
     QTable
-        One row a source, C1 first, then by detection likelihood: ``object_id``, ``ra``, ``dec``, ``x``, ``y``
-        (pixels from 0), ``class`` ("extended", "point + extended", "double", "point"), ``c1``, ``counts`` (on
-        exposed pixels), ``rate`` (counts over the unit of the exposure map), ``extent`` (core radius),
-        ``extension_likelihood``, ``detection_likelihood``, ``double_likelihood`` (two points against one),
-        ``mixed_likelihood`` (point and beta-model against beta-model), ``second_share`` and ``separation`` of
-        the fainter component, ``background`` (counts per pixel), ``level`` (of it, fitted), ``off_axis``,
-        ``exposure``, ``near_gap``, ``near_edge``, ``converged``. NaN: not measured, or the fits did not
-        converge. ``meta["search"]`` counts detections, sources, and fits that did not converge.
+        One row per source, C1 first, then by detection likelihood: ``object_id``, ``ra``, ``dec``, ``x``,
+        ``y`` (pixels from 0), ``class`` ("extended", "point + extended", "double", "point"), ``c1``,
+        ``counts`` (on exposed pixels), ``rate`` (counts over the unit of the exposure map), ``extent`` (core
+        radius), ``extension_likelihood``, ``detection_likelihood``, ``double_likelihood`` (two points against
+        one), ``mixed_likelihood`` (point and beta-model against beta-model), ``second_share`` and
+        ``separation`` of the fainter component, ``background`` (counts per pixel), ``level`` (of it, fitted),
+        ``off_axis``, ``exposure``, ``near_gap``, ``near_edge``, ``converged``. NaN: not measured, or the fits
+        did not converge. ``meta["search"]`` counts detections, sources, and fits that did not converge.
 
     Raises
     ------
@@ -166,18 +154,7 @@ def search(
     selection: Selection | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Search:
-    """Find sources as `find_candidates` does, and keep the images on the way.
-
-    Parameters
-    ----------
-    observation, selection, progress
-        As for `find_candidates`.
-
-    Returns
-    -------
-    Search
-        Catalogue and images.
-    """
+    """Find sources as `find_candidates` does, and keep the images on the way."""
     selection = selection or Selection()
     if observation.exposure is None:
         raise MissingDataError(
@@ -213,19 +190,10 @@ def _axis(observation: Observation, exposure: NDArray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Which rows of two lists belong together.
+    """Which rows of two lists belong together."""
 
-    Parameters
-    ----------
-    listed : QTable
-        The given list with two more columns: ``separation`` from the nearest candidate, and ``found``, the id
-        of that candidate if it lies within the radius, else "".
-    extra : QTable
-        Candidates without a listed source within the radius.
-    """
-
-    listed: QTable
-    extra: QTable
+    listed: QTable  # as given, with `separation` from the nearest candidate, and its id if `found`, or ""
+    extra: QTable  # candidates without a listed source within the radius
 
     @property
     def recovered(self) -> int:
@@ -234,26 +202,9 @@ class Comparison:
 
 
 def compare(candidates: Table, listed: Table, *, radius: u.Quantity = 12 * u.arcsec) -> Comparison:
-    """Compare found candidates with a list of sources.
+    """Compare found candidates (``object_id``, ``ra``, ``dec``) with a list of sources (``ra``, ``dec``).
 
-    Parameters
-    ----------
-    candidates : Table
-        ``object_id``, ``ra``, ``dec``, as from `labkit.finder.find_candidates`.
-    listed : Table
-        ``ra``, ``dec``, as from `labkit.sources.read_candidates`.
-    radius : astropy.units.Quantity
-        Largest separation of the same source.
-
-    Returns
-    -------
-    Comparison
-        What was recovered, and what is extra. Several listed sources may share one candidate.
-
-    Raises
-    ------
-    InputError
-        If the radius is not positive.
+    A listed source is recovered if a candidate lies within `radius`; several may share one candidate.
     """
     if not radius > 0 * u.arcsec:
         raise InputError(f"radius must be a positive angle, got {radius}; the default is 12 arcsec")

@@ -1,9 +1,8 @@
 """Augmentation: images scaled, turned and shifted at random in one resampling, or turned by right angles.
 
-The paper does not say what fills the corners that turn or shrink into view, and how the authors'
-code filled them is not known. Here they mirror the image (``"reflection"``), which keeps background
-level, noise and texture as in real images; ``"border"`` repeats the edge pixel and ``"zeros"`` fills
-with black. All draws come from a generator on the CPU, so that they are the same on every device.
+The paper does not say what fills the corners that turn or shrink into view, and how the authors' code filled
+them is not known. Here they mirror the image, which keeps background level, noise and texture as in real
+images. All draws come from a generator on the CPU, so that they are the same on every device.
 """
 
 from __future__ import annotations
@@ -53,13 +52,11 @@ def draw_affine(
     return Affine(scale, angle, reach * (2 * draws[:, 2:] - 1))
 
 
-def resample(images: Tensor, affine: Affine, *, border: str = "reflection") -> Tensor:
+def resample(images: Tensor, affine: Affine) -> Tensor:
     """Scale, turn and shift each image (n, band, y, x) about its centre, bilinearly, in one call.
 
     A point at offset p from the centre moves to ``scale * R(angle) p + shift``.
     """
-    if border not in ("reflection", "border", "zeros"):
-        raise InputError(f"border must be 'reflection', 'border' or 'zeros', got {border!r}")
     n, _, ny, nx = images.shape
     if len(affine.scale) != n:
         raise InputError(f"affine must hold one transformation an image ({n}), got {len(affine.scale)}")
@@ -73,7 +70,7 @@ def resample(images: Tensor, affine: Affine, *, border: str = "reflection") -> T
     matrices = torch.stack([torch.stack(row, 1) for row in rows], 1)  # (n, 2, 3)
     matrices = matrices.to(images.device, images.dtype, non_blocking=True)
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode=border, align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def turn(images: Tensor, positions: Tensor) -> Tensor:
@@ -101,19 +98,13 @@ def _in_position(images: Tensor, position: int) -> Tensor:
     return across if position == 6 else across.flip((2, 3))
 
 
-def augment(
-    images: Tensor,
-    augmentation: Augmentation | RightAngles,
-    *,
-    generator: Generator,
-    border: str = "reflection",
-) -> Tensor:
+def augment(images: Tensor, augmentation: Augmentation | RightAngles, *, generator: Generator) -> Tensor:
     """Images (n, band, y, x) with a random transformation each: float, but right angles keep their type."""
     if isinstance(augmentation, RightAngles):
         return turn(images, torch.randint(POSITIONS, (len(images),), generator=generator))
     images = images.float()
     affine = draw_affine(len(images), augmentation, generator=generator, image_size=images.shape[-1])
-    return resample(images, affine, border=border)
+    return resample(images, affine)
 
 
 def further_positions(
@@ -146,30 +137,10 @@ def further_positions(
 def augmented_views(
     experiment: Experiment, sample: Sample, object_id: str, *, number: int = 12, seed: int = 0
 ) -> np.ndarray:
-    """One object as the network sees it in training: resized and augmented, several times.
+    """One object as the network sees it in training, several times: uint8 (number, band, y, x).
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Its bands, image size and augmentation count (the paper's where it has none).
-    sample : Sample
-        Normalised images.
-    object_id : str
-        The object.
-    number : int
-        Views.
-    seed : int
-        Of the random transformations.
-
-    Returns
-    -------
-    ndarray of uint8, shape (number, band, image_size, image_size)
-        Grey levels.
-
-    Raises
-    ------
-    InputError
-        If the Sample lacks a band or the object.
+    Resized, and augmented as the experiment says, or as the paper does where it has no augmentation. The
+    Sample is normalised.
     """
     pixels = named_bands_of(sample, experiment).select([object_id]).images
     image = resize_by_area(torch.from_numpy(np.array(pixels)), experiment.image_size).float()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -112,20 +112,10 @@ class Model:
         return sky_level(self.normalisation)
 
     def check(self, sample: Sample, *, accept_normalisation: bool = False) -> Sample:
-        """The Sample's bands that the network takes, if it is such a Sample as the model was trained on.
+        """The bands that the network takes; bands, scale, size and normalisation must be the model's.
 
-        Parameters
-        ----------
-        sample : Sample
-            What is to be scored.
-        accept_normalisation : bool
-            Take grey levels that were made in another way, with a warning in the log: for a model of the
-            published training set, whose images were made by XAmin itself.
-
-        Raises
-        ------
-        InputError
-            If bands, pixel scale, image size or normalisation differ.
+        With `accept_normalisation`, grey levels that were made in another way are taken, with a warning in
+        the log: for a model of the published training set, whose images were made by XAmin itself.
         """
         chosen = named_bands_of(sample, self.experiment)
         scale = float(sample.pixel_scale.to_value("arcsec"))
@@ -164,18 +154,10 @@ class Model:
         facts = {
             "format": FORMAT,
             "experiment": self.experiment.model_dump(mode="json"),
-            "seed": self.seed,
-            "fold": self.fold,
-            "trained_on": self.trained_on,
-            "precision": self.precision,
-            "threads": self.threads,
             "classes": list(self.classes),
             "bands": list(self.experiment.named_bands),
-            "pixel_scale_arcsec": self.pixel_scale_arcsec,
-            "image_shape": list(self.image_shape),
-            "normalisation": self.normalisation,
-            "versions": self.versions,
         }
+        facts |= {name: getattr(self, name) for name in _FACTS}
         with atomic_file(Path(folder) / "model.json") as partial:
             partial.write_text(json.dumps(facts, indent=1))
         return Path(folder)
@@ -225,19 +207,11 @@ class Model:
             raise InputError(
                 f"weights of {str(folder)!r} must be of its experiment's network: {error}"
             ) from error
-        return cls(
-            experiment=experiment,
-            network=network.eval(),
-            seed=facts["seed"],
-            pixel_scale_arcsec=facts["pixel_scale_arcsec"],
-            image_shape=tuple(facts["image_shape"]),
-            normalisation=facts["normalisation"],
-            versions=facts["versions"],
-            fold=facts.get("fold", -1),
-            trained_on=facts.get("trained_on", ""),
-            precision=facts.get("precision", "fp32"),
-            threads=facts.get("threads", 0),
-        )
+        kept = {name: facts[name] for name in _FACTS} | {"image_shape": tuple(facts["image_shape"])}
+        return cls(experiment=experiment, network=network.eval(), **kept)
+
+
+_FACTS = tuple(one.name for one in fields(Model) if one.name not in ("experiment", "network"))
 
 
 @dataclass(frozen=True)

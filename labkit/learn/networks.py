@@ -7,18 +7,20 @@ convolution, so the custom network keeps its weights but leaves out its arithmet
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labkit.errors import InputError
+from labkit.errors import InputError, MissingDataError
 from labkit.experiment import EMPTY, Experiment
-from labkit.learn.convolution import convolve_and_pool
-from labkit.learn.pretrained import timm_network
+from labkit.learn.device import convolve_and_pool
 
 #: Filters of the six convolutions and units of the first dense layer (Table 3).
 _FILTERS = (64, 32, 32, 32, 32, 32)
@@ -91,13 +93,12 @@ class VggNetwork(nn.Module):
     """Blocks of 3 x 3 convolutions with leaky ReLU and max pooling, two dense layers with dropout.
 
     Angora et al. (2020), appendix B and Table B.1: 16 convolutions in five blocks, 64 px to 2 px, then twice
-    4096 units; 12 bands make the 6976 parameters of the first layer. Of the shapes in that table (16,
-    16, 126), (16, 32, 256) and the (8, 8, 512) between layers of 4 px are misprints, as the parameter counts
-    show. The dropout rate is not given; the softmax is in the loss.
-
-    How weights started is not said. Keras' default halves the signal's variance in each of sixteen leaky
-    layers, so here they start as He et al. (2015) for this slope, biases at zero. Pooling comes before the
-    leaky ReLU: both are monotonic, so the result is the same with a quarter of the work.
+    4096 units; 12 bands make the 6976 parameters of the first layer. Of the shapes in that table (16, 16,
+    126), (16, 32, 256) and the (8, 8, 512) between layers of 4 px are misprints, as the parameter counts
+    show. The dropout rate is not given; the softmax is in the loss. How weights started is not said: Keras'
+    default halves the signal's variance in each of sixteen leaky layers, so here they start as He et al.
+    (2015) for this slope. Pooling comes before the leaky ReLU: both are monotonic, so the result is the same
+    with a quarter of the work.
     """
 
     def __init__(
@@ -154,6 +155,147 @@ class VggNetwork(nn.Module):
         return self.output(features)
 
 
+class FillEmpty(nn.Module):
+    """Put images of the named bands into their channels, zeros into the empty ones."""
+
+    def __init__(self, channels: Sequence[str]) -> None:
+        super().__init__()
+        filled = [i for i, name in enumerate(channels) if name != EMPTY]
+        self.filled: Tensor
+        self.register_buffer("filled", torch.tensor(filled), persistent=False)
+        self.n_channels = len(channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, band, y, x) as (n, channel, y, x)."""
+        n, bands, ny, nx = images.shape
+        if bands == self.n_channels:
+            return images
+        full = images.new_zeros((n, self.n_channels, ny, nx)).contiguous(memory_format=torch.channels_last)
+        return full.index_copy(1, self.filled, images)
+
+
+def timm_network(
+    model: str,
+    classes: int,
+    *,
+    channels: Sequence[str],
+    dropout: float = 0.0,
+    pretrained: bool | str | Path = False,
+    image_size: int | None = None,
+) -> nn.Module:
+    """A network of timm for any channels (those called ``"empty"`` are filled with zeros) and classes.
+
+    `pretrained`: True takes timm's weights from its hub, a path those of a file, see `load_pretrained`.
+    """
+    import timm  # brings torchvision and torch's compiler: seconds that the papers' networks need not wait
+
+    if not timm.is_model(model.split(".")[0]):
+        raise InputError(
+            f"network must be a model that timm {timm.__version__} knows, got {model!r}; "
+            "see timm.list_models()"
+        )
+    if image_size is not None:
+        _check_size(model, image_size)
+    options: dict[str, Any] = {"num_classes": classes, "in_chans": len(channels), "drop_rate": dropout}
+    try:
+        network = timm.create_model(model, pretrained=pretrained is True, **options)
+    except (OSError, RuntimeError) as error:
+        if pretrained is not True:
+            raise
+        raise MissingDataError(
+            f"pretrained weights of {model!r} could not be had from timm's hub ({type(error).__name__}); "
+            "connect to the network, or download them elsewhere and give pretrained='<file>.safetensors'"
+        ) from error
+    _initialise_output(network)
+    if isinstance(pretrained, str | Path):
+        load_pretrained(network, pretrained)
+    return nn.Sequential(FillEmpty(channels), network)
+
+
+def _check_size(model: str, image_size: int) -> None:
+    """Refuse images that a model's layers cannot take; only shapes are computed, no pixels or weights."""
+    import timm
+
+    with torch.device("meta"):
+        network = timm.create_model(model.split(".")[0]).eval()
+    if _takes(network, image_size):
+        return
+    published: Any = network.pretrained_cfg
+    usual = int(published["input_size"][-1])
+    sizes = range(image_size + 1, usual + 1)
+    if not sizes or not _takes(network, usual):
+        raise InputError(f"image_size must be one that {model!r} takes, such as {usual}, got {image_size} px")
+    smallest = sizes[bisect.bisect_left(sizes, True, key=lambda size: _takes(network, size))]
+    raise InputError(
+        f"image_size must be at least {smallest} px for {model!r} ({usual} px as published), got {image_size}"
+    )
+
+
+def _takes(network: nn.Module, size: int) -> bool:
+    try:
+        with torch.inference_mode():
+            network(torch.empty((1, 3, size, size), device="meta"))
+    except (RuntimeError, AssertionError, ValueError):  # a kernel larger than its map, or a fixed size
+        return False
+    return True
+
+
+def _initialise_output(network: nn.Module) -> None:
+    """Let the output layer start as in Keras, which the paper used: Glorot uniform, zero bias.
+
+    timm draws MobileNet's from +-1 / sqrt(classes): for two classes logits then differ by several units
+    before anything is learned, and a network that starts from nothing stays at chance.
+    """
+    output: Any = network.get_classifier()  # type: ignore[operator]
+    for parameter in output.parameters():
+        if parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter)
+        else:
+            nn.init.zeros_(parameter)
+
+
+def load_pretrained(network: nn.Module, path: str | Path) -> None:
+    """Fill a timm network with weights from a file, as far as input and output sizes allow.
+
+    The first convolution is adapted to the network's channels (weights summed or repeated, timm's
+    rule); the output layer is left as it is where the number of classes differs. The file is
+    ``.safetensors``, or a PyTorch file of tensors only; pickled code is never run.
+    """
+    from timm.models import adapt_input_conv
+
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(
+            f"pretrained must be an existing file of weights, got {str(path)!r}; check the path"
+        )
+    try:
+        weights = (
+            safetensors.torch.load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except Exception as error:  # each format has its own errors, none of which names the file
+        raise InputError(
+            f"pretrained must be a file of tensors, {str(path)!r} cannot be read ({error})"
+        ) from error
+    layers: Any = network.pretrained_cfg
+    first, last = layers["first_conv"], layers["classifier"]
+    own = network.state_dict()
+    if f"{first}.weight" in weights and f"{first}.weight" in own:
+        n_in = own[f"{first}.weight"].shape[1]
+        weights[f"{first}.weight"] = adapt_input_conv(n_in, weights[f"{first}.weight"])
+    for part in ("weight", "bias"):
+        name = f"{last}.{part}"
+        if name in own and (name not in weights or weights[name].shape != own[name].shape):
+            weights[name] = own[name]
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"pretrained file {str(path)!r} must hold weights of this network: {error}"
+        ) from error
+
+
 #: Networks that are written out here.
 _OURS: dict[str, Callable[..., nn.Module]] = {
     "custom": CustomNetwork,
@@ -185,74 +327,42 @@ def build_network(experiment: Experiment) -> nn.Module:
 
 
 def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
-    """Layers of an experiment's network with their parameters, in order.
+    """Layers of an experiment's network in order; pretrained weights are not read.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        Its network, bands, classes and image size count; pretrained weights are not read.
-
-    Returns
-    -------
-    list of dict
-        ``layer`` (number), ``type``, ``filters``, ``input`` (y x x x channels, for the custom network as in
-        Kosiba et al. 2020, Table 3, for VGG-like ones as in Angora et al. 2020, Table B.1), ``parameters``.
+    A row has ``layer`` (number), ``type``, ``filters``, ``input`` (y x x x channels, for the custom network
+    as in Kosiba et al. 2020, Table 3, for VGG-like ones as in Angora et al. 2020, Table B.1) and
+    ``parameters``.
     """
     with torch.random.fork_rng(devices=[]):
         network = build_network(experiment.changed(pretrained=False))
-    rows: list[dict[str, Any]]
-    if isinstance(network, CustomNetwork):
-        rows = _custom_rows(network, experiment.image_size)
-    elif isinstance(network, VggNetwork):
-        rows = _vgg_rows(network, experiment.image_size)
+    if isinstance(network, CustomNetwork | VggNetwork):
+        rows = _printed_rows(network, experiment.image_size)
     else:
         rows = [
-            {
-                "type": type(layer).__name__,
-                "filters": "x".join(map(str, next(layer.parameters()).shape)),
-                "input": "",
-                "parameters": sum(p.numel() for p in layer.parameters()),
-            }
+            _row(type(layer).__name__, "x".join(map(str, next(layer.parameters()).shape)), "", layer)
             for layer in network.modules()
             if not list(layer.children()) and list(layer.parameters())
         ]
     return [{"layer": number, **row} for number, row in enumerate(rows, start=1)]
 
 
-def _custom_rows(network: CustomNetwork, side: int) -> list[dict[str, Any]]:
+def _printed_rows(network: CustomNetwork | VggNetwork, side: int) -> list[dict[str, Any]]:
+    """Rows as the papers' tables have them, with pooling and flattening."""
+    rounds_up = isinstance(network, CustomNetwork)
+    blocks: Any = [[one] for one in network.convolutions] if rounds_up else network.blocks
+    dense: list[Any] = [*([network.dense] if rounds_up else network.dense), network.output]
     rows = []
-    for layer in network.convolutions:
-        rows += [_conv_row(layer, side), _pool_row(layer, side)]
-        side = -(-side // 2)
-    return [*rows, *_dense_rows(network.dense, network.output, side=side)]
+    for block in blocks:
+        for layer in block:
+            rows.append(
+                _row("conv", f"3x3x{layer.out_channels}", f"{side}x{side}x{layer.in_channels}", layer)
+            )
+        rows.append(_row("max pool", "2x2/2", f"{side}x{side}x{block[-1].out_channels}"))
+        side = -(-side // 2) if rounds_up else side // 2
+    rows.append(_row("flatten", "", f"{side}x{side}x{dense[0].in_features // side**2}"))
+    return rows + [_row("dense", str(one.out_features), str(one.in_features), one) for one in dense]
 
 
-def _vgg_rows(network: VggNetwork, side: int) -> list[dict[str, Any]]:
-    rows = []
-    for block in cast(list[nn.ModuleList], list(network.blocks)):
-        rows += [*(_conv_row(layer, side) for layer in block), _pool_row(block[-1], side)]
-        side //= 2
-    return [*rows, *_dense_rows(*network.dense, network.output, side=side)]
-
-
-def _conv_row(layer: Any, side: int) -> dict[str, Any]:
-    shape = f"{side}x{side}x{layer.in_channels}"
-    return _row("conv", f"3x3x{layer.out_channels}", shape, _parameters(layer))
-
-
-def _pool_row(after: Any, side: int) -> dict[str, Any]:
-    return _row("max pool", "2x2/2", f"{side}x{side}x{after.out_channels}", 0)
-
-
-def _dense_rows(*layers: Any, side: int) -> list[dict[str, Any]]:
-    flat = _row("flatten", "", f"{side}x{side}x{layers[0].in_features // side**2}", 0)
-    dense = (_row("dense", str(one.out_features), str(one.in_features), _parameters(one)) for one in layers)
-    return [flat, *dense]
-
-
-def _parameters(layer: Any) -> int:
-    return sum(p.numel() for p in layer.parameters())
-
-
-def _row(kind: str, filters: str, shape: str, parameters: int) -> dict[str, Any]:
+def _row(kind: str, filters: str, shape: str, layer: nn.Module | None = None) -> dict[str, Any]:
+    parameters = 0 if layer is None else sum(p.numel() for p in layer.parameters())
     return {"type": kind, "filters": filters, "input": shape, "parameters": parameters}

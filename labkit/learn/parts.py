@@ -1,12 +1,12 @@
 """Which objects of a Sample a run trains, validates and tests on, and their labels.
 
-Parts are those of the experiment's split column, or stratified folds: every object is tested once, by a
-network that never saw it. Fold f is the test set of run f, the next one its validation set, the rest its
-training set; or the validation set is drawn before the folds and the same for all (Angora et al. 2020,
-appendix A.2). Kosiba et al. (2020, Table 7) do the same for the clusters, a tenth each for validation and
-test. Of the non-clusters they test a fifth (114 of 570), to have as many of both classes in a test set, so
-that their test sets must overlap. Ours hold a tenth of every class: each object has one out-of-fold
-prediction, and the classes keep their shares.
+Parts are those of the experiment's split column, or folds: every object is tested once, by a network that
+never saw it. Fold f is the test set of run f, the next one its validation set, the rest its training set; or
+the validation set is drawn before the folds and the same for all (Angora et al. 2020, appendix A.2). Kosiba
+et al. (2020, Table 7) do the same for the clusters, a tenth each for validation and test. Of the non-clusters
+they test a fifth (114 of 570), to have as many of both classes in a test set, so that their test sets must
+overlap. Ours hold a tenth of every class: each object has one out-of-fold prediction, and the classes keep
+their shares.
 """
 
 from __future__ import annotations
@@ -22,16 +22,13 @@ import numpy as np
 from labkit.errors import InputError
 from labkit.experiment import Experiment
 from labkit.sample import Sample
-from labkit.sample.dealing import dealing_order, every
+from labkit.sample.dealing import VALIDATION, deal_folds
 from labkit.tables import numbers as as_numbers
 from labkit.tables import text
 
 logger = logging.getLogger(__name__)
 
 _PARTS = ("train", "validation", "test")
-
-#: Number of the objects drawn for validation before the folds.
-VALIDATION = -2
 
 
 @dataclass(frozen=True)
@@ -89,57 +86,14 @@ def _soft_fractions(experiment: Experiment, sample: Sample, rows: np.ndarray) ->
     return fractions
 
 
-def assign_folds(
-    codes: np.ndarray,
-    *,
-    folds: int,
-    rng: np.random.Generator,
-    groups: np.ndarray | None = None,
-    validation_share: float = 0.0,
-) -> np.ndarray:
-    """Deal objects into folds, so that each fold has its share of every class and group.
-
-    Objects are shuffled within each group of each class and dealt one by one, going on from group to group
-    and class to class. So the numbers of any class, of any group in a class, and of all objects differ
-    by one at most between folds. Objects of negative class number take no part (-1); every
-    1 / validation_share-th in the same order is set apart for validation first (-2).
-    """
-    codes = np.asarray(codes)
-    groups = np.zeros(len(codes)) if groups is None else np.asarray(groups)
-    if groups.shape != codes.shape:
-        raise InputError(f"groups must have one value an object, {codes.shape}, got {groups.shape}")
-    order = dealing_order(codes, groups, rng)
-    result = np.full(len(codes), -1, dtype=np.int64)
-    if validation_share:
-        apart = every(validation_share, len(order), start=rng.random())
-        result[order[apart]], order = VALIDATION, order[~apart]
-    result[order] = np.arange(len(order)) % folds
-    return result
-
-
 def fold_numbers(experiment: Experiment, sample: Sample) -> np.ndarray:
-    """Fold of each object of a Sample, the same for every seed and run of an experiment.
+    """Fold of each object of a Sample, (object,) int64, the same for every seed and run of an experiment.
 
-    A catalogue column ``fold`` (0 to k - 1; -1: takes no part; -2: validation) is taken as it is. Otherwise
-    folds are dealt, each with its share of every class and of every value of the column `fold_by`, among all
-    labelled objects or those of the parts in `fold_splits`.
-
-    Parameters
-    ----------
-    experiment : Experiment
-        Gives number of folds, seed, label column, scheme, and what else is kept in proportion.
-    sample : Sample
-        Labelled objects.
-
-    Returns
-    -------
-    ndarray of int64, shape (object,)
-        0 to k - 1; -1 for objects that take no part, -2 for those set apart for validation.
-
-    Raises
-    ------
-    InputError
-        If the experiment has no folds, a column is missing or wrong, or a fold lacks a class.
+    0 to k - 1; -1 for objects that take no part, -2 for those set apart for validation. A catalogue column
+    ``fold`` of such numbers is taken as it is. Otherwise folds are dealt among all labelled objects or those
+    of the parts in `fold_splits`: each has its share of every class and of every value of the column
+    `stratify_by`, and none shares a value of `group_by` with another. A column that is missing, incomplete or
+    wrong, a fold without a class, and groups that cannot stay whole are refused.
     """
     if not experiment.folds:
         raise InputError(f"experiment must have folds, got folds=0 for {experiment.name!r}; set folds=10")
@@ -147,19 +101,65 @@ def fold_numbers(experiment: Experiment, sample: Sample) -> np.ndarray:
     if experiment.fold_splits:
         split = text_column(sample, experiment.split_column, use="the parts named by fold_splits")
         codes = np.where(np.isin(split, experiment.fold_splits), codes, -1)
+    groups = _values_to_fold_by(sample, "group_by", experiment.group_by, codes)
     if "fold" in sample.catalogue.colnames:
         numbers = np.where(codes >= 0, _given_folds(experiment, sample), -1)
+        _check_groups_are_whole(experiment, numbers, groups)
     else:
-        by = experiment.fold_by
-        numbers = assign_folds(
+        _check_groups_are_enough(experiment, codes, groups)
+        numbers = deal_folds(
             codes,
             folds=experiment.folds,
             rng=np.random.default_rng([experiment.fold_seed, experiment.folds]),
-            groups=None if by is None else text_column(sample, by, use="what each fold keeps in proportion"),
+            strata=_values_to_fold_by(sample, "stratify_by", experiment.stratify_by, codes),
+            groups=groups,
             validation_share=experiment.validation_share,
         )
     _check_classes(experiment, numbers, codes)
     return numbers
+
+
+def _values_to_fold_by(sample: Sample, field: str, name: str | None, codes: np.ndarray) -> np.ndarray | None:
+    """The column of `stratify_by` or `group_by`, which must have a value for each object that takes part."""
+    if name is None:
+        return None
+    values = text_column(sample, name, use=f"values for {field}")
+    if (lacking := (values == "") & (codes >= 0)).any():
+        raise InputError(
+            f"{field} must be a column with a value for every object that takes part, got {name!r} with "
+            f"{int(lacking.sum())} masked or empty, first {str(sample.object_ids[lacking][0])!r}; fill them "
+            "in, or empty the label of these objects to leave them out"
+        )
+    return values
+
+
+def _check_groups_are_enough(experiment: Experiment, codes: np.ndarray, groups: np.ndarray | None) -> None:
+    """Refuse groups that are too few for a class to be in every fold, and in the validation set."""
+    if groups is None:
+        return
+    parts = experiment.folds + (experiment.validation_share > 0)
+    for code, name in enumerate(experiment.class_scheme.classes):
+        found = len(np.unique(groups[codes == code]))
+        if found < parts:
+            apart = " and a validation set" if experiment.validation_share else ""
+            raise InputError(
+                f"group_by must name a column in which every class has {parts} groups or more for "
+                f"{experiment.folds} folds{apart}, because no group is split; got {found} groups of "
+                f"{experiment.group_by!r} with {name!r}; use fewer folds or group by a finer column"
+            )
+
+
+def _check_groups_are_whole(experiment: Experiment, numbers: np.ndarray, groups: np.ndarray | None) -> None:
+    """Refuse given folds that split a group."""
+    if groups is None:
+        return
+    first: dict[str, int] = {}
+    for group, number in zip(groups.tolist(), numbers.tolist(), strict=True):
+        if number != -1 and first.setdefault(group, number) != number:
+            raise InputError(
+                f"catalogue column 'fold' must keep each group of {experiment.group_by!r} together, got "
+                f"{group!r} in {first[group]} and {number}; mend the column, or leave group_by out"
+            )
 
 
 def _given_folds(experiment: Experiment, sample: Sample) -> np.ndarray:
@@ -177,20 +177,19 @@ def _given_folds(experiment: Experiment, sample: Sample) -> np.ndarray:
 
 
 def _check_classes(experiment: Experiment, numbers: np.ndarray, codes: np.ndarray) -> None:
-    """Refuse folds that lack a class."""
-    names = experiment.class_scheme.classes
-    inside = numbers >= 0
-    counts = np.zeros((experiment.folds, len(names)), dtype=np.int64)
-    np.add.at(counts, (numbers[inside], codes[inside]), 1)
-    lacking = [(fold, names[code]) for fold, code in np.argwhere(counts == 0)]
-    if lacking:
-        fold, name = lacking[0]
-        total = int(counts[:, names.index(name)].sum())
-        raise InputError(
-            f"each of {experiment.folds} folds must have objects of every class of scheme "
-            f"{experiment.scheme!r}, got none of {name!r} ({total} objects in all) in fold {fold}; use fewer "
-            "folds, merge classes by another scheme, or mend the column 'fold'"
-        )
+    """Refuse folds, or a validation set, that lack a class."""
+    parts = {f"fold {fold}": numbers == fold for fold in range(experiment.folds)}
+    if (numbers == VALIDATION).any():
+        parts["the validation set"] = numbers == VALIDATION
+    for part, here in parts.items():
+        for code, name in enumerate(experiment.class_scheme.classes):
+            if not (here & (codes == code)).any():
+                total = int(((codes == code) & (numbers != -1)).sum())
+                raise InputError(
+                    f"each of {experiment.folds} folds must have objects of every class of scheme "
+                    f"{experiment.scheme!r}, got none of {name!r} ({total} objects in all) in {part}; use "
+                    "fewer folds, merge classes by another scheme, or mend the column 'fold' or group_by"
+                )
 
 
 def fold_parts(numbers: np.ndarray, *, fold: int, folds: int) -> np.ndarray:
@@ -210,22 +209,7 @@ def fold_parts(numbers: np.ndarray, *, fold: int, folds: int) -> np.ndarray:
 def fold_counts(experiment: Experiment, sample: Sample) -> list[dict[str, Any]]:
     """Objects of each class in each part of each run (Kosiba et al. 2020, Table 7).
 
-    Parameters
-    ----------
-    experiment : Experiment
-        With folds.
-    sample : Sample
-        Labelled objects.
-
-    Returns
-    -------
-    list of dict
-        One row per fold and class: ``fold``, ``class``, ``train``, ``validation``, ``test``.
-
-    Raises
-    ------
-    InputError
-        As for `fold_numbers`.
+    One row per fold and class: ``fold``, ``class``, ``train``, ``validation``, ``test``.
     """
     numbers, codes = fold_numbers(experiment, sample), _label_codes(experiment, sample)
     rows = []
@@ -240,25 +224,8 @@ def fold_counts(experiment: Experiment, sample: Sample) -> list[dict[str, Any]]:
 def fold_sizes(experiment: Experiment, sample: Sample, *, by: str = "cluster") -> list[dict[str, Any]]:
     """Objects of each group in the validation set and in each fold.
 
-    Parameters
-    ----------
-    experiment : Experiment
-        With folds.
-    sample : Sample
-        Labelled objects.
-    by : str
-        Column of the catalogue whose values are the groups.
-
-    Returns
-    -------
-    list of dict
-        A row a group, in their order in the Sample: the group under the name `by`, ``validation`` where
-        objects are set apart for it, ``fold 0`` and so on.
-
-    Raises
-    ------
-    InputError
-        As for `fold_numbers`, or if there is no such column.
+    One row per value of the catalogue column `by`, in the Sample's order: the value under the name `by`,
+    ``validation`` where objects are set apart for it, ``fold 0`` and so on.
     """
     numbers = fold_numbers(experiment, sample)
     groups = text_column(sample, by, use="the groups to count")

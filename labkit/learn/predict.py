@@ -94,10 +94,8 @@ def predict(
         Only the models of this experiment.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``.
-    views : int
-        More than 1: mean over as many randomly turned views.
-    seed : int
-        Of the views.
+    views, seed : int
+        More than 1 view: mean over as many randomly turned ones, which follow from the seed.
     batch_size : int
         Images at a time.
     precision : str, optional

@@ -1,7 +1,6 @@
-"""Images that stay on the device, and batches of them: balanced, shuffled, or in order.
+"""Images that stay on the device as bytes, and batches of them: balanced, shuffled, or in order.
 
-Images are held once as bytes; a batch is a gather on the device. There are no worker processes and
-nothing is copied per epoch.
+A batch is a gather on the device. There are no worker processes and nothing is copied per epoch.
 """
 
 from __future__ import annotations

@@ -43,12 +43,10 @@ def build_optimiser(
 class KerasSchedule:
     r"""Keras' time decay of every step, with Keras' reduction on a plateau.
 
-    Step k (from 0) uses :math:`\eta_k = \eta / (1 + d\,k)` with the decay d. When the monitored
-    quantity (Kosiba et al.: validation accuracy; Angora et al., appendix A.2: validation loss) has not
-    improved for `plateau_patience` epochs, :math:`\eta` becomes :math:`\max(f\,\eta, \eta_{min})`.
-
-    Table 4 gives the custom network a minimal rate equal to the initial one, 1e-4, so its plateau
-    rule never acts; the authors' released script has 1e-5 there. The paper is followed.
+    Step k (from 0) uses :math:`\eta_k = \eta / (1 + d\,k)` with the decay d. When the monitored quantity
+    (Kosiba et al.: validation accuracy; Angora et al., appendix A.2: validation loss) has not improved for
+    `plateau_patience` epochs, :math:`\eta` becomes :math:`\max(f\,\eta, \eta_{min})`. For Table 4's minimal
+    rate, which lets the rule never act, see `labkit.experiment.SGD`.
     """
 
     def __init__(self, settings: SGD | Adadelta | AdamW) -> None:
@@ -84,14 +82,12 @@ class KerasSchedule:
 class ClassificationTask(pl.LightningModule):
     """Train a network of an experiment with cross entropy.
 
-    Batches are dictionaries with ``image`` (uint8, shape (n, band, y, x)), ``label`` (int64, shape
-    (n,)) and, where labels are soft, ``soft`` (fractions, shape (n, classes)): the loss is then the
-    cross entropy with the fractions, while accuracy counts the hard labels. Everything random in an
-    epoch (dropout, augmentation) follows from the run's seed and the epoch's number, so a resumed run
-    goes on exactly as an unbroken one.
-
-    `sky` is the grey level of empty sky; `identity` holds JSON-able facts that must be equal for a checkpoint
-    to be resumed.
+    Batches are dictionaries with ``image`` (uint8, shape (n, band, y, x)), ``label`` (int64, shape (n,)) and,
+    where labels are soft, ``soft`` (fractions, shape (n, classes)): the loss is then the cross entropy with
+    the fractions, while accuracy counts the hard labels. Everything random in an epoch (dropout,
+    augmentation) follows from the run's seed and the epoch's number, so a resumed run continues exactly as an
+    unbroken one. `sky` is the grey level of empty sky; `identity` holds JSON-able facts that must be equal
+    for a checkpoint to be resumed.
     """
 
     def __init__(

@@ -55,7 +55,12 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
         found = [Model.load(folder) for folder, name in known.items() if experiment in (None, name)]
         names = set(known.values())
     else:
-        each = [models] if isinstance(models, Model | Fitted) else list(_iterated(models))
+        try:
+            each = [models] if isinstance(models, Model | Fitted) else list(models)
+        except TypeError:
+            raise InputError(
+                f"models must be a Model, a list of them or a run folder, got {type(models).__name__}"
+            ) from None
         given = [one.model if isinstance(one, Fitted) else one for one in each]
         if others := [type(one).__name__ for one in given if not isinstance(one, Model)]:
             raise InputError(f"models must be Models or what train gave, got {', '.join(others)}")
@@ -68,15 +73,6 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
             "train them first, with `labkit train` or notebook 03"
         )
     return found
-
-
-def _iterated(models: Any) -> Iterator[Any]:
-    try:
-        return iter(models)
-    except TypeError:
-        raise InputError(
-            f"models must be a Model, a list of them or a run folder, got {type(models).__name__}"
-        ) from None
 
 
 def _trained_folders(root: Path) -> Iterator[Path]:
@@ -105,7 +101,7 @@ def histories(
     Parameters
     ----------
     run : path or RunFolder
-        Where they were trained.
+        Where they were trained; a `MissingDataError` if there is no such folder.
     experiments : sequence of Experiment
         What was trained.
 
@@ -113,16 +109,10 @@ def histories(
     -------
     dict of str to list
         For each experiment its runs, in the order of seeds and folds; a run is a list of rows, one per epoch.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such folder.
     """
     found: dict[str, list[list[dict[str, Any]]]] = {}
     for experiment, folder, _ in _trained(run, experiments):
-        history = read_about(folder / "last.safetensors")["history"]
-        found.setdefault(experiment.name, []).append(history)
+        found.setdefault(experiment.name, []).append(read_about(folder / "last.safetensors")["history"])
     return found
 
 
@@ -181,11 +171,6 @@ def trained_sets(
     dict of str to dict to Predictions
         The sets of each comparison, in the order of `wanted`. One whose experiment is not among
         `experiments`, or has no predictions in the run folder, is left out; so a comparison may be empty.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such folder.
     """
     _need_folder(run)
     folder, tables, trained = RunFolder(run), {}, {}

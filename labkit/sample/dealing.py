@@ -1,26 +1,111 @@
-"""Dealing objects out, so that every part has its share of each class and group."""
+"""Dealing objects out, so that every part has its share of each class and stratum, or holds whole groups."""
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
+from labkit.errors import InputError
 
-def dealing_order(codes: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows that take part, class by class and in it group by group, shuffled in each.
+#: Number of the objects drawn for validation before the folds.
+VALIDATION = -2
 
-    Dealt from this order one by one, every part gets its share of each class and of each group in it, within
-    one object.
 
-    Shapes: codes (n,), groups (n,).
+def dealing_order(codes: np.ndarray, strata: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows that take part, class by class and in it stratum by stratum, shuffled in each.
+
+    Dealt from this order one by one, every part gets its share of each class and of each stratum in it,
+    within one object. Codes and strata have the shape (n,).
     """
     shuffled = rng.permutation(len(codes))
-    order = shuffled[np.lexsort((groups[shuffled], codes[shuffled]))]
+    order = shuffled[np.lexsort((strata[shuffled], codes[shuffled]))]
     return order[codes[order] >= 0]
 
 
 def every(share: float, n: int, *, start: float = 0.5) -> np.ndarray:
-    """Mark a share of `n` places evenly along their order, as every tenth.
-
-    Shape (n,).
-    """
+    """Mark a share of `n` places evenly along their order, as every tenth: (n,)."""
     return np.diff(np.floor(np.arange(n + 1) * share + start)) > 0
+
+
+def deal_folds(
+    codes: np.ndarray,
+    *,
+    folds: int,
+    rng: np.random.Generator,
+    strata: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    validation_share: float = 0.0,
+) -> np.ndarray:
+    """Fold of each object, (n,): -1 where its class number is negative, `VALIDATION` where set apart.
+
+    Objects are shuffled within each stratum of each class and dealt one by one, going on from stratum to
+    stratum and class to class: the numbers of any class, of any stratum in a class, and of all objects differ
+    by one at most between folds. Every 1 / validation_share-th in the same order is set apart first.
+
+    With `groups` no group is split, and the proportions are as even as whole groups allow: scikit-learn's
+    `StratifiedGroupKFold` deals what `_draw_groups` leaves.
+    """
+    codes = np.asarray(codes)
+    strata = np.zeros(len(codes)) if strata is None else np.asarray(strata)
+    for name, values in (("strata", strata), ("groups", groups)):
+        if values is not None and np.shape(values) != codes.shape:
+            raise InputError(f"{name} must have one value per object, {codes.shape}, got {np.shape(values)}")
+    result = np.full(len(codes), -1, dtype=np.int64)
+    if groups is not None:
+        rows = np.flatnonzero(codes >= 0)
+        pairs = np.stack([codes[rows].astype(str), strata[rows].astype(str)])
+        stratum = np.unique(pairs, axis=1, return_inverse=True)[1].ravel()
+        group = np.unique(np.asarray(groups)[rows], return_inverse=True)[1].ravel()
+        result[rows] = _deal_groups(stratum, group, folds=folds, rng=rng, validation_share=validation_share)
+        return result
+    order = dealing_order(codes, strata, rng)
+    if validation_share:
+        apart = every(validation_share, len(order), start=rng.random())
+        result[order[apart]], order = VALIDATION, order[~apart]
+    result[order] = np.arange(len(order)) % folds
+    return result
+
+
+def _deal_groups(
+    stratum: np.ndarray, group: np.ndarray, *, folds: int, rng: np.random.Generator, validation_share: float
+) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold  # only here: a bare GPU node may lack it
+
+    result = np.full(len(group), VALIDATION, dtype=np.int64)
+    apart = np.zeros(len(group), dtype=bool)
+    if validation_share:
+        apart = _draw_groups(stratum, group, validation_share, rng)
+    rest = np.flatnonzero(~apart)
+    if np.bincount(stratum[rest]).max(initial=0) < folds:
+        raise InputError(
+            f"some class, in some value of the column to stratify by, must have {folds} objects or more for "
+            f"{folds} folds of whole groups; use fewer folds, or stratify by a coarser column or none"
+        )
+    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # small strata cannot be in every fold, and need not be
+        for number, (_, tested) in enumerate(dealer.split(rest, stratum[rest], group[rest])):
+            result[rest[tested]] = number
+    return result
+
+
+def _draw_groups(
+    stratum: np.ndarray, group: np.ndarray, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Mark objects, (n,), of groups in random order: each that brings all strata nearer to the share."""
+    counts = np.zeros((group.max(initial=0) + 1, stratum.max(initial=0) + 1))
+    np.add.at(counts, (group, stratum), 1)
+    wanted = share * counts.sum(0)
+    chosen, held = [], np.zeros_like(wanted)
+    for one in rng.permutation(len(counts)):
+        more = held + counts[one]
+        if np.sum((more - wanted) ** 2 / wanted) < np.sum((held - wanted) ** 2 / wanted):
+            held = more
+            chosen.append(one)
+    if not chosen:
+        raise InputError(
+            f"validation_share must be enough for a whole group, got {share} of {len(group)} objects in "
+            f"{len(counts)} groups; raise it, group by a finer column, or set it to 0 (the next fold)"
+        )
+    return np.isin(group, chosen)

@@ -33,27 +33,9 @@ def with_columns(
 ) -> Sample:
     """A Sample with columns added to its catalogue, or replaced; pixels stay unread.
 
-    Where the columns ``label`` or ``split`` change, so does ``content_hash``; trainings on other columns are
-    told apart by the labels they used.
-
-    Parameters
-    ----------
-    sample : Sample
-        Unchanged.
-    columns : mapping of str to array_like, shape (object,)
-        Columns by name.
-    provenance : mapping, optional
-        Entries to add to the provenance, as JSON.
-
-    Returns
-    -------
-    Sample
-        The same pixels with another catalogue.
-
-    Raises
-    ------
-    InputError
-        If a column has not one value per object, or says which object a row is.
+    Each column has one value per object; which object a row is cannot be changed. Where ``label`` or
+    ``split`` change, so does ``content_hash``; a training on other columns is known by the labels it used.
+    Entries of `provenance` (JSON) are added to the Sample's.
     """
     if fixed := [name for name in columns if name in _FIXED]:
         raise InputError(f"columns must not be any of {_FIXED}, got {fixed}")
@@ -88,8 +70,8 @@ def _hash(before: str, old: QTable, new: QTable) -> str:
 def read_labels(path: str | Path) -> Table:
     """Read a table of labels or verdicts, in any format of `~labkit.tables.read_catalogue`.
 
-    Ids of a text table stay as they are written. Lines that are not whole (a journal whose writer was killed)
-    are left out and counted in the log. A fraction ``soft_<class>`` that is no number is refused.
+    Lines that are not whole (a journal whose writer was killed) are left out and counted in the log. A
+    fraction ``soft_<class>`` that is no number is refused.
     """
     table = read_catalogue(path, broken_lines="skip")
     for name in table.colnames:
@@ -108,7 +90,7 @@ def _need(table: Table, *names: str) -> None:
         )
 
 
-def last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
+def _last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
     """The labels that verdicts change: the last verdict on each object counts."""
     _need(table, "object_id", "verdict", "label")
     ids, verdicts, labels = (text(table[name]) for name in ("object_id", "verdict", "label"))
@@ -123,11 +105,8 @@ def last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
     return Table({"object_id": ids[rows], "label": np.where(relabelled, labels[rows], "")})
 
 
-def checked_labels(table: Table, *, into: str, split: str) -> dict[str, np.ndarray]:
-    """What a table of labels puts into a catalogue, by the name of the column there.
-
-    Shape (row,).
-    """
+def _label_columns(table: Table, *, into: str, split: str) -> dict[str, np.ndarray]:
+    """What a table of labels puts into a catalogue, (row,) each, by the name of the column there."""
     _need(table, "object_id", "label")
     if twice := [name for name, n in Counter(text(table["object_id"]).tolist()).items() if n > 1]:
         raise InputError(
@@ -160,21 +139,20 @@ def with_labels(
 ) -> Sample:
     """A Sample with labels of a table joined to its catalogue by ``object_id``; pixels stay unread.
 
-    Two kinds of table are taken. One of labels has ``object_id`` and ``label``, and may have ``split`` and
-    fractions ``soft_<class>``. One of verdicts (a column ``verdict``, as the inspector writes them) changes
-    the label where the last verdict on an object is "relabel"; "agree", "note", "withdrawn" change nothing.
+    A table of labels has ``object_id`` and ``label``, and may have ``split`` and fractions ``soft_<class>``.
+    A table of verdicts (a column ``verdict``, as the inspector writes them) changes the label where the last
+    verdict on an object is "relabel"; "agree", "note", "withdrawn" change nothing.
 
     The table's ``split`` goes into the column that belongs to `into`: "split" for "label", "volunteer_split"
     for "volunteer_label". A further split never takes an object out of the Sample's own test part: what all
-    networks are measured on is not trained on. Where the columns ``label`` or ``split`` change, so does
-    ``content_hash``; trainings on other columns are told apart by the labels they used.
+    networks are measured on is not trained on. For ``content_hash`` see `labkit.sample.with_columns`.
 
     Parameters
     ----------
     sample : Sample
         Unchanged.
     table : Table or path
-        Labels or verdicts; a file is read by `read_labels`.
+        Labels or verdicts; a file in any format of `read_catalogue`.
     into : str
         Column of the catalogue that gets the labels; made where it is missing.
     unknown : {"refuse", "drop"}
@@ -193,8 +171,8 @@ def with_labels(
     Raises
     ------
     InputError
-        If a column is missing, an object comes twice in a table of labels, an object is unknown, or a label,
-        split or verdict is not one that is known.
+        If a column is missing, an object comes twice in a table of labels or is unknown, or a label, split or
+        verdict is not one that is known.
     """
     for name, value, known in (
         ("unknown", unknown, ("refuse", "drop")),
@@ -205,60 +183,37 @@ def with_labels(
             raise InputError(f"{name} must be one of {known}, got {value!r}")
     given = read_labels(table) if isinstance(table, str | Path) else table
     if "verdict" in given.colnames:
-        given = last_verdicts(given, drop_doubtful=doubtful == "drop")
-    further = _split_name(into)
-    columns = checked_labels(given, into=into, split=further)
+        given = _last_verdicts(given, drop_doubtful=doubtful == "drop")
+    further = into.replace("label", "split") if "label" in into else f"{into}_split"
+    columns = _label_columns(given, into=into, split=further)
     rows, found = _rows(sample, given, unknown=unknown)
-    joined = {
-        name: _put(_old(sample.catalogue, name, values, empty=others == "empty"), rows, values[found])
-        for name, values in columns.items()
-    }
+    joined = {}
+    for name, values in columns.items():
+        old = _old(sample.catalogue, name, values, empty=others == "empty")
+        joined[name] = old.astype(np.result_type(old, values))
+        joined[name][rows] = values[found]
     if further in columns and further != "split" and "split" in sample.catalogue.colnames:
         tested = text(sample.catalogue["split"]) == "test"
         joined[further] = np.where(tested, "test", joined[further])
     return with_columns(sample, joined)
 
 
-def with_label_files(sample: Sample, files: Iterable[str | Path], **options: str) -> Sample:
-    """A Sample with the labels of several files, each in the column where it belongs.
+def with_label_files(sample: Sample, files: Iterable[str | Path]) -> Sample:
+    """A Sample with the labels of several files, joined in this order, each in the column where it belongs.
 
     Verdicts go into ``label``, volunteers' votes (a table with ``n_votes``) into ``volunteer_label``, any
-    other table into ``label``; ``"<column>=<file>"`` names the column.
-
-    Parameters
-    ----------
-    sample : Sample
-        Unchanged.
-    files : iterable of str or path
-        Tables for `with_labels`, joined in this order.
-    **options
-        Further options of `with_labels`.
-
-    Returns
-    -------
-    Sample
-        The same pixels with another catalogue.
-
-    Raises
-    ------
-    MissingDataError
-        If a file is not there.
-    InputError
-        As for `with_labels`; the file is named.
+    other table into ``label``; ``"<column>=<file>"`` names the column. Errors are those of `with_labels`,
+    with the file.
     """
     for file in map(str, files):
         into, _, path = file.rpartition("=") if not Path(file).is_file() else ("", "", file)
         table = read_labels(path)
         into = into or ("volunteer_label" if "n_votes" in table.colnames else "label")
         try:
-            sample = with_labels(sample, table, into=into, **options)  # type: ignore[arg-type]
+            sample = with_labels(sample, table, into=into)
         except InputError as error:
             raise InputError(f"labels {path!r}: {error}") from error
     return sample
-
-
-def _split_name(into: str) -> str:
-    return into.replace("label", "split") if "label" in into else f"{into}_split"
 
 
 def _rows(sample: Sample, table: Table, *, unknown: str) -> tuple[np.ndarray, np.ndarray]:
@@ -282,9 +237,3 @@ def _old(catalogue: QTable, name: str, values: np.ndarray, *, empty: bool) -> np
         return np.full(len(catalogue), "" if worded else np.nan, dtype=values.dtype)
     column = catalogue[name]
     return text(column) if worded else numbers(column)
-
-
-def _put(old: np.ndarray, rows: np.ndarray, new: np.ndarray) -> np.ndarray:
-    result = old.astype(np.result_type(old, new))
-    result[rows] = new
-    return result

@@ -1,7 +1,8 @@
-"""The Sample: images of sky objects, their catalogue, and where they came from."""
+"""The Sample: images of sky objects, their catalogue, and where they came from; Samples joined to one."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from html import escape
@@ -10,7 +11,7 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Table
+from astropy.table import QTable, Table, vstack
 
 from labkit.errors import InputError
 from labkit.sample.store import (
@@ -24,6 +25,10 @@ from labkit.sample.store import (
     read_header,
 )
 from labkit.tables import read_catalogue, rows_of, text
+
+logger = logging.getLogger(__name__)
+
+_SAME_ZERO_POINT = 1e-3  # mag
 
 
 class Sample:
@@ -145,11 +150,11 @@ class Sample:
                 unknown = text(rows[found < 0])[:5].tolist()
                 raise InputError(f"rows must name objects of the Sample; unknown ids: {unknown}")
             return found
-        if rows.dtype == bool and rows.shape != (len(self),):
-            raise InputError(
-                f"a mask must have one value per object ({len(self)}), got the shape {rows.shape}"
-            )
         if rows.dtype == bool:
+            if rows.shape != (len(self),):
+                raise InputError(
+                    f"a mask must have one value per object ({len(self)}), got the shape {rows.shape}"
+                )
             return np.flatnonzero(rows)
         if rows.size and (rows.min() < -len(self) or rows.max() >= len(self)):
             raise InputError(f"row indices must lie below {len(self)}, got {rows.min()} to {rows.max()}")
@@ -216,3 +221,101 @@ class Sample:
             f"<p><b>{escape(repr(self)[1:-1])}</b><br>source: {source}</p>"
             f"<table><thead><tr><th>label</th><th>objects</th></tr></thead><tbody>{rows}</tbody></table>"
         )
+
+
+def concatenate(
+    samples: Sequence[Sample], *, path: str | Path | None = None, overwrite: bool = False
+) -> Sample:
+    """Join Samples of the same bands, pixel scale and image size, such as the fields of several clusters.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        One or more; all raw, or all normalised in the same way.
+    path : path, optional
+        Folder to write to, a batch at a time, for what does not fit in memory.
+    overwrite : bool
+        Replace a folder at `path`.
+
+    Returns
+    -------
+    Sample
+        Objects in the order given, with the catalogue columns that all Samples have. The provenance lists
+        those of the parts; ``fields`` of member Samples are joined.
+
+    Raises
+    ------
+    InputError
+        If there is no Sample, they differ in bands, pixel scale, image size, type, normalisation or a band's
+        zero point, or an ``object_id`` comes twice.
+    """
+    samples = list(samples)
+    if not samples:
+        raise InputError("samples must hold at least one Sample, got none")
+    for other in samples[1:]:
+        _check_alike(samples[0], other)
+    _check_zero_points(samples)
+    names = [n for n in samples[0].catalogue.colnames if all(n in one.catalogue.colnames for one in samples)]
+    if lost := sorted({name for one in samples for name in one.catalogue.colnames} - set(names)):
+        logger.info("left out the catalogue columns %s: not all Samples have them", lost)
+    about: dict[str, Any] = {
+        "bands": samples[0].bands,
+        "pixel_scale": samples[0].pixel_scale,
+        "provenance": _provenance(samples),
+    }
+    if path is not None:
+        with SampleWriter(path, overwrite=overwrite, **about) as writer:
+            for one in samples:
+                for rows, images in one.batches():
+                    writer.append(images, one.catalogue[names][rows])
+        return Sample.load(path)
+    catalogue = vstack([QTable(one.catalogue[names]) for one in samples], metadata_conflicts="silent")
+    catalogue.meta.clear()
+    return Sample(np.concatenate([one.images for one in samples]), catalogue, **about)
+
+
+def _check_zero_points(samples: Sequence[Sample]) -> None:
+    """A band's unit of flux must be the same in all fields, as far as their records say."""
+    for band in samples[0].bands:
+        found = {
+            field["mosaics"][band].get("zero_point"): field.get("cluster")
+            for one in samples
+            for field in one.provenance.get("fields", [])
+            if band in field.get("mosaics", {})
+        }
+        known = [zero for zero in found if zero is not None]
+        if known and (None in found or max(known) - min(known) > _SAME_ZERO_POINT):
+            raise InputError(
+                f"samples must have one AB zero point in {band!r}, got "
+                f"{', '.join(f'{zero} of {cluster}' for zero, cluster in found.items())}; cut their fields "
+                "in one call (labkit members --fields), which brings the fluxes onto one scale"
+            )
+
+
+def _check_alike(one: Sample, other: Sample) -> None:
+    pairs = {
+        "bands": (one.bands, other.bands),
+        "image sizes": (one.shape[2:], other.shape[2:]),
+        "pixel types": (one.dtype, other.dtype),
+        "normalisations": (one.provenance.get("normalisation"), other.provenance.get("normalisation")),
+    }
+    for what, (first, second) in pairs.items():
+        if first != second:
+            raise InputError(f"samples must have the same {what}, got {first} and {second}; make them alike")
+    scales = u.Quantity([one.pixel_scale, other.pixel_scale]).to(u.arcsec)
+    if abs(scales[1] / scales[0] - 1) > 1e-3:
+        raise InputError(f"samples must have the same pixel scale, got {scales[0]} and {scales[1]}")
+
+
+def _provenance(samples: Sequence[Sample]) -> dict[str, Any]:
+    parts = [one.provenance for one in samples]
+    if len(parts) == 1:
+        return dict(parts[0])
+    sources = dict.fromkeys(str(part.get("source", "not recorded")) for part in parts)
+    own = [{n: v for n, v in part.items() if n not in ("fields", "normalisation")} for part in parts]
+    joined: dict[str, Any] = {"source": "; ".join(sources), "parts": own}
+    if all("fields" in part for part in parts):
+        joined["fields"] = [field for part in parts for field in part["fields"]]
+    if "normalisation" in parts[0]:
+        joined["normalisation"] = parts[0]["normalisation"]
+    return joined

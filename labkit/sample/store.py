@@ -160,24 +160,10 @@ class StoredImages:
 
 
 class SampleWriter:
-    """Write a Sample in pieces, for one that does not fit in memory.
+    """Write a Sample in pieces, for one that does not fit in memory: a context manager with `append`.
 
-    Use as a context manager and `append` the pieces. The folder gets its name when the block ends
-    without an error; otherwise nothing of it stays.
-
-    Parameters
-    ----------
-    path : path
-        Folder to make.
-    bands, pixel_scale, provenance
-        As for `Sample`.
-    overwrite : bool
-        Replace a folder that is there.
-
-    Raises
-    ------
-    InputError
-        If `path` exists and `overwrite` is false, nothing was appended, or the disk is full.
+    The folder gets its name when the block ends without an error; otherwise, or where nothing was appended or
+    the disk is full, nothing of it stays. One that is there is replaced only with `overwrite`.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ from pygments.formatters import HtmlFormatter
 from labkit.errors import MissingDataError
 from labkit.paths import atomic_file
 from labkit.runfolder import RunFolder
-from labkit.views import inline_resources
+from labkit.views.pages import inline_resources
 from labkit.views.style import FONT, INK
 
 _POLICY = (

@@ -29,10 +29,15 @@ class Html:
 
 
 def table(
-    rows: Table, *, caption: str = "", columns: Sequence[str] | Mapping[str, str] | None = None,
-    digits: int | None = None, formats: Mapping[str, str] | None = None, pictures: tuple[str, ...] = (),
+    rows: Table,
+    *,
+    caption: str = "",
+    columns: Sequence[str] | Mapping[str, str] | None = None,
+    digits: int | None = None,
+    formats: Mapping[str, str] | None = None,
+    pictures: tuple[str, ...] = (),
     longest: int = 200,
-) -> Html:  # fmt: skip
+) -> Html:
     """A table as in a paper: rules above and below, numbers to the right, nothing that needs a click.
 
     Parameters

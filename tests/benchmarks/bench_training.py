@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from torchvision.transforms import v2
 
 from labkit.experiment import Augmentation, Experiment
-from labkit.learn.callbacks import quiet
 from labkit.learn.device import reused_memory
+from labkit.learn.fit import quiet
 from labkit.learn.resident import BalancedBatches, Resident
 from labkit.learn.task import ClassificationTask
 

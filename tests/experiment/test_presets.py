@@ -48,7 +48,7 @@ def test_networks_for_members_follow_the_paper():
     for name in MEMBERS:
         one = preset(name)
         assert (one.scheme, one.batches, one.batch_size) == ("member", "shuffled", 64)
-        assert (one.folds, one.fold_by, one.validation_share) == (10, "cluster", 0.1)
+        assert (one.folds, one.stratify_by, one.validation_share) == (10, "cluster", 0.1)
         assert one.plateau_monitor == one.monitor == "validation_loss"
     assert preset("VGG").optimiser.kind == "adadelta"
     assert preset("VGG").augmentation == RightAngles(drawn="once", share=0.15)

@@ -18,13 +18,9 @@ from labkit.learn.networks import build_network
 from labkit.sample import Sample
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small tensors are quickest on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread(one_thread):
+    """On one thread, so that sums keep their order."""
 
 
 def made(n: int = 24, *, size: int = 32, seed: int = 1) -> Sample:

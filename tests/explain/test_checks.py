@@ -11,11 +11,7 @@ from scipy.ndimage import sobel
 from scipy.stats import spearmanr
 
 from labkit.errors import InputError
-from labkit.explain import (
-    class_activation,
-    deletion,
-    randomisation_check,
-)
+from labkit.explain import class_activation, deletion, randomisation_check
 from labkit.explain.checks import _steps, rank_correlation, structural_similarity
 
 
@@ -79,8 +75,8 @@ def test_maps_that_ignore_the_weights_are_found_out(trained, sample, rng):
 
 def test_every_weight_is_randomised_within_the_steps_allowed(make_model):
     model = make_model("mobilenet")
-    steps = _steps(model, 5)
-    assert len(steps) == 5
+    steps = _steps(model)
+    assert len(steps) == 8
     assert steps[-1][0] == "conv_stem"
     weights = [id(p) for _, part in steps for p in part]
     assert sorted(weights) == sorted(id(p) for p in model.network.parameters())
@@ -136,21 +132,26 @@ def test_deletion_is_of_the_pixels_asked_for(make_model, sample, rng):
     np.testing.assert_allclose(found.reference, 0, atol=1e-6)  # the shifted hole misses the patch
 
 
-def test_checks_name_what_they_cannot_take(trained, sample, rng):
-    maps = np.zeros((24, 32, 32))
-    with pytest.raises(
-        InputError, match=r"images must be 2 or more, max_steps and draws at least 1, got 1, 8, 2"
-    ):
+MAPS = np.zeros((24, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("maps", "options", "message"),
+    [
+        (MAPS[:, :8, :8], {}, r"maps must have the images' shape \(24, 32, 32\), got \(24, 8, 8\)"),
+        (MAPS, {"shares": [1.5]}, r"shares must lie between 0 and 1 .* got \[1.5\]"),
+        (MAPS, {"against": "noise"}, "against must be 'shifted' or 'pixels', got 'noise'"),
+    ],
+)
+def test_what_cannot_be_deleted_is_said(trained, sample, rng, maps, options, message):
+    with pytest.raises(InputError, match=message):
+        deletion(trained, sample, maps, rng=rng, **options)
+
+
+def test_maps_that_cannot_be_compared_are_refused(trained, sample, rng):
+    with pytest.raises(InputError, match=r"images must be 2 or more and draws at least 1, got 1 and 2"):
         randomisation_check(trained, sample.select([0]), rng=rng)
-    with pytest.raises(
-        InputError, match=r"maps must have the images' shape \(24, 32, 32\), got \(24, 8, 8\)"
-    ):
-        deletion(trained, sample, maps[:, :8, :8], rng=rng)
-    with pytest.raises(InputError, match=r"shares must lie between 0 and 1 .* got \[1.5\]"):
-        deletion(trained, sample, maps, rng=rng, shares=[1.5])
-    with pytest.raises(InputError, match="against must be 'shifted' or 'pixels', got 'noise'"):
-        deletion(trained, sample, maps, rng=rng, against="noise")
     with pytest.raises(InputError, match=r"maps must have one shape \(n, y, x\)"):
-        rank_correlation(maps, maps[:3])
-    with pytest.raises(InputError, match="window must be odd, from 3 px to the side of the maps"):
-        structural_similarity(maps[:, :5, :5], maps[:, :5, :5])
+        rank_correlation(MAPS, MAPS[:3])
+    with pytest.raises(InputError, match=r"maps must be at least 7 px a side, got \(5, 5\)"):
+        structural_similarity(MAPS[:, :5, :5], MAPS[:, :5, :5])

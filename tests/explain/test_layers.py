@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from labkit.errors import InputError
 from labkit.explain import filter_maps, layers
-from labkit.explain.inputs import prepare
-from labkit.explain.layers import default_layer, open_network, tapped, unfused
+from labkit.explain.layers import default_layer, open_network, prepare, tapped, unfused
 from labkit.learn.networks import CustomNetwork
 
 
@@ -86,26 +85,29 @@ def test_bfloat16_is_close_to_float32(trained, sample):
     assert 0 < np.abs(full - half).max() < 0.03 * full.max()
 
 
-def test_unknown_layers_and_filters_are_named(trained, sample):
-    with pytest.raises(InputError, match=r"got 'conv7'; near it: \['conv6', .*layers lists them"):
-        filter_maps(trained, sample, layer="conv7")
-    with pytest.raises(InputError, match=r"'dense' gives the shape \(256,\); the last that does is 'pool6'"):
-        filter_maps(trained, sample, layer="dense")
-    with pytest.raises(InputError, match=r"filters must lie in 0 to 31 for layer 'conv2', got \[3, 32\]"):
-        filter_maps(trained, sample, layer="conv2", filters=[3, 32])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layer": "conv7"}, r"got 'conv7'; near it: \['conv6', .*layers lists them"),
+        ({"layer": "dense"}, r"'dense' gives the shape \(256,\); the last that does is 'pool6'"),
+        ({"filters": [3, 32]}, r"filters must lie in 0 to 31 for layer 'conv2', got \[3, 32\]"),
+        ({"precision": "fp16"}, "precision must be 'auto', 'fp32' or 'bf16', got 'fp16'"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(trained, sample, options, message):
+    with pytest.raises(InputError, match=message):
+        filter_maps(trained, sample, **({"layer": "conv2"} | options))
 
 
 def test_images_that_do_not_fit_are_refused(trained, sample):
-    with pytest.raises(InputError, match=r"images must be uint8 .* got float64 \(24, 2, 32, 32\); normalise"):
-        prepare(trained, sample.images / 255)
-    with pytest.raises(InputError, match=r"shape \(n, 2, y, x\) for the bands \('xray', 'optical'\)"):
-        prepare(trained, sample.images[:, :1])
-    with pytest.raises(InputError, match="bands must include 'optical'"):
-        prepare(trained, sample.select(bands=("xray",)))
-    with pytest.raises(InputError, match="precision must be 'auto', 'fp32' or 'bf16', got 'fp16'"):
-        prepare(trained, sample, precision="fp16")
-    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
-        prepare(trained, sample, batch_size=0)
+    for images, message in (
+        (sample.images / 255, r"images must be uint8 .* got float64 \(24, 2, 32, 32\); normalise"),
+        (sample.images[:, :1], r"shape \(n, 2, y, x\) for the bands \('xray', 'optical'\)"),
+        (sample.select(bands=("xray",)), "bands must include 'optical'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            prepare(trained, images)
 
 
 @pytest.mark.parametrize(

@@ -201,22 +201,24 @@ def test_missing_and_negative_pixels_do_no_harm():
     assert np.isfinite(candidates["counts"]).all()
 
 
-def test_what_is_no_observation_is_refused():
-    counts, exposure = np.ones((64, 64)), np.ones((64, 64))
-    with pytest.raises(InputError, match="counts and exposure must have one shape"):
-        detect(counts, exposure[:9], pixel_arcsec=PIXEL)
-    with pytest.raises(InputError, match="exposure must be positive somewhere, got no exposed pixel"):
-        detect(counts, 0 * exposure, pixel_arcsec=PIXEL)
-    with pytest.raises(InputError, match="exposure must be positive somewhere"):
-        detect(np.nan * counts, exposure, pixel_arcsec=PIXEL)
-    with pytest.raises(InputError, match="exposure must never be negative, got -1"):
-        detect(counts, exposure - 2, pixel_arcsec=PIXEL)
-    with pytest.raises(InputError, match="pixel_arcsec and rounds must be positive"):
-        detect(counts, exposure, pixel_arcsec=0)
-    with pytest.raises(InputError, match="at least 8 pixels of 4.35 arcsec along each side"):
-        detect(counts[:6], exposure[:6], pixel_arcsec=PIXEL)
-    with pytest.raises(InputError, match="false_alarm must be a probability"):
-        detect(counts, exposure, pixel_arcsec=PIXEL, false_alarm=2)
+ONES = np.ones((64, 64))
+
+
+@pytest.mark.parametrize(
+    ("counts", "exposure", "options", "message"),
+    [
+        (ONES, ONES[:9], {}, "counts and exposure must have one shape"),
+        (ONES, 0 * ONES, {}, "exposure must be positive somewhere, got no exposed pixel"),
+        (np.nan * ONES, ONES, {}, "exposure must be positive somewhere"),
+        (ONES, ONES - 2, {}, "exposure must never be negative, got -1"),
+        (ONES, ONES, {"pixel_arcsec": 0}, "pixel_arcsec must be positive, got 0"),
+        (ONES[:6], ONES[:6], {}, "at least 8 pixels of 4.35 arcsec along each side"),
+        (ONES, ONES, {"false_alarm": 2}, "false_alarm must be a probability"),
+    ],
+)
+def test_what_is_no_observation_is_refused(counts, exposure, options, message):
+    with pytest.raises(InputError, match=message):
+        detect(counts, exposure, **({"pixel_arcsec": PIXEL} | options))
 
 
 @pytest.mark.parametrize("cameras", [("pn", "mos1", "mos2"), ("epic",)])

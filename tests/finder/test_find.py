@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from labkit.cli import main
 from labkit.errors import InputError, MissingDataError
 from labkit.finder import compare, find_candidates, search
-from labkit.finder import models as finder_models
+from labkit.finder import fits as finder_fits
 from labkit.instruments import PointSpread, Templates
 from labkit.sources import Observation, candidates_sample, read_observation, write_regions
 from labkit.sources.candidates import read_regions
@@ -141,8 +141,8 @@ def test_a_dead_chip_makes_no_sources():
 
 
 def test_fits_that_do_not_converge_are_rows_without_numbers(monkeypatch):
-    fit = finder_models.fit_sources
-    monkeypatch.setattr(finder_models, "fit_sources", lambda *args: replace(fit(*args), converged=False))
+    fit = finder_fits.fit_sources
+    monkeypatch.setattr(finder_fits, "fit_sources", lambda *args: replace(fit(*args), converged=False))
     table = find_candidates(observation(BRIGHT, seed=5))
     row, distance = nearest(table, *BRIGHT[:2])
     assert distance < 8

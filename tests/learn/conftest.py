@@ -12,7 +12,7 @@ from labkit.experiment import AdamW, Experiment
 from labkit.sample import Sample
 
 
-def blobs(n: int, *, size: int = 32, seed: int = 1) -> Sample:
+def blobs(n: int, *, size: int = 32, seed: int = 1, white: bool = False) -> Sample:
     """Normalised objects of two bands; clusters are wide blobs, the others narrow ones."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
@@ -29,22 +29,20 @@ def blobs(n: int, *, size: int = 32, seed: int = 1) -> Sample:
             "split": np.where(np.arange(n) % 6 < 4, "train", "validation"),
         }
     )
+    levels = images.astype(np.uint8)
+    about = {"method": "xamin", "no_emission": 255} if white else {"method": "asinh"}
     return Sample(
-        images.astype(np.uint8),
+        255 - levels if white else levels,
         catalogue,
         bands=("xray", "optical"),
         pixel_scale=4 * u.arcsec,
-        provenance={"normalisation": {"method": "asinh"}},
+        provenance={"normalisation": about},
     )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small tensors are quickest on one thread, and sums keep their order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread(one_thread):
+    """On one thread, so that sums keep their order."""
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +58,7 @@ def sample() -> Sample:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick() -> Experiment:
     """Three epochs of the custom network at 32 px, with dropout and augmentation."""
     return Experiment(
@@ -73,3 +71,18 @@ def quick() -> Experiment:
         dropout=0.3,
         seeds=(3,),
     )
+
+
+@pytest.fixture(scope="session")
+def same_weights():
+    """Whether two trainings, models or states hold equal tensors, to the last bit."""
+
+    def state(of):
+        of = getattr(of, "model", of)
+        return of.network.state_dict() if hasattr(of, "network") else of
+
+    def same(one, other):
+        first, second = state(one), state(other)
+        return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+    return same

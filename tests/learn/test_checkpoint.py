@@ -13,8 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from labkit.errors import InputError, MissingDataError
-from labkit.learn.callbacks import SafeCheckpointIO
 from labkit.learn.checkpoint import read_about, read_state, write_state
+from labkit.learn.fit import SafeCheckpointIO
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 states = st.recursive(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -13,18 +15,11 @@ from torch.nn import functional
 from labkit.errors import InputError
 from labkit.learn import Model, fold_counts, fold_numbers, fold_sizes, out_of_fold, predict, release, train
 from labkit.learn.checkpoint import read_about
-from labkit.learn.parts import VALIDATION, assign_folds, fold_parts, parts_digest, split_for_training
+from labkit.learn.parts import fold_parts, parts_digest, split_for_training
 from labkit.learn.resident import BalancedBatches, OrderedBatches, hold, shared_images
 from labkit.learn.task import ClassificationTask
 from labkit.sample import Sample
-
-
-def train_all(experiment, sample, run):
-    """One training for each of the experiment's seeds and folds."""
-    return [
-        train(experiment, sample, run=run, device="cpu", seed=one.seed, fold=one.fold)
-        for one in experiment.runs
-    ]
+from labkit.sample.dealing import VALIDATION, deal_folds
 
 
 @pytest.fixture(autouse=True)
@@ -51,23 +46,15 @@ class CountingImages:
         return self._images[rows]
 
 
-def weights(fitted):
-    return fitted.model.network.state_dict()
-
-
-def equal(one, two):
-    return all(torch.equal(one[name], two[name]) for name in one)
-
-
 @settings(deadline=None)
 @given(
     objects=st.lists(st.tuples(st.integers(-1, 3), st.sampled_from("abc")), min_size=1, max_size=120),
     folds=st.integers(2, 12),
     seed=st.integers(0, 5),
 )
-def test_every_class_and_group_is_spread_evenly(objects, folds, seed):
+def test_every_class_and_stratum_is_spread_evenly(objects, folds, seed):
     codes, groups = (np.array(column) for column in zip(*objects, strict=True))
-    numbers = assign_folds(codes, folds=folds, rng=np.random.default_rng(seed), groups=groups)
+    numbers = deal_folds(codes, folds=folds, rng=np.random.default_rng(seed), strata=groups)
     assert np.array_equal(numbers < 0, codes < 0)
     strata = [codes >= 0, *(codes == c for c in range(4))]
     strata += [(codes == c) & (groups == g) for c in range(4) for g in "abc"]
@@ -83,21 +70,21 @@ def test_folds_follow_from_their_seed_only(sample, folded):
     assert not np.array_equal(numbers, fold_numbers(folded.changed(fold_seed=1), sample))
 
 
-def test_groups_are_kept_in_proportion(sample, folded):
+def test_strata_are_kept_in_proportion(sample, folded):
     sample.catalogue["host"] = ["A"] * 12 + ["B"] * 24
-    numbers = fold_numbers(folded.changed(fold_by="host"), sample)
+    numbers = fold_numbers(folded.changed(stratify_by="host"), sample)
     for code in (0, 1):
         for host, expected in (("A", 2), ("B", 4)):
             here = (sample.catalogue["host"] == host) & (np.arange(36) % 2 == code)
             assert np.bincount(numbers[here], minlength=3).tolist() == [expected] * 3
-    rows = fold_sizes(folded.changed(fold_by="host"), sample, by="host")
+    rows = fold_sizes(folded.changed(stratify_by="host"), sample, by="host")
     assert rows[0] == {"host": "A", "fold 0": 4, "fold 1": 4, "fold 2": 4}
-    apart = folded.changed(fold_by="host", validation_share=0.25)
+    apart = folded.changed(stratify_by="host", validation_share=0.25)
     counted = [list(row.values())[1:] for row in fold_sizes(apart, sample, by="host")]
     assert [sum(row) for row in counted] == [12, 24]
     assert sum(row[0] for row in counted) == 9, "validation first"
-    with pytest.raises(InputError, match="must have a column 'hast' with what each fold keeps"):
-        fold_numbers(folded.changed(fold_by="hast"), sample)
+    with pytest.raises(InputError, match="must have a column 'hast' with values for stratify_by"):
+        fold_numbers(folded.changed(stratify_by="hast"), sample)
 
 
 def test_validation_is_the_next_fold_and_every_object_is_tested_once(sample, folded):
@@ -118,8 +105,8 @@ def test_validation_is_the_next_fold_and_every_object_is_tested_once(sample, fol
 def test_the_validation_share_is_drawn_before_the_folds_and_stratified(share, n, seed):
     rng = np.random.default_rng(seed)
     codes, groups = rng.integers(0, 2, n), rng.choice(list("abc"), n)
-    options = {"folds": 4, "groups": groups, "validation_share": share}
-    numbers = assign_folds(codes, rng=np.random.default_rng(seed), **options)
+    options = {"folds": 4, "strata": groups, "validation_share": share}
+    numbers = deal_folds(codes, rng=np.random.default_rng(seed), **options)
     for stratum in [np.full(n, True), *((codes == c) & (groups == g) for c in (0, 1) for g in "abc")]:
         assert abs((numbers[stratum] == VALIDATION).sum() - share * stratum.sum()) <= 1
     dealt = np.bincount(numbers[numbers >= 0], minlength=4)
@@ -169,29 +156,141 @@ def test_a_fold_without_a_class_is_refused_with_the_class_and_the_remedy(sample,
         split_for_training(folded, sample, fold=0)
     with pytest.raises(InputError, match="must have folds, got folds=0 for 'quick'"):
         fold_numbers(folded.changed(folds=0), sample)
-    with pytest.raises(InputError, match="groups must have one value an object"):
-        assign_folds(np.zeros(3, int), folds=2, rng=np.random.default_rng(0), groups=np.zeros(2))
+    with pytest.raises(InputError, match=r"strata must have one value per object, \(3,\), got \(2,\)"):
+        deal_folds(np.zeros(3, int), folds=2, rng=np.random.default_rng(0), strata=np.zeros(2))
 
 
-def test_pixels_are_read_once_for_all_folds(sample, folded, tmp_path):
-    source = CountingImages(sample.images)
-    counted = Sample(
-        source,
-        sample.catalogue,
-        bands=sample.bands,
-        pixel_scale=sample.pixel_scale,
-        provenance=sample.provenance,
+def test_dealing_by_strata_is_what_it_always_was():
+    """Folds of old runs: dealt anew they must be the same."""
+    rng = np.random.default_rng(7)
+    codes, hosts = rng.integers(-1, 3, 500), rng.choice(list("abcde"), 500)
+    numbers = deal_folds(
+        codes, folds=7, rng=np.random.default_rng([4, 7]), strata=hosts, validation_share=0.1
     )
+    assert hashlib.sha256(numbers.astype("<i8").tobytes()).hexdigest()[:16] == "9abff7a8900ddbc3"
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    share=st.sampled_from([0.0, 0.1, 0.3]),
+    folds=st.integers(2, 5),
+    strata=st.integers(1, 3),
+    seed=st.integers(0, 1000),
+)
+def test_no_group_is_split_and_shares_are_as_even_as_groups_allow(share, folds, strata, seed):
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(40), rng.integers(1, 6, 40))
+    codes, by = rng.integers(-1, 2, len(group)), (group % strata).astype(str)
+    options = {"folds": folds, "strata": by, "groups": group, "validation_share": share}
+    numbers = deal_folds(codes, rng=np.random.default_rng(seed), **options)
+    again = deal_folds(codes, rng=np.random.default_rng(seed), **options)
+    assert np.array_equal(numbers, again)
+    assert np.array_equal(numbers == -1, codes < 0)
+    inside = numbers != -1
+    assert all(len(set(numbers[inside & (group == one)])) <= 1 for one in range(40))
+    counts = np.bincount(numbers[numbers >= 0], minlength=folds)
+    assert counts.max() - counts.min() <= 2 * 5
+    if share:
+        assert abs((numbers == VALIDATION).sum() - share * inside.sum()) <= 5 * strata
+
+
+@pytest.fixture
+def hosted(sample, folded):
+    """The sample with four objects, two of each class, in each of nine hosts; folds that keep hosts whole."""
+    sample.catalogue["host"] = [f"H{i // 4}" for i in range(36)]
+    sample.catalogue["field"] = ["east", "west"] * 18
+    return folded.changed(group_by="host")
+
+
+def test_groups_stay_whole_in_folds_and_validation(sample, hosted):
+    hosts = np.asarray(sample.catalogue["host"])
+    for changes in ({}, {"stratify_by": "field"}, {"validation_share": 0.2}):
+        experiment = hosted.changed(**changes)
+        for fold in range(3):
+            parts = split_for_training(experiment, sample, fold=fold)
+            sides = [set(hosts[part.rows]) for part in parts.values()]
+            assert sum(map(len, sides)) == len(set.union(*sides)) == 9
+        if not changes.get("validation_share"):
+            assert np.bincount(fold_numbers(experiment, sample)).tolist() == [12, 12, 12]
+
+
+def empty_hosts(sample):
+    sample.catalogue["host"] = MaskedColumn(sample.catalogue["host"], mask=np.arange(36) < 2)
+
+
+def two_hosts(sample):
+    sample.catalogue["host"] = ["A", "B"] * 18
+
+
+def own_folds(sample):
+    sample.catalogue["fold"] = np.arange(36) // 2 % 3
+
+
+def hosts_of_one_class(sample):
+    sample.catalogue["host"][::2] = "HX"
+
+
+@pytest.mark.parametrize(
+    ("change", "fields", "message"),
+    [
+        (
+            empty_hosts,
+            {},
+            "group_by must be a column .* got 'host' with 2 masked or empty, first 'B000'; fill",
+        ),
+        (empty_hosts, {"group_by": None, "stratify_by": "host"}, "stratify_by must be .* 2 masked or empty"),
+        (two_hosts, {}, "every class has 3 groups or more for 3 folds, .* got 1 groups of 'host' with 'non-"),
+        (
+            hosts_of_one_class,
+            {},
+            "got 1 groups of 'host' with 'cluster'; use fewer folds or group by a finer",
+        ),
+        (hosts_of_one_class, {"validation_share": 0.1}, "4 groups or more for 3 folds and a validation set"),
+        (
+            own_folds,
+            {},
+            "'fold' must keep each group of 'host' together, got 'H0' in 0 and 1; mend the column",
+        ),
+        (
+            lambda sample: None,
+            {"validation_share": 0.01},
+            "validation_share must be enough for a whole group",
+        ),
+        (lambda sample: None, {"stratify_by": "object_id"}, "some class, in some value .* 3 objects or more"),
+        (lambda sample: None, {"group_by": "hast"}, "must have a column 'hast' with values for group_by"),
+    ],
+)
+def test_groups_that_cannot_stay_whole_are_refused(sample, hosted, change, fields, message):
+    change(sample)
+    with pytest.raises(InputError, match=message):
+        fold_numbers(hosted.changed(**fields), sample)
+
+
+def test_folds_share_one_copy_of_the_pixels_and_test_every_object_once(
+    sample, folded, same_weights, tmp_path
+):
+    source = CountingImages(sample.images)
+    about = {"bands": sample.bands, "pixel_scale": sample.pixel_scale, "provenance": sample.provenance}
+    counted = Sample(source, sample.catalogue, **about)
     assert counted.content_hash == sample.content_hash
     source.read = 0
-    shared = train_all(folded, counted, run=tmp_path / "shared")
+    shared = [train(folded, counted, run=tmp_path, device="cpu", fold=run.fold) for run in folded.runs]
     assert source.read == 36
     assert [fitted.folder.name for fitted in shared] == [f"quick-seed3-fold{fold}" for fold in range(3)]
-    for fitted in shared:
-        release()
-        alone = train(folded, sample, run=tmp_path / "alone", fold=fitted.model.fold, device="cpu")
-        assert equal(weights(fitted), weights(alone))
-    assert not equal(weights(shared[0]), weights(shared[1]))
+    release()
+    alone = train(folded, sample, run=tmp_path / "alone", fold=1, device="cpu")
+    assert same_weights(shared[1], alone)
+    assert not same_weights(shared[0], shared[1])
+    predictions = out_of_fold((each.model for each in shared), sample, device="cpu")
+    assert sorted(predictions.table["object_id"]) == sorted(sample.object_ids)
+    assert set(predictions.table["split"]) == {"test"}
+    numbers = dict(zip(sample.object_ids, fold_numbers(folded, sample), strict=True))
+    assert all(numbers[row["object_id"]] == row["fold"] for row in predictions.table)
+    last = predict(Model.load(shared[2].folder), sample, device="cpu")
+    assert set(last.table["fold"]) == {2}
+    assert set(last.table["split"]) == {""}, "the split column took no part in this training"
+    here = np.isin(last.table["object_id"], predictions.select(fold=2).table["object_id"])
+    np.testing.assert_allclose(last.select(here).score, predictions.select(fold=2).score, rtol=1e-5)
 
 
 def test_a_shared_copy_is_of_equal_content_only(sample, folded):
@@ -204,20 +303,6 @@ def test_a_shared_copy_is_of_equal_content_only(sample, folded):
     assert small.shape == (10, 2, 16, 16)
     one = shared_images(folded.changed(bands=("optical",)), sample, rows)
     assert torch.equal(one[:, 0], torch.from_numpy(sample.images[:10, 1]))
-
-
-def test_out_of_fold_predictions_hold_every_object_once(sample, folded, tmp_path):
-    fitted = train_all(folded, sample, run=tmp_path)
-    predictions = out_of_fold((each.model for each in fitted), sample, device="cpu")
-    assert sorted(predictions.table["object_id"]) == sorted(sample.object_ids)
-    assert set(predictions.table["split"]) == {"test"}
-    numbers = dict(zip(sample.object_ids, fold_numbers(folded, sample), strict=True))
-    assert all(numbers[row["object_id"]] == row["fold"] for row in predictions.table)
-    last = predict(Model.load(fitted[2].folder), sample, device="cpu")
-    assert set(last.table["fold"]) == {2}
-    assert set(last.table["split"]) == {""}, "the split column took no part in this training"
-    here = np.isin(last.table["object_id"], predictions.select(fold=2).table["object_id"])
-    np.testing.assert_allclose(last.select(here).score, predictions.select(fold=2).score, rtol=1e-5)
 
 
 def test_out_of_fold_predictions_need_the_labels_of_the_training(sample, folded, quick, tmp_path):

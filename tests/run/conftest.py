@@ -18,17 +18,6 @@ from labkit.run import notebooks
 MakeNotebook = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Small tensors are quickest on one thread, and sums keep their order."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def make_notebook(tmp_path: Path) -> MakeNotebook:
     """Write a notebook: the parameters cell, then code cells."""

@@ -192,7 +192,7 @@ label_column = "label_mixed_star"
 split_column = "split_large"
 folds = 0
 validation_share = 0
-fold_by = "none"
+stratify_by = "none"
 """
 COMPARED = {
     "epochs": 1,

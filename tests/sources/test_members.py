@@ -309,7 +309,7 @@ def test_on_disk_and_in_memory_are_the_same_whatever_the_batches(tmp_path):
 def test_samples_of_several_clusters_are_joined(tmp_path):
     one, other = cut(table=inside(extra=np.ones(6))), cut(cluster="B2", redshift=0.5)
     joined = concatenate([one, other])
-    disk = concatenate([one, other], path=tmp_path / "joined", batch_size=5)
+    disk = concatenate([one, other], path=tmp_path / "joined")
     assert joined.catalogue["cluster"].tolist() == ["A1"] * 6 + ["B2"] * 6
     assert "extra" not in joined.catalogue.colnames
     np.testing.assert_array_equal(joined.images[6:], other.images)

@@ -15,8 +15,8 @@ from bs4 import BeautifulSoup
 
 from labkit.errors import InputError, MissingDataError
 from labkit.runfolder import RunFolder
-from labkit.views import save_page, show
 from labkit.views.distributions import histogram
+from labkit.views.pages import save_page, show
 from labkit.views.report import offline, write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -118,12 +118,16 @@ def test_a_failed_cell_is_shown(tmp_path):
     assert "\x1b" not in str(shown)
 
 
-def test_data_in_a_script_cannot_end_it_and_scripts_of_other_outputs_are_left_out(tmp_path):
+def test_data_in_a_script_cannot_end_it(tmp_path):
     data = {"application/javascript": "x = '</script>'", "application/vnd.bokehjs_exec.v0+json": ""}
-    other = {"application/javascript": "x = 1", "text/plain": "plain"}
-    outputs = [v4.new_output("display_data", one) for one in (data, other)]
-    section = rendered(tmp_path, v4.new_code_cell("1", outputs=outputs))
-    assert str(section).count("</script>") == 1
+    cell = v4.new_code_cell("1", outputs=[v4.new_output("display_data", data)])
+    assert str(rendered(tmp_path, cell)).count("</script>") == 1
+
+
+def test_scripts_of_other_outputs_are_left_out(tmp_path):
+    data = {"application/javascript": "x = 1", "text/plain": "plain"}
+    section = rendered(tmp_path, v4.new_code_cell("1", outputs=[v4.new_output("display_data", data)]))
+    assert section.find("script") is None
     assert "plain" in section.get_text()
 
 
@@ -183,11 +187,14 @@ def test_pictures_of_the_text_are_embedded(tmp_path):
     assert [source.split(";")[0] for source in sources] == ["data:image/png"] * 2
 
 
-def test_a_saved_figure_fetches_nothing_and_show_outside_a_notebook_says_what_to_use(tmp_path):
-    plot = histogram([1.0, 2.0], label="flux")
-    assert external(save_page(plot, tmp_path / "f.html").read_text()) == []
+def test_a_saved_figure_fetches_nothing(tmp_path):
+    page = save_page(histogram([1.0, 2.0], label="flux"), tmp_path / "f.html").read_text()
+    assert external(page) == []
+
+
+def test_show_outside_a_notebook_says_what_to_use():
     with pytest.raises(InputError, match=r"save_page\(figure, path\)"):
-        show(plot)
+        show(histogram([1.0, 2.0], label="flux"))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium to open the page with")

@@ -12,8 +12,9 @@ from astropy.table import Table
 from labkit.predictions import Predictions
 from labkit.runfolder import HEADLESS
 from labkit.sample import Sample
+from labkit.views.inspector.objects import gather
 from labkit.views.inspector.pictures import Pictures, Style
-from labkit.views.inspector.state import ErrorState, gather
+from labkit.views.inspector.state import ErrorState
 from labkit.views.inspector.static import error_page, error_rates, error_sheet, rates_figure
 from labkit.views.inspector.verdicts import Journal
 from labkit.views.inspector.widget import Inspector
@@ -33,11 +34,21 @@ __all__ = [
 
 
 def inspect_errors(
-    sample: Sample, predictions: Predictions, *, experiment: str | None = None, positive: str | None = None,
-    threshold: float = 0.5, votes: Table | None = None, activation: Callable[..., np.ndarray] | None = None,
-    verdicts: str | Path | None = None, user: str | None = None, labels: Sequence[str] | None = None,
-    styles: Sequence[Style] | None = None, page_size: int = 9, headless: bool | None = None,
-) -> Inspector | Html:  # fmt: skip
+    sample: Sample,
+    predictions: Predictions,
+    *,
+    experiment: str | None = None,
+    positive: str | None = None,
+    threshold: float = 0.5,
+    votes: Table | None = None,
+    activation: Callable[..., np.ndarray] | None = None,
+    verdicts: str | Path | None = None,
+    user: str | None = None,
+    labels: Sequence[str] | None = None,
+    styles: Sequence[Style] | None = None,
+    page_size: int = 9,
+    headless: bool | None = None,
+) -> Inspector | Html:
     """Look through right and wrong decisions, and say what is true; in a headless run, its static twin.
 
     Parameters
@@ -46,22 +57,26 @@ def inspect_errors(
         Holds the predicted objects; only the pixels of a page are read.
     predictions : Predictions
         Of one experiment or several, with any number of runs; probabilities are means over the runs.
-    experiment, positive : str, optional
-        Which one to start with, the first by default; the class that counts as a detection, against all
-        others.
+    experiment : str, optional
+        Which one to start with; the first by default.
+    positive : str, optional
+        The class that counts as a detection, against all others.
     threshold : float
         Probability above which an object counts as a detection.
     votes : Table, optional
         Volunteers' votes, with the column ``object_id``.
     activation : callable, optional
         Shows where the network looks, such as ``functools.partial(labkit.explain.class_activation, model)``.
-    verdicts, user : path and str, optional
-        CSV to keep verdicts in, without which nothing can be judged; who is looking, by default the login
-        name.
+    verdicts : path, optional
+        CSV to keep verdicts in; without it nothing can be judged.
+    user : str, optional
+        Who is looking; the login name by default.
     labels : sequence of str, optional
         What an object can be relabelled to; the labels of the catalogue and the classes by default.
-    styles, page_size
-        Display styles, by default those of the Sample's bands; objects per page.
+    styles : sequence of Style, optional
+        Display styles; by default those of the Sample's bands.
+    page_size : int
+        Objects per page.
     headless : bool, optional
         Which of the two; by default whether the kernel runs a notebook headlessly.
 

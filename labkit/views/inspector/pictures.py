@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.sample import Sample
 from labkit.views.composites import SampleColours, shared_colours
-from labkit.views.gallery import (
+from labkit.views.scaling import (
     composite,
     grey_levels,
     heat_colours,
     jpeg_uri,
+    limits_of,
     overlay,
-    photon_levels,
-    photon_sigma_px,
-    plate_levels,
     png_uri,
     smoothed,
 )
@@ -46,12 +44,26 @@ class Style:
     shows_gaps: bool = False  # `paint` shows where there are no data; otherwise a band without any is zero
 
 
+def _scaled_sigma(image: NDArray) -> float:
+    """Smoothing of photons, pixels: 2 of 178, which is 4.7" in a 7' cut-out."""
+    return max(0.7, image.shape[-1] / 89)
+
+
+def _plain(image: NDArray) -> NDArray:
+    return grey_levels(image, stretch="linear")
+
+
 def _faint(image: NDArray) -> NDArray:
     return grey_levels(image, stretch="asinh")
 
 
+def _photons(image: NDArray) -> NDArray:
+    soft = smoothed(image, sigma_px=_scaled_sigma(image))
+    return grey_levels(soft, limits=limits_of(soft, lower=60, upper=99.9), stretch="sqrt")
+
+
 def _glow(optical: NDArray, xray: NDArray) -> NDArray:
-    return overlay(plate_levels(optical), photon_levels(xray))
+    return overlay(_plain(optical), _photons(xray))
 
 
 def _colours(*images: NDArray) -> NDArray:
@@ -62,11 +74,11 @@ def _colours(*images: NDArray) -> NDArray:
 #: Styles of known sets of bands; other bands are shown one by one and, from two on, as a colour composite.
 STYLES: dict[frozenset[str], tuple[Style, ...]] = {
     frozenset({"xray", "optical"}): (
-        Style("optical", ("optical",), plate_levels, contours="xray"),
-        Style("X-ray", ("xray",), photon_levels),
+        Style("optical", ("optical",), _plain, contours="xray"),
+        Style("X-ray", ("xray",), _photons),
         Style("combined", ("optical", "xray"), _glow),
     ),
-    frozenset({"xray"}): (Style("X-ray", ("xray",), photon_levels, contours="xray"),),
+    frozenset({"xray"}): (Style("X-ray", ("xray",), _photons, contours="xray"),),
 }
 
 
@@ -113,7 +125,7 @@ def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
     Levels are equally spaced in the square root of the brightness above the median; each comes with its
     lines, (m, 2), as x and y in pixels from the first pixel's centre. Empty if nothing stands out.
     """
-    soft = smoothed(image, sigma_px=1.5 * photon_sigma_px(image))
+    soft = smoothed(image, sigma_px=1.5 * _scaled_sigma(image))
     middle = np.median(soft)
     lowest, peak = 3 * 1.4826 * np.median(np.abs(soft - middle)), soft.max() - middle
     if not peak > max(lowest, 1e-12):
@@ -141,9 +153,12 @@ class Pictures:
     """
 
     def __init__(
-        self, sample: Sample, *, styles: Sequence[Style] | None = None,
+        self,
+        sample: Sample,
+        *,
+        styles: Sequence[Style] | None = None,
         activation: Callable[..., NDArray] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.sample = sample
         found = styles or styles_for(sample.bands, colours=shared_colours(sample))
         self.styles = {style.name: style for style in found}

@@ -14,7 +14,7 @@ from bokeh.plotting import figure
 from labkit.errors import InputError
 from labkit.evaluate import wilson
 from labkit.views.inspector import markup
-from labkit.views.inspector.markup import card, describe_briefly, describe_object
+from labkit.views.inspector.facts import card, describe_briefly, describe_object
 from labkit.views.inspector.pictures import Pictures
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.verdicts import Journal
@@ -25,8 +25,10 @@ from labkit.views.tables import Html
 _STYLE = (Path(__file__).parent / "front" / "style.css").read_text()
 
 
-def error_rates(state: ErrorState, column: str, *, only: str | None = None, bins: int = 6) -> QTable:
-    """Errors among objects of known class, by class or along a quantity, with Wilson's 95 % intervals.
+def error_rates(
+    state: ErrorState, column: str, *, only: str | None = None, bins: int = 6, confidence: float = 0.95
+) -> QTable:
+    """Errors among objects of known class, by class or along a quantity, with Wilson intervals.
 
     A column of text gives a row for each value, numbers give `bins` rows of about as many objects each, with
     ``low``, ``high`` and ``middle`` (the median); equal values stay together, so there may be fewer. Then
@@ -58,7 +60,7 @@ def error_rates(state: ErrorState, column: str, *, only: str | None = None, bins
         np.bincount(place[which], minlength=there[-1] + 1)[there]
         for which in (np.full(len(place), True), taken & ~truth, ~taken & truth)
     )
-    low, high = wilson(fp + fn, objects, confidence=0.95)
+    low, high = wilson(fp + fn, objects, confidence=confidence)
     rows |= {"objects": objects, "FP": fp, "FN": fn, "rate": (fp + fn) / objects}
     return QTable(rows | {"rate_low": low, "rate_high": high})
 
@@ -100,8 +102,9 @@ def error_page(
     verdicts of a `journal` are counted.
     """
     rows = {name: _surest(state, pictures, name, objects) for name in GROUPS}
-    left = markup.roc_svg(state) + markup.counts(state)
-    shown = [name for name in GROUPS if name in ("TP", "FP", "FN", "TN") or state.summary.counts[name]]
+    summary = state.summary
+    left = markup.roc_svg(state) + markup.matrix(summary, state.positive) + markup.ratios(summary)
+    shown = [name for name in GROUPS if name in ("TP", "FP", "FN", "TN") or summary.counts[name]]
     right = "".join(_group(state, pictures, name, rows[name], objects) for name in shown)
     return _page(
         f"{markup.headline(state, f'threshold {state.threshold:.3f}')}"
@@ -111,17 +114,23 @@ def error_page(
 
 
 def error_sheet(
-    state: ErrorState, pictures: Pictures, group: str, *, objects: int = 3, target: str | None = None
+    state: ErrorState,
+    pictures: Pictures,
+    group: str,
+    *,
+    objects: int = 3,
+    target: str | None = None,
+    size_px: int = 176,
 ) -> Html:
     """The surest decisions of one group, a row each, in every style (Kosiba et al. 2020, Figs. 9 to 11).
 
-    Beside the pictures stands what catalogue and network say of the object.
+    Beside the pictures, `size_px` wide on the screen, stands what catalogue and network say of the object.
     With a `target` class its activation is added, on the first style's picture.
     """
     found = _surest(state, pictures, group, objects)
     body = "".join(_sheet_row(state, pictures, int(index), target) for index in found)
     body = body or f'<div class="lk-empty">no {GROUPS[group]} at this threshold</div>'
-    return _page(body, style="--lk-size:176px;border:none")
+    return _page(body, style=f"--lk-size:{size_px}px;border:none")
 
 
 def _page(body: str, *, style: str = "") -> Html:

@@ -38,7 +38,8 @@ def test_every_other_field_changes_the_digest():
     ):
         assert base.changed(**change).digest != base.digest
     ten = base.changed(folds=10)
-    for change in ({"fold_seed": 1}, {"fold_by": "host"}, {"fold_splits": ("train",)}):
+    changes = {"fold_seed": 1, "stratify_by": "host", "group_by": "host", "fold_splits": ("train",)}
+    for change in ({name: value} for name, value in changes.items()):
         assert ten.changed(**change).digest != ten.digest
 
 
@@ -57,7 +58,9 @@ def test_runs_go_by_seed_then_fold():
         ({"augmentation": {"kind": "turns"}}, "augmentation.*'right angles', got 'turns'"),
         ({"augmentation": {"kind": "right angles", "share": 0}}, "share: .*greater than 0"),
         ({"folds": -1}, "folds: .*greater than or equal to 0"),
-        ({"fold_by": "host"}, "fold_by: .*only with folds of at least 3, got 'host'"),
+        ({"stratify_by": "host"}, "stratify_by: .*only with folds of at least 3, got 'host'"),
+        ({"group_by": "host"}, "group_by: .*only with folds of at least 3, got 'host'"),
+        ({"folds": 3, "stratify_by": "a", "group_by": "a"}, "group_by: .*another column than stratify_by"),
         ({"label_column": ""}, "label_column: "),
         ({"epoch": 3}, "epoch is not a field of Experiment; fields: name, scheme"),
         ({"optimiser": {"kind": "sgd", "lr": 1}}, "lr is not a field of SGD"),
