@@ -39,11 +39,10 @@ RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
 #: The same inside `simulate`, from the sky to the volunteers.
 SIMULATE = (
     ("numbers", "processes"),
-    ("profiles",),
     ("painting", "xray"),
-    ("clusters", "galaxies", "nearby", "hst"),
+    ("galaxies", "hst"),
     ("xmm", "plates"),
-    ("observation", "candidates", "plan"),
+    ("observation", "candidates"),
     ("survey", "volunteers"),
     ("hunt",),
 )
@@ -54,14 +53,11 @@ CANDIDATES = (
     "finder",
     "images.xamin",
     "simulate.xray",
-    "simulate.clusters",
     "simulate.galaxies",
-    "simulate.nearby",
     "simulate.xmm",
     "simulate.plates",
     "simulate.observation",
     "simulate.candidates",
-    "simulate.plan",
     "simulate.survey",
     "simulate.volunteers",
     "simulate.hunt",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from labkit.instruments.mirrors import PointSpread
-from labkit.instruments.templates import Templates, point_spread_image
+from labkit.instruments.mirrors import PointSpread, Templates, point_spread_image
 
 __all__ = ["PointSpread", "Templates", "point_spread_image"]

@@ -1,8 +1,7 @@
 """The EPIC cameras of XMM-Newton in the 0.5-2 keV band: chips, vignetting, background.
 
-Everything is written in detector coordinates: (u, v) in arcmin from the nominal pointing, the axes along the
-chips' edges. The numbers and their sources stand in ``epic.toml``; `labkit.instruments.mirrors` has the point
-spread.
+Detector coordinates (u, v) are arcmin from the nominal pointing, the axes along the chips' edges. The numbers
+and their sources stand in ``epic.toml``.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _DATA = tomllib.loads(Path(__file__).with_name("epic.toml").read_text())
-_VIGNETTING = _DATA["vignetting"]
 #: Flux in erg/s/cm2 (0.5-2 keV) that gives 1 count/s on axis in the sum of the three cameras.
 COUNT_RATE_TO_FLUX: float = _DATA["count_rate_to_flux"]
 
@@ -56,8 +54,8 @@ class Camera:
 
 def vignetting(off_axis_arcmin: ArrayLike) -> NDArray[np.float64]:
     """Effective area relative to the optical axis at an off-axis angle in arcmin."""
-    angle = np.asarray(off_axis_arcmin, dtype=float)
-    return np.interp(angle, _VIGNETTING["off_axis_arcmin"], _VIGNETTING["effective_area"])
+    curve = _DATA["vignetting"]
+    return np.interp(off_axis_arcmin, curve["off_axis_arcmin"], curve["effective_area"])
 
 
 def _camera(

@@ -1,17 +1,22 @@
 """Simulated skies: the physics, the instruments and the surveys that labkit shows first.
 
-Both sides: `profiles`, `painting`, `numbers`. Candidates: `clusters`, `xray`, `galaxies` and `nearby` are
-what there is; `xmm` and `plates` are how it is seen, by XMM-Newton and on plates; `candidates`, `plan` and
-`survey` make a survey of it, `observation` a field; `volunteers` and `hunt` let people look at that. Members:
-`hst`, imported by its own name.
+Both sides: `painting`, `numbers`. Candidates: `xray` and `galaxies` are what there is; `xmm` and `plates` are
+how it is seen, by XMM-Newton and on plates; `candidates` and `survey` make a survey of it, `observation` a
+field; `volunteers` and `hunt` let people look at that. Members: `hst`, imported by its own name.
 """
 
 from __future__ import annotations
 
 from labkit.simulate.hunt import Disorder, simulate_hunt
 from labkit.simulate.observation import field_files, simulate_observation
-from labkit.simulate.plan import KOSIBA_HUNT, KOSIBA_TABLE_2, HuntCounts, SurveyCounts
-from labkit.simulate.survey import simulate_survey, survey_at
+from labkit.simulate.survey import (
+    KOSIBA_HUNT,
+    KOSIBA_TABLE_2,
+    HuntCounts,
+    SurveyCounts,
+    simulate_survey,
+    survey_at,
+)
 from labkit.simulate.volunteers import Crowd, HuntBiases
 from labkit.simulate.xmm import NUISANCES
 

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
+from numpy.random import Generator
 
 from labkit.errors import InputError
 from labkit.instruments.epic import CAMERAS, PN
-from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.plates import OpticalScene
 from labkit.simulate.xmm import Pointing, Spurious, draw_pointing, flux_limit, spurious_counts, streak_source
-from labkit.simulate.xray import Component, draw_agn_fluxes, field_agn, galaxy_emission
+from labkit.simulate.xray import (
+    Cluster,
+    Component,
+    cluster_components,
+    draw_agn_fluxes,
+    draw_cluster,
+    field_agn,
+    galaxy_emission,
+)
 
 _RING = 0.8 * np.exp(2j * np.pi * np.arange(12) / 12)
 _TRIES = 48
@@ -31,7 +40,7 @@ class Candidate:
     components: list[Component]  # its X-ray sources
     scenes: list[OpticalScene]  # its optical counterparts; centres are arcsec from the candidate's position
     spurious: list[Spurious] = field(default_factory=list)  # its detector artefacts
-    #: what is known about it: redshift, m500, luminosity, flux, r500_arcmin, core_arcsec
+    #: what is known about it: redshift, m500, luminosity, flux, r500 (arcmin), core_radius (arcsec)
     truth: dict[str, float] = field(default_factory=dict)
 
 
@@ -55,61 +64,57 @@ class _Place:
     def source(self) -> dict[str, float]:
         return {"x": self.x + self.dx, "y": self.y + self.dy}
 
-    def point(self, rng: np.random.Generator, flux: float, star: float) -> tuple[Component, OpticalScene]:
-        """A point at the source's place and its counterpart, which is a star with that chance."""
-        return Component(**self.source, flux=flux), _counterpart(rng, flux, self.offset, star)
 
-
-_Flux = Callable[[np.random.Generator, _Place], float]
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+def _log_uniform(rng: Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _point_flux(rng: np.random.Generator, place: _Place) -> float:
+def _point_flux(rng: Generator, place: _Place) -> float:
     """Faint ones after the number counts, and bright ones, which the pipeline resolves too easily."""
     if rng.random() < 0.5:
         return float(draw_agn_fluxes(rng, 1, faintest=place.limit)[0])
     return float(place.limit * np.exp(rng.uniform(np.log(2), np.log(60))))
 
 
-@dataclass(frozen=True)
-class _Points:
-    """A row of the table of point-like kinds: their flux law, counterpart law, and shifts."""
+def _points(
+    rng: Generator,
+    place: _Place,
+    *,
+    flux_law: Callable[[Generator, _Place], float],
+    star: float,
+    miscentred: float = 0.0,
+    neighbours: float = 0.0,
+    pair: bool = False,
+) -> Candidate:
+    """A point-like source whose counterpart is an active star with the chance `star`, else an AGN.
 
-    flux: _Flux
-    star: float  # chance that the counterpart is an active star and no AGN
-    miscentred: float = 0.0  # share with a shift of 9 arcsec and not of 4
-    neighbours: float = 0.0  # mean number of faint points within 0.8 arcmin
-    pair: bool = False  # two points, 10 to 30 arcsec apart
-
-    def __call__(self, rng: np.random.Generator, place: _Place) -> Candidate:
-        if self.miscentred and rng.random() < self.miscentred:
-            dx, dy = rng.normal(0, 9 / 60, 2)
-            place = replace(place, dx=float(dx), dy=float(dy))
-        flux, places = [self.flux(rng, place)], [place]
-        if self.pair:
-            flux.append(flux[0] * rng.uniform(0.25, 1.0))
-            separation, direction = rng.uniform(10, 30) / 60, rng.uniform(0, 2 * np.pi)
-            step = separation / 2 * np.array([np.cos(direction), np.sin(direction)])
-            places = [
-                replace(place, dx=float(place.dx + sign * step[0]), dy=float(place.dy + sign * step[1]))
-                for sign in (1, -1)
-            ]
-        drawn = [at.point(rng, float(of), self.star) for at, of in zip(places, flux, strict=True)]
-        components, scenes = (list(parts) for parts in zip(*drawn, strict=True))
-        for _ in range(rng.poisson(self.neighbours) if self.neighbours else 0):
-            distance, direction = rng.uniform(0.2, 0.8), rng.uniform(0, 2 * np.pi)
-            near = place.x + distance * np.cos(direction), place.y + distance * np.sin(direction)
-            faint = float(place.limit * rng.uniform(0.1, 0.5))
-            components.append(Component(float(near[0]), float(near[1]), faint))
-        return Candidate(components, scenes, truth={"flux": float(sum(flux))})
+    The shift of `miscentred` of them is 9 arcsec and not 4; `neighbours` is the mean number of faint points
+    within 0.8 arcmin; a pair is 10 to 30 arcsec apart.
+    """
+    if miscentred and rng.random() < miscentred:
+        dx, dy = rng.normal(0, 9 / 60, 2)
+        place = replace(place, dx=float(dx), dy=float(dy))
+    fluxes, places = [flux_law(rng, place)], [place]
+    if pair:
+        fluxes.append(fluxes[0] * rng.uniform(0.25, 1.0))
+        separation, direction = rng.uniform(10, 30) / 60, rng.uniform(0, 2 * np.pi)
+        dx, dy = separation / 2 * np.array([np.cos(direction), np.sin(direction)])
+        places = [
+            replace(place, dx=float(place.dx + sign * dx), dy=float(place.dy + sign * dy)) for sign in (1, -1)
+        ]
+    components, scenes = [], []
+    for at, flux in zip(places, fluxes, strict=True):
+        components.append(Component(**at.source, flux=float(flux)))
+        scenes.append(_counterpart(rng, float(flux), at.offset, star))
+    for _ in range(rng.poisson(neighbours) if neighbours else 0):
+        distance, direction = rng.uniform(0.2, 0.8), rng.uniform(0, 2 * np.pi)
+        x, y = place.x + distance * np.cos(direction), place.y + distance * np.sin(direction)
+        faint = place.limit * rng.uniform(0.1, 0.5)
+        components.append(Component(float(x), float(y), float(faint)))
+    return Candidate(components, scenes, truth={"flux": float(sum(fluxes))})
 
 
-def _counterpart(
-    rng: np.random.Generator, flux: float, centre: tuple[float, float], star: float = 0.0
-) -> OpticalScene:
+def _counterpart(rng: Generator, flux: float, centre: tuple[float, float], star: float = 0.0) -> OpticalScene:
     """Optical counterpart of a point source: an AGN, log(fX / fR) about 0, or an active star, about -2.5."""
     kind = "star" if rng.random() < star else "agn"
     ratio = rng.normal(-2.5, 0.6) if kind == "star" else rng.normal(0.0, 0.5)
@@ -130,7 +135,7 @@ def _cluster_scene(cluster: Cluster, *, centre: tuple[float, float]) -> OpticalS
     )
 
 
-def _cluster(rng: np.random.Generator, place: _Place, *, low_z: bool) -> Candidate:
+def _cluster(rng: Generator, place: _Place, *, low_z: bool) -> Candidate:
     limit, _ = flux_limit(place.pointing, x=place.x, y=place.y, extended=True)
     cluster = draw_cluster(rng, low_z=low_z, flux_limit=limit, bright=rng.random() < 0.3)
     components = cluster_components(cluster, **place.source)
@@ -140,12 +145,12 @@ def _cluster(rng: np.random.Generator, place: _Place, *, low_z: bool) -> Candida
         flux = cluster.flux * rng.uniform(0.05, 0.4)
         components.append(Component(place.x + shift_x, place.y + shift_y, flux))
         scenes.append(_counterpart(rng, flux, (60 * shift_x, 60 * shift_y)))
-    known = ("redshift", "m500", "luminosity", "flux", "r500_arcmin")
-    truth = {name: getattr(cluster, name) for name in known} | {"core_arcsec": 60 * components[0].core}
+    truth = {name: getattr(cluster, name) for name in ("redshift", "m500", "luminosity", "flux")}
+    truth |= {"r500": cluster.r500_arcmin, "core_radius": 60 * components[0].core}
     return Candidate(components, scenes, truth=truth)
 
 
-def _galaxy(rng: np.random.Generator, place: _Place) -> Candidate:
+def _galaxy(rng: Generator, place: _Place) -> Candidate:
     magnitude = float(np.clip(13.7 - rng.exponential(1.4), 8.0, None))
     size = float(10 ** ((20.6 - magnitude) / 5) / 2.5 * np.exp(rng.normal(0, 0.2)))
     shape = {"axis_ratio": float(rng.uniform(0.3, 1.0)), "angle_deg": float(rng.uniform(0, 180))}
@@ -161,11 +166,11 @@ def _galaxy(rng: np.random.Generator, place: _Place) -> Candidate:
     )
     components = galaxy_emission(rng, **place.source, flux=flux, size=size / 60, **shape)
     redshift = float(0.01 * 10 ** (0.2 * (magnitude - 13)) * np.exp(rng.normal(0, 0.3)))
-    truth = {"flux": flux, "redshift": redshift, "core_arcsec": 0.7 * size}
+    truth = {"flux": flux, "redshift": redshift, "core_radius": 0.7 * size}
     return Candidate(components, [scene], truth=truth)
 
 
-def _artefact(rng: np.random.Generator, place: _Place) -> Candidate:
+def _artefact(rng: Generator, place: _Place) -> Candidate:
     """A detector flaw, or what a bright source nearby does: its read-out streak or the wing of its image."""
     table, source = read_numbers("survey")["assumed"]["artefacts"], None
     kind = str(rng.choice(list(table), p=[row["chance"] for row in table.values()]))
@@ -186,20 +191,24 @@ def _artefact(rng: np.random.Generator, place: _Place) -> Candidate:
     return Candidate([source], [_counterpart(rng, source.flux, offset, star=0.5)], truth={"flux": 0.0})
 
 
-def _edge(rng: np.random.Generator, place: _Place) -> Candidate:
+def _edge(rng: Generator, place: _Place) -> Candidate:
     if rng.random() < 0.3:
         return _cluster(rng, place, low_z=bool(rng.random() < 0.5))
     return _KINDS["point source"](rng, place)
 
 
-_KINDS: dict[str, Callable[[np.random.Generator, _Place], Candidate]] = {
-    "low-z cluster": lambda rng, place: _cluster(rng, place, low_z=True),
-    "high-z cluster": lambda rng, place: _cluster(rng, place, low_z=False),
+def _bright_flux(rng: Generator, place: _Place) -> float:
+    return _log_uniform(rng, 5e-13, 1.5e-11)
+
+
+_KINDS: dict[str, Callable[[Generator, _Place], Candidate]] = {
+    "low-z cluster": partial(_cluster, low_z=True),
+    "high-z cluster": partial(_cluster, low_z=False),
     "nearby galaxy": _galaxy,
     # Half of them are the miss-centred ones of XAmin 3.5 (Kosiba et al. 2020, section 2.2).
-    "point source": _Points(_point_flux, star=0.08, miscentred=0.5, neighbours=0.5),
-    "star or AGN": _Points(lambda rng, place: _log_uniform(rng, 5e-13, 1.5e-11), star=0.5),
-    "double source": _Points(_point_flux, star=0.0, pair=True),
+    "point source": partial(_points, flux_law=_point_flux, star=0.08, miscentred=0.5, neighbours=0.5),
+    "star or AGN": partial(_points, flux_law=_bright_flux, star=0.5),
+    "double source": partial(_points, flux_law=_point_flux, star=0.0, pair=True),
     "artefact": _artefact,
     "edge": _edge,
 }
@@ -208,9 +217,7 @@ _KINDS: dict[str, Callable[[np.random.Generator, _Place], Candidate]] = {
 CLASSES = tuple(_KINDS)
 
 
-def draw_candidate(
-    rng: np.random.Generator, true_class: str, pointing: Pointing, *, x: float, y: float
-) -> Candidate:
+def draw_candidate(rng: Generator, true_class: str, pointing: Pointing, *, x: float, y: float) -> Candidate:
     """Draw a candidate of one of `CLASSES` that was detected at a position."""
     if true_class not in _KINDS:
         raise InputError(f"true_class must be one of {CLASSES}, got {true_class!r}")
@@ -224,11 +231,10 @@ def covered(pointing: Pointing, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.any([pointing.chip_of(camera, u, v) >= 0 for camera in CAMERAS], axis=0)
 
 
-def draw_position(rng: np.random.Generator, pointing: Pointing, *, edge: bool = False) -> tuple[float, float]:
-    """Draw the position of a candidate.
+def draw_position(rng: Generator, pointing: Pointing, *, edge: bool = False) -> tuple[float, float]:
+    """Draw the position of a candidate: spread over the field, a fifth of them around the aim point.
 
-    Positions are spread over the field, a fifth of them around the aim point, the same for all classes but
-    one: a candidate cut by the edge of the field has to lie there.
+    It is the same for all classes but one: a candidate cut by the edge of the field has to lie there.
     """
     while True:
         distance = 13.5 * rng.random(_TRIES) ** 0.6
@@ -261,12 +267,11 @@ class CandidateField:
         """Catalogue entries; what does not apply to the candidate is NaN."""
         ra, dec = self.pointing.sky(self.x, self.y)
         columns = ("redshift", "m500", "luminosity", "flux", "r500", "core_radius")
-        names = {"r500": "r500_arcmin", "core_radius": "core_arcsec"}
-        truth = {name: self.candidate.truth.get(names.get(name, name), np.nan) for name in columns}
         return {
             "ra": ra,
             "dec": dec,
-            **truth,
+            **dict.fromkeys(columns, np.nan),
+            **self.candidate.truth,
             "off_axis": float(PN.off_axis(*self.pointing.to_detector(self.x, self.y))),
             "exposure": self.pointing.exposure_s["mos1"] / 1e3,
             "background": sum(self.pointing.background_rate(PN)),
@@ -277,7 +282,7 @@ class CandidateField:
         }
 
 
-def draw_field(rng: np.random.Generator, true_class: str) -> CandidateField:
+def draw_field(rng: Generator, true_class: str) -> CandidateField:
     """Draw a candidate and all that surrounds it; its circumstances come first, whatever its class."""
     pointing, pixel = draw_pointing(rng), float(rng.uniform(2.5, 4.4))
     x, y = draw_position(rng, pointing, edge=true_class == "edge")
@@ -285,7 +290,7 @@ def draw_field(rng: np.random.Generator, true_class: str) -> CandidateField:
     return CandidateField(pointing, pixel, x, y, draw_candidate(rng, true_class, pointing, x=x, y=y), around)
 
 
-def _surroundings(rng: np.random.Generator, pointing: Pointing, x: float, y: float) -> Candidate:
+def _surroundings(rng: Generator, pointing: Pointing, x: float, y: float) -> Candidate:
     """What the field holds whatever the candidate is: AGN, a target cluster, minor detector flaws."""
     components, scenes, spurious = field_agn(rng, x=x, y=y, half=4.5), [], []
     if rng.random() < 0.25:

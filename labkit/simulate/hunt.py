@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy.table import Table, vstack
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.paths import atomic_file
 from labkit.sample import Sample
-from labkit.simulate.numbers import check_whole, default, read_numbers
+from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
 from labkit.simulate.volunteers import (
     KINDS,
     Crowd,
@@ -29,6 +29,7 @@ from labkit.simulate.volunteers import (
 from labkit.tables import numbers, text
 from labkit.votes import DecisionTree, Weights, read_tree
 
+_EXPORT = read_numbers("hunt")["export"]
 _BATCH, _ROWS = 100_000, 50_000  # classifications that are answered, and written, at a time
 
 
@@ -37,28 +38,15 @@ class Disorder:
     """What an export holds besides complete first answers of people who were logged in.
 
     Shares are relative to those answers, and come on top of them.
-
-    Parameters
-    ----------
-    logged_out : float
-        Classifications without a user.
-    repeats : float
-        Classifications of an object by a volunteer who did it before.
-    unfinished : float
-        Classifications that stop before an ending answer.
-    beta : float
-        Classifications of an earlier version of the workflow, before the launch.
     """
 
-    logged_out: float = default("hunt", "disorder", "logged_out")
-    repeats: float = default("hunt", "disorder", "repeats")
-    unfinished: float = default("hunt", "disorder", "unfinished")
-    beta: float = default("hunt", "disorder", "beta")
+    logged_out: float = default("hunt", "disorder", "logged_out")  # without a user
+    repeats: float = default("hunt", "disorder", "repeats")  # by a volunteer who classified the object before
+    unfinished: float = default("hunt", "disorder", "unfinished")  # stop before an ending answer
+    beta: float = default("hunt", "disorder", "beta")  # of an earlier version of the workflow, before launch
 
     def __post_init__(self) -> None:
-        for name in ("logged_out", "repeats", "unfinished", "beta"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        check_share(**asdict(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +72,7 @@ class SimulatedHunt:
 
 def simulate_hunt(
     survey: Sample | Table,
-    seed: int | np.random.Generator,
+    seed: int | Generator,
     *,
     path: str | Path,
     n_volunteers: int = 1227,
@@ -132,7 +120,7 @@ def simulate_hunt(
         If a column is missing, the tree is not the Hunt's, no object is in the Hunt, or a number is out of
         range.
     """
-    if not isinstance(seed, np.random.Generator):
+    if not isinstance(seed, Generator):
         check_whole(0, seed=seed)
     check_whole(1, n_volunteers=n_volunteers, answers_per_object=answers_per_object)
     catalogue = survey.catalogue if isinstance(survey, Sample) else survey
@@ -145,22 +133,18 @@ def simulate_hunt(
     evidence = hunt_evidence(catalogue, tree, biases or HuntBiases(), rng)
     volunteers = draw_volunteers(rng, n_volunteers, questions=len(tree.questions), crowd=crowd)
     schedule = _schedule(rng, volunteers, len(catalogue), answers_per_object, disorder)
-    ways = np.concatenate(
-        [
-            _ways(rng, tree, evidence, volunteers, schedule[start : start + _BATCH])
-            for start in range(0, len(schedule), _BATCH)
-        ]
-    )
+    batches = (schedule[start : start + _BATCH] for start in range(0, len(schedule), _BATCH))
+    ways = np.concatenate([_ways(rng, tree, evidence, volunteers, batch) for batch in batches])
     _write_export(path, schedule, ways, tree=tree, users=volunteers.names, subjects=catalogue)
     return SimulatedHunt(Path(path), len(schedule), volunteers.table(tree.tasks))
 
 
 def _schedule(
-    rng: np.random.Generator, volunteers: Volunteers, objects: int, per_object: int, disorder: Disorder
+    rng: Generator, volunteers: Volunteers, objects: int, per_object: int, disorder: Disorder
 ) -> Table:
     """Who classifies what and when: one row per classification, in the order of time."""
     user = assign(rng, volunteers.activity, objects=objects, per_object=per_object).ravel()
-    end = _export()["days"]
+    end = _EXPORT["days"]
     regular = _rows(user, np.repeat(np.arange(objects), per_object), rng.uniform(0, end, len(user)))
     chance = volunteers.activity / volunteers.activity.sum()
     parts = [regular]
@@ -183,7 +167,7 @@ def _rows(user: np.ndarray, subject: np.ndarray, day: np.ndarray, **marks: bool)
 
 
 def _ways(
-    rng: np.random.Generator, tree: DecisionTree, evidence: Evidence, volunteers: Volunteers, schedule: Table
+    rng: Generator, tree: DecisionTree, evidence: Evidence, volunteers: Volunteers, schedule: Table
 ) -> NDArray[np.int64]:
     """Answer to each question on each classification's way, -1 off the way, shape (n, questions)."""
     user, subject = np.asarray(schedule["user"]), np.asarray(schedule["subject"])
@@ -198,17 +182,10 @@ def _ways(
             offered = np.flatnonzero(tree.question_of == number)
             ways[here, number] = offered[odds[np.ix_(here, offered)].argmax(axis=1)]
             at[here] = after[ways[here, number]]
-    return _broken_off(rng, ways, np.asarray(schedule["unfinished"]))
-
-
-def _broken_off(
-    rng: np.random.Generator, ways: NDArray[np.int64], unfinished: np.ndarray
-) -> NDArray[np.int64]:
-    """The same ways, of which some stop before their ending answer, at the earliest before the first."""
-    answered = ways >= 0
-    steps = np.cumsum(answered, axis=1)
+    # Some stop before their ending answer, at the earliest before the first.
+    steps = np.cumsum(ways >= 0, axis=1)
     kept = np.floor(rng.random(len(ways)) * steps[:, -1])
-    return np.where(unfinished[:, None] & answered & (steps > kept[:, None]), -1, ways)
+    return np.where(np.asarray(schedule["unfinished"])[:, None] & (steps > kept[:, None]), -1, ways)
 
 
 def _write_export(
@@ -225,38 +202,32 @@ def _write_export(
     `ways` (n, questions) holds the number of the answer to each question, -1 where it was not asked.
     """
     different, kind = np.unique(ways, axis=0, return_inverse=True)
-    annotations = np.array([_quoted(_annotations(tree, way)) for way in different], dtype=object)[
-        kind.ravel()
-    ]
+    annotations = np.array([_quoted(_annotations(tree, way)) for way in different], dtype=object)
+    annotations = annotations[kind.ravel()]
     data = [_quoted(text) for text in _subject_data(subjects)]
     lengths = (ways >= 0).sum(axis=1)
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(",".join(_export()["columns"]) + "\n")
+        file.write(",".join(_EXPORT["columns"]) + "\n")
         for start in range(0, len(schedule), _ROWS):
             rows = slice(start, start + _ROWS)
             file.writelines(_lines(start, schedule[rows], annotations[rows], lengths[rows], data, users))
 
 
-def _export() -> dict[str, Any]:
-    return read_numbers("hunt")["export"]
-
-
 def _lines(
     start: int, piece: Table, annotations: np.ndarray, lengths: np.ndarray, data: list[str], users: np.ndarray
 ) -> Iterator[str]:
-    about = _export()
-    end = np.datetime64(about["launch"]) + (np.asarray(piece["day"]) * 86_400_000).astype("timedelta64[ms]")
-    begin = end - (1000 * about["seconds_per_question"] * (lengths + 0.5)).astype("timedelta64[ms]")
+    end = np.datetime64(_EXPORT["launch"]) + (np.asarray(piece["day"]) * 86_400_000).astype("timedelta64[ms]")
+    begin = end - (1000 * _EXPORT["seconds_per_question"] * (lengths + 0.5)).astype("timedelta64[ms]")
     columns = (piece[name].tolist() for name in ("user", "subject", "logged_out", "beta"))
     rows = zip(*columns, begin.astype(str), end.astype(str), annotations, strict=True)
     for number, (user, subject, logged_out, beta, began, ended, given) in enumerate(
-        rows, start=about["first_classification"] + start
+        rows, start=_EXPORT["first_classification"] + start
     ):
-        who = f"not-logged-in-{user:020x}," if logged_out else f"{users[user]},{about['first_user'] + user}"
-        flow = f"{about['workflow_id']},{about['workflow_name']},{about['versions'][not beta]}"
+        who = f"not-logged-in-{user:020x}," if logged_out else f"{users[user]},{_EXPORT['first_user'] + user}"
+        flow = f"{_EXPORT['workflow_id']},{_EXPORT['workflow_name']},{_EXPORT['versions'][not beta]}"
         meta = _quoted(f'{{"started_at":"{began}Z","finished_at":"{ended}Z","session":"{user:064x}"}}')
         created = f"{ended[:10]} {ended[11:19]} UTC"
-        subject_id = about["first_subject"] + subject
+        subject_id = _EXPORT["first_subject"] + subject
         yield f"{number},{who},,{flow},{created},,,{meta},{given},{data[subject]},{subject_id}\n"
 
 
@@ -266,12 +237,11 @@ def _quoted(text: str) -> str:
 
 def _annotations(tree: DecisionTree, way: NDArray[np.int64]) -> str:
     """The answers of one way, in the order in which they were given."""
-    questions = {question.task: question for question in tree.questions}
+    given = [(tree.questions[row], tree.choices[answer]) for row, answer in enumerate(way) if answer >= 0]
     return json.dumps(
         [
-            {"task": task, "task_label": questions[task].text, "value": tree.choices[answer].text}
-            for task, answer in zip(tree.tasks, way, strict=True)
-            if answer >= 0
+            {"task": question.task, "task_label": question.text, "value": choice.text}
+            for question, choice in given
         ]
     )
 
@@ -281,4 +251,4 @@ def _subject_data(subjects: Table) -> Iterator[str]:
     for row, name in enumerate(text(subjects["object_id"]).tolist()):
         place = {key: round(float(values[row]), 6) for key, values in places.items()}
         about = {"retired": None, "object_id": name, **place}
-        yield json.dumps({str(_export()["first_subject"] + row): about})
+        yield json.dumps({str(_EXPORT["first_subject"] + row): about})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from copy import copy
 from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
@@ -24,9 +25,16 @@ def default(name: str, group: str, key: str) -> Any:
 
     def read() -> Any:
         value = read_numbers(name)[group][key]
-        return tuple(value) if isinstance(value, list) else value
+        return tuple(value) if isinstance(value, list) else copy(value)
 
     return field(default_factory=read)
+
+
+def check_share(**values: float) -> None:
+    """Refuse what is no share, by the name of the argument."""
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"{name} must be between 0 and 1, got {value}")
 
 
 def check_whole(least: int, **values: object) -> None:

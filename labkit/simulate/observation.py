@@ -10,18 +10,25 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.wcs import WCS
+from numpy.random import Generator
 
 from labkit.errors import InputError
 from labkit.images.coordinates import sky_to_pixel, tangent_plane
 from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
 from labkit.paths import atomic_folder
-from labkit.simulate.clusters import Cluster, cluster_components, draw_cluster
 from labkit.simulate.numbers import check_whole
 from labkit.simulate.xmm import SURVEY_LIMIT, Grid, Pointing, count_images, draw_pointing
-from labkit.simulate.xray import Component, field_agn, galaxy_emission
+from labkit.simulate.xray import (
+    Cluster,
+    Component,
+    cluster_components,
+    draw_cluster,
+    field_agn,
+    galaxy_emission,
+)
 
 #: Clusters per square degree above the survey limit, and the share of them below redshift 0.3. A choice: deep
-#: surveys count about ten, the population of `labkit.simulate.clusters` has thirty.
+#: surveys count about ten, the population of `labkit.simulate.xray` has thirty.
 _CLUSTER_DENSITY, _LOW_Z_SHARE = 15.0, 0.25
 #: Half the side of the square of sky in which sources are drawn, arcmin; it holds the field of view.
 _HALF_FIELD = 18.0
@@ -144,7 +151,7 @@ def _exposure_map(pointing: Pointing, camera: Camera, grid: Grid) -> np.ndarray:
     return seconds.reshape(grid.size, 3, grid.size, 3).mean(axis=(1, 3)).astype(np.float32)
 
 
-def _sources(rng: np.random.Generator, pointing: Pointing, target: Cluster | None) -> list[_Source]:
+def _sources(rng: Generator, pointing: Pointing, target: Cluster | None) -> list[_Source]:
     """Everything in the field, the target first."""
     if target is None:
         target = draw_cluster(rng, low_z=bool(rng.random() < 0.7), flux_limit=3e-13, bright=True)
@@ -194,23 +201,10 @@ def _truth(sources: list[_Source], pointing: Pointing, wcs: WCS) -> QTable:
 def field_files(
     path: str | Path, seed: int, *, least_counts: float = 30.0
 ) -> tuple[list[str], list[str], str]:
-    """Files of a simulated observation, as a user would hold them: images, exposure maps, candidates.
+    """Simulate an observation into a folder, made again if it is there, and return what a user would hold.
 
-    Parameters
-    ----------
-    path : path
-        Folder of the observation; made again, with the files in it.
-    seed : int
-        Seed of everything random.
-    least_counts : float
-        Expected counts from which a source of the field is on the candidate list, which holds only positions.
-
-    Returns
-    -------
-    images, exposures : list of str
-        FITS files of PN, MOS1 and MOS2.
-    candidates : str
-        ECSV table with ``ra`` and ``dec``.
+    These are the FITS images of PN, MOS1 and MOS2, their exposure maps, and a candidate list (ECSV) with
+    nothing but ``ra`` and ``dec`` of the sources from `least_counts` expected counts on.
     """
     observation = simulate_observation(seed, path=path, overwrite=True)
     truth = observation.truth[observation.truth["counts"] >= least_counts]
@@ -224,8 +218,7 @@ def field_files(
             f"least_counts must leave a candidate, got {least_counts} and none in the field of view"
         )
     folder = Path(path)
-    listed = QTable({"ra": truth["ra"][on].to(u.deg), "dec": truth["dec"][on].to(u.deg)})
-    listed.write(folder / "candidates.ecsv", overwrite=True)
+    truth["ra", "dec"][on].write(folder / "candidates.ecsv")
     images, exposures = (
         [str(folder / f"{camera.name}_{kind}.fits") for camera in CAMERAS] for kind in ("image", "exposure")
     )

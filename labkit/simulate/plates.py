@@ -1,8 +1,9 @@
 """Red Schmidt plates: optics, emulsion, grain, and what the sky survey would show of each candidate.
 
 Numbers marked *measured* come from a red plate of the Digitized Sky Survey (SERC-ER, IIIaF + OG590). A plate
-is made in pixels of 1 arcsec from independent streams of randomness: the plate and its grain, the field
-(stars and galaxies that happen to be there) and the object. The kind of object changes only the last.
+is made in pixels of 1 arcsec, the scanning step of DSS2, from independent streams of randomness: the plate
+and its grain, the field (stars and galaxies that happen to be there) and the object. The kind of object
+changes only the last.
 """
 
 from __future__ import annotations
@@ -11,17 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from labkit.errors import InputError
 from labkit.images import regrid
-from labkit.simulate.galaxies import cluster_members, field_galaxies, stars
-from labkit.simulate.nearby import draw_nearby_galaxy, render_nearby_galaxy
-from labkit.simulate.painting import POINT, Bodies, patch, render
+from labkit.simulate.galaxies import (
+    OpticalScene,
+    cluster_members,
+    draw_nearby_galaxy,
+    field_galaxies,
+    render_nearby_galaxy,
+    stars,
+)
+from labkit.simulate.painting import POINT, Bodies, Optics, patch, render
 
-_NATIVE_SCALE_ARCSEC = 1.0  # scanning step of DSS2
 _BRIGHT = 14.0  # stars brighter than this get halo and spikes
 _FAINTEST_HALO = 0.01  # of the sky
 
@@ -52,10 +59,9 @@ class Plate:
             )
 
     @property
-    def optics(self) -> dict[str, float]:
+    def optics(self) -> Optics:
         """What `render` needs to know of it."""
-        scale, seeing, zero_point = _NATIVE_SCALE_ARCSEC, self.seeing_arcsec, self.sky_magnitude
-        return {"pixel_scale_arcsec": scale, "seeing_arcsec": seeing, "zero_point": zero_point}
+        return Optics(self.seeing_arcsec, self.sky_magnitude)
 
     def density(self, exposure: NDArray, *, grain: NDArray | float = 0.0) -> NDArray[np.float32]:
         """Turn exposure into scanned density by the characteristic curve.
@@ -70,7 +76,7 @@ class Plate:
         return (self.fog_counts + span * expit(log_q)).astype(np.float32)
 
 
-def draw_plate(rng: np.random.Generator) -> Plate:
+def draw_plate(rng: Generator) -> Plate:
     """Draw a plate: every property varies on its own, none knows what was photographed.
 
     Skies have about 4,000 to 9,000 counts, seeing is 2 to 3.3"; R = 20.8 is a star of about 2 sigma.
@@ -95,19 +101,19 @@ def expose(bodies: Bodies, plate: Plate, *, shape: tuple[int, int]) -> NDArray[n
 
     Bright stars have halos and diffraction spikes.
     """
-    light = render(bodies, shape=shape, **plate.optics)
+    optics = plate.optics
+    light = render(bodies, optics, shape=shape)
+    x, y = optics.place(bodies.x, bodies.y, shape)
+    rotation, width = np.radians(plate.rotation_deg), plate.seeing_arcsec / 2.4
     for star in np.flatnonzero((bodies.index == POINT) & (bodies.magnitude < _BRIGHT)):
-        flux = 10 ** (-0.4 * (bodies.magnitude[star] - plate.sky_magnitude))
-        x, y = bodies.x[star] + (shape[1] - 1) / 2, bodies.y[star] + (shape[0] - 1) / 2
-        _add_halo(light, x, y, flux, rotation=np.radians(plate.rotation_deg), width=plate.seeing_arcsec / 2.4)
+        flux = optics.flux(bodies.magnitude[star])
+        _add_halo(light, x[star], y[star], flux, rotation=rotation, width=width)
     return light
 
 
-def develop(rng: np.random.Generator, light: NDArray, plate: Plate) -> NDArray[np.float32]:
+def develop(rng: Generator, light: NDArray, plate: Plate) -> NDArray[np.float32]:
     """Expose the emulsion to the sky and to light in units of it (ny, nx), develop and scan it: counts."""
     light = np.asarray(light, dtype=np.float32)
-    if light.ndim != 2:
-        raise InputError(f"light must have the axes (y, x), got shape {light.shape}")
     slope_y, slope_x = ((np.arange(n, dtype=np.float32) - n / 2) / 3600 for n in light.shape)
     illumination = 1 + plate.gradient[1] * slope_y[:, None] + plate.gradient[0] * slope_x
     grain = gaussian_filter(rng.standard_normal(light.shape, dtype=np.float32), plate.grain_px, truncate=2.7)
@@ -144,84 +150,24 @@ def _add_halo(light: NDArray, x: float, y: float, flux: float, *, rotation: floa
         part += outside * arm * np.exp(np.maximum(-0.5 * (t / np.float32(width)) ** 2, -50))
 
 
-KINDS = ("cluster", "nearby galaxy", "star", "agn", "none")
-
-
-@dataclass(frozen=True)
-class OpticalScene:
-    """What a candidate is in the optical."""
-
-    kind: str  # an "agn" is a compact body, "none" leaves only what the field holds by chance
-    redshift: float = 0.0  # needed for a cluster
-    m500: float = 0.0  # mass within R500, solar masses; needed for a cluster
-    r500_arcmin: float = 0.0  # needed for a cluster
-    #: offset (x, y) from the image centre, arcsec: x to the west, y to the north
-    centre: tuple[float, float] = (0.0, 0.0)
-    #: R magnitude of the counterpart, for a cluster of its brightest galaxy; drawn when not given
-    magnitude: float | None = None
-    size_arcsec: float | None = None  # half-light radius of a nearby galaxy; drawn when not given
-    #: shape of a nearby galaxy or cluster; the angle from north through east. Drawn when not given
-    position_angle_deg: float | None = None
-    axis_ratio: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
-        if self.axis_ratio is not None and not 0 < self.axis_ratio <= 1:
-            raise InputError(f"axis_ratio must be in (0, 1], got {self.axis_ratio}")
-        if self.kind == "cluster":
-            for name in ("redshift", "m500", "r500_arcmin"):
-                if not getattr(self, name) > 0:
-                    raise InputError(f"{name} must be positive for a cluster, got {getattr(self, name)}")
-
-
-def _scene_bodies(rng: np.random.Generator, scene: OpticalScene) -> Bodies:
+def _scene_bodies(rng: Generator, scene: OpticalScene) -> Bodies:
     """Members of a cluster, a star, or a nucleus with or without its galaxy."""
     if scene.kind == "cluster":
-        return cluster_members(
-            rng,
-            redshift=scene.redshift,
-            mass=scene.m500,
-            r500_arcsec=60 * scene.r500_arcmin,
-            centre=scene.centre,
-            brightest=scene.magnitude,
-            axis_ratio=scene.axis_ratio,
-            angle=_image_angle(scene),
-        )
+        return cluster_members(rng, scene)
     x, y = np.asarray(scene.centre) + rng.normal(0, 1.5, 2)  # pointing accuracy of XMM
     drawn = rng.uniform(6, 12) if scene.kind == "star" else np.clip(rng.normal(18.3, 1.4), 13, 22)
     magnitude = drawn if scene.magnitude is None else scene.magnitude
     nucleus = Bodies.points(x, y, magnitude)
     if scene.kind == "star" or rng.random() < 0.5:
         return nucleus
-    host = rng.uniform(0.2, 0.8)
-    body = Bodies(
-        x, y, magnitude - 2.5 * np.log10(host), rng.uniform(0.6, 2.5), rng.uniform(0.5, 1), 0.0, 4.0
-    )
+    host = rng.uniform(0.2, 0.8)  # share of the light
+    fainter = magnitude - 2.5 * np.log10(host)
+    body = Bodies(x, y, fainter, rng.uniform(0.6, 2.5), rng.uniform(0.5, 1), 0.0, 4.0)
     return Bodies.join([Bodies.points(x, y, magnitude - 2.5 * np.log10(1 - host)), body])
 
 
-def _nearby_light(
-    rng: np.random.Generator, scene: OpticalScene, plate: Plate, shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    galaxy = draw_nearby_galaxy(
-        rng,
-        centre=scene.centre,
-        magnitude=scene.magnitude,
-        size_arcsec=scene.size_arcsec,
-        axis_ratio=scene.axis_ratio,
-        angle=_image_angle(scene),
-    )
-    return render_nearby_galaxy(rng, galaxy, shape=shape, **plate.optics)
-
-
-def _image_angle(scene: OpticalScene) -> float | None:
-    """Angle from the x (west) towards the y (north) axis, of a position angle from north through east."""
-    return None if scene.position_angle_deg is None else 90.0 + scene.position_angle_deg
-
-
 def plate_cutout(
-    rng: np.random.Generator,
+    rng: Generator,
     scenes: Sequence[OpticalScene],
     *,
     size: int,
@@ -229,38 +175,28 @@ def plate_cutout(
     galactic_latitude_deg: float = 50.0,
 ) -> NDArray[np.float32]:
     """One plate cut-out around a candidate: density-like counts (size, size), north up and east left."""
-    if size < 1:
-        raise InputError(f"size must be at least 1 pixel, got {size}")
-    if not pixel_scale_arcsec > 0:
-        raise InputError(f"pixel_scale_arcsec must be positive, got {pixel_scale_arcsec}")
-    scale = pixel_scale_arcsec / _NATIVE_SCALE_ARCSEC
-    native = int(np.ceil(size * scale)) + 2
+    native = int(np.ceil(size * pixel_scale_arcsec)) + 2
     image = plate_image(rng, scenes, shape=(native, native), galactic_latitude_deg=galactic_latitude_deg)
-    return regrid(image, scale=scale, shape=(size, size), conserve="surface brightness")
+    return regrid(image, scale=pixel_scale_arcsec, shape=(size, size), conserve="surface brightness")
 
 
 def plate_image(
-    rng: np.random.Generator,
+    rng: Generator,
     scenes: Sequence[OpticalScene],
     *,
     shape: tuple[int, int],
     galactic_latitude_deg: float = 50.0,
-    plate: Plate | None = None,
 ) -> NDArray[np.float32]:
     """A plate (ny, nx) with several objects on it, in pixels of 1 arcsec: density-like counts."""
-    if len(shape) != 2 or min(shape) < 1:
-        raise InputError(f"shape must be two positive numbers (ny, nx), got {shape}")
-    streams = [np.random.default_rng(seed) for seed in rng.integers(2**63, size=4)]
+    streams = (np.random.default_rng(seed) for seed in rng.integers(2**63, size=4))
     plate_rng, field_rng, grain_rng, object_rng = streams
-    drawn = draw_plate(plate_rng)
-    plate = drawn if plate is None else plate
-    extent = (shape[0] * _NATIVE_SCALE_ARCSEC, shape[1] * _NATIVE_SCALE_ARCSEC)
-    parts = [field_galaxies(field_rng, extent), stars(field_rng, extent, latitude_deg=galactic_latitude_deg)]
-    parts += [
-        _scene_bodies(object_rng, scene) for scene in scenes if scene.kind in ("cluster", "star", "agn")
-    ]
+    plate = draw_plate(plate_rng)
+    parts = [field_galaxies(field_rng, shape), stars(field_rng, shape, latitude_deg=galactic_latitude_deg)]
+    smooth = [scene for scene in scenes if scene.kind in ("cluster", "star", "agn")]
+    parts += [_scene_bodies(object_rng, scene) for scene in smooth]
     light = expose(Bodies.join(parts), plate, shape=shape)
     for scene in scenes:
         if scene.kind == "nearby galaxy":
-            light += _nearby_light(object_rng, scene, plate, shape)
+            galaxy = draw_nearby_galaxy(object_rng, scene)
+            light += render_nearby_galaxy(object_rng, galaxy, plate.optics, shape=shape)
     return develop(grain_rng, light, plate)

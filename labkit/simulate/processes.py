@@ -1,14 +1,20 @@
-"""The same work in one process or several, with the same result."""
+"""The same work in one process or several, with the same result, and its pieces as one Sample."""
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from astropy.table import QTable, vstack
 from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from labkit.sample import Sample, SampleWriter
 
 _Result = TypeVar("_Result")
 
@@ -27,3 +33,26 @@ def _on_one_thread(work: Callable[..., _Result], task: tuple[Any, ...]) -> _Resu
     """On one thread, because sums depend on how they are split."""
     with threadpool_limits(1):
         return work(*task)
+
+
+def collect(
+    pieces: Iterable[tuple[np.ndarray, QTable]],
+    *,
+    number: int,
+    progress: bool,
+    path: str | Path | None,
+    overwrite: bool,
+    **about: Any,
+) -> Sample:
+    """A Sample of pieces of images and rows, in memory, or written to a path while they are made.
+
+    `number` of them are expected; `about` are bands, pixel scale and provenance, as for `Sample`.
+    """
+    shown = tqdm(pieces, total=number, unit="chunk", disable=not progress, desc="simulate")
+    if path is None:
+        images, tables = zip(*shown, strict=True)
+        return Sample(np.concatenate(images), vstack(list(tables)), **about)
+    with SampleWriter(path, overwrite=overwrite, **about) as writer:
+        for images, table in shown:
+            writer.append(images, table)
+    return Sample.load(path)

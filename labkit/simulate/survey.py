@@ -1,34 +1,32 @@
-"""The simulated survey: X-CLASS-like candidates seen by XMM-Newton and on Schmidt plates."""
+"""The simulated survey: X-CLASS-like candidates seen by XMM-Newton and on Schmidt plates.
+
+What every row is, which labels are wrong, and which rows the volunteers of the Hunt see is planned first;
+then every object is drawn and observed from its own random stream.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table, vstack
-from tqdm.auto import tqdm
+from numpy.random import Generator, SeedSequence, default_rng
+from numpy.typing import NDArray
 
+from labkit.errors import InputError
 from labkit.images import regrid
-from labkit.sample import Sample, SampleWriter
+from labkit.sample import Sample
 from labkit.simulate.candidates import draw_field
-from labkit.simulate.numbers import check_whole
-from labkit.simulate.plan import (
-    KOSIBA_TABLE_2,
-    HuntCounts,
-    SurveyCounts,
-    expected_counts,
-    plan_further,
-    plan_survey,
-    seen_by,
-)
+from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
 from labkit.simulate.plates import plate_cutout
-from labkit.simulate.processes import run_tasks
-from labkit.simulate.xmm import Grid, count_images
+from labkit.simulate.processes import collect, run_tasks
+from labkit.simulate.xmm import Grid, count_images, expected_counts
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +51,153 @@ _UNITS = {
     "position_angle": u.deg,
     "galactic_latitude": u.deg,
 }
+_FAINT = 2.0  # how much the overlap outside the test split leans to faint clusters: chance ~ signal^-this
+
+
+@dataclass(frozen=True)
+class SurveyCounts:
+    """Sizes and composition of a survey."""
+
+    train: tuple[int, int] = default("survey", "survey", "train")  # clusters and non-clusters of the split
+    validation: tuple[int, int] = default("survey", "survey", "validation")
+    test: tuple[int, int] = default("survey", "survey", "test")
+    low_z: float = default("survey", "survey", "low_z")  # share of the clusters that are below redshift 0.3
+    test_low_z: float = default("survey", "survey", "test_low_z")  # the same in the test split
+    mix: Mapping[str, float] = default("survey", "survey", "mix")  # share of each class among non-clusters
+    #: share of wrong labels in train and validation; test labels are right, as if confirmed by spectra
+    wrong_labels: float = default("survey", "survey", "wrong_labels")
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            if len(pair := getattr(self, name)) != 2 or min(pair) < 0:
+                raise InputError(
+                    f"{name} must be two numbers, clusters and non-clusters, from 0 up, got {pair}"
+                )
+        if len(self) == 0:
+            raise InputError("counts must ask for at least one object, got 0 in every split")
+        check_share(low_z=self.low_z, test_low_z=self.test_low_z, wrong_labels=self.wrong_labels)
+        object.__setattr__(self, "mix", dict(self.mix))
+        known = read_numbers("survey")["survey"]["mix"]
+        if set(self.mix) - set(known) or abs(sum(self.mix.values()) - 1) > 1e-6:
+            raise InputError(f"mix must share 1 among the classes {tuple(known)}, got {self.mix}")
+
+    def __len__(self) -> int:
+        return sum(self.train) + sum(self.validation) + sum(self.test)
+
+    def scaled(self, n_objects: int) -> SurveyCounts:
+        """The same composition for another number of objects."""
+        check_whole(1, n_objects=n_objects)
+        sizes = (*self.train, *self.validation, *self.test)
+        new = _apportion(n_objects, [size / len(self) for size in sizes])
+        return replace(self, train=tuple(new[:2]), validation=tuple(new[2:4]), test=tuple(new[4:]))
+
+    def with_test(self, n_objects: int) -> SurveyCounts:
+        """The same survey with another number of test objects, half of them clusters."""
+        return replace(self, test=((n_objects + 1) // 2, n_objects // 2))
+
+
+def plan_survey(rng: Generator, counts: SurveyCounts) -> Table:
+    """Decide what every row of a survey is, in random order.
+
+    Columns ``label``, ``split``, ``true_class``, ``label_is_wrong``; labels follow the counts exactly.
+    """
+    labels, splits = [], []
+    for split in ("train", "validation", "test"):
+        clusters, others = getattr(counts, split)
+        low = counts.test_low_z if split == "test" else counts.low_z
+        labels += (classes := _classes(clusters, others, low_z=low, mix=counts.mix))
+        splits += [split] * len(classes)
+    order = rng.permutation(len(labels))
+    label, split_of_row = np.array(labels)[order], np.array(splits)[order]
+    wrong = (rng.random(len(label)) < counts.wrong_labels) & (split_of_row != "test")
+    true_class = label.astype("U32")
+    confused = read_numbers("survey")["assumed"]["confused"]
+    for row in np.flatnonzero(wrong):
+        names, chances = zip(*confused[str(label[row])].items(), strict=True)
+        true_class[row] = rng.choice(names, p=chances)
+    return Table({"label": label, "split": split_of_row, "true_class": true_class, "label_is_wrong": wrong})
+
+
+def _classes(clusters: int, others: int, *, low_z: float, mix: Mapping[str, float]) -> list[str]:
+    """Class of each of so many clusters and others, by kind, as close to the shares as whole numbers get."""
+    numbers = _apportion(clusters, [low_z, 1 - low_z]) + _apportion(others, mix.values())
+    return np.repeat(["low-z cluster", "high-z cluster", *mix], numbers).tolist()
+
+
+def _apportion(total: int, shares: Iterable[float]) -> list[int]:
+    """Whole numbers after shares that add up to the total (largest remainders)."""
+    exact = np.array([total * share for share in shares])
+    numbers = np.floor(exact + 1e-9).astype(int)
+    numbers[np.argsort(numbers - exact, kind="stable")[: total - numbers.sum()]] += 1
+    return numbers.tolist()
+
+
+@dataclass(frozen=True)
+class HuntCounts:
+    """Sizes and composition of the Hunt beside a survey.
+
+    Kosiba et al. (2020) had 1,600 candidates in the Hunt. 404 of them were the experts', too, with 146 low-z
+    and 108 high-z clusters: the 170 of the test split, and 234 others.
+    """
+
+    #: clusters and non-clusters of the test split that the volunteers saw, or all if there are fewer
+    test: tuple[int, int] = default("survey", "hunt", "test")
+    #: low-z clusters, high-z clusters and non-clusters of the other splits that they saw
+    overlap: tuple[int, int, int] = default("survey", "hunt", "overlap")
+    further: int = default("survey", "hunt", "further")  # candidates that only the volunteers saw
+    cluster_share: float = default("survey", "hunt", "cluster_share")  # of true clusters among those
+
+    def __post_init__(self) -> None:
+        for name, size in (("test", 2), ("overlap", 3)):
+            if len(numbers := getattr(self, name)) != size or min(numbers) < 0:
+                raise InputError(f"{name} must be {size} numbers from 0 up, got {numbers}")
+        if self.further < 0:
+            raise InputError(f"further must be 0 or more, got {self.further}")
+        check_share(cluster_share=self.cluster_share)
+
+    def scaled(self, share: float) -> HuntCounts:
+        """The same Hunt beside a smaller or larger survey; the test objects stay, as many as there are."""
+        if not share > 0:
+            raise InputError(f"share must be above 0, got {share}")
+        low, high, others = (round(share * number) for number in self.overlap)
+        return replace(self, overlap=(low, high, others), further=round(share * self.further))
+
+
+def plan_further(rng: Generator, hunt: HuntCounts, counts: SurveyCounts) -> Table:
+    """The same for the candidates that only the volunteers saw; label and split are empty."""
+    clusters = round(hunt.cluster_share * hunt.further)
+    classes = _classes(clusters, hunt.further - clusters, low_z=counts.low_z, mix=counts.mix)
+    rows = Table({"label": np.full(hunt.further, "")})
+    rows["split"], rows["true_class"], rows["label_is_wrong"] = "", rng.permutation(classes), False
+    return rows
+
+
+def seen_by(rng: Generator, plan: Table, signal: NDArray[np.float64], hunt: HuntCounts) -> NDArray[np.bool_]:
+    """Choose the experts' candidates that the volunteers of the Hunt see, too; (n,).
+
+    The clusters of the test split are those confirmed by spectra, which tend to be the large and bright ones
+    (section 5.1). Those of the overlap outside it are the ones not confirmed, so faint ones are more likely
+    to be chosen: chance ~ signal^-2. That reading is ours; it is what Table 1 asks for, where volunteers
+    found 55 of 85 clusters in the test split, and 47 of the other 169. `signal` (n,) is a brightness in any
+    unit, read for labelled clusters outside the test split.
+    """
+    label, tested = np.asarray(plan["label"]), np.asarray(plan["split"] == "test")
+    low, high = label == "low-z cluster", label == "high-z cluster"
+    groups = [tested & (low | high), tested & ~(low | high)]
+    groups += [~tested & low, ~tested & high, ~tested & ~(low | high)]
+    chosen = np.zeros(len(plan), dtype=bool)
+    for number, group in enumerate(groups):
+        rows = np.flatnonzero(group)
+        wanted = min((*hunt.test, *hunt.overlap)[number], len(rows))
+        chance = signal[rows] ** -_FAINT if number in (2, 3) else np.ones(len(rows))
+        chosen[rng.choice(rows, wanted, replace=False, p=chance / chance.sum()) if wanted else []] = True
+    return chosen
+
+
+#: The experts' numbers of Kosiba et al. (2020), Table 2: 1,707 objects.
+KOSIBA_TABLE_2 = SurveyCounts()
+#: The Hunt of Kosiba et al. (2020), sections 2 and 5.1: 1,600 candidates, beside the survey of Table 2.
+KOSIBA_HUNT = HuntCounts()
 
 
 def simulate_survey(
@@ -111,47 +256,44 @@ def simulate_survey(
     if n_objects is not None:
         hunt = hunt and hunt.scaled(n_objects / len(counts))
         counts = counts.scaled(n_objects)
-    about = {
-        "bands": _BANDS,
-        "pixel_scale": _FIELD_OF_VIEW.to(u.arcsec) / size_px,
-        "provenance": {"source": _SOURCE, "seed": int(seed), "counts": counts.describe()}
-        | ({"hunt": hunt.describe()} if hunt else {}),
-    }
-    pieces = _pieces(int(seed), counts, hunt, size_px, n_jobs)
-    chunks = -(-(len(counts) + (hunt.further if hunt else 0)) // _CHUNK)
-    shown = tqdm(pieces, total=chunks, unit="chunk", disable=not progress, desc="simulate")
-    if path is None:
-        images, tables = zip(*shown, strict=True)
-        return Sample(np.concatenate(images), vstack(list(tables)), **about)
-    with SampleWriter(path, overwrite=overwrite, **about) as writer:
-        for images, table in shown:
-            writer.append(images, table)
-    return Sample.load(path)
+    return collect(
+        _pieces(int(seed), counts, hunt, size_px, n_jobs),
+        number=-(-(len(counts) + (hunt.further if hunt else 0)) // _CHUNK),
+        progress=progress,
+        path=path,
+        overwrite=overwrite,
+        bands=_BANDS,
+        pixel_scale=_FIELD_OF_VIEW.to(u.arcsec) / size_px,
+        provenance=_provenance(seed, counts, hunt),
+    )
 
 
-def _plan(
-    seed: int, counts: SurveyCounts, hunt: HuntCounts | None
-) -> tuple[Table, list[np.random.SeedSequence]]:
+def _provenance(seed: int, counts: SurveyCounts, hunt: HuntCounts | None) -> dict[str, Any]:
+    numbers = {"source": _SOURCE, "seed": int(seed), "counts": asdict(counts)}
+    return numbers | ({"hunt": asdict(hunt)} if hunt else {})
+
+
+def _plan(seed: int, counts: SurveyCounts, hunt: HuntCounts | None) -> tuple[Table, list[SeedSequence]]:
     """What every row is, and its random stream; those of the Hunt come last and change none before them."""
-    root = np.random.SeedSequence(seed)
+    root = SeedSequence(seed)
     order, *streams = root.spawn(len(counts) + 1)
-    plan = plan_survey(np.random.default_rng(order), counts)
+    plan = plan_survey(default_rng(order), counts)
     if hunt is None:
         return plan, streams
     order, *further = root.spawn(hunt.further + 1)
-    rng = np.random.default_rng(order)
+    rng = default_rng(order)
     plan["in_hunt"] = seen_by(rng, plan, _signal(plan, streams), hunt)
     added = plan_further(rng, hunt, counts)
     added["in_hunt"] = np.ones(len(added), dtype=bool)
     return vstack([plan, added]), [*streams, *further]
 
 
-def _signal(plan: Table, streams: list[np.random.SeedSequence]) -> np.ndarray:
+def _signal(plan: Table, streams: list[SeedSequence]) -> np.ndarray:
     """Counts of the labelled clusters that may be in the overlap, drawn as they will be; 1 for the others."""
     labelled = np.isin(plan["label"], ("low-z cluster", "high-z cluster")) & (plan["split"] != "test")
     signal = np.ones(len(plan))
     for row in np.flatnonzero(labelled):
-        drawn = draw_field(np.random.default_rng(streams[row]), str(plan["true_class"][row])).row()
+        drawn = draw_field(default_rng(streams[row]), str(plan["true_class"][row])).row()
         seen = expected_counts(drawn["flux"], exposure_s=1e3 * drawn["exposure"], off_axis=drawn["off_axis"])
         signal[row] = max(float(np.nan_to_num(seen)), 1.0)
     return signal
@@ -179,10 +321,10 @@ def _pieces(
 
 
 def _simulate_chunk(
-    streams: list[np.random.SeedSequence], classes: list[str], size_px: int
+    streams: list[SeedSequence], classes: list[str], size_px: int
 ) -> tuple[np.ndarray, QTable]:
     drawn = [
-        _simulate_candidate(np.random.default_rng(stream), name, size_px=size_px)
+        _simulate_candidate(default_rng(stream), name, size_px=size_px)
         for stream, name in zip(streams, classes, strict=True)
     ]
     table = QTable({key: np.array([row[key] for _, row in drawn]) for key in drawn[0][1]})
@@ -192,7 +334,7 @@ def _simulate_chunk(
 
 
 def _simulate_candidate(
-    rng: np.random.Generator, true_class: str, *, size_px: int
+    rng: Generator, true_class: str, *, size_px: int
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Both images (band, y, x) and the catalogue entries of one candidate.
 
@@ -224,32 +366,18 @@ def survey_at(
     size_px: int = 178,
     n_jobs: int = 1,
 ) -> Sample:
-    """Open the Sample at `path`, or simulate a survey there.
+    """Open the Sample in the folder `path`, or simulate a survey there.
 
     A survey simulated before with other numbers is simulated again; a Sample of any other source is opened as
     it is, whatever the numbers say.
-
-    Parameters
-    ----------
-    path : path
-        Folder of the Sample.
-    seed, counts, hunt, size_px, n_jobs
-        As for `simulate_survey`.
-
-    Returns
-    -------
-    Sample
-        Raw Sample, opened from disk.
     """
-    options: dict[str, Any] = {"counts": counts, "hunt": hunt, "size_px": size_px, "n_jobs": n_jobs}
-    if not Path(path).exists():
-        return simulate_survey(seed, path=path, **options)
-    found = Sample.load(path)
-    about = found.provenance
-    asked = {"seed": seed, "counts": counts.describe(), "hunt": hunt and hunt.describe()}
-    same = json.loads(json.dumps(asked)) == {name: about.get(name) for name in asked}
-    same &= found.shape[-1] == size_px
-    if about.get("source") != _SOURCE or same:
-        return found
-    logger.info("%s holds a survey simulated with other numbers; simulating it again", path)
-    return simulate_survey(seed, path=path, overwrite=True, **options)
+    if Path(path).exists():
+        found = Sample.load(path)
+        asked = {"hunt": None} | json.loads(json.dumps(_provenance(seed, counts, hunt)))
+        about = {name: found.provenance.get(name) for name in asked}
+        if about["source"] != _SOURCE or (about == asked and found.shape[-1] == size_px):
+            return found
+        logger.info("%s holds a survey simulated with other numbers; simulating it again", path)
+    return simulate_survey(
+        seed, counts=counts, hunt=hunt, size_px=size_px, n_jobs=n_jobs, path=path, overwrite=True
+    )

@@ -10,12 +10,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from astropy.table import Table
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.simulate.clusters import LOW_Z
 from labkit.simulate.numbers import default
-from labkit.simulate.plan import expected_counts
+from labkit.simulate.survey import expected_counts
+from labkit.simulate.xray import LOW_Z
 from labkit.tables import numbers, text
 from labkit.votes import DecisionTree
 
@@ -25,32 +26,19 @@ KINDS = ("reader", "skimmer", "random", "malicious")
 
 @dataclass(frozen=True)
 class Crowd:
-    """What kind of volunteers a project attracts.
+    """What kind of volunteers a project attracts; skills are in units of the log odds of the right answer.
 
-    Skills are in units of the log odds of the right answer.
-
-    Parameters
-    ----------
-    skimmers : float
-        Share who do not read the help: about 20 % of the beta testers did not (section 5.1).
-    random, malicious : float
-        Share who guess, and who answer against the evidence (section 2.3 expects some of them).
-    unread : float
-        How much skill those who do not read lack on every question.
-    skill : float
-        Standard deviation of the skill from volunteer to volunteer.
-    question_skill : float
-        The same from question to question of one volunteer.
-    activity : float
-        Standard deviation of the natural logarithm of the activity: few volunteers do most of the work.
+    About 20 % of the beta testers did not read the help (Kosiba et al. 2020, section 5.1); some are expected
+    to guess or to mean ill (section 2.3).
     """
 
-    skimmers: float = default("hunt", "crowd", "skimmers")
-    random: float = default("hunt", "crowd", "random")
-    malicious: float = default("hunt", "crowd", "malicious")
-    unread: float = default("hunt", "crowd", "unread")
-    skill: float = default("hunt", "crowd", "skill")
-    question_skill: float = default("hunt", "crowd", "question_skill")
+    skimmers: float = default("hunt", "crowd", "skimmers")  # share who do not read the help
+    random: float = default("hunt", "crowd", "random")  # share who guess
+    malicious: float = default("hunt", "crowd", "malicious")  # share who answer against the evidence
+    unread: float = default("hunt", "crowd", "unread")  # skill that skimmers lack on every question
+    skill: float = default("hunt", "crowd", "skill")  # standard deviation from volunteer to volunteer
+    question_skill: float = default("hunt", "crowd", "question_skill")  # and from question to question
+    #: standard deviation of the natural logarithm of the activity: few volunteers do most of the work
     activity: float = default("hunt", "crowd", "activity")
 
     def __post_init__(self) -> None:
@@ -84,13 +72,8 @@ class Volunteers:
         return Table({"user_name": self.names, "kind": self.kind, "activity": self.activity, **skills})
 
 
-def draw_volunteers(
-    rng: np.random.Generator, number: int, *, questions: int, crowd: Crowd | None = None
-) -> Volunteers:
+def draw_volunteers(rng: Generator, number: int, *, questions: int, crowd: Crowd) -> Volunteers:
     """Draw volunteers with their activity and skill on every question; shares of kinds are exact to one."""
-    if number < 1:
-        raise InputError(f"number of volunteers must be 1 or more, got {number}")
-    crowd = crowd or Crowd()
     shares = np.cumsum([crowd.malicious, crowd.random, crowd.skimmers, 1.0])
     place = (rng.permutation(number) + 0.5) / number
     kind = np.array(KINDS[::-1])[np.searchsorted(shares, place).clip(max=3)]
@@ -104,7 +87,7 @@ def draw_volunteers(
 
 
 def assign(
-    rng: np.random.Generator, activity: NDArray[np.float64], *, objects: int, per_object: int
+    rng: Generator, activity: NDArray[np.float64], *, objects: int, per_object: int
 ) -> NDArray[np.int64]:
     """Who classifies what: different volunteers for each object, the active ones more often.
 
@@ -137,53 +120,35 @@ class HuntBiases:
 
     All are log odds of a wrong answer against the right one for a volunteer of average skill who reads the
     help; a slope is per factor e. The paper names the biases but gives no sizes: these were tuned, together
-    with `Crowd` and the overlap of `labkit.simulate.plan`, until Table 1 came out like the
-    published. Over eight simulated Hunts on four surveys the true positives of the 404 are 68 +- 7 unweighted
-    and 110 +- 7 weighted (published 69 and 102), those of the 170 are 48 +- 5 (published 55), false positives
-    2 +- 2 (published 1), and volunteers find 500 +- 25 clusters among the 1,600 (published 506).
-
-    Parameters
-    ----------
-    no_emission, no_emission_slope : float
-        Emission taken for none at a significance of 10, and its growth to fainter sources.
-    gap, gap_slope : float
-        A gap between chips taken for the edge on axis, and its growth with the off-axis angle, per arcmin.
-    point_like, point_like_slope : float
-        Extended emission taken for point-like at 20 arcsec core radius and a significance of 10, and its
-        growth to smaller extents and, equally, to fainter sources.
-    nearby_galaxy, nearby_galaxy_slope : float
-        A cluster with a prominent brightest galaxy taken for one nearby galaxy at redshift 0.1, and its
-        growth to smaller redshifts.
-    nothing_there, nothing_there_slope : float
-        A distant cluster taken for none at redshift 0.3, where the plates show no galaxies any more, and its
-        growth with redshift, per 0.1.
-    confusion : float
-        Every other wrong answer.
-    artefact : float
-        Emission seen in an artefact.
-    extended : float
-        A point source taken for extended; close pairs 1 more.
-    wishful : float
-        A cluster seen where there is none.
-    scatter : float
-        Standard deviation from object to object, for what the catalogue does not hold: neighbours, gaps, the
-        brightest galaxy.
+    with `Crowd` and the overlap of `HuntCounts`, until Table 1 came out like the published. Over eight
+    simulated Hunts on four surveys the true positives of the 404 are 68 +- 7 unweighted and 110 +- 7 weighted
+    (published 69 and 102), those of the 170 are 48 +- 5 (published 55), false positives 2 +- 2 (published 1),
+    and volunteers find 500 +- 25 clusters among the 1,600 (published 506).
     """
 
+    #: emission taken for none at a significance of 10, and its growth to fainter sources
     no_emission: float = default("hunt", "biases", "no_emission")
     no_emission_slope: float = default("hunt", "biases", "no_emission_slope")
+    #: a gap between chips taken for the edge on axis, and its growth with the off-axis angle, per arcmin
     gap: float = default("hunt", "biases", "gap")
     gap_slope: float = default("hunt", "biases", "gap_slope")
+    #: extended emission taken for point-like at 20 arcsec core radius and a significance of 10, and its
+    #: growth to smaller extents and, equally, to fainter sources
     point_like: float = default("hunt", "biases", "point_like")
     point_like_slope: float = default("hunt", "biases", "point_like_slope")
+    #: a cluster with a prominent brightest galaxy taken for one nearby galaxy at redshift 0.1, and its growth
+    #: to smaller redshifts
     nearby_galaxy: float = default("hunt", "biases", "nearby_galaxy")
     nearby_galaxy_slope: float = default("hunt", "biases", "nearby_galaxy_slope")
+    #: a distant cluster taken for none at redshift 0.3, where the plates show no galaxies any more, and its
+    #: growth with redshift, per 0.1
     nothing_there: float = default("hunt", "biases", "nothing_there")
     nothing_there_slope: float = default("hunt", "biases", "nothing_there_slope")
-    confusion: float = default("hunt", "biases", "confusion")
-    artefact: float = default("hunt", "biases", "artefact")
-    extended: float = default("hunt", "biases", "extended")
-    wishful: float = default("hunt", "biases", "wishful")
+    confusion: float = default("hunt", "biases", "confusion")  # every other wrong answer
+    artefact: float = default("hunt", "biases", "artefact")  # emission seen in an artefact
+    extended: float = default("hunt", "biases", "extended")  # a point taken for extended; close pairs 1 more
+    wishful: float = default("hunt", "biases", "wishful")  # a cluster seen where there is none
+    #: standard deviation from object to object, for what the catalogue does not hold: neighbours, gaps
     scatter: float = default("hunt", "biases", "scatter")
 
 
@@ -196,9 +161,7 @@ class Evidence:
     right: NDArray[np.bool_]  # (objects, answers) the right answer of each question
 
 
-def hunt_evidence(
-    catalogue: Table, tree: DecisionTree, biases: HuntBiases, rng: np.random.Generator
-) -> Evidence:
+def hunt_evidence(catalogue: Table, tree: DecisionTree, biases: HuntBiases, rng: Generator) -> Evidence:
     """What volunteers have to go by for each object of a simulated survey; its labels are not read."""
     if missing := [name for name in _NEEDED if name not in catalogue.colnames]:
         raise InputError(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
@@ -26,6 +27,7 @@ NUISANCES = (
     "galactic_latitude",
 )
 
+_Place = tuple[float, float]
 _GALACTIC_POLE = np.radians([192.85948, 27.12825])
 
 
@@ -107,7 +109,7 @@ class Pointing:
         return camera.sky * self.background + 0.2 * flare, camera.particle * self.background + 0.8 * flare
 
 
-def _bad_columns(rng: np.random.Generator, camera: Camera) -> np.ndarray:
+def _bad_columns(rng: Generator, camera: Camera) -> np.ndarray:
     """Most of the permanent bad columns and a few of this observation's own."""
     kept = camera.bad_columns[rng.random(len(camera.bad_columns)) < 0.95]
     chips = rng.integers(len(camera.chips), size=rng.poisson(3 if camera is PN else 30))
@@ -115,7 +117,7 @@ def _bad_columns(rng: np.random.Generator, camera: Camera) -> np.ndarray:
     return np.concatenate([kept, np.reshape(drawn, (-1, 4))])
 
 
-def _random_column(rng: np.random.Generator, camera: Camera, chip: int) -> tuple[float, float, float, float]:
+def _random_column(rng: Generator, camera: Camera, chip: int) -> tuple[float, float, float, float]:
     u0, u1, v0, v1 = camera.chips[chip]
     across, along = ((u0, u1), (v0, v1)) if camera.along_v[chip] else ((v0, v1), (u0, u1))
     start, width = rng.uniform(*across), camera.column_arcmin * rng.integers(1, 3)
@@ -123,7 +125,7 @@ def _random_column(rng: np.random.Generator, camera: Camera, chip: int) -> tuple
     return (start, start + width, *ends) if camera.along_v[chip] else (*ends, start, start + width)
 
 
-def draw_pointing(rng: np.random.Generator) -> Pointing:
+def draw_pointing(rng: Generator) -> Pointing:
     """Draw the circumstances of an observation.
 
     Exposures are 5 to 20 ks as in X-CLASS, PN's somewhat shorter than MOS's; most observations are quiet, the
@@ -192,7 +194,7 @@ class Grid:
         return x, y
 
 
-def draw_photons(rng: np.random.Generator, component: Component, n: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_photons(rng: Generator, component: Component, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions (x, y) on the sky, each (n,), of photons from a component."""
     if component.core == 0:
         return np.full(n, component.x), np.full(n, component.y)
@@ -209,7 +211,7 @@ def draw_photons(rng: np.random.Generator, component: Component, n: int) -> tupl
 
 
 def _source_events(
-    rng: np.random.Generator, components: Sequence[Component], pointing: Pointing, camera: Camera
+    rng: Generator, components: Sequence[Component], pointing: Pointing, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray]:
     """Detector positions where photons of the sources fall, vignetted and piled up, gaps not yet applied."""
     seconds = pointing.exposure_s[camera.name] * camera.live
@@ -235,7 +237,7 @@ def _source_events(
 
 
 def _background_events(
-    rng: np.random.Generator, pointing: Pointing, camera: Camera, grid: Grid
+    rng: Generator, pointing: Pointing, camera: Camera, grid: Grid
 ) -> tuple[np.ndarray, np.ndarray]:
     """Detector positions of background counts within a grid, gaps not yet applied."""
     sky, particle = pointing.background_rate(camera)
@@ -247,7 +249,7 @@ def _background_events(
     return u[kept], v[kept]
 
 
-def _smear(rng: np.random.Generator, chip: np.ndarray) -> np.ndarray:
+def _smear(rng: Generator, chip: np.ndarray) -> np.ndarray:
     """Positions along the columns of PN chips at which out-of-time events seem to arrive."""
     start, stop = PN.chips[chip, 2], PN.chips[chip, 3]
     return start + (stop - start) * rng.random(len(chip))
@@ -261,7 +263,7 @@ def _recorded(events: Sequence[np.ndarray], pointing: Pointing, camera: Camera, 
 
 
 def count_images(
-    rng: np.random.Generator,
+    rng: Generator,
     components: Sequence[Component],
     pointing: Pointing,
     grid: Grid,
@@ -314,7 +316,12 @@ def flux_limit(pointing: Pointing, *, x: float, y: float, extended: bool = False
     return max(SURVEY_LIMIT, needed / max(per_flux, needed / 2e-13)), per_flux
 
 
-def streak_source(rng: np.random.Generator, pointing: Pointing, *, x: float, y: float) -> Component | None:
+def expected_counts(flux: ArrayLike, *, exposure_s: ArrayLike, off_axis: ArrayLike) -> NDArray[np.float64]:
+    """About how many counts of a source, off axis by arcmin, the cameras record, chip gaps left aside."""
+    return np.asarray(flux) / COUNT_RATE_TO_FLUX * np.asarray(exposure_s) * vignetting(off_axis)
+
+
+def streak_source(rng: Generator, pointing: Pointing, *, x: float, y: float) -> Component | None:
     """A bright point source whose PN read-out streak runs through a position; None where PN sees nothing."""
     u, v = pointing.to_detector(x, y)
     chip = int(pointing.chip_of(PN, np.array([u]), np.array([v]))[0])
@@ -332,7 +339,7 @@ def streak_source(rng: np.random.Generator, pointing: Pointing, *, x: float, y: 
 
 
 def spurious_counts(
-    rng: np.random.Generator, pointing: Pointing, *, kind: str, x: float, y: float, counts: float
+    rng: Generator, pointing: Pointing, *, kind: str, x: float, y: float, counts: float
 ) -> Spurious:
     """Counts of a detector artefact of one camera at a position.
 
@@ -351,9 +358,7 @@ def spurious_counts(
     return Spurious(camera.name, *pointing.to_image(*points))
 
 
-def _hot_column(
-    rng: np.random.Generator, camera: Camera, chip: int, place: tuple[float, float], counts: float
-) -> NDArray[np.float64]:
+def _hot_column(rng: Generator, camera: Camera, chip: int, place: _Place, counts: float) -> NDArray:
     n, width = rng.poisson(counts), camera.column_arcmin * rng.integers(1, 4)
     length = np.exp(rng.uniform(np.log(0.4), np.log(6)))
     along = length * (rng.random(n) - rng.uniform(0.2, 0.8))
@@ -362,16 +367,12 @@ def _hot_column(
     return np.array([place[0] + offset[0], place[1] + offset[1]])
 
 
-def _hot_pixel(
-    rng: np.random.Generator, camera: Camera, chip: int, place: tuple[float, float], counts: float
-) -> NDArray[np.float64]:
+def _hot_pixel(rng: Generator, camera: Camera, chip: int, place: _Place, counts: float) -> NDArray:
     n, spots = rng.poisson(counts), rng.normal(0, 0.12, (rng.integers(1, 4), 2))
     return (spots[rng.integers(len(spots), size=n)] + camera.column_arcmin * rng.random((n, 2)) + place).T
 
 
-def _stray_light(
-    rng: np.random.Generator, camera: Camera, chip: int, place: tuple[float, float], counts: float
-) -> NDArray[np.float64]:
+def _stray_light(rng: Generator, camera: Camera, chip: int, place: _Place, counts: float) -> NDArray:
     distance, direction = rng.uniform(25, 60), rng.uniform(0, 2 * np.pi)
     rings = np.cumsum(rng.uniform(0.35, 1.1, rng.integers(3, 9)))
     rings -= rings[rng.integers(len(rings))]
@@ -383,9 +384,7 @@ def _stray_light(
     return np.array([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)])
 
 
-def _noisy_chip(
-    rng: np.random.Generator, camera: Camera, chip: int, place: tuple[float, float], counts: float
-) -> NDArray[np.float64]:
+def _noisy_chip(rng: Generator, camera: Camera, chip: int, place: _Place, counts: float) -> NDArray:
     u0, u1, v0, v1 = camera.chips[chip]
     n = rng.poisson(counts * (u1 - u0) * (v1 - v0))
     lump = rng.poisson(counts)

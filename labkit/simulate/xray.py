@@ -1,16 +1,28 @@
-"""X-ray sources: what they are made of, the AGN of the field, and nearby galaxies.
+"""The X-ray sky of candidates: clusters of galaxies, the AGN of the field, and nearby galaxies.
 
-Positions are in arcmin from the nominal pointing, west (x) and north (y); fluxes in erg/s/cm2, 0.5-2 keV.
+Positions are in arcmin from the nominal pointing, west (x) and north (y); fluxes in erg/s/cm2, 0.5-2 keV;
+masses are M500 in solar masses, radii R500.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+import astropy.units as u
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from labkit.cosmology import COSMOLOGY
+from labkit.errors import InputError
 from labkit.simulate.numbers import read_numbers
+
+#: Redshift that parts the experts' low-z and high-z clusters (Kosiba et al. 2020, section 2.4).
+LOW_Z = 0.3
+_SCATTER = 0.38  # of ln L at a given mass
+_MASS_STEP, _SCATTER_STEP = 0.04, 0.4  # of the cells of the population, in log10 M500 and in scatter
+_REDSHIFT_CELLS = {True: (0.03, LOW_Z, 54), False: (LOW_Z, 1.2, 90)}  # by low_z: from, to, number
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ def agn_counts(flux: ArrayLike) -> NDArray[np.float64]:
     return agn["density"] * np.where(ratio > 1, ratio ** -agn["bright"], faint)
 
 
-def draw_agn_fluxes(rng: np.random.Generator, n: int, *, faintest: float) -> np.ndarray:
+def draw_agn_fluxes(rng: Generator, n: int, *, faintest: float) -> np.ndarray:
     """Fluxes (n,) of AGN from `faintest` to 2e-12 after `agn_counts`, by its inverse."""
     agn = read_numbers("sky")["agn"]
     number = agn_counts(faintest) * (1 - rng.random(n)) / agn["density"]
@@ -44,7 +56,7 @@ def draw_agn_fluxes(rng: np.random.Generator, n: int, *, faintest: float) -> np.
     return np.minimum(agn["break"] * np.where(number < 1, bright, faint), 2e-12)
 
 
-def field_agn(rng: np.random.Generator, *, x: float, y: float, half: float) -> list[Component]:
+def field_agn(rng: Generator, *, x: float, y: float, half: float) -> list[Component]:
     """Unrelated AGN, as points, in a square of the sky about (x, y) with half the side `half`."""
     faintest = read_numbers("sky")["agn"]["faintest"]
     number = int(rng.poisson(agn_counts(faintest) * (2 * half / 60) ** 2))
@@ -57,14 +69,7 @@ def field_agn(rng: np.random.Generator, *, x: float, y: float, half: float) -> l
 
 
 def galaxy_emission(
-    rng: np.random.Generator,
-    *,
-    x: float,
-    y: float,
-    flux: float,
-    size: float,
-    axis_ratio: float,
-    angle_deg: float,
+    rng: Generator, *, x: float, y: float, flux: float, size: float, axis_ratio: float, angle_deg: float
 ) -> list[Component]:
     """X-rays of a nearby galaxy: a nucleus, diffuse gas and a few luminous binaries, together of `flux`.
 
@@ -81,3 +86,145 @@ def galaxy_emission(
         place_x, place_y = x + a * np.cos(turn) - b * np.sin(turn), y + a * np.sin(turn) + b * np.cos(turn)
         parts.append(Component(float(place_x), float(place_y), float(flux * share)))
     return parts
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One galaxy cluster."""
+
+    redshift: float
+    m500: float  # mass within R500, solar masses
+    luminosity: float  # erg/s, 0.5-2 keV rest frame, within R500
+    flux: float  # erg/s/cm2, 0.5-2 keV observed, within R500
+    r500_arcmin: float  # R500 on the sky
+    core_fraction: float  # core radius of the beta-model over R500
+    cool_core: float  # share of the flux in a second, peaked component; 0 without a cool core
+    axis_ratio: float  # shape of the gas on the sky
+    angle_deg: float
+    clump: tuple[float, float, float]  # flux share, and offset (x, y) in R500, of a second clump
+
+
+def mass_function(m500: ArrayLike, redshift: ArrayLike) -> NDArray[np.float64]:
+    """Number of clusters per Mpc3 and unit of log10 M500, after Sheth & Tormen (1999).
+
+    The variance of the density field is a power law of the mass about 8 Mpc/h, sigma_8 = 0.8; M500 is
+    0.53 of the virial mass.
+    """
+    density = 0.3 * 1.36e11  # Msun / Mpc3
+    virial, redshift = np.asarray(m500) / 0.53, np.asarray(redshift)
+    slope = 0.26 + 0.02 * np.log10(virial / 2.5e14)
+    omega = 0.3 * (1 + redshift) ** 3 / (0.3 * (1 + redshift) ** 3 + 0.7)
+    growth = _growth(omega) / _growth(np.asarray(0.3)) / (1 + redshift)
+    peak = 1.686 / (0.8 * (virial / 2.5e14) ** -slope * growth)
+    scaled = np.sqrt(0.707) * peak
+    fraction = 0.3222 * np.sqrt(2 / np.pi) * scaled * (1 + scaled**-0.6) * np.exp(-(scaled**2) / 2)
+    return density / virial * fraction * slope * np.log(10)
+
+
+def _growth(omega: np.ndarray) -> np.ndarray:
+    """Growth suppression of a flat universe (Carroll, Press & Turner 1992, equation 29)."""
+    return 2.5 * omega / (omega ** (4 / 7) - (1 - omega) + (1 + omega / 2) * (1 + (1 - omega) / 70))
+
+
+def luminosity(m500: ArrayLike, redshift: ArrayLike) -> NDArray[np.float64]:
+    """Mean 0.5-2 keV luminosity within R500 in erg/s, L ~ E(z)^(7/3) M^1.64.
+
+    Approximately the relation of Arnaud et al. (2010), brought from 0.1-2.4 to 0.5-2 keV and to masses a
+    quarter above their hydrostatic ones.
+    """
+    evolution = np.sqrt(0.3 * (1 + np.asarray(redshift)) ** 3 + 0.7)
+    return 0.85e44 * evolution ** (7 / 3) * (np.asarray(m500) / 3e14) ** 1.64
+
+
+def r500(m500: float, redshift: float) -> float:
+    """R500 in Mpc: the radius of 500 times the critical density."""
+    critical = COSMOLOGY.critical_density(redshift).to_value(u.Msun / u.Mpc**3)
+    return float((3 * m500 / (4 * np.pi * 500 * critical)) ** (1 / 3))
+
+
+@lru_cache(maxsize=2)
+def _cells(low_z: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells of the population, by falling flux: (z, log M, scatter), flux, and relative number above it."""
+    first, last, number = _REDSHIFT_CELLS[low_z]
+    z = np.linspace(first, last, number + 1)
+    z = (z[1:] + z[:-1]) / 2
+    log_mass, scatter = np.arange(13.2, 15.21, _MASS_STEP), np.linspace(-2.2, 2.2, 12)
+    grid = np.stack([g.ravel() for g in np.meshgrid(z, log_mass, scatter, indexing="ij")])
+    volume = COSMOLOGY.differential_comoving_volume(z).to_value(u.Mpc**3 / u.sr)
+    weight = np.repeat(volume, len(log_mass) * len(scatter)) * np.exp(-(grid[2] ** 2) / 2)
+    weight *= mass_function(10 ** grid[1], grid[0])
+    distance = np.repeat(COSMOLOGY.luminosity_distance(z).to_value(u.cm), len(log_mass) * len(scatter))
+    light = luminosity(10 ** grid[1], grid[0]) * np.exp(_SCATTER * grid[2])
+    flux = light / (4 * np.pi * distance**2) / (1 + grid[0]) ** -0.5  # a spectrum of photon index about 1.5
+    order = np.argsort(-flux)
+    return grid[:, order], flux[order], np.cumsum(weight[order])
+
+
+def draw_cluster(rng: Generator, *, low_z: bool, flux_limit: float, bright: bool = False) -> Cluster:
+    """Draw a cluster from the population above a flux limit.
+
+    Bright ones are as observers choose their targets: evenly in log flux.
+    """
+    cells, fluxes, above = _cells(low_z)
+    if not 0 < flux_limit < fluxes[100]:
+        raise InputError(f"flux_limit must lie between 0 and {fluxes[100]:.1e} erg/s/cm2, got {flux_limit}")
+    if bright:
+        brightest = 1e-11 if low_z else 1.5e-12
+        flux_limit = np.exp(rng.uniform(np.log(flux_limit), np.log(max(brightest, 1.01 * flux_limit))))
+    last = int(np.searchsorted(-fluxes, -flux_limit))
+    chosen = min(int(np.searchsorted(above, rng.random() * above[last])), last)
+    # 0.005 is a whole cell below redshift 0.3 and half of one above, where redshifts lie in bands of 0.01
+    redshift = float(np.clip(cells[0, chosen] + 0.005 * rng.uniform(-0.5, 0.5), 0.02, None))
+    redshift = min(redshift, LOW_Z - 1e-6) if low_z else max(redshift, LOW_Z)
+    flux = float(max(fluxes[chosen], flux_limit) * np.exp(rng.uniform(0, 0.07)))
+    m500 = float(10 ** (cells[1, chosen] + _MASS_STEP * rng.uniform(-0.5, 0.5)))
+    return _with_gas(rng, redshift, m500, flux)
+
+
+def _with_gas(rng: Generator, redshift: float, m500: float, flux: float) -> Cluster:
+    """Give a cluster its gas: about 45 % have a cool core, 20 % are disturbed and may have a second clump."""
+    state = rng.random()
+    cool, disturbed = state < 0.45, state > 0.8
+    width = np.log(0.26 if disturbed else 0.15)
+    clump = (0.0, 0.0, 0.0)
+    if disturbed and rng.random() < 0.6:
+        direction, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.9)
+        clump = (rng.uniform(0.1, 0.4), distance * np.cos(direction), distance * np.sin(direction))
+    distance = COSMOLOGY.luminosity_distance(redshift).to_value(u.cm)
+    kpc = COSMOLOGY.kpc_proper_per_arcmin(redshift).to_value(u.kpc / u.arcmin)
+    return Cluster(
+        redshift=redshift,
+        m500=m500,
+        luminosity=4 * np.pi * distance**2 * flux * (1 + redshift) ** -0.5,
+        flux=flux,
+        r500_arcmin=1e3 * r500(m500, redshift) / kpc,
+        core_fraction=float(np.exp(rng.normal(width, 0.25))),
+        cool_core=float(rng.uniform(0.15, 0.6)) if cool else 0.0,
+        axis_ratio=float(rng.uniform(0.5, 0.85) if disturbed else rng.uniform(0.65, 1.0)),
+        angle_deg=float(rng.uniform(0, 180)),
+        clump=clump,
+    )
+
+
+def cluster_components(cluster: Cluster, *, x: float, y: float) -> list[Component]:
+    """The gas of a cluster at (x, y), arcmin from the nominal pointing, as components.
+
+    A beta-model with beta = 2/3, a second one of a quarter of its core for a cool core, a third for a clump.
+    The flux within R500 is the cluster's; the profiles go on to 1.5 R500.
+    """
+    share, clump_x, clump_y = cluster.clump
+    core = cluster.core_fraction * cluster.r500_arcmin
+    parts = [
+        (core, (1 - share) * (1 - cluster.cool_core), 0.0, 0.0),
+        (core / 4, (1 - share) * cluster.cool_core, 0.0, 0.0),
+        (0.6 * core, share, clump_x * cluster.r500_arcmin, clump_y * cluster.r500_arcmin),
+    ]
+    components = []
+    for radius, part, dx, dy in parts:
+        if part:
+            limit = 1.5 * cluster.r500_arcmin / radius
+            within = (1 - (1 + (limit / 1.5) ** 2) ** -0.5) / (1 - (1 + limit**2) ** -0.5)
+            flux = cluster.flux * part / within
+            shape = {"axis_ratio": cluster.axis_ratio, "angle_deg": cluster.angle_deg, "limit": limit}
+            components.append(Component(x + dx, y + dy, flux, core=radius, **shape))
+    return components

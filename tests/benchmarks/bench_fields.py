@@ -18,12 +18,10 @@ from astropy.modeling.models import Sersic2D
 
 from labkit.simulate.hst import BANDS, simulate_fields
 from labkit.simulate.hst.bands import PIXEL_SCALE_ARCSEC
-from labkit.simulate.hst.clusters import pick_clusters
-from labkit.simulate.hst.footprints import draw_zones
+from labkit.simulate.hst.clusters import draw_zones, pick_clusters
 from labkit.simulate.hst.painting import CORE_PX, Components, blur, draw_components, paint_bands
 from labkit.simulate.hst.population import populate
-from labkit.simulate.painting import _box, component_reach
-from labkit.simulate.profiles import sersic_mixture
+from labkit.simulate.painting import component_reach, sersic_mixture, window
 
 SKY = {name: band.sky_sigma() for name, band in BANDS.items()}
 
@@ -63,8 +61,8 @@ def plain(listed: Components, size_px: int, share: float) -> float:
         major = (sigmas * listed.re_px[i]) ** 2 + CORE_PX**2
         reach = component_reach(contrast[i], weights, major, major)
         x, y = listed.x[i] + size_px / 2, listed.y[i] + size_px / 2
-        box = _box(x, y, max(reach, 13.0), canvas.shape)
-        if box is None:
+        box = window(x, y, max(reach, 13.0), canvas.shape)
+        if canvas[box].size == 0:
             continue
         rows, columns = np.mgrid[box]
         model = Sersic2D(

@@ -25,9 +25,8 @@ def test_every_class_is_drawn_with_sources_or_artefacts_near_the_centre(name):
 def test_double_sources_are_10_to_30_arcsec_apart():
     pointing = draw_pointing(np.random.default_rng(4))
     for seed in range(20):
-        first, second = draw_candidate(
-            np.random.default_rng(seed), "double source", pointing, x=0, y=0
-        ).components
+        pair = draw_candidate(np.random.default_rng(seed), "double source", pointing, x=0, y=0)
+        first, second = pair.components
         assert 9.9 < 60 * np.hypot(first.x - second.x, first.y - second.y) < 30.1
 
 

@@ -57,6 +57,9 @@ def survey() -> QTable:
     )
 
 
+TRUTH = {row["object_id"]: row["true_class"].endswith("cluster") for row in survey()}  # whether it is one
+
+
 @pytest.fixture(scope="module")
 def hunt(tmp_path_factory):
     """Two hundred volunteers on 120 candidates, with everything an export can hold."""
@@ -65,6 +68,14 @@ def hunt(tmp_path_factory):
     made = simulate_hunt(survey(), 1, path=path, n_volunteers=200, disorder=disorder)
     assert made.rows == round(3600 * 1.24)
     return made
+
+
+@pytest.fixture(scope="module")
+def read(hunt):
+    """What the reader of real exports makes of it."""
+    found = read_export(hunt.path, TREE, versions=("12",))
+    assert len(found.answers.subjects) == 120
+    return found
 
 
 def answers_of(table: QTable, tmp_path: Path, *, seed: int = 0, **options) -> Answers:
@@ -96,13 +107,12 @@ def test_the_export_has_the_columns_of_zooniverse(hunt):
     assert [row["created_at"] for row in rows] == sorted(row["created_at"] for row in rows)
 
 
-def test_the_columns_are_those_of_a_real_export(real, hunt):
+def test_the_columns_are_those_of_a_real_export(real):
     with (real / "zooniverse" / "decision_tree_export.csv").open(newline="") as file:
         assert tuple(next(csv.reader(file))) == COLUMNS
 
 
-def test_the_reader_finds_what_was_put_in(hunt):
-    read = read_export(hunt.path, TREE, versions=("12",))
+def test_the_reader_finds_what_was_put_in(hunt, read):
     dropped = read.report.dropped
     assert read.report.rows == hunt.rows
     assert dropped["another version of the workflow"] == 180
@@ -110,29 +120,18 @@ def test_the_reader_finds_what_was_put_in(hunt):
     assert dropped["repeated by the same volunteer"] >= 180
     assert (consensus(read.answers)["n_votes"] == 30).all()
     assert set(read.answers.users[np.unique(read.answers.user)]) <= set(hunt.volunteers["user_name"])
-
-
-def test_everyone_takes_part_and_few_do_most(hunt):
-    answers = read_export(hunt.path, TREE, versions=("12",)).answers
-    work = np.sort(list(Counter(answers.user.tolist()).values()))[::-1]
-    assert len(work) == 200
+    work = np.sort(list(Counter(read.answers.user.tolist()).values()))[::-1]
+    assert len(work) == 200  # everyone takes part, and few do most
     assert work[:20].sum() > 0.3 * work.sum()
 
 
-def test_a_seed_and_its_generator_give_the_same_file_and_the_generator_goes_on(tmp_path):
-    files, rng = [], np.random.default_rng(3)
+def test_a_seed_and_its_generator_give_the_same_file_whatever_the_labels_and_the_generator_goes_on(tmp_path):
+    files, rng, table = [], np.random.default_rng(3), survey()
     for seed in (3, rng, rng):
-        made = simulate_hunt(survey(), seed, path=tmp_path / "hunt.csv", n_volunteers=60)
+        made = simulate_hunt(table, seed, path=tmp_path / "hunt.csv", n_volunteers=60)
         files.append(made.path.read_bytes())
+        table["label"] = table["true_class"][::-1]  # never read
     assert files[0] == files[1] != files[2]
-
-
-def test_labels_are_never_read(tmp_path):
-    table = survey()
-    first = simulate_hunt(table, 3, path=tmp_path / "a.csv", n_volunteers=60)
-    table["label"] = table["true_class"][::-1]
-    second = simulate_hunt(table, 3, path=tmp_path / "b.csv", n_volunteers=60)
-    assert first.path.read_bytes() == second.path.read_bytes()
 
 
 def test_only_objects_in_the_hunt_are_shown(tmp_path):
@@ -145,11 +144,9 @@ def test_only_objects_in_the_hunt_are_shown(tmp_path):
         answers_of(table, tmp_path)
 
 
-def test_volunteers_miss_clusters_rather_than_invent_them(hunt):
-    votes = consensus(read_export(hunt.path, TREE, versions=("12",)).answers)
-    table = survey()
-    cluster = dict(zip(table["object_id"], np.char.endswith(table["true_class"], "cluster"), strict=True))
-    truth = np.array([cluster[name] for name in votes["object_id"]])
+def test_volunteers_miss_clusters_rather_than_invent_them(read):
+    votes = consensus(read.answers)
+    truth = np.array([TRUTH[name] for name in votes["object_id"]])
     said = np.asarray(votes["label"] == "cluster")
     assert (said & ~truth).sum() <= 2
     assert 0.2 < said[truth].mean() < 0.9
@@ -184,8 +181,7 @@ def test_without_biases_and_scatter_skilled_volunteers_are_right(tmp_path):
     sure = HuntBiases(**dict.fromkeys(vars(HuntBiases()), 0.0) | never)
     crowd = Crowd(skimmers=0, random=0, malicious=0, skill=0, question_skill=0)
     votes = consensus(answers_of(survey(), tmp_path, biases=sure, crowd=crowd))
-    truth = dict(zip(survey()["object_id"], np.char.endswith(survey()["true_class"], "cluster"), strict=True))
-    assert all((row["label"] == "cluster") == truth[row["object_id"]] for row in votes)
+    assert all((row["label"] == "cluster") == TRUTH[row["object_id"]] for row in votes)
     assert votes["agreement"].min() > 0.8
 
 

@@ -1,3 +1,5 @@
+"""Plates: their emulsion and grain against a real one, and what they show of each kind of candidate."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,17 +8,9 @@ import sep
 from astropy.io import fits
 from scipy.ndimage import median_filter
 
+from labkit.simulate.galaxies import KINDS, OpticalScene
 from labkit.simulate.painting import Bodies
-from labkit.simulate.plates import (
-    KINDS,
-    OpticalScene,
-    Plate,
-    develop,
-    draw_plate,
-    expose,
-    plate_cutout,
-    plate_image,
-)
+from labkit.simulate.plates import Plate, develop, draw_plate, expose, plate_cutout, plate_image
 
 R500 = {0.1: 8.5, 0.8: 1.5}  # arcmin, of 3e14 solar masses
 
@@ -95,13 +89,6 @@ def test_stars_have_the_profile_of_a_real_plate(real):
     assert min(misfits) < 0.12 * (plate.saturation_counts - plate.sky_counts)
 
 
-def test_a_brighter_galaxy_saturates():
-    faint, bright = (native(3, scene("nearby galaxy", magnitude=m, size_arcsec=15)) for m in (15.5, 10.0))
-    centre = np.s_[140:160, 140:160]
-    assert np.median(bright[centre]) > 21000 > np.median(faint[centre])
-    assert bright.max() < 24000
-
-
 def test_bright_stars_have_spikes_and_halo():
     plate = Plate()
     light = expose(Bodies.points([0.0], [0.0], [7.0]), plate, shape=(301, 301))
@@ -129,7 +116,7 @@ def test_a_near_cluster_shows_many_more_galaxies_than_a_distant_one():
 
 
 def test_star_density_rises_towards_the_galactic_plane():
-    plane, pole = (native(5, galactic_latitude_deg=b, plate=Plate()) for b in (8.0, 85.0))
+    plane, pole = (native(5, galactic_latitude_deg=b) for b in (8.0, 85.0))
     assert (plane > 15000).sum() > 3 * (pole > 15000).sum()
 
 
@@ -153,10 +140,9 @@ def test_plates_differ_from_one_another_but_hold_their_limits():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cutouts_are_reproducible_at_any_pixel_scale(kind):
-    for size, scale in ((60, 2.36), (40, 1.0), (30, 4.0)):
+    for size, scale in ((40, 1.0), (30, 2.36)):
         first, again, other = (cutout(seed, kind, size, scale) for seed in (2, 2, 3))
-        assert first.shape == (size, size)
-        assert first.dtype == np.float32
+        assert (first.shape, first.dtype) == ((size, size), np.float32)
         assert np.isfinite(first).all()
         np.testing.assert_array_equal(first, again)
         assert not np.array_equal(first, other)

@@ -1,4 +1,4 @@
-"""The survey: composition, reproducibility, independence of class and circumstances."""
+"""The survey and the Hunt beside it: composition, reproducibility, nothing that gives the class away."""
 
 from __future__ import annotations
 
@@ -13,19 +13,31 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from labkit.errors import MissingDataError
+from labkit.evaluate import leak
+from labkit.experiment import preset
+from labkit.images import normalise
+from labkit.learn.parts import split_for_training
 from labkit.sample import Sample
 from labkit.simulate.candidates import draw_field
-from labkit.simulate.plan import KOSIBA_TABLE_2, SurveyCounts, plan_survey
-from labkit.simulate.survey import simulate_survey, survey_at
-from labkit.simulate.xmm import NUISANCES
+from labkit.simulate.survey import (
+    KOSIBA_HUNT,
+    KOSIBA_TABLE_2,
+    SurveyCounts,
+    plan_further,
+    plan_survey,
+    seen_by,
+    simulate_survey,
+    survey_at,
+)
+from labkit.simulate.xmm import NUISANCES, expected_counts
 from labkit.taxonomy import BINARY
 
 
 @pytest.fixture(scope="module")
 def survey() -> Sample:
-    """A hundred objects of 48 px."""
-    sample = simulate_survey(3, n_objects=100, size_px=48)
-    assert sample.shape == (100, 2, 48, 48)
+    """Sixty candidates of the experts and 42 further ones of the Hunt, 48 px."""
+    sample = simulate_survey(11, n_objects=60, hunt=KOSIBA_HUNT, size_px=48)
+    assert sample.shape == (102, 2, 48, 48)
     return sample
 
 
@@ -42,31 +54,23 @@ def test_default_sizes_are_those_of_the_paper():
     assert (plan["label"] == "nearby galaxy")[~cluster].mean() == pytest.approx(0.34, abs=0.01)
 
 
-def test_the_test_split_can_be_larger_alone():
+@pytest.mark.parametrize(("share", "least", "most"), [(0.04, 0.02, 0.06), (1.0, 1.0, 1.0)])
+def test_labels_are_wrong_as_experts_confuse_them_and_none_in_the_test_split(share, least, most):
+    plan = plan_survey(np.random.default_rng(1), replace(KOSIBA_TABLE_2, wrong_labels=share))
+    wrong, tested = plan["label_is_wrong"], plan["split"] == "test"
+    assert ((plan["label"] != plan["true_class"]) == wrong).all()
+    assert least <= wrong[~tested].mean() <= most
+    assert not wrong[tested].any()
+    for label, mistaken in (("artefact", "nearby galaxy"), ("nearby galaxy", "artefact")):
+        assert mistaken not in plan["true_class"][(plan["label"] == label) & wrong]
+
+
+def test_other_sizes_keep_the_composition():
+    assert [len(KOSIBA_TABLE_2.scaled(n)) for n in (1, 7, 100, 5000)] == [1, 7, 100, 5000]
     counts = KOSIBA_TABLE_2.with_test(1000)
     assert (counts.train, counts.validation, counts.test) == ((845, 388), (200, 104), (500, 500))
-    assert len(counts) == 1707 - 170 + 1000
-
-
-def test_a_few_labels_are_wrong_but_none_in_the_test_split():
-    plan = plan_survey(np.random.default_rng(1), KOSIBA_TABLE_2)
-    wrong = plan["label_is_wrong"]
-    assert ((plan["label"] != plan["true_class"]) == wrong).all()
-    assert 0.02 < wrong[plan["split"] != "test"].mean() < 0.06
-    assert not wrong[plan["split"] == "test"].any()
-
-
-def test_wrong_labels_are_what_experts_confuse():
-    plan = plan_survey(np.random.default_rng(2), replace(KOSIBA_TABLE_2, wrong_labels=1.0))
-    assert (plan["label_is_wrong"] == (plan["split"] != "test")).all()
-    for label, mistaken in (("artefact", "nearby galaxy"), ("nearby galaxy", "artefact")):
-        assert mistaken not in plan["true_class"][(plan["label"] == label) & plan["label_is_wrong"]]
-    assert (plan["label"] == plan["true_class"])[plan["split"] == "test"].all()
-
-
-@pytest.mark.parametrize("n", [1, 7, 100, 5000])
-def test_scaled_counts_add_up(n):
-    assert len(KOSIBA_TABLE_2.scaled(n)) == n
+    half = KOSIBA_HUNT.scaled(0.5)
+    assert (half.test, half.overlap, half.further) == ((85, 85), (42, 42, 32), 598)
 
 
 def test_images_are_counts_and_density(survey):
@@ -76,9 +80,6 @@ def test_images_are_counts_and_density(survey):
     assert survey.pixel_scale.to_value(u.arcsec) * 48 == pytest.approx(420)
     assert (survey.band("xray").sum(axis=(1, 2)) > 20).all()
     assert (survey.band("optical").std(axis=(1, 2)) > 0).all()
-
-
-def test_regridding_keeps_the_counts(survey):
     inside = survey.band("xray").sum(axis=(1, 2)) / survey.catalogue["counts"]
     assert (np.abs(inside - 1) < 0.12).all()
 
@@ -88,24 +89,44 @@ def test_the_catalogue_tells_the_truth_with_units(survey):
     clusters = np.isin(table["true_class"], ("low-z cluster", "high-z cluster"))
     low = table["true_class"] == "low-z cluster"
     assert ((table["redshift"] < 0.3) == low)[clusters].all()
-    assert table["flux"].unit == u.erg / u.s / u.cm**2
-    assert table["m500"].unit == u.M_sun
-    assert (table["exposure"] >= 5 * u.ks).all()
-    assert (table["exposure"] <= 20 * u.ks).all()
+    assert (table["flux"].unit, table["m500"].unit) == (u.erg / u.s / u.cm**2, u.M_sun)
+    assert ((table["exposure"] >= 5 * u.ks) & (table["exposure"] <= 20 * u.ks)).all()
     galactic = SkyCoord(table["ra"], table["dec"]).galactic.b
     assert (np.abs(galactic - table["galactic_latitude"]) < 0.5 * u.deg).all()
 
 
-def test_more_processes_and_the_disk_change_nothing(tmp_path):
+def test_the_hunt_adds_candidates_and_changes_none(survey):
+    alone, experts = simulate_survey(11, n_objects=60, size_px=48), survey.select(slice(0, 60))
+    assert np.array_equal(alone.images, experts.images)
+    for name in alone.catalogue.colnames:
+        one, other = (np.asarray(sample.catalogue[name]) for sample in (alone, experts))
+        assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f"), name
+    assert "in_hunt" not in alone.catalogue.colnames
+    assert alone.content_hash == experts.content_hash
+    further = survey.catalogue[60:]
+    assert set(further["label"]) == set(further["split"]) == {""}
+    assert further["in_hunt"].all()
+    assert not further["label_is_wrong"].any()
+    assert len(set(survey.object_ids)) == 102
+    assert survey.provenance["hunt"]["further"] == 42
+
+
+def test_rows_without_a_label_take_part_in_nothing_that_needs_one(survey):
+    levels = normalise(survey)
+    assert len(levels) == len(survey)
+    parts = split_for_training(preset("CN-E"), levels)
+    assert sum(len(part.codes) for part in parts.values()) == (survey.catalogue["split"] != "").sum() - 6
+    labelled = survey.labels != ""
+    cluster = BINARY.encode(survey.labels) == 1
+    assert abs(leak(survey.catalogue[labelled], cluster[labelled], NUISANCES).sigmas) < 4
+
+
+def test_more_processes_and_the_disk_change_nothing_and_another_seed_does(tmp_path):
     first = simulate_survey(5, n_objects=17, size_px=24)
     second = simulate_survey(5, n_objects=17, size_px=24, n_jobs=2, path=tmp_path / "survey")
     assert first.content_hash == second.content_hash
     assert np.array_equal(first.images, second.images)
-
-
-def test_another_seed_gives_another_survey():
-    one, two = (simulate_survey(seed, n_objects=4, size_px=32) for seed in (6, 7))
-    assert one.content_hash != two.content_hash
+    assert simulate_survey(6, n_objects=17, size_px=24).content_hash != first.content_hash
 
 
 def test_circumstances_do_not_tell_the_class():
@@ -129,15 +150,16 @@ def test_bright_clusters_have_more_counts_in_the_centre_than_elsewhere():
 
 
 def test_a_survey_is_simulated_once_and_again_when_the_numbers_change(tmp_path):
-    options = {"counts": KOSIBA_TABLE_2.scaled(6), "size_px": 24}
-    first = survey_at(tmp_path / "s", 1, **options)
-    made = (tmp_path / "s" / "sample.json").stat().st_mtime_ns
-    again = survey_at(tmp_path / "s", 1, **options)
-    assert (tmp_path / "s" / "sample.json").stat().st_mtime_ns == made
-    assert again.content_hash == first.content_hash
-    other = survey_at(tmp_path / "s", 2, **options)
-    assert other.content_hash != first.content_hash
-    assert survey_at(tmp_path / "s", 2, counts=KOSIBA_TABLE_2.scaled(6), size_px=32).shape[-1] == 32
+    counts, hunt, path = KOSIBA_TABLE_2.scaled(6), KOSIBA_HUNT.scaled(6 / 1707), tmp_path / "s"
+    hashes = []
+    for seed, more in ((1, {}), (2, {}), (2, {"hunt": hunt}), (2, {}), (2, {"size_px": 32})):
+        options = {"counts": counts, "size_px": 24} | more
+        hashes.append(survey_at(path, seed, **options).content_hash)
+        made = (path / "sample.json").stat().st_mtime_ns
+        assert survey_at(path, seed, **options).content_hash == hashes[-1]
+        assert (path / "sample.json").stat().st_mtime_ns == made
+    assert hashes[1] == hashes[3]
+    assert len(set(hashes)) == 4
 
 
 def test_a_sample_of_another_source_is_never_replaced(tmp_path):
@@ -148,3 +170,44 @@ def test_a_sample_of_another_source_is_never_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(MissingDataError, match="must be the folder of a Sample"):
         survey_at(tmp_path / "folder", 1)
+
+
+def test_the_paper_has_1600_candidates_in_the_hunt():
+    rng = np.random.default_rng(0)
+    plan = plan_survey(rng, KOSIBA_TABLE_2)
+    seen = seen_by(rng, plan, np.ones(len(plan)), KOSIBA_HUNT)
+    further = plan_further(rng, KOSIBA_HUNT, KOSIBA_TABLE_2)
+    assert (seen.sum(), seen.sum() + len(further)) == (404, 1600)
+    assert (seen & (plan["split"] == "test")).sum() == 170
+    assert (plan[seen]["label"] == "low-z cluster").sum() == 146
+    assert (plan[seen]["label"] == "high-z cluster").sum() == 108
+    clusters = np.char.endswith(np.asarray(further["true_class"], dtype=str), "cluster")
+    assert clusters.mean() == pytest.approx(0.66, abs=0.001)
+    low = (further["true_class"] == "low-z cluster").sum() / clusters.sum()
+    assert low == pytest.approx(KOSIBA_TABLE_2.low_z, abs=0.001)
+
+
+def test_a_larger_test_split_gives_170_of_it_and_a_smaller_one_all():
+    for size, expected in ((1700, 170), (40, 40)):
+        plan = plan_survey(np.random.default_rng(1), KOSIBA_TABLE_2.with_test(size))
+        seen = seen_by(np.random.default_rng(2), plan, np.ones(len(plan)), KOSIBA_HUNT)
+        assert (seen & (plan["split"] == "test")).sum() == expected
+        assert (seen & (plan["split"] != "test")).sum() == 234
+
+
+def test_clusters_that_are_not_confirmed_tend_to_be_faint():
+    rng = np.random.default_rng(3)
+    plan = plan_survey(rng, KOSIBA_TABLE_2)
+    signal = np.exp(rng.normal(5, 1, len(plan)))
+    seen = seen_by(rng, plan, signal, KOSIBA_HUNT)
+    cluster, fitted = BINARY.encode(plan["label"]) == 1, plan["split"] != "test"
+    assert np.median(signal[fitted & cluster & seen]) < 0.7 * np.median(signal[fitted & cluster])
+    others = np.median(signal[fitted & ~cluster & seen])
+    assert others == pytest.approx(np.median(signal[fitted & ~cluster]), rel=0.5)
+
+
+def test_counts_follow_flux_exposure_and_vignetting():
+    on_axis = expected_counts(9e-13, exposure_s=1e4, off_axis=0.0)
+    assert on_axis == pytest.approx(1e4)
+    assert expected_counts(1.8e-12, exposure_s=5e3, off_axis=0.0) == pytest.approx(on_axis)
+    assert expected_counts(9e-13, exposure_s=1e4, off_axis=12.0) < 0.5 * on_axis

@@ -1,4 +1,4 @@
-"""X-ray sources other than clusters: their numbers, their places, their parts."""
+"""The X-ray sky: the population of clusters, AGN, and the parts of nearby galaxies."""
 
 from __future__ import annotations
 
@@ -7,16 +7,104 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.simulate.xray import agn_counts, draw_agn_fluxes, field_agn, galaxy_emission
+from labkit.cosmology import COSMOLOGY
+from labkit.simulate.xray import (
+    Cluster,
+    _cells,
+    agn_counts,
+    cluster_components,
+    draw_agn_fluxes,
+    draw_cluster,
+    field_agn,
+    galaxy_emission,
+    luminosity,
+    mass_function,
+    r500,
+)
 
 
-def test_agn_density_is_as_observed():
-    assert agn_counts(1e-14) == pytest.approx(90, rel=0.1)
-    assert 500 < agn_counts(1e-15) < 1500
+def cluster_counts(flux: float, *, low_z: bool) -> float:
+    """Clusters of the population per square degree that are brighter than a flux (log N - log S)."""
+    _, fluxes, above = _cells(low_z)
+    redshifts = (0.3 - 0.03) / 54 if low_z else (1.2 - 0.3) / 90
+    cell = redshifts * 0.04 * 0.4 / np.sqrt(2 * np.pi)  # of redshift, log mass and scatter
+    brighter = int(np.searchsorted(-fluxes, -flux))
+    return above[brighter - 1] * cell * np.radians(1) ** 2 if brighter else 0.0
+
+
+def test_mass_function_falls_with_mass_and_redshift_and_is_as_observed_nearby():
+    mass = np.logspace(13.5, 15.2, 20)
+    assert (np.diff(mass_function(mass, 0.1)) < 0).all()
+    assert (mass_function(mass[8:], 1.0) < mass_function(mass[8:], 0.1)).all()
+    massive = np.logspace(14.5, 15.6, 200)
+    assert 3e-7 < np.trapezoid(mass_function(massive, 0.05), np.log10(massive)) < 4e-6  # Mpc^-3
+
+
+def test_luminosity_and_radius_follow_mass_and_redshift():
+    ratio = luminosity(3e14, 0.5) / luminosity(3e14, 0.0)
+    assert ratio == pytest.approx(float(COSMOLOGY.efunc(0.5)) ** (7 / 3), rel=1e-3)
+    mass = np.logspace(13, 15.3, 24)
+    slope = np.diff(np.log(luminosity(mass, 0.2))) / np.diff(np.log(mass))
+    assert slope == pytest.approx(np.full(23, 1.64))
+    assert r500(4.6e14, 0.153) == pytest.approx(1.12, rel=0.03)  # Abell 907, Mpc
+    assert r500(8e14, 0.2) == pytest.approx(2 * r500(1e14, 0.2))
+    assert r500(3e14, 0.8) < r500(3e14, 0.1)
+
+
+def test_population_counts_are_euclidean_where_bright_and_flatter_where_faint():
+    flux = np.logspace(-14, -11, 4)
+    counts = np.array([cluster_counts(f, low_z=True) + cluster_counts(f, low_z=False) for f in flux])
+    slopes = np.diff(np.log10(counts))
+    assert slopes[0] == pytest.approx(-1.1, abs=0.1)
+    assert slopes[2] == pytest.approx(-1.5, abs=0.1)
+    assert (np.diff(slopes) < 0).all()
+    # observed, approximately: 10 and 1 per square degree, and one in thirty above 2e-12
+    assert (counts[:2] / (10, 1) > 1).all()
+    assert (counts[:2] / (10, 1) < 3.5).all()
+    assert 1 < 30 * cluster_counts(2e-12, low_z=True) < 3
+
+
+@pytest.mark.parametrize("low_z", [True, False])
+def test_drawn_clusters_follow_the_counts_the_relation_and_the_cuts(low_z):
+    rng = np.random.default_rng(3)
+    drawn = [draw_cluster(rng, low_z=low_z, flux_limit=2e-14) for _ in range(600)]
+    share = np.mean([cluster.flux > 6e-14 for cluster in drawn])
+    expected = cluster_counts(6e-14, low_z=low_z) / cluster_counts(2e-14, low_z=low_z)
+    assert share == pytest.approx(expected, abs=0.05)
+    excess = [np.log(c.luminosity / luminosity(c.m500, c.redshift)) for c in drawn]
+    assert 0.25 < np.std(excess) < 0.45
+    assert 0 < np.mean(excess) < 0.4  # a flux limit prefers the luminous ones (Malmquist)
+    drawn += [draw_cluster(rng, low_z=low_z, flux_limit=2e-14, bright=True) for _ in range(100)]
+    assert min(cluster.flux for cluster in drawn) >= 2e-14
+    assert all((cluster.redshift < 0.3) == low_z for cluster in drawn)
+    assert 1e13 < min(cluster.m500 for cluster in drawn) < max(cluster.m500 for cluster in drawn) < 2e15
+
+
+def test_a_cluster_like_abell_907_lies_inside_the_population():
+    rng = np.random.default_rng(2)
+    drawn = [draw_cluster(rng, low_z=True, flux_limit=2e-14, bright=True) for _ in range(1000)]
+    near = [c for c in drawn if 2e-12 < c.flux < 1.3e-11 and 0.08 < c.redshift < 0.25]
+    assert len(near) > 30
+    assert {c.cool_core > 0 for c in near} == {True, False}
+    core = np.array([60 * c.core_fraction * c.r500_arcmin for c in near])
+    assert np.percentile(core, 5) < 60 < np.percentile(core, 95)
+
+
+def test_components_hold_the_flux_within_r500():
+    cluster = Cluster(0.2, 3e14, 1e44, 1e-12, 4.0, 0.15, 0.4, 0.8, 30.0, (0.2, 0.4, -0.3))
+    parts = cluster_components(cluster, x=1.0, y=2.0)
+    within = sum(
+        p.flux * (1 - (1 + (4.0 / p.core) ** 2) ** -0.5) / (1 - (1 + p.limit**2) ** -0.5) for p in parts
+    )
+    assert within == pytest.approx(1e-12)
+    assert [p.core for p in parts] == pytest.approx([0.6, 0.15, 0.36])
+    assert (parts[2].x, parts[2].y) == pytest.approx((2.6, 0.8))
 
 
 @given(st.floats(7e-16, 5e-14))
-def test_drawn_fluxes_follow_the_number_counts(faintest):
+def test_fluxes_of_agn_follow_the_number_counts(faintest):
+    assert agn_counts(1e-14) == pytest.approx(90, rel=0.1)
+    assert 500 < agn_counts(1e-15) < 1500
     flux = draw_agn_fluxes(np.random.default_rng(0), 4000, faintest=faintest)
     assert flux.min() >= 0.999 * faintest
     share = (flux > 2 * faintest).mean()
@@ -32,9 +120,7 @@ def test_field_agn_fill_the_square():
 
 @given(st.floats(0.2, 1), st.integers(0, 99))
 def test_galaxy_emission_adds_up(ratio, seed):
-    parts = galaxy_emission(
-        np.random.default_rng(seed), x=0, y=0, flux=3e-14, size=0.5, axis_ratio=ratio, angle_deg=10
-    )
+    shape = {"size": 0.5, "axis_ratio": ratio, "angle_deg": 10}
+    parts = galaxy_emission(np.random.default_rng(seed), x=0, y=0, flux=3e-14, **shape)
     assert sum(part.flux for part in parts) == pytest.approx(3e-14)
-    assert any(part.core > 0 for part in parts)
-    assert any(part.core == 0 for part in parts)
+    assert {part.core > 0 for part in parts} == {True, False}

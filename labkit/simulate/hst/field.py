@@ -15,14 +15,14 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import QTable, Row, Table
 from astropy.wcs import WCS
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.images.coordinates import pixel_to_sky, tangent_plane
 from labkit.paths import atomic_folder
 from labkit.simulate.hst.bands import BANDS, FRONTIER_BANDS, PIXEL_SCALE_ARCSEC, band_names
-from labkit.simulate.hst.clusters import pick_clusters
-from labkit.simulate.hst.footprints import CUTOUT_HALF_PX, Zones, draw_zones
+from labkit.simulate.hst.clusters import CUTOUT_HALF_PX, draw_zones, pick_clusters
 from labkit.simulate.hst.galaxies import V_MAX
 from labkit.simulate.hst.painting import blur, draw_components, expose, paint_bands
 from labkit.simulate.hst.population import Detections, Spectra, detect, is_member, populate, take_spectra
@@ -128,7 +128,9 @@ def simulate_field(
     for number, name in enumerate(names):
         noise = {"sky_sigma": sky[name], "exposure_s": BANDS[name].exposure(frontier=deep)}
         mosaics[name] = expose(_stream(seed, cluster, name), blur(canvas[number], BANDS[name]), **noise)
-        _leave_dark(mosaics[name], zones, name)
+        if footprint := zones.footprint(name):
+            axis = np.arange(size_px) - (size_px - 1) / 2
+            mosaics[name][~footprint.contains(axis[None, :], axis[:, None])] = np.nan
     centre = row["ra"].to_value(u.deg), row["dec"].to_value(u.deg)
     wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC, (size_px, size_px))
     about = _describe(row, seed=int(seed), size_arcsec=float(size_arcsec), scale=float(scale), bands=names)
@@ -155,16 +157,8 @@ def _check(row: Row, seed: int, size_arcsec: float, scale: float) -> None:
         )
 
 
-def _stream(seed: int, cluster: str, purpose: str) -> np.random.Generator:
+def _stream(seed: int, cluster: str, purpose: str) -> Generator:
     return np.random.default_rng([int(seed), crc32(cluster.encode()), crc32(purpose.encode())])
-
-
-def _leave_dark(image: NDArray, zones: Zones, band: str) -> None:
-    """Put NaN where the band was not observed."""
-    footprint = zones.footprint(band)
-    if footprint is not None:
-        axis = np.arange(len(image)) - (len(image) - 1) / 2
-        image[~footprint.contains(axis[None, :], axis[:, None])] = np.nan
 
 
 def _sky(wcs: WCS, x_arcsec: NDArray, y_arcsec: NDArray) -> tuple[NDArray, NDArray]:
@@ -224,14 +218,10 @@ def _source_catalogue(truth: QTable, found: Detections, spectra: Spectra, wcs: W
 
 def _describe(row: Row, *, bands: tuple[str, ...], **made: object) -> dict[str, Any]:
     """A row of the clusters' table and the numbers of a simulation, as plain values for JSON."""
-    plain = {
-        name: value.item() if hasattr(value, "item") else value
-        for name in ("short", "redshift", "z_min", "z_max", "frontier", "frontier_only", "m200c_note")
-        for value in [row[name]]
-    }
+    plain = ("short", "redshift", "z_min", "z_max", "frontier", "frontier_only", "m200c_note")
     return {
         "name": str(row["cluster"]),
-        **plain,
+        **{name: row[name].item() for name in plain},
         "ra_deg": float(row["ra"].to_value(u.deg)),
         "dec_deg": float(row["dec"].to_value(u.deg)),
         "m200c_msun": float(row["m200c"].to_value(u.M_sun)),

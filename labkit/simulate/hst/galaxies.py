@@ -5,22 +5,19 @@ Places are arcsec from the field's centre to the west (x) and north (y); angles 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import astropy.units as u
 import numpy as np
 from astropy.constants import c
-from astropy.table import Row, Table, vstack
+from astropy.table import Row, Table
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from labkit.cosmology import COSMOLOGY
-from labkit.simulate.hst.bands import F814
+from labkit.simulate.hst.bands import F814, HIGHEST_REDSHIFT, magnitudes
 from labkit.simulate.hst.clusters import velocity_dispersion
-from labkit.simulate.hst.templates import HIGHEST_REDSHIFT, magnitudes
-from labkit.simulate.profiles import projected_nfw
+from labkit.simulate.painting import projected_nfw
 
-#: Faintest F814 magnitude that is painted.
-FAINTEST = 28.5
+FAINTEST = 28.5  # F814 magnitude that is painted
 BRIGHTEST = 17.0  # of the field
 SPEED_OF_LIGHT = c.to_value(u.km / u.s)
 #: Members lie within this velocity of the cluster, km/s (Angora et al. 2020, section 2).
@@ -58,40 +55,24 @@ _COLUMNS: dict[str, object] = {
 
 def bodies(n: int, **columns: object) -> Table:
     """Table of `n` bodies with the given columns, the others at their neutral value."""
-    full: dict[str, NDArray] = {}
-    for name, neutral in _COLUMNS.items():
-        value = np.asarray(columns.pop(name, neutral))
+    if unknown := sorted(set(columns) - set(_COLUMNS)):
+        raise TypeError(f"no such columns: {unknown}")
+    full = {name: np.asarray(value) for name, value in (_COLUMNS | columns).items()}
+    for name, value in full.items():
         full[name] = np.broadcast_to(value, (n,)).astype("U8" if value.dtype.kind == "U" else float)
-    if columns:
-        raise TypeError(f"no such columns: {sorted(columns)}")
     return Table(full)
 
 
-def join(parts: Sequence[Table]) -> Table:
-    """All bodies in one table."""
-    return vstack(list(parts), metadata_conflicts="silent")
-
-
-def _k_correction(redshift: NDArray, *, old: NDArray | float) -> NDArray:
-    """F814 magnitude less M_r + DM, of a mixture of old and intermediate spectra; (n,)."""
-    old = np.broadcast_to(old, np.shape(redshift))
+def _k_correction(redshift: NDArray, *, old: NDArray) -> NDArray:
+    """F814 magnitude less M_r + DM, of a mixture of old and intermediate spectra; all (n,)."""
     return magnitudes(redshift, np.stack([old, 1 - old, 0 * old], axis=1))[:, F814]
 
 
-def _absolute_magnitude(magnitude: NDArray, redshift: NDArray, *, old: NDArray | float) -> NDArray:
-    """Rest-frame r magnitudes of galaxies of given F814 magnitude and redshift; shape (n,)."""
-    z = np.clip(redshift, 0.005, HIGHEST_REDSHIFT)
-    distance = COSMOLOGY.distmod(z).to_value(u.mag)
-    return magnitude - distance - _k_correction(z, old=old)
+def _half_light_arcsec(rng: Generator, absolute: NDArray, redshift: NDArray, early: NDArray) -> NDArray:
+    """Half-light radii: L^0.6 down to dwarfs of about 1 kpc for early types, L^0.25 for late ones.
 
-
-def _half_light_arcsec(
-    rng: np.random.Generator, absolute: NDArray, redshift: NDArray, early: NDArray
-) -> NDArray:
-    """Half-light radii from luminosity, redshift and type, with scatter.
-
-    Early types follow L^0.6 down to dwarfs of about 1 kpc, late types L^0.25, both (1 + z)^-0.8 and 0.17 dex
-    wide: about Shen et al. 2003 (MNRAS 343, 978) and van der Wel et al. 2014 (ApJ 788, 28).
+    Both (1 + z)^-0.8 and 0.17 dex wide: about Shen et al. 2003 (MNRAS 343, 978) and van der Wel et al. 2014
+    (ApJ 788, 28).
     """
     luminosity = -0.4 * (absolute + 21.2)
     giant, dwarf = 4.2 * 10 ** (0.6 * luminosity), 1.1 * 10 ** (0.12 * (luminosity + 1.6))
@@ -103,25 +84,24 @@ def _half_light_arcsec(
 
 def characteristic_magnitude(redshift: float) -> float:
     """F814 magnitude of a galaxy of M*, passively evolving."""
-    z = np.array([redshift])
+    correction = _k_correction(np.array([redshift]), old=np.ones(1))[0]
     distance = COSMOLOGY.distmod(redshift).to_value(u.mag)
-    return float(_M_STAR - _EVOLUTION * redshift + distance + _k_correction(z, old=1.0)[0])
+    return float(_M_STAR - _EVOLUTION * redshift + distance + correction)
 
 
-def draw_members(
-    rng: np.random.Generator, cluster: Row, n: int, *, half_arcsec: float, angle: float
-) -> Table:
+def draw_members(rng: Generator, cluster: Row, n: int, *, half_arcsec: float, angle: float) -> Table:
     """Draw `n` cluster galaxies brighter than `FAINTEST` that fall into a field around its centre."""
     star = characteristic_magnitude(cluster["redshift"])
     x, y, radius = _positions(rng, cluster, n, half_arcsec, angle)
-    magnitude = _schechter(rng, star, n)
+    grid, grown = _growth(star)
+    magnitude = np.interp(rng.random(n), grown, grid)
     scaled = radius / r200_arcsec(cluster)
     odds = -2.4 + 0.38 * (magnitude - star) + 4.0 * (scaled - 0.1)
     early = rng.random(n) > 1 / (1 + np.exp(-odds))
     absolute = _M_STAR - _EVOLUTION * cluster["redshift"] + magnitude - star
     size = _half_light_arcsec(rng, absolute, np.full(n, float(cluster["redshift"])), early)
     index = np.clip(4.0 - 0.5 * (magnitude - star) + rng.normal(0, 0.5, n), 1.0, 5.5)
-    flat = np.where(early, np.clip(rng.normal(0.72, 0.16, n), 0.25, 1), _disc_axis_ratio(rng, n))
+    flat = _axis_ratio(rng, early)
     relation = _SLOPE * (magnitude - star - 2)
     return bodies(
         n,
@@ -143,7 +123,7 @@ def draw_members(
     )
 
 
-def brightest_galaxy(rng: np.random.Generator, cluster: Row, *, angle: float) -> Table:
+def brightest_galaxy(rng: Generator, cluster: Row, *, angle: float) -> Table:
     """The brightest galaxy at the centre, the cluster's diffuse light, and at times a second giant.
 
     A third of the clusters have the second one. The diffuse light is a Sersic profile of index 1.5 with a
@@ -178,7 +158,7 @@ def brightest_galaxy(rng: np.random.Generator, cluster: Row, *, angle: float) ->
     )
 
 
-def member_redshifts(rng: np.random.Generator, cluster: Row, n: int) -> NDArray:
+def member_redshifts(rng: Generator, cluster: Row, n: int) -> NDArray:
     """Redshifts with the velocity dispersion of the cluster's mass, within `V_MAX`; shape (n,)."""
     sigma, z = velocity_dispersion(cluster["m200c"], cluster["redshift"]), float(cluster["redshift"])
     velocity = rng.normal(0, sigma, n)
@@ -187,10 +167,10 @@ def member_redshifts(rng: np.random.Generator, cluster: Row, n: int) -> NDArray:
     return z + (1 + z) * velocity / SPEED_OF_LIGHT
 
 
-def _disc_axis_ratio(rng: np.random.Generator, n: int) -> NDArray:
-    """Axis ratios of discs of thickness 0.2 seen from all sides; shape (n,)."""
-    cosine = rng.random(n)
-    return np.sqrt(cosine**2 + 0.2**2 * (1 - cosine**2))
+def _axis_ratio(rng: Generator, early: NDArray) -> NDArray:
+    """Axis ratios of early types, and of discs of thickness 0.2 seen from all sides."""
+    spheroid, cosine = rng.normal(0.72, 0.16, len(early)), rng.random(len(early))
+    return np.where(early, np.clip(spheroid, 0.25, 1), np.sqrt(cosine**2 + 0.2**2 * (1 - cosine**2)))
 
 
 def r200_arcsec(cluster: Row) -> float:
@@ -199,15 +179,9 @@ def r200_arcsec(cluster: Row) -> float:
     return float(cluster["r200"].to_value(u.Mpc) * per_mpc)
 
 
-def bright_share(redshift: float, limit: float = 25.0) -> float:
-    """Share of the luminosity function down to `FAINTEST` that is brighter than a F814 magnitude."""
-    grid, grown = _growth(characteristic_magnitude(redshift))
-    return float(np.interp(limit, grid, grown))
-
-
-def _schechter(rng: np.random.Generator, star: float, n: int) -> NDArray:
-    grid, grown = _growth(star)
-    return np.interp(rng.random(n), grown, grid)
+def bright_share(redshift: float) -> float:
+    """Share of the luminosity function down to `FAINTEST` that is brighter than F814 = 25."""
+    return float(np.interp(25.0, *_growth(characteristic_magnitude(redshift))))
 
 
 def _growth(star: float) -> tuple[NDArray, NDArray]:
@@ -219,7 +193,7 @@ def _growth(star: float) -> tuple[NDArray, NDArray]:
 
 
 def _positions(
-    rng: np.random.Generator, cluster: Row, n: int, half: float, angle: float
+    rng: Generator, cluster: Row, n: int, half: float, angle: float
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Offsets (west, north) and elliptical radii, arcsec, of a projected NFW profile inside a square."""
     along = np.radians(angle)
@@ -257,7 +231,7 @@ def count_field(magnitude: NDArray | float) -> NDArray:
     return 10 ** (1.54 + 0.29 * m - 0.018 * m**2)
 
 
-def draw_field(rng: np.random.Generator, n: int, *, half_arcsec: float) -> Table:
+def draw_field(rng: Generator, n: int, *, half_arcsec: float) -> Table:
     """Draw galaxies of the field, on top of the cluster on the sky, at any redshift.
 
     A third of them lie in a few walls and loose groups. Redshifts grow with magnitude, with a tail to 6 among
@@ -271,11 +245,14 @@ def draw_field(rng: np.random.Generator, n: int, *, half_arcsec: float) -> Table
     x, y, redshift = _gather(rng, x, y, redshift, half_arcsec)
     early = rng.random(n) < np.clip(0.42 - 0.07 * (magnitude - 20), 0.02, 0.45)
     early &= redshift < 2
-    absolute = _absolute_magnitude(magnitude, redshift, old=np.where(early, 1.0, 0.2))
+    z = np.clip(redshift, 0.005, HIGHEST_REDSHIFT)
+    absolute = (
+        magnitude - COSMOLOGY.distmod(z).to_value(u.mag) - _k_correction(z, old=np.where(early, 1.0, 0.2))
+    )
     young = np.clip(-0.02 + 0.08 * (magnitude - 21) + 0.1 * redshift + rng.normal(0, 0.2, n), 0, 1)
     old = (1 - young) * rng.beta(1.1, 2.9, n) / (1 + 0.7 * np.clip(redshift - 0.5, 0, None))
     index = np.clip(4.2 + 0.5 * (-21.2 - absolute) + rng.normal(0, 0.7, n), 1, 5.5)
-    flat = np.where(early, np.clip(rng.normal(0.72, 0.16, n), 0.25, 1), _disc_axis_ratio(rng, n))
+    flat = _axis_ratio(rng, early)
     return bodies(
         n,
         kind=np.where(early, "early", "late"),
@@ -296,7 +273,7 @@ def draw_field(rng: np.random.Generator, n: int, *, half_arcsec: float) -> Table
     )
 
 
-def draw_stars(rng: np.random.Generator, *, half_arcsec: float) -> Table:
+def draw_stars(rng: Generator, *, half_arcsec: float) -> Table:
     """Draw the stars of a field at high galactic latitude: about 4 per square arcmin, most faint and red."""
     area = (2 * half_arcsec / 60) ** 2
     n = rng.poisson(4.0 * area)
@@ -310,7 +287,7 @@ def draw_stars(rng: np.random.Generator, *, half_arcsec: float) -> Table:
     )
 
 
-def draw_arcs(rng: np.random.Generator, cluster: Row, *, half_arcsec: float) -> Table:
+def draw_arcs(rng: Generator, cluster: Row, *, half_arcsec: float) -> Table:
     """Draw background galaxies that the cluster stretches: along circles about its centre.
 
     Their ``re_arcsec`` is half the length along the circle, their ``axis_ratio`` width over length. No lens
@@ -336,7 +313,7 @@ def draw_arcs(rng: np.random.Generator, cluster: Row, *, half_arcsec: float) -> 
     )
 
 
-def _redshifts(rng: np.random.Generator, magnitude: NDArray) -> NDArray:
+def _redshifts(rng: Generator, magnitude: NDArray) -> NDArray:
     """Redshifts z^2 exp(-(z / z0)^1.5) with a median that grows with magnitude, and a faint tail to 6."""
     median = np.clip(0.45 + 0.11 * (magnitude - 21.5), 0.12, None)
     redshift = median / 1.412 * rng.gamma(2.0, size=len(magnitude)) ** (2 / 3)
@@ -346,7 +323,7 @@ def _redshifts(rng: np.random.Generator, magnitude: NDArray) -> NDArray:
 
 
 def _gather(
-    rng: np.random.Generator, x: NDArray, y: NDArray, redshift: NDArray, half: float
+    rng: Generator, x: NDArray, y: NDArray, redshift: NDArray, half: float
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Move some galaxies into walls: one redshift, and for half of the walls one place."""
     walls = np.sort(rng.uniform(0.1, 1.4, _N_WALLS))
@@ -361,8 +338,5 @@ def _gather(
     spread = np.where(near, spread, 0.0)
     there = place[nearest].T + spread * offset
     near &= (np.abs(there) < half).all(axis=0)
-    return (
-        np.where(near, there[0], x),
-        np.where(near, there[1], y),
-        np.where(moved, drawn, redshift).clip(min=0.02),
-    )
+    x, y = np.where(near, there, [x, y])
+    return x, y, np.where(moved, drawn, redshift).clip(min=0.02)

@@ -14,13 +14,22 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import fft
 
-from labkit.simulate.hst.bands import BANDS, CORE_FWHM_ARCSEC, F814, PIXEL_SCALE_ARCSEC, WAVELENGTHS, Band
-from labkit.simulate.hst.templates import HIGHEST_REDSHIFT, magnitudes, star_colours
-from labkit.simulate.painting import paint
-from labkit.simulate.profiles import LOWEST_INDEX, nearest_index
+from labkit.simulate.hst.bands import (
+    BANDS,
+    CORE_FWHM_ARCSEC,
+    F814,
+    HIGHEST_REDSHIFT,
+    PIXEL_SCALE_ARCSEC,
+    WAVELENGTHS,
+    Band,
+    magnitudes,
+    star_colours,
+)
+from labkit.simulate.painting import LOWEST_INDEX, nearest_index, paint
 
 #: Dispersion of the common core, pixels.
 CORE_PX = CORE_FWHM_ARCSEC / PIXEL_SCALE_ARCSEC / np.sqrt(8 * np.log(2))
@@ -52,33 +61,39 @@ class Components:
         return -2.5 * np.log10(flux)
 
 
-def draw_components(rng: np.random.Generator, table: Table) -> Components:
+def draw_components(rng: Generator, table: Table) -> Components:
     """Spheroids, discs with clumps, beads along arcs and stars with spikes, for a table of bodies.
 
     At least one component each; their light adds up to the body's in F814.
     """
     body = {name: np.asarray(table[name]) for name in table.colnames}
-    body |= {name: body[f"{name}_arcsec"] / PIXEL_SCALE_ARCSEC for name in ("x", "y", "re")}
+    pixels = {"x": "x_arcsec", "y": "y_arcsec", "re_px": "re_arcsec"}
+    body |= {new: body[name] / PIXEL_SCALE_ARCSEC for new, name in pixels.items()}
+    body["index"] = nearest_index(body["sersic_n"])
     scatter = rng.normal(0, _BAND_SCATTER, (len(table), len(BANDS)))
     scatter -= scatter[:, [F814]]
     spheroid, disc = _colours(body)
     star = star_colours(body["temperature"])
     spheroid = np.where((body["kind"] == "star")[:, None], star, spheroid) + scatter
     disc = disc + scatter
-    clump, disc_share = _clump_share(body), _disc_share(body)
+    bulge = np.where(body["bulge"] > 0.01, body["bulge"], 0)
+    disc_share = np.where(body["kind"] == "late", 1 - bulge, 0.0)
+    clump, spike_share = _clump_share(body), _SPIKE_SHARE * _spiked(body)
+    spike = {"re_px": _SPIKE_ARCSEC / PIXEL_SCALE_ARCSEC, "index": LOWEST_INDEX, "axis_ratio": 0.02}
     parts = [
         _spheroids(body, spheroid),
         _part(body, disc, disc_share * (1 - _CLUMPS * clump), index=1.0),
         *(_clumps(rng, body, disc, disc_share * clump) for _ in range(_CLUMPS)),
         _beads(rng, body, disc),
-        *(_spikes(body, spheroid, angle) for angle in (40.0, 130.0)),
+        *(_part(body, spheroid, spike_share, position_angle=angle, **spike) for angle in (40.0, 130.0)),
     ]
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(joined["body"], kind="stable")
     return Components(**{name: value[order] for name, value in joined.items()})
 
 
-_Body = Mapping[str, NDArray]  # the table's columns, and x, y and re in pixels
+_Body = Mapping[str, NDArray]  # the table's columns, and those of `Components`
+_SHAPE = ("x", "y", "re_px", "index", "axis_ratio", "position_angle")
 
 
 def _colours(body: _Body) -> tuple[NDArray, NDArray]:
@@ -100,10 +115,7 @@ def _part(
         rows = np.flatnonzero(share > 0)
         share = share[rows]
     base = body["magnitude"][rows] - 2.5 * np.log10(share)
-    names = {"x": "x", "y": "y", "re_px": "re", "index": "sersic_n"}
-    names |= {name: name for name in ("axis_ratio", "position_angle")}
-    part = {new: body[name][rows] for new, name in names.items()} | shape
-    part["index"] = nearest_index(part["index"])
+    part = {name: body[name][rows] for name in _SHAPE} | shape
     part = {name: np.broadcast_to(value, (len(rows),)) for name, value in part.items()}
     return part | {"body": rows, "magnitude": base[:, None] + colour[rows]}
 
@@ -115,39 +127,33 @@ def _spheroids(body: _Body, colour: NDArray) -> dict[str, NDArray]:
     rows = np.flatnonzero(share > 0.01)
     bulge, axis_ratio = body["kind"][rows] == "late", body["axis_ratio"][rows]
     shape = {
-        "re_px": body["re"][rows] * np.where(bulge, 0.35, 1.0),
-        "index": np.where(star[rows], LOWEST_INDEX, body["sersic_n"][rows]),
+        "re_px": body["re_px"][rows] * np.where(bulge, 0.35, 1.0),
+        "index": np.where(star[rows], LOWEST_INDEX, body["index"][rows]),
         "axis_ratio": np.where(bulge, 0.5 + 0.5 * axis_ratio, axis_ratio),
     }
     return _part(body, colour, share[rows], rows=rows, **shape)
 
 
-def _disc_share(body: _Body) -> NDArray:
-    """Share of the light outside the spheroid; shape (n,)."""
-    bulge = body["bulge"]
-    return np.where(body["kind"] == "late", 1 - np.where(bulge > 0.01, bulge, 0), 0.0)
-
-
 def _clump_share(body: _Body) -> NDArray:
     """Share of the disc's light in each clump: none where a galaxy is too small to show them."""
-    resolved = (body["re"] > 4) & (body["kind"] == "late")
+    resolved = (body["re_px"] > 4) & (body["kind"] == "late")
     # In large nearby discs, single clumps are small beside the whole.
-    share = (0.02 + 0.02 * body["young"]) * np.clip(12 / np.maximum(body["re"], 1), 0.1, 1)
+    share = (0.02 + 0.02 * body["young"]) * np.clip(12 / np.maximum(body["re_px"], 1), 0.1, 1)
     return np.where(resolved, share, 0.0)
 
 
-def _clumps(rng: np.random.Generator, body: _Body, colour: NDArray, share: NDArray) -> dict[str, NDArray]:
+def _clumps(rng: Generator, body: _Body, colour: NDArray, share: NDArray) -> dict[str, NDArray]:
     """One knot of young stars in each resolved disc, bluer than the disc."""
     rows = np.flatnonzero(share > 0)
     along = np.radians(body["position_angle"][rows])
-    radius = body["re"][rows] * rng.gamma(2.0, 0.6, len(rows))
+    radius = body["re_px"][rows] * rng.gamma(2.0, 0.6, len(rows))
     azimuth = rng.uniform(0, 2 * np.pi, len(rows))
     major = radius * np.cos(azimuth)
     minor = radius * np.sin(azimuth) * body["axis_ratio"][rows]
     shape = {
         "x": body["x"][rows] - major * np.sin(along) - minor * np.cos(along),
         "y": body["y"][rows] + major * np.cos(along) - minor * np.sin(along),
-        "re_px": np.clip(0.12 * body["re"][rows], 0.6, 3.0),
+        "re_px": np.clip(0.12 * body["re_px"][rows], 0.6, 3.0),
         "index": LOWEST_INDEX,
         "axis_ratio": 1.0,
     }
@@ -155,11 +161,11 @@ def _clumps(rng: np.random.Generator, body: _Body, colour: NDArray, share: NDArr
     return _part(body, colour + bluer, share[rows], rows=rows, **shape)
 
 
-def _beads(rng: np.random.Generator, body: _Body, colour: NDArray) -> dict[str, NDArray]:
+def _beads(rng: Generator, body: _Body, colour: NDArray) -> dict[str, NDArray]:
     """Arcs as Gaussians side by side along a circle about the centre, of uneven brightness."""
     arcs = np.flatnonzero(body["kind"] == "arc")
     rows = np.repeat(arcs, _BEADS)
-    x, y, half_length = body["x"][rows], body["y"][rows], body["re"][rows]
+    x, y, half_length = body["x"][rows], body["y"][rows], body["re_px"][rows]
     radius, azimuth = np.hypot(x, y), np.arctan2(y, x)
     along = np.tile(np.linspace(-1, 1, _BEADS), len(arcs))
     turned = azimuth + along * half_length / np.maximum(radius, 1)
@@ -177,16 +183,6 @@ def _beads(rng: np.random.Generator, body: _Body, colour: NDArray) -> dict[str, 
 
 def _spiked(body: _Body) -> NDArray:
     return (body["kind"] == "star") & (body["magnitude"] < _SPIKE_LIMIT)
-
-
-def _spikes(body: _Body, colour: NDArray, angle: float) -> dict[str, NDArray]:
-    """One of the two diffraction spikes of bright stars, as a long thin Gaussian."""
-    shape: dict[str, Any] = {
-        "re_px": _SPIKE_ARCSEC / PIXEL_SCALE_ARCSEC,
-        "index": LOWEST_INDEX,
-        "axis_ratio": 0.02,
-    }
-    return _part(body, colour, _SPIKE_SHARE * _spiked(body), position_angle=angle, **shape)
 
 
 def paint_bands(
@@ -234,7 +230,7 @@ def blur(canvas: NDArray[np.float32], band: Band) -> NDArray[np.float32]:
 
 
 def expose(
-    rng: np.random.Generator, image: NDArray[np.float32], *, sky_sigma: float, exposure_s: float
+    rng: Generator, image: NDArray[np.float32], *, sky_sigma: float, exposure_s: float
 ) -> NDArray[np.float32]:
     """Add the noise of the sky and of the light itself to electrons per second (y, x).
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import Row, Table
+from astropy.table import Row, Table, vstack
+from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from labkit.errors import InputError
 from labkit.simulate.hst.bands import BANDS, PIXEL_SCALE_ARCSEC
-from labkit.simulate.hst.footprints import Zones
+from labkit.simulate.hst.clusters import Zones
 from labkit.simulate.hst.galaxies import (
     BRIGHTEST,
     FAINTEST,
@@ -25,10 +26,9 @@ from labkit.simulate.hst.galaxies import (
     draw_field,
     draw_members,
     draw_stars,
-    join,
     members_within,
 )
-from labkit.simulate.profiles import encircled, nearest_index
+from labkit.simulate.painting import encircled, nearest_index
 
 _REFERENCE_ARCSEC = 130.0  # size of the fields of Angora et al. (2020), Fig. 1
 #: Members with F814 < 25 for each with a spectrum: 372 were found beside 812 (section 5).
@@ -89,7 +89,7 @@ def _spectral_completeness(table: Table) -> NDArray:
     return np.where(np.isin(kind, ("star", "icl")), 0.0, chance)
 
 
-def populate(rng: np.random.Generator, cluster: Row, zones: Zones, *, scale: float) -> Table:
+def populate(rng: Generator, cluster: Row, zones: Zones, *, scale: float) -> Table:
     """Draw all bodies of a field.
 
     The number of members follows from that of spectra and from section 5 of Angora et al. (2020), the number
@@ -100,9 +100,8 @@ def populate(rng: np.random.Generator, cluster: Row, zones: Zones, *, scale: flo
     angle = rng.uniform(0, 180)
     redshift = float(cluster["redshift"])
     spectra = max(int(cluster["acs_members"]), int(cluster["mixed_members"]))
-    expected = (
-        _RICHNESS * spectra * members_within(cluster, half, _REFERENCE_ARCSEC / 2) / bright_share(redshift)
-    )
+    reach = members_within(cluster, half, _REFERENCE_ARCSEC / 2)
+    expected = _RICHNESS * spectra * reach / bright_share(redshift)
     sky = float(count_field(FAINTEST) - count_field(BRIGHTEST)) * (2 * half / 60) ** 2
 
     def members(n: int) -> Table:
@@ -123,7 +122,7 @@ def populate(rng: np.random.Generator, cluster: Row, zones: Zones, *, scale: flo
         draw_stars(rng, half_arcsec=half),
         draw_arcs(rng, cluster, half_arcsec=half),
     ]
-    table = join(drawn)
+    table = vstack(drawn)
     return table[rng.permutation(len(table))]
 
 
@@ -141,7 +140,7 @@ def _further(table: Table, draw: Callable[[int], Table], zones: Zones, wanted: N
             rows = np.flatnonzero((place == zone) & bright)[: short[zone]]
             short[zone] -= len(rows)
             kept.append(batch[rows])
-    return join(kept)
+    return vstack(kept)
 
 
 def _zone(table: Table, zones: Zones) -> NDArray:
@@ -160,7 +159,7 @@ class Detections:
     magnitude_error: NDArray  # (n,) that would be quoted
 
 
-def detect(rng: np.random.Generator, table: Table, *, sky_sigma: float) -> Detections:
+def detect(rng: Generator, table: Table, *, sky_sigma: float) -> Detections:
     """Draw which bodies are found, and measure those that are.
 
     A body is found when it stands out from the sky (a smooth step at signal-to-noise ratio 5 within its
@@ -169,34 +168,30 @@ def detect(rng: np.random.Generator, table: Table, *, sky_sigma: float) -> Detec
     """
     band = BANDS["F814"]
     magnitude = np.asarray(table["magnitude"])
-    width = _width(table)
-    area = 2 * np.pi * (width / PIXEL_SCALE_ARCSEC) ** 2 * _flattening(table)
+    width, axis_ratio = _seen_shape(table)
+    area = 2 * np.pi * (width / PIXEL_SCALE_ARCSEC) ** 2 * axis_ratio
     ratio = 0.5 * band.flux(magnitude) / (sky_sigma * np.sqrt(area))
     error = 1.09 / np.maximum(2 * ratio, 1e-3)
     seen = rng.random(len(table)) < expit((ratio - _THRESHOLD) / 0.7)
-    found = seen & ~_outshone(table, width) & (np.asarray(table["kind"]) != "icl")
+    found = seen & ~_outshone(table) & (np.asarray(table["kind"]) != "icl")
     place = np.hypot(_LEAST_ERROR_ARCSEC, 0.5 * width / np.maximum(ratio, 1))
     x, y = (np.asarray(table[f"{axis}_arcsec"]) + place * rng.normal(size=len(table)) for axis in ("x", "y"))
     noisy = magnitude + np.clip(np.hypot(error, _CALIBRATION) * rng.normal(size=len(table)), -1, 1)
     return Detections(found, x, y, noisy, np.hypot(error, _CALIBRATION))
 
 
-def _flattening(table: Table) -> NDArray:
-    """Axis ratio as seen through the point-spread function."""
-    core = BANDS["F814"].fwhm_arcsec / 2.355
-    size = 0.85 * np.asarray(table["re_arcsec"])
-    return np.sqrt(((size * np.asarray(table["axis_ratio"])) ** 2 + core**2) / (size**2 + core**2))
+def _seen_shape(table: Table) -> tuple[NDArray, NDArray]:
+    """Dispersion (arcsec) along the major axis, and axis ratio, of bodies seen through the optics."""
+    core, size = BANDS["F814"].fwhm_arcsec / 2.355, 0.85 * np.asarray(table["re_arcsec"])
+    minor = (size * np.asarray(table["axis_ratio"])) ** 2 + core**2
+    return np.hypot(size, core), np.sqrt(minor / (size**2 + core**2))
 
 
-def _width(table: Table) -> NDArray:
-    """Dispersion of a body as seen, along its major axis, arcsec."""
-    return np.hypot(0.85 * np.asarray(table["re_arcsec"]), BANDS["F814"].fwhm_arcsec / 2.355)
-
-
-def _outshone(table: Table, width: NDArray) -> NDArray:
+def _outshone(table: Table) -> NDArray:
     """Whether a brighter body has a higher surface brightness where a body lies."""
     flux = 10 ** (-0.4 * np.asarray(table["magnitude"]))
-    own = 0.5 * flux / (2 * np.pi * width**2 * _flattening(table))
+    width, flattening = _seen_shape(table)
+    own = 0.5 * flux / (2 * np.pi * width**2 * flattening)
     x, y = (np.asarray(table[f"{axis}_arcsec"]) for axis in ("x", "y"))
     hidden = np.zeros(len(table), dtype=bool)
     size, index = np.asarray(table["re_arcsec"]), nearest_index(np.asarray(table["sersic_n"]))
@@ -225,7 +220,7 @@ class Spectra:
 
 
 def take_spectra(
-    rng: np.random.Generator, table: Table, cluster: Row, *, zone: NDArray, found: NDArray, scale: float
+    rng: Generator, table: Table, cluster: Row, *, zone: NDArray, found: NDArray, scale: float
 ) -> Spectra:
     """Choose targets and measure their redshifts.
 
@@ -258,7 +253,7 @@ def take_spectra(
     return Spectra(np.where(taken, redshift, np.nan), np.where(taken, quality, 0))
 
 
-def _draw_quality(rng: np.random.Generator, table: Table) -> NDArray:
+def _draw_quality(rng: Generator, table: Table) -> NDArray:
     """Quality that a spectrum of each body would have: worse for the faint, single lines for late types."""
     n = len(table)
     faint = np.clip((np.asarray(table["magnitude"]) - 21) / 4, 0.1, 1)
@@ -269,7 +264,7 @@ def _draw_quality(rng: np.random.Generator, table: Table) -> NDArray:
     return quality
 
 
-def _measure(rng: np.random.Generator, table: Table, quality: NDArray) -> NDArray:
+def _measure(rng: Generator, table: Table, quality: NDArray) -> NDArray:
     """Redshifts with errors; some of those that are not secure are of another line."""
     true = np.asarray(table["redshift"])
     measured = true + _Z_ERROR * (1 + true) * rng.normal(size=len(true))
