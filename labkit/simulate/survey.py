@@ -118,10 +118,10 @@ def plan_survey(rng: Generator, counts: SurveyCounts) -> Table:
     return Table({"label": label, "split": split_of_row, "true_class": true_class, "label_is_wrong": wrong})
 
 
-def _classes(clusters: int, others: int, *, low_z: float, mix: Mapping[str, float]) -> list[str]:
+def _classes(clusters: int, others: int, *, low_z: float, mix: Mapping[str, float]) -> NDArray[np.str_]:
     """Class of each of so many clusters and others, by kind, as close to the shares as whole numbers get."""
     numbers = _apportion(clusters, [low_z, 1 - low_z]) + _apportion(others, mix.values())
-    return np.repeat(["low-z cluster", "high-z cluster", *mix], numbers).tolist()
+    return np.repeat(["low-z cluster", "high-z cluster", *mix], numbers)
 
 
 def _apportion(total: int, shares: Iterable[float]) -> list[int]:

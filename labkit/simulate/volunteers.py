@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.simulate.numbers import default
-from labkit.simulate.survey import expected_counts
+from labkit.simulate.xmm import expected_counts
 from labkit.simulate.xray import LOW_Z
 from labkit.tables import numbers, text
 from labkit.votes import DecisionTree
