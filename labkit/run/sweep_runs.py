@@ -20,15 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from filelock import FileLock
-from pytorch_lightning.callbacks import Callback
 from tqdm.auto import tqdm
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
-from labkit.learn import model_folder, out_of_fold, predict, train
+from labkit.learn import model_folder, out_of_fold, predict
 from labkit.learn.checkpoint import read_about
 from labkit.paths import atomic_file
 from labkit.predictions import Predictions
@@ -69,22 +67,6 @@ class SweepRun:
         return f"{self.experiment.name}, seed {self.seed}" + (f", fold {self.fold}" if self.fold >= 0 else "")
 
 
-class _Tell(Callback):
-    """Note when training starts, and tell the sweep of each epoch."""
-
-    def __init__(self, run: SweepRun, tell: Callable[[], None] | None) -> None:
-        self._run, self._tell = run, tell
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the start."""
-        _note(self._run, state="running", started=time.time(), from_epoch=trainer.current_epoch)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell that the epoch before is kept."""
-        if self._tell is not None:
-            self._tell()
-
-
 def train_run(run: SweepRun, sample: Sample, *, tell: Callable[[], None] | None = None) -> None:
     """Train one run and predict with it, as far as that is not done yet; `tell` is called at each epoch.
 
@@ -105,7 +87,18 @@ def train_run(run: SweepRun, sample: Sample, *, tell: Callable[[], None] | None 
 
 
 def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> None:
+    # only who trains needs Lightning, which takes ten times as long to import as the rest of a sweep
+    from pytorch_lightning.callbacks import LambdaCallback
+
+    from labkit.learn import train
+
     before = _read(run.folder)
+    callback = LambdaCallback(
+        on_train_start=lambda trainer, _: _note(
+            run, state="running", started=time.time(), from_epoch=trainer.current_epoch
+        ),
+        on_train_epoch_start=lambda *_: tell() if tell is not None else None,
+    )
     fitted = train(
         run.experiment,
         sample,
@@ -115,7 +108,7 @@ def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> No
         device=run.device,
         other="replace",
         progress=False,
-        callbacks=(_Tell(run, tell),),
+        callbacks=(callback,),
     )
     # what the table is made from: the training, and the Sample with the labels it is measured against
     made_from = {"training": read_about(fitted.folder / "last.safetensors")["identity"]}
