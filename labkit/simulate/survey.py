@@ -105,8 +105,8 @@ def plan_survey(rng: Generator, counts: SurveyCounts) -> Table:
     for split in ("train", "validation", "test"):
         clusters, others = getattr(counts, split)
         low = counts.test_low_z if split == "test" else counts.low_z
-        labels += (classes := _classes(clusters, others, low_z=low, mix=counts.mix))
-        splits += [split] * len(classes)
+        labels.extend(_classes(clusters, others, low_z=low, mix=counts.mix))
+        splits += [split] * (clusters + others)
     order = rng.permutation(len(labels))
     label, split_of_row = np.array(labels)[order], np.array(splits)[order]
     wrong = (rng.random(len(label)) < counts.wrong_labels) & (split_of_row != "test")

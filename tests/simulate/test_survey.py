@@ -22,7 +22,7 @@ from labkit.simulate.candidates import draw_field
 from labkit.simulate.survey import (
     KOSIBA_HUNT,
     KOSIBA_TABLE_2,
-    SurveyCounts,
+    HuntCounts,
     plan_further,
     plan_survey,
     seen_by,
@@ -141,12 +141,12 @@ def test_circumstances_do_not_tell_the_class():
     assert roc_auc_score(cluster, score) == pytest.approx(0.5, abs=0.05)
 
 
-def test_bright_clusters_have_more_counts_in_the_centre_than_elsewhere():
-    sample = simulate_survey(9, counts=SurveyCounts((80, 0), (0, 0), (0, 0), wrong_labels=0.0), size_px=70)
-    bright = sample.select(np.asarray(sample.catalogue["flux"].value > 1e-12))
-    centre = bright.band("xray")[:, 25:45, 25:45].mean(axis=(1, 2))
-    assert len(bright) > 2
-    assert (centre > 1.5 * bright.band("xray").mean(axis=(1, 2))).mean() > 0.7
+def test_bright_clusters_have_more_counts_in_the_centre_than_elsewhere(survey):
+    cluster = np.char.endswith(survey.catalogue["true_class"].astype(str), "cluster")
+    bright = survey.band("xray")[cluster & (survey.catalogue["flux"].value > 7e-13)]
+    centre = bright[:, 17:31, 17:31].mean(axis=(1, 2))
+    assert len(bright) > 5
+    assert (centre > 1.5 * bright.mean(axis=(1, 2))).mean() > 0.7
 
 
 def test_a_survey_is_simulated_once_and_again_when_the_numbers_change(tmp_path):
@@ -170,6 +170,12 @@ def test_a_sample_of_another_source_is_never_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(MissingDataError, match="must be the folder of a Sample"):
         survey_at(tmp_path / "folder", 1)
+
+
+def test_a_hunt_may_have_no_further_candidates():
+    sample = simulate_survey(1, n_objects=2, hunt=HuntCounts(further=0), size_px=24)
+    assert len(sample) == 2
+    assert sample.catalogue["in_hunt"].dtype == bool
 
 
 def test_the_paper_has_1600_candidates_in_the_hunt():
