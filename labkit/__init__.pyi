@@ -7,6 +7,7 @@ from .sample import Sample as Sample
 from .taxonomy import Scheme as Scheme
 
 # Simulate
+from .simulate import simulate_cores as simulate_cores
 from .simulate import simulate_hunt as simulate_hunt
 from .simulate import simulate_observation as simulate_observation
 from .simulate import simulate_survey as simulate_survey

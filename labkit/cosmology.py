@@ -18,6 +18,15 @@ def r200(mass: u.Quantity, redshift: ArrayLike, *, cosmology: FLRW = COSMOLOGY) 
 
     R200 = (2 G M200c / (200 H(z)^2))^(1/3) (Angora et al. 2020, footnote 3).
     """
+    return _radius(mass, redshift, 200, cosmology)
+
+
+def r500(mass: u.Quantity, redshift: ArrayLike, *, cosmology: FLRW = COSMOLOGY) -> u.Quantity:
+    """Radius within which the mean density is 500 times the critical one."""
+    return _radius(mass, redshift, 500, cosmology)
+
+
+def _radius(mass: u.Quantity, redshift: ArrayLike, contrast: int, cosmology: FLRW) -> u.Quantity:
     if not np.all(mass > 0):
         raise InputError(f"mass must be positive, got {mass}")
-    return ((3 * mass / (800 * np.pi * cosmology.critical_density(redshift))) ** (1 / 3)).to(u.Mpc)
+    return ((3 * mass / (4 * contrast * np.pi * cosmology.critical_density(redshift))) ** (1 / 3)).to(u.Mpc)

@@ -23,6 +23,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ARROW = (
     ("errors", "__init__"),
     ("taxonomy", "paths", "cosmology"),
+    ("cooling",),
     ("tables",),
     ("sample", "predictions", "runfolder"),
     ("experiment",),
@@ -39,8 +40,8 @@ RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
 #: The same inside `simulate`, from the sky to the volunteers.
 SIMULATE = (
     ("numbers", "processes"),
-    ("painting", "xray"),
-    ("galaxies", "hst"),
+    ("painting", "xray", "gas", "projection"),
+    ("galaxies", "cores", "hst"),
     ("xmm", "plates"),
     ("observation", "candidates"),
     ("survey", "volunteers"),

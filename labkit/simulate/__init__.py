@@ -2,11 +2,13 @@
 
 Both sides: `painting`, `numbers`. Candidates: `xray` and `galaxies` are what there is; `xmm` and `plates` are
 how it is seen, by XMM-Newton and on plates; `candidates` and `survey` make a survey of it, `observation` a
-field; `volunteers` and `hunt` let people look at that. Members: `hst`, imported by its own name.
+field; `volunteers` and `hunt` let people look at that. Members: `hst`, imported by its own name. Cool cores:
+`gas`, `projection`, `cores`.
 """
 
 from __future__ import annotations
 
+from labkit.simulate.cores import simulate_cores
 from labkit.simulate.hunt import Disorder, simulate_hunt
 from labkit.simulate.observation import field_files, simulate_observation
 from labkit.simulate.survey import (
@@ -30,6 +32,7 @@ __all__ = [
     "HuntCounts",
     "SurveyCounts",
     "field_files",
+    "simulate_cores",
     "simulate_hunt",
     "simulate_observation",
     "simulate_survey",

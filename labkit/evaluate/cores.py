@@ -1,0 +1,200 @@
+"""Classes of cool cores without a network: by limits on one number, or from the shape of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import ArrayLike, NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from labkit.errors import InputError
+from labkit.predictions import Predictions
+from labkit.tables import numbers, text
+from labkit.taxonomy import get_scheme
+
+#: Limits of Su et al. (2020), the class of the fastest cooling first: C_SB (Andrade-Santos et al. 2017).
+CONCENTRATION_LIMITS = (0.155, 0.075)
+_SCHEME = "cool-core"
+_STEPS = 40  # quantiles of the training values among which limits are sought
+_METHODS = ("logistic", "gradient boosting")
+
+
+def limit_predictions(
+    table: Table,
+    column: str,
+    *,
+    limits: tuple[float, float] | Literal["fitted", "ranked"],
+    folds: ArrayLike | None = None,
+    rank_on: Literal["training", "all"] = "training",
+    experiment: str | None = None,
+) -> Predictions:
+    """Class of each cluster by two limits on one number that is highest for cool cores.
+
+    Parameters
+    ----------
+    table : Table
+        ``object_id``, ``label`` ("CC", "WCC", "NCC") and the column.
+    column : str
+        Such as "ne" or "concentration".
+    limits : (float, float), "fitted" or "ranked"
+        Above the first is "CC", below the second "NCC". "fitted": those that give the training objects of
+        each fold the highest mean recall. "ranked": those that give them the fractions of their classes.
+    folds : array_like of int, shape (n,), optional
+        Fold in which each object is tested, -1 for none; needed unless the limits are numbers.
+    rank_on : {"training", "all"}
+        With "ranked": fractions and limits of the training objects, or of all objects at once, as Su et al.
+        (2020) rank the concentration, which uses the truth of what is tested.
+    experiment : str, optional
+        Name; by default the column and the limits.
+
+    Returns
+    -------
+    Predictions
+        Probability 1 of the class, split "test", of the objects with a label and a fold.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a value is not finite, limits do not fall, or folds are missing.
+    """
+    values = _columns(table, [column])[:, 0]
+    name = experiment or f"{column}, {limits if isinstance(limits, str) else 'fixed limits'}"
+    if isinstance(limits, str):
+        if limits not in ("fitted", "ranked"):
+            raise InputError(f"limits must be two numbers, 'fitted' or 'ranked', got {limits!r}")
+    elif len(limits) != 2 or not limits[0] > limits[1]:
+        raise InputError(f"limits must be two numbers, the higher first, got {limits}")
+
+    def judge(train: NDArray, codes: NDArray, test: NDArray) -> NDArray:
+        if not isinstance(limits, str):
+            found = np.array(limits)
+        elif limits == "fitted":
+            found = _fitted(values[train], codes[train])
+        else:
+            among = np.flatnonzero(codes >= 0) if rank_on == "all" else train
+            found = _ranked(values[among], codes[among])
+        return np.eye(3)[(values[test][:, None] <= found).sum(1)]
+
+    return _by_folds(table, folds, judge, name, trains=isinstance(limits, str))
+
+
+def morphology_predictions(
+    table: Table,
+    features: Sequence[str],
+    *,
+    folds: ArrayLike,
+    method: str = "logistic",
+    seed: int = 0,
+    experiment: str | None = None,
+) -> Predictions:
+    """Class probabilities of each cluster by a simple classifier of numbers from its image.
+
+    Parameters
+    ----------
+    table : Table
+        ``object_id``, ``label`` and the features, such as those of `labkit.images.morphology`.
+    features : sequence of str
+        Columns.
+    folds : array_like of int, shape (n,)
+        Fold in which each object is tested, -1 for none; the classifier trains on the others.
+    method : {"logistic", "gradient boosting"}
+        Of scikit-learn; classes weigh alike, as they do in the balanced accuracy.
+    seed : int
+        Of the trees.
+    experiment : str, optional
+        Name; by default the method.
+
+    Returns
+    -------
+    Predictions
+        Split "test".
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a value is not finite, or a training set lacks a class.
+    """
+    if method not in _METHODS:
+        raise InputError(f"method must be one of {_METHODS}, got {method!r}")
+    values = _columns(table, features)
+
+    def judge(train: NDArray, codes: NDArray, test: NDArray) -> NDArray:
+        if method == "logistic":
+            model: Any = make_pipeline(
+                StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
+            )
+        else:
+            model = HistGradientBoostingClassifier(
+                learning_rate=0.05, max_iter=100, max_leaf_nodes=8, class_weight="balanced", random_state=seed
+            )
+        return model.fit(values[train], codes[train]).predict_proba(values[test])
+
+    return _by_folds(table, folds, judge, experiment or method, seed=seed)
+
+
+def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
+    needed = ["object_id", "label", *names]
+    if missing := [name for name in needed if name not in table.colnames]:
+        raise InputError(f"table must have the columns {needed}, got none for {missing}")
+    values = np.column_stack([numbers(table[name]) for name in names])
+    if not np.isfinite(values).all():
+        wrong = [name for name, good in zip(names, np.isfinite(values).all(0), strict=True) if not good]
+        raise InputError(f"{wrong} must be finite for all objects; drop the objects or the column")
+    return values
+
+
+def _by_folds(
+    table: Table, folds: ArrayLike | None, judge: Any, name: str, *, seed: int = 0, trains: bool = True
+) -> Predictions:
+    """Probabilities of each fold's objects by what was learnt from the others."""
+    scheme = get_scheme(_SCHEME)
+    codes = scheme.encode(text(table["label"]))
+    if folds is None and trains:
+        raise InputError("folds must be given where limits or a classifier are learnt, got None")
+    fold = np.where(codes >= 0, -1 if folds is None else np.asarray(folds), -2)
+    if folds is not None:
+        fold[fold < 0] = -2
+    if fold.shape != codes.shape or not (fold > -2).any():
+        raise InputError(f"folds must have one number for each object, {len(codes)}, got {fold.shape}")
+    parts = []
+    for number in np.unique(fold[fold > -2]).tolist():
+        test, train = np.flatnonzero(fold == number), np.flatnonzero((fold > -2) & (fold != number))
+        if trains and len(lacking := set(range(len(scheme.classes))) - set(codes[train].tolist())):
+            names = [scheme.classes[code] for code in sorted(lacking)]
+            raise InputError(f"each training set must have every class, got none of {names}; use fewer folds")
+        parts.append(
+            Predictions.from_arrays(
+                text(table["object_id"])[test],
+                judge(train, codes, test),
+                classes=scheme.classes,
+                true=text(table["label"])[test],
+                experiment=name,
+                seed=seed,
+                fold=number,
+                split="test",
+            )
+        )
+    return Predictions.concatenate(parts)
+
+
+def _fitted(values: NDArray, codes: NDArray) -> NDArray[np.float64]:
+    """The two limits, falling, with the highest mean recall."""
+    places = np.unique(np.quantile(values, np.arange(1, _STEPS) / _STEPS))
+    pairs = [pair[::-1] for pair in combinations(places.tolist(), 2)]
+    found = [(values[:, None] <= np.array(pair)).sum(1) for pair in pairs]
+    quality = [recall_score(codes, given, average="macro", zero_division=0.0) for given in found]
+    return np.array(pairs[int(np.argmax(quality))])
+
+
+def _ranked(values: NDArray, codes: NDArray) -> NDArray[np.float64]:
+    """The two limits, falling, that give each class its fraction."""
+    shares = np.cumsum(np.bincount(codes, minlength=3))[:2] / len(codes)
+    return np.quantile(values, 1 - shares)

@@ -1,0 +1,82 @@
+"""ACCEPT: Lambda and cooling times reproduce its columns, and its cores have the classes that they should."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from labkit.cooling import ACCEPT_PARTICLES, COOLING_TIME_LIMITS, cooling_function, cooling_time
+from labkit.errors import InputError, MissingDataError
+from labkit.sources.accept import accept_cores, read_accept
+
+HEAD = "#Name Rin Rout nelec Kitpl Tx Lambda tcool3/2\n### Mpc Mpc cm^-3 keV cm^-2 keV erg Gyr\n"
+
+
+@pytest.fixture(scope="module")
+def profiles(real):
+    table = read_accept(real / "accept" / "accept_profiles.txt.gz")
+    assert (len(table), len(set(table["Name"]))) == (11164, 242)
+    return table
+
+
+@pytest.fixture(scope="module")
+def cores(profiles):
+    table = accept_cores(profiles)
+    assert len(table) == 242
+    return table
+
+
+def test_lambda_reproduces_its_column(profiles):
+    hot = profiles[profiles["Tx"] > 2]
+    apart = np.log10(cooling_function(hot["Tx"], 0.3)) - np.log10(hot["Lambda"])
+    assert abs(np.median(apart)) < 0.05
+    for low, high in ((2, 4), (4, 7), (7, 12)):
+        part = apart[(hot["Tx"] > low) & (hot["Tx"] < high)]
+        assert abs(np.median(part)) < 0.05
+
+
+def test_its_cooling_time_follows_from_its_columns(profiles):
+    found = cooling_time(profiles["nelec"], profiles["Tx"], profiles["Lambda"], particles=ACCEPT_PARTICLES)
+    good = np.asarray(profiles["Tx"]) > 0
+    assert found[good] == pytest.approx(np.asarray(profiles["tcool3/2"])[good], rel=3e-3)
+
+
+def test_its_classes_are_those_known(cores):
+    shares = [(cores["label"] == name).mean() for name in ("CC", "WCC", "NCC")]
+    assert shares == pytest.approx([0.41, 0.41, 0.18], abs=0.04)
+    strong = cores[cores["name"] == "ABELL_1835"]
+    assert strong["label"].tolist() == ["CC"]
+    assert cores["label"][cores["name"] == "ABELL_2255"].tolist() == ["NCC"]
+
+
+def test_cores_wider_than_the_sphere_are_flagged(cores):
+    assert 0.1 < cores["core_resolved"].mean() < 0.95
+    assert (cores["r500"].value > 200).all()
+
+
+def test_a_core_is_the_mean_over_the_sphere(tmp_path):
+    kt, rows = 5.0, []
+    for inner, outer, ne in ((0.0, 0.006, 0.04), (0.006, 0.05, 0.01), (0.05, 0.3, 1e-3), (0.3, 1.0, 1e-4)):
+        entropy = 20 + 120 * ((inner + outer) / 0.2) ** 1.1
+        rows.append(f"A {inner} {outer} {ne} {entropy} {kt} 2e-23 {1 / ne}")
+    path = tmp_path / "profiles.txt.gz"
+    path.write_bytes(gzip.compress((HEAD + "\n".join(rows) + "\n").encode()))
+    core = accept_cores(read_accept(path))[0]
+    edge = 0.012 * core["r500"].value
+    share = (6 / edge) ** 3
+    assert core["ne"].value == pytest.approx(share * 0.04 + (1 - share) * 0.01)
+    assert core["t_cool"].value == pytest.approx(share * 25 + (1 - share) * 100)
+    assert core["t_cool"].value > COOLING_TIME_LIMITS[1]
+    assert core["label"] == "NCC"
+    assert core["k0"].value == pytest.approx(20, rel=0.02)
+    assert core["core_resolved"]
+
+
+def test_what_is_no_accept_file_is_refused(tmp_path):
+    with pytest.raises(MissingDataError, match="profiles .* do not exist"):
+        read_accept(tmp_path / "none.txt")
+    (tmp_path / "other.txt").write_text("#a b\n1 2\n")
+    with pytest.raises(InputError, match="must have the columns .* got none for .*'Name'"):
+        read_accept(tmp_path / "other.txt")
