@@ -46,8 +46,8 @@ def morphology(sample: Sample, *, band: str = "xray", background: str | None = N
         which is the slope of the density less 1/2 (Vikhlinin et al. 2007 take it at 0.04 R500);
         ``centroid_shift``, the standard deviation of the centroid in ten apertures, over 400 kpc (Poole et
         al. 2006, MNRAS 373, 881); ``p2``, ``p3``, ``p4``, log10 of the power ratios Pm / P0 within 400 kpc of
-        the centroid (Buote & Tsai 1995, ApJ 452, 522, equations 1 to 5); ``asymmetry``, sum |I - I180| / sum I
-        of blocks of 30 kpc about the centroid.
+        the centroid (Buote & Tsai 1995, ApJ 452, 522, equations 1 to 5); ``asymmetry``, sum |I - I180| /
+        sum I of blocks of 30 kpc about the centre of the image.
 
     Raises
     ------

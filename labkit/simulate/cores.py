@@ -1,8 +1,8 @@
 """Clusters with cool, weak and non-cool cores, seen as by Chandra (Su et al. 2020).
 
 The class follows from the central cooling time, and that from the gas (`labkit.simulate.gas`). What a merger
-or a jet does to the gas goes with its entropy or cooling time, and only so with the class. Orientation, counts
-and background are drawn alike for all; the exposure follows from the counts.
+or a jet does to the gas goes with its entropy or cooling time, and only so with the class. Orientation,
+counts and background are drawn alike for all; the exposure follows from the counts.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def draw_cluster(rng: np.random.Generator, *, population: str, redshift: float) 
         m500,
         redshift,
         k0=k0,
-        k1=float(entropy_scale(m500, redshift)) * _log_normal(rng, shapes["k1"]),
+        k1=float(entropy_scale(m500, redshift)) * _log_normal(rng, about["k1"]),
         slope=float(rng.normal(*shapes["slope"])),
         concentration=_log_normal(rng, shapes["concentration"]) * np.exp(-shapes["loosened"] * state),
         pressure=_log_normal(rng, shapes["pressure"]),
@@ -216,7 +216,7 @@ def _with_shape(rng: np.random.Generator, gas: Gas, truth: dict[str, Any], redsh
     if rng.random() < about["clumps"] * disturbed:
         ratio = _log_between(rng, about["clump_mass"])
         m500 = ratio * truth["m500"]
-        k1 = float(entropy_scale(m500, redshift)) * read_numbers("cores")["gas"]["k1"][0]
+        k1 = about["clump_k1"] * float(entropy_scale(m500, redshift))
         k0 = _log_between(rng, about["clump_k0"]) * (m500 / 3e14) ** (2 / 3)
         other = hydrostatic_gas(m500, redshift, k0=k0, k1=k1, slope=1.1)
         clump = _Body(other, gas.r500_kpc * _between(rng, about["clump_distance"]) * _direction(rng))
@@ -330,7 +330,7 @@ def simulate_cores(
     known = tuple(read_numbers("cores")["populations"])
     if population not in known:
         raise InputError(f"population must be one of {known}, got {population!r}")
-    for name, value, most in (("pixel_arcsec", pixel_arcsec, 60), ("redshift", redshift, 2)):
+    for name, value, most in (("pixel_arcsec", pixel_arcsec, 100), ("redshift", redshift, 2)):
         if not 0 < value <= most:
             raise InputError(f"{name} must lie above 0 and up to {most}, got {value}")
     look = {"redshift": redshift, "size_px": size_px, "pixel_arcsec": pixel_arcsec}

@@ -53,7 +53,7 @@ def read_accept(path: str | Path) -> Table:
 
 
 def accept_cores(profiles: Table, *, redshift: float = 0.1) -> QTable:
-    """Core of each cluster of ACCEPT: density, temperature and cooling time of its innermost bin, and its class.
+    """Core of each cluster of ACCEPT: density, temperature, cooling time of the innermost bin, and the class.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def accept_cores(profiles: Table, *, redshift: float = 0.1) -> QTable:
     -------
     `~astropy.table.QTable`
         ``name``, ``kt_outside`` (beyond 0.15 R500), ``m500`` and ``r500`` from it, ``k0``, ``k100`` and
-        ``slope`` of the entropy K0 + K100 (r / 100 kpc)^slope, fitted here, ``ne``, ``kt`` and ``t_cool`` (its
-        own ``tcool3/2``) in the innermost bin, ``label`` ("CC", "WCC", "NCC"), and ``core_resolved``: whether
-        that bin ends within 0.012 R500, the sphere of Su et al. (2020).
+        ``slope`` of the entropy K0 + K100 (r / 100 kpc)^slope, fitted here, ``ne``, ``kt`` and ``t_cool``
+        (its own ``tcool3/2``) in the innermost bin, ``label`` ("CC", "WCC", "NCC"), and ``core_resolved``:
+        whether that bin ends within 0.012 R500, the sphere of Su et al. (2020).
     """
     names = text(profiles["Name"])
     rows = [_core(name, profiles[names == name], redshift) for name in dict.fromkeys(names.tolist())]

@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from labkit.cooling import ACCEPT_PARTICLES, COOLING_TIME_LIMITS, cooling_function, cooling_time
+from labkit.cooling import ACCEPT_PARTICLES, cooling_function, cooling_time
 from labkit.errors import InputError, MissingDataError
 from labkit.sources.accept import accept_cores, read_accept
 
@@ -40,12 +40,12 @@ def test_lambda_reproduces_its_column(profiles):
 def test_its_cooling_time_follows_from_its_columns(profiles):
     found = cooling_time(profiles["nelec"], profiles["Tx"], profiles["Lambda"], particles=ACCEPT_PARTICLES)
     good = np.asarray(profiles["Tx"]) > 0
-    assert found[good] == pytest.approx(np.asarray(profiles["tcool3/2"])[good], rel=3e-3)
+    assert found[good] == pytest.approx(np.asarray(profiles["tcool3/2"])[good], rel=3e-3, nan_ok=True)
 
 
 def test_its_classes_are_those_known(cores):
     shares = [(cores["label"] == name).mean() for name in ("CC", "WCC", "NCC")]
-    assert shares == pytest.approx([0.41, 0.41, 0.18], abs=0.04)
+    assert shares == pytest.approx([0.41, 0.41, 0.18], abs=0.01)
     strong = cores[cores["name"] == "ABELL_1835"]
     assert strong["label"].tolist() == ["CC"]
     assert cores["label"][cores["name"] == "ABELL_2255"].tolist() == ["NCC"]
@@ -56,22 +56,19 @@ def test_cores_wider_than_the_sphere_are_flagged(cores):
     assert (cores["r500"].value > 200).all()
 
 
-def test_a_core_is_the_mean_over_the_sphere(tmp_path):
-    kt, rows = 5.0, []
-    for inner, outer, ne in ((0.0, 0.006, 0.04), (0.006, 0.05, 0.01), (0.05, 0.3, 1e-3), (0.3, 1.0, 1e-4)):
+def test_a_core_is_the_innermost_bin_that_has_values(tmp_path):
+    rows = ["A 0.0 0.002 nan nan 5.0 2e-23 nan"]
+    for inner, outer, ne in ((0.002, 0.006, 0.04), (0.006, 0.05, 0.01), (0.05, 0.3, 1e-3), (0.3, 1.0, 1e-4)):
         entropy = 20 + 120 * ((inner + outer) / 0.2) ** 1.1
-        rows.append(f"A {inner} {outer} {ne} {entropy} {kt} 2e-23 {1 / ne}")
+        rows.append(f"A {inner} {outer} {ne} {entropy} 5.0 2e-23 {0.1 / ne}")
     path = tmp_path / "profiles.txt.gz"
     path.write_bytes(gzip.compress((HEAD + "\n".join(rows) + "\n").encode()))
     core = accept_cores(read_accept(path))[0]
-    edge = 0.012 * core["r500"].value
-    share = (6 / edge) ** 3
-    assert core["ne"].value == pytest.approx(share * 0.04 + (1 - share) * 0.01)
-    assert core["t_cool"].value == pytest.approx(share * 25 + (1 - share) * 100)
-    assert core["t_cool"].value > COOLING_TIME_LIMITS[1]
-    assert core["label"] == "NCC"
-    assert core["k0"].value == pytest.approx(20, rel=0.02)
+    assert (core["ne"].value, core["t_cool"].value, core["label"]) == (0.04, 2.5, "WCC")
     assert core["core_resolved"]
+    assert core["k0"].value == pytest.approx(20, rel=0.02)
+    assert core["slope"] == pytest.approx(1.1, rel=0.02)
+    assert core["m500"].value == pytest.approx(3.99e14, rel=0.01)
 
 
 def test_what_is_no_accept_file_is_refused(tmp_path):
