@@ -103,19 +103,11 @@ def test_sample_of_a_zip_file(pack, good):
     pixels = np.asarray(Image.open(io.BytesIO(good["train_images/t3.png"])))
     chosen = sample.select(["t3"])
     np.testing.assert_array_equal(chosen.images[0], np.moveaxis(pixels[..., 1:], -1, 0))
-
-
-def test_labels_are_those_of_the_schemes(pack):
-    sample = read_kosiba2020(pack())
     assert set(sample.labels) == set(FIVE_CLASSES.classes)
-    assert (FIVE_CLASSES.encode(sample.labels) >= 0).all()
-    cluster = BINARY.classes.index("cluster")
-    assert (BINARY.encode(sample.labels) == cluster).sum() == 11
+    assert (BINARY.encode(sample.labels) == BINARY.classes.index("cluster")).sum() == 11
 
 
-@pytest.mark.parametrize(
-    "order", [PAPER, ARCHIVE, ("optical", "xray", "empty"), ("xray", "empty", "optical")]
-)
+@pytest.mark.parametrize("order", [ARCHIVE, ("optical", "xray", "empty"), ("xray", "empty", "optical")])
 def test_channel_order_is_read_from_the_pixels(order, tmp_path):
     files = _files(order, train={"b1": "low-z", "b2": "point"}, test={"c": "other"})
     sample = read_kosiba2020(_zip(tmp_path / "a.zip", files))
@@ -139,10 +131,9 @@ def test_enlarged_by_interpolation_and_inverted_is_still_xray():
 
 def test_statistics_ignore_brightness_and_polarity():
     image = _image(np.random.default_rng(2), PAPER)
-    np.testing.assert_allclose(channel_statistics(image)[:, 1:3], channel_statistics(255 - image)[:, 1:3])
-    np.testing.assert_allclose(
-        channel_statistics(image // 2 * 2)[1:, 1], channel_statistics(image // 2)[1:, 1]
-    )
+    here, there, one, other = map(channel_statistics, (image, 255 - image, image // 2 * 2, image // 2))
+    np.testing.assert_allclose(here[:, 1:3], there[:, 1:3])
+    np.testing.assert_allclose(one[1:, 1], other[1:, 1])
 
 
 @pytest.mark.parametrize(("flip", "level"), [(False, 255), (True, 0)])
@@ -173,6 +164,8 @@ def test_order_that_cannot_be_decided(tmp_path):
         read_kosiba2020(path)
     sample = read_kosiba2020(path, channels=ARCHIVE)
     assert sample.provenance["channels"] == {"order": list(ARCHIVE), "evidence": "given"}
+    with pytest.raises(InputError, match=r"channels must be .* in some order, got \('xray', 'optical'\)"):
+        check_channels(["xray", "optical"])
 
 
 def test_train_and_test_must_agree(tmp_path):
@@ -197,9 +190,6 @@ def test_images_that_do_not_tell(orders, message):
     rng = np.random.default_rng(1)
     with pytest.raises(InputError, match=message):
         decide_channels([_image(rng, order) for order in orders])
-    assert check_channels(["xray", "empty", "optical"]) == ("xray", "empty", "optical")
-    with pytest.raises(InputError, match=r"channels must be .* in some order, got \('xray', 'optical'\)"):
-        check_channels(["xray", "optical"])
 
 
 def test_real_counts_against_a_real_plate(real):
@@ -237,23 +227,19 @@ def test_splits_are_the_published_ones_with_validation_drawn_by_class(pack):
         read_kosiba2020(path, validation_fraction=1)
 
 
-def test_unpacked_folder_gives_the_same_sample(pack, tmp_path):
+def test_unpacked_or_written_in_pieces_it_is_the_same(pack, tmp_path, monkeypatch):
     path = pack()
     with zipfile.ZipFile(path) as handle:
         handle.extractall(tmp_path / "out")
-    from_zip = read_kosiba2020(path)
-    for folder in (tmp_path / "out", tmp_path / "out" / "Kosiba2020"):
-        assert read_kosiba2020(folder).content_hash == from_zip.content_hash
-
-
-def test_written_in_pieces_it_is_the_same(pack, tmp_path, monkeypatch):
+    whole = read_kosiba2020(path)
     monkeypatch.setattr("labkit.sources.kosiba2020._BATCH", 4)
     done = []
-    path = pack()
-    written = read_kosiba2020(path, output=tmp_path / "sample", progress=lambda *step: done.append(step))
+    options = {"output": tmp_path / "sample", "progress": lambda *step: done.append(step)}
+    written = read_kosiba2020(tmp_path / "out", **options)
     assert done == [(4, 15), (8, 15), (12, 15), (15, 15)]
-    assert written.content_hash == read_kosiba2020(path).content_hash
+    assert written.content_hash == whole.content_hash
     assert Sample.load(tmp_path / "sample").provenance["source"].startswith("Kosiba et al. 2020")
+    assert read_kosiba2020(tmp_path / "out" / "Kosiba2020").content_hash == whole.content_hash
 
 
 def test_a_damaged_image_leaves_no_half_written_sample(pack, tmp_path, good):
@@ -293,48 +279,36 @@ def test_same_numbering_in_both_lists(tmp_path):
         read_kosiba2020(_zip(tmp_path / "b.zip", files))
 
 
+def listing(rows):
+    return {"train.csv": f"image_id,class\n{rows}".encode()}
+
+
+def one_image(*shape):
+    return {"test_images/a1.png": _png(np.zeros(shape, np.uint8))}
+
+
 @pytest.mark.parametrize(
-    ("changes", "error", "message"),
+    ("changes", "message"),
     [
-        ({"train.csv": None}, MissingDataError, r"must hold one 'train.csv', .*, got 0"),
-        ({"test.csv": None}, MissingDataError, r"must hold 'test.csv'"),
-        ({"train_images/t2.png": None}, MissingDataError, r"1 missing, first 'train_images/t2.png'"),
-        (
-            {"train.csv": b"image_id,label\nt1,low-z"},
-            InputError,
-            r"columns image_id and class; \['class'\] missing",
-        ),
-        ({"train.csv": b"image_id,class\n"}, InputError, "at least one image, got an empty table"),
-        (
-            {"train.csv": b"image_id,class\nt1,quasar"},
-            InputError,
-            "line 2: class must be one of .* got 'quasar'",
-        ),
-        ({"train.csv": b"image_id,class\nt1"}, InputError, "line 2: class must be one of .* got ''"),
-        (
-            {"train.csv": b"image_id,class\nt1,low-z\nt1,hi-z"},
-            InputError,
-            r"unique, got 1 repeated, first \['t1'\]",
-        ),
-        ({"train.csv": b"image_id,class\n../t1,low-z"}, InputError, r"plain file name, got '../t1'"),
-        ({"train.csv": b"\xff\xfe\x00\x01"}, InputError, "train.csv must be a text table"),
-        ({"test_images/a1.png": b"not an image"}, InputError, "a1.png is not a whole PNG image"),
-        (
-            {"test_images/a1.png": _png(np.zeros((178, 356, 3), np.uint8))},
-            InputError,
-            "got 356 x 178 and RGB",
-        ),
-        ({"test_images/a1.png": _png(np.zeros((356, 356), np.uint8))}, InputError, "got 356 x 356 and L"),
-        (
-            {"test_images/a1.png": _png(np.zeros((356, 356, 4), np.uint8))},
-            InputError,
-            "got 356 x 356 and RGBA",
-        ),
-        ({"test_images/a1.png": bytes(2_000_000)}, InputError, "at most 1520832 bytes, got more"),
+        ({"train.csv": None}, r"must hold one 'train.csv', .*, got 0"),
+        ({"test.csv": None}, r"must hold 'test.csv'"),
+        ({"train_images/t2.png": None}, r"1 missing, first 'train_images/t2.png'"),
+        ({"train.csv": b"image_id,label\nt1,low-z"}, r"columns image_id and class; \['class'\] missing"),
+        (listing(""), "at least one image, got an empty table"),
+        (listing("t1,quasar"), "line 2: class must be one of .* got 'quasar'"),
+        (listing("t1"), "line 2: class must be one of .* got ''"),
+        (listing("t1,low-z\nt1,hi-z"), r"unique, got 1 repeated, first \['t1'\]"),
+        (listing("../t1,low-z"), r"plain file name, got '../t1'"),
+        ({"train.csv": b"\xff\xfe\x00\x01"}, "train.csv must be a text table"),
+        ({"test_images/a1.png": b"not an image"}, "a1.png is not a whole PNG image"),
+        (one_image(178, 356, 3), "got 356 x 178 and RGB"),
+        (one_image(356, 356), "got 356 x 356 and L"),
+        (one_image(356, 356, 4), "got 356 x 356 and RGBA"),
+        ({"test_images/a1.png": bytes(2_000_000)}, "at most 1520832 bytes, got more"),
     ],
 )
-def test_damaged_sets_are_refused(pack, changes, error, message):
-    with pytest.raises(error, match=message):
+def test_damaged_sets_are_refused(pack, changes, message):
+    with pytest.raises((InputError, MissingDataError), match=message):
         read_kosiba2020(pack(changes))
 
 
@@ -347,23 +321,16 @@ def test_a_file_in_the_zip_that_swells_is_not_read_to_its_end(good, tmp_path):
         read_kosiba2020(path)
 
 
-def test_truncated_zip(pack):
-    path = pack()
-    path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(InputError, match="is not a whole zip file"):
-        read_kosiba2020(path)
-
-
-def test_flipped_bytes_in_a_zip(pack, good):
+def test_damaged_zips_and_paths_without_one(pack, good, tmp_path):
     path = pack()
     content = path.read_bytes()
+    path.write_bytes(content[:-500])
+    with pytest.raises(InputError, match="is not a whole zip file"):
+        read_kosiba2020(path)
     where = content.index(good["test_images/a1.png"][:400]) + 3000
     path.write_bytes(content[:where] + bytes(20) + content[where + 20 :])
     with pytest.raises(InputError, match="'test_images/a1.png' in .* is damaged"):
         read_kosiba2020(path)
-
-
-def test_path_that_does_not_exist(tmp_path):
     with pytest.raises(MissingDataError, match="path must be a zip file or a folder that exists"):
         read_kosiba2020(tmp_path / "none.zip")
     with pytest.raises(MissingDataError, match="must hold one 'train.csv', directly or one folder down"):

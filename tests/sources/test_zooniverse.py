@@ -18,24 +18,20 @@ from labkit.errors import InputError, MissingDataError
 from labkit.sources import read_export, read_flat_answers
 from labkit.votes import cleaning_steps, consensus, read_tree, tree_from_workflow
 
-HEADER = (
-    "classification_id,user_name,user_id,user_ip,workflow_id,workflow_name,workflow_version,created_at,"
-    "gold_standard,expert,metadata,annotations,subject_data,subject_ids"
-)
-COLUMNS = HEADER.split(",")
-EMISSION, EXTENDED, OTHER, BRIGHT = (
-    "X-ray emission",
-    "Extended",
-    "Galaxies or an empty field",
-    "Bright and large",
-)
-CLUSTER = [("T0", EMISSION), ("T1", EXTENDED), ("T2", OTHER), ("T3", BRIGHT), ("T4", "Yes, a nearby cluster")]
+COLUMNS = [
+    *("classification_id", "user_name", "user_id", "user_ip", "workflow_id", "workflow_name"),
+    *("workflow_version", "created_at", "gold_standard", "expert", "metadata", "annotations"),
+    *("subject_data", "subject_ids"),
+]
+EMISSION = "X-ray emission"
+CLUSTER = [
+    *(("T0", EMISSION), ("T1", "Extended"), ("T2", "Galaxies or an empty field"), ("T3", "Bright and large")),
+    ("T4", "Yes, a nearby cluster"),
+]
 POINT = [("T0", EMISSION), ("T1", "Point-like")]
 
 
-def row(
-    number: int = 1, *, user: str = "ann", subject: str = "7", annotations=None, **other
-) -> dict[str, str]:
+def row(number=1, *, user="ann", subject="7", annotations=None, **other) -> dict[str, str]:
     """One row of an export; `annotations` are pairs of task and value, or text as it is."""
     pairs = POINT if annotations is None else annotations
     if not isinstance(pairs, str):
@@ -95,17 +91,14 @@ def test_a_good_row_becomes_its_way(read):
     assert not export.report.remarks
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["![a.png](https://x.org/a.png)  point-like ", ["Point-like"], 1, 1.0, "1", ["![](x) POINT-LIKE"]],
-)
-def test_ways_to_write_an_answer(read, value):
-    assert endings(read([row(annotations=[("T0", EMISSION), ("T1", value)])])) == ["point"]
+COMBINED = [("T9", [{"task": task, "value": value} for task, value in POINT])]
+WRITTEN = ["![a.png](https://x.org/a.png)  point-like ", ["Point-like"], 1, 1.0, "1", ["![](x) POINT-LIKE"]]
 
 
-def test_combined_tasks_are_looked_into(read):
-    inner = [{"task": task, "value": value} for task, value in POINT]
-    assert endings(read([row(annotations=[("T9", inner)])])) == ["point"]
+def test_ways_to_write_an_answer(read):
+    ways = [COMBINED, *([("T0", EMISSION), ("T1", value)] for value in WRITTEN)]
+    rows = [row(number, user=f"u{number}", annotations=way) for number, way in enumerate(ways)]
+    assert endings(read(rows)) == ["point"] * 7
 
 
 def test_digits_are_text_where_answers_are_numbers(tmp_path):
@@ -119,31 +112,23 @@ def test_digits_are_text_where_answers_are_numbers(tmp_path):
     assert export.report.outside == {"T0: 0": 1}
 
 
+OPEN, OUTSIDE, UNANSWERED = "tree not finished", "answer outside the tree", "question left without an answer"
+SEVERAL = "several answers to one question"
+
+
 @pytest.mark.parametrize(
     ("annotations", "remarks", "ending"),
     [
-        ([("T0", EMISSION)], {"tree not finished"}, "unfinished"),
-        ([("T0", EMISSION), ("T1", "Fuzzy")], {"tree not finished", "answer outside the tree"}, "unfinished"),
-        ([("T0", EMISSION), ("T1", 7)], {"tree not finished", "answer outside the tree"}, "unfinished"),
-        ([("T0", EMISSION), ("T1", True)], {"tree not finished", "answer outside the tree"}, "unfinished"),
+        ([("T0", EMISSION)], {OPEN}, "unfinished"),
+        ([("T0", EMISSION), ("T1", "Fuzzy")], {OPEN, OUTSIDE}, "unfinished"),
+        ([("T0", EMISSION), ("T1", 7)], {OPEN, OUTSIDE}, "unfinished"),
+        ([("T0", EMISSION), ("T1", True)], {OPEN, OUTSIDE}, "unfinished"),
         ([*POINT, ("T77", "Blue")], {"unknown task"}, "point"),
         ([*POINT, ("T4", "No")], {"answer off the way through the tree"}, "point"),
         ([("T0", "No emission"), *POINT], {"question answered twice, the last counts"}, "point"),
-        (
-            [("T0", EMISSION), ("T1", None)],
-            {"tree not finished", "question left without an answer"},
-            "unfinished",
-        ),
-        (
-            [("T0", EMISSION), ("T1", [])],
-            {"tree not finished", "question left without an answer"},
-            "unfinished",
-        ),
-        (
-            [("T0", EMISSION), ("T1", ["Extended", "Point-like"])],
-            {"tree not finished", "several answers to one question"},
-            "unfinished",
-        ),
+        ([("T0", EMISSION), ("T1", None)], {OPEN, UNANSWERED}, "unfinished"),
+        ([("T0", EMISSION), ("T1", [])], {OPEN, UNANSWERED}, "unfinished"),
+        ([("T0", EMISSION), ("T1", ["Extended", "Point-like"])], {OPEN, SEVERAL}, "unfinished"),
     ],
 )
 def test_oddities_are_kept_and_said(read, annotations, remarks, ending):
@@ -154,24 +139,15 @@ def test_oddities_are_kept_and_said(read, annotations, remarks, ending):
     assert all(export.report.examples[remark] == ("1001", "1002") for remark in remarks)
 
 
-@pytest.mark.parametrize(
-    ("annotations", "reason"),
-    [
-        ('[{"task": "T0", "val', "annotations are not JSON"),
-        ("", "annotations are not JSON"),
-        ("17", "annotations are not JSON"),
-        ('[{"value": "x"}]', "annotations are not JSON"),
-        ("[" * 100_000, "annotations are not JSON"),
-        ([("T0", "9" * 5000)], "no answer in the tree"),
-        ("[]", "no answer in the tree"),
-        ([("T1", "Point-like")], "no answer in the tree"),
-        ([("T55", EMISSION)], "no answer in the tree"),
-    ],
-)
-def test_rows_without_an_answer_are_left_out(read, annotations, reason):
-    export = read([row(annotations=annotations), row(2, user="bob")])
-    assert export.report.dropped == {reason: 1}
-    assert export.report.examples[reason] == ("1001",)
+BROKEN = ['[{"task": "T0", "val', "", "17", '[{"value": "x"}]', "[" * 100_000]
+NOTHING = [[("T0", "9" * 5000)], "[]", [("T1", "Point-like")], [("T55", EMISSION)]]
+
+
+def test_rows_without_an_answer_are_left_out(read):
+    rows = [row(number, annotations=given) for number, given in enumerate([*BROKEN, *NOTHING])]
+    export = read([*rows, row(20, user="bob")])
+    assert export.report.dropped == {"annotations are not JSON": 5, "no answer in the tree": 4}
+    assert export.report.examples["no answer in the tree"] == ("1005", "1006", "1007")
     assert endings(export) == ["point"]
 
 
@@ -198,10 +174,8 @@ def test_logged_out_volunteers(read):
     assert export.report.dropped == {"volunteer not logged in": 3}
     kept = read(rows, logged_out=True).answers
     assert kept.logged_in.tolist() == [True, False, False, False]
-    again = [
-        row(i, user=user)
-        for i, user in enumerate(["", "", "not-logged-in-4f0a", "not-logged-in-4f0a", "ann"])
-    ]
+    nobody = ["", "", "not-logged-in-4f0a", "not-logged-in-4f0a", "ann"]
+    again = [row(number, user=user) for number, user in enumerate(nobody)]
     assert len(read([*again, row(9)], logged_out=True).answers) == 5  # who they are is not known: no repeats
 
 
@@ -355,27 +329,23 @@ def test_a_long_cell_stands_beside_a_broken_line(tmp_path):
     export = read_export(path, "hunt")
     assert export.answers.users.tolist() == ["u0", "u1", "u2"]
     assert export.report.dropped == {"row cannot be split into the columns": 1}
-    path.write_bytes(b"x" * 140_000 + b",annotations\n")
-    with pytest.raises(InputError, match="must begin with a line of column names"):
-        read_export(path, "hunt")
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[:-40], lambda data: b"no gzip", lambda data: data[:60] + bytes(200)]
-)
-def test_a_damaged_compressed_file(tmp_path, damage):
-    path = write(tmp_path / "e.csv", [row(i, user=f"u{i}") for i in range(50)])
-    (tmp_path / "e.csv.gz").write_bytes(damage(gzip.compress(path.read_bytes())))
-    with pytest.raises(InputError, match="e.csv.gz cannot be read to its end"):
-        read_export(tmp_path / "e.csv.gz", "hunt")
-
-
-def test_a_compressed_file_that_swells_is_stopped(tmp_path, monkeypatch):
+def test_compressed_files(tmp_path, monkeypatch):
+    """With a byte order mark and without a last line end; damaged; and one that swells."""
+    content = write(tmp_path / "e.csv", [row(i, user=f"u{i}") for i in range(50)]).read_bytes()
+    path = tmp_path / "e.csv.gz"
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbf" + content.removesuffix(b"\r\n")))
+    assert len(read_export(path, "hunt").answers) == 50
+    whole = gzip.compress(content)
+    for damaged in (whole[:-40], b"no gzip", whole[:60] + bytes(200)):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="e.csv.gz cannot be read to its end"):
+            read_export(path, "hunt")
     monkeypatch.setattr("labkit.sources.csvrows._LARGEST", 2**20)
-    path = write(tmp_path / "e.csv", [row(1)])
-    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(path.read_bytes() + b"\n" * 2**21))
+    path.write_bytes(gzip.compress(content + b"\n" * 2**21))
     with pytest.raises(InputError, match="must hold at most 1048576 bytes of text, got more"):
-        read_export(tmp_path / "e.csv.gz", "hunt", block_bytes=2**18)
+        read_export(path, "hunt", block_bytes=2**18)
 
 
 def test_a_line_without_an_end_is_passed_over(tmp_path, monkeypatch):
@@ -398,36 +368,27 @@ def test_pieces_of_any_size_give_the_same(tmp_path, block_bytes):
         np.testing.assert_array_equal(getattr(whole.answers, name), getattr(pieces.answers, name))
 
 
-def test_compressed_with_a_byte_order_mark_and_without_a_last_line_end(tmp_path):
-    path = write(tmp_path / "e.csv", [row(1), row(2, user="bob")])
-    (tmp_path / "f.csv.gz").write_bytes(
-        gzip.compress(b"\xef\xbb\xbf" + path.read_bytes().removesuffix(b"\r\n"))
-    )
-    assert len(read_export(tmp_path / "f.csv.gz", "hunt").answers) == 2
-
-
-def test_a_header_without_rows_gives_no_answers(read):
+def test_a_header_without_rows_gives_no_answers(read, tmp_path):
     export = read([])
-    assert len(export.answers) == 0
-    assert len(consensus(export.answers)) == 0
-
-
-def test_files_that_are_no_export(tmp_path):
+    assert len(export.answers) == len(consensus(export.answers)) == 0
     with pytest.raises(MissingDataError, match="there is no file"):
         read_export(tmp_path / "none.csv", "hunt")
-    path = tmp_path / "e.csv"
-    path.write_bytes(b"")
-    with pytest.raises(MissingDataError, match="e.csv is empty, it has no header; download it again"):
-        read_export(path, "hunt")
-    path.write_text("user_name,annotations\n")
-    with pytest.raises(MissingDataError, match="must have the columns .'classification_id', 'workflow_id'"):
-        read_export(path, "hunt")
-    path.write_text("a,b,a\n")
-    with pytest.raises(InputError, match="columns of e.csv must differ, got .'a', 'b', 'a'."):
-        read_export(path, "hunt")
-    path.write_bytes("a,b\n".encode("utf-16"))
-    with pytest.raises(InputError, match="must be CSV text in UTF-8"):
-        read_export(path, "hunt")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "e.csv is empty, it has no header; download it again"),
+        (b"user_name,annotations\n", "must have the columns .'classification_id', 'workflow_id'"),
+        (b"a,b,a\n", "columns of e.csv must differ, got .'a', 'b', 'a'."),
+        ("a,b\n".encode("utf-16"), "must be CSV text in UTF-8"),
+        (b"x" * 140_000 + b",annotations\n", "must begin with a line of column names"),
+    ],
+)
+def test_files_that_are_no_export(tmp_path, content, message):
+    (tmp_path / "e.csv").write_bytes(content)
+    with pytest.raises((InputError, MissingDataError), match=message):
+        read_export(tmp_path / "e.csv", "hunt")
 
 
 DAMAGE = st.binary(min_size=1, max_size=4) | st.sampled_from([b"\r", b"\n", b'"', b",", b"\xff", b'""'])
@@ -465,13 +426,9 @@ def test_flat_answers(tmp_path):
     export = read_flat_answers(flat(tmp_path / "f.csv", rows), "presence_absence")
     assert endings(export) == ["yes", "null"]
     assert export.report.rows == 7
-    assert export.report.dropped == {
-        "no subject": 1,
-        "no answer in the tree": 1,
-        "row cannot be split into the columns": 1,
-        "volunteer not logged in": 1,
-        "repeated by the same volunteer": 1,
-    }
+    reasons = ("no subject", "no answer in the tree", "row cannot be split into the columns")
+    reasons += ("volunteer not logged in", "repeated by the same volunteer")
+    assert export.report.dropped == dict.fromkeys(reasons, 1)
     assert export.report.outside == {"T0: Perhaps": 1}
     everyone = read_flat_answers(tmp_path / "f.csv", "presence_absence", logged_in=None, repeats="all")
     assert len(everyone.answers) == 4
