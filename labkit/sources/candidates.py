@@ -214,7 +214,7 @@ def read_candidates(
         )
     named, label = (find_column(table.colnames, name) for name in (object_id, "label"))
     ids = np.full(len(table), "") if named is None else text(table[named])
-    ids = np.where(ids == "", position_names(SkyCoord(*sky, unit="deg")), ids)
+    ids = np.where(np.char.strip(ids) == "", position_names(SkyCoord(*sky, unit="deg")), ids)
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise InputError(

@@ -1,15 +1,17 @@
-"""A small file server on this machine, so that downloads are tested without a network."""
+"""Fixtures of the sources: a small file server on this machine, and the verbs of the command line."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from labkit.cli import main
 
 RECORD = "/records/7236582/files/Kosiba2020.zip"
 
@@ -89,3 +91,16 @@ def server() -> Iterator[FileServer]:
         yield http.state
         http.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def run_verb(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a verb of the command line; its exit code, output and error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["--quiet", *map(str, words)])
+        out, error = capsys.readouterr()
+        return ended.value.code, out, " ".join(error.split())
+
+    return run

@@ -81,7 +81,7 @@ def test_broken_lists_are_refused(columns, message):
     [
         ("t.csv", "object_id,ra,dec\n0042,150,2\n1e5,150.01,2\n", ["0042", "1e5"]),
         ("bom.CSV", "\ufeffOBJECT_ID,RA,DEC\r\nA,150,2\r\nB,150.01,2\r\n", ["A", "B"]),
-        ("blank.csv", "object_id,ra,dec\n7,150,2\n,150.01,2\n", ["7", "J100002.4+020000"]),
+        ("blank.csv", 'object_id,ra,dec\n7,150,2\n"  ",150.01,2\n', ["7", "J100002.4+020000"]),
         ("hms.txt", "object_id ra dec\nA 10:00:00.0 +02:00:00\nB 10:00:02.4 +02:00:00\n", ["A", "B"]),
         ("words.csv", "object_id,ra,dec\nA,10h00m00s,2d00m00s\nB,10 00 02.4,+2 00 00\n", ["A", "B"]),
         ("negative.csv", "object_id,ra,dec\nA,-210,2\nB,510.01,2\n", ["A", "B"]),

@@ -12,7 +12,6 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table, vstack
 from mosaic_images import noise, painted, sources_at, tangent, write_mosaic
 
-from labkit.cli import main
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, concatenate
 from labkit.simulate.hst import simulate_fields
@@ -320,7 +319,7 @@ def test_a_run_set_is_cut_out_with_sources_at_border_and_gaps_counted():
         members_sample(mosaics, **about, extract={}, member="flag")
 
 
-def test_run_sets_of_several_fields_and_by_the_verb(tmp_path, capsys):
+def test_run_sets_of_several_fields_and_by_the_verb(tmp_path, run_verb):
     for name in ("A1", "B2"):
         folder = write_field(tmp_path / name, field())
         write_table(sky(q=[3, 3, 1, 3]), folder / "catalogue.fits")
@@ -329,38 +328,24 @@ def test_run_sets_of_several_fields_and_by_the_verb(tmp_path, capsys):
     options = {"size_px": 16, "quality": "q", "accepted": (3,)}
     detection = {"detect_on": ("I",)}
     both = fields_sample(tmp_path / "fields.ecsv", **options, extract=detection)
-    parts = [
-        members_sample(
-            read_mosaics(tmp_path / row["cluster"]),
-            tmp_path / row["cluster"] / "catalogue.fits",
-            **{"cluster": row["cluster"], "redshift": row["redshift"], "extract": detection},
-            **options,
-        )
-        for row in table
-    ]
+    parts = []
+    for row in table:
+        folder, about = tmp_path / row["cluster"], {"cluster": row["cluster"], "redshift": row["redshift"]}
+        about |= options | {"extract": detection}
+        parts.append(members_sample(read_mosaics(folder), folder / "catalogue.fits", **about))
     assert both.content_hash == concatenate(parts).content_hash
-    second = fields_sample(tmp_path / "fields.ecsv", clusters=["B2"], **options, extract=detection)
-    assert second.content_hash == parts[1].content_hash
     words = ("--size-px", 16, "--quality", "q", "--accepted", "3", "--extract", "--detect-on", "I")
     one = ("--mosaics", tmp_path / "A1", "--cluster", "A1", "--redshift", 0.4)
-
-    def run(*given):
-        with pytest.raises(SystemExit) as ended:
-            main(["--quiet", "members", *map(str, given)])
-        return ended.value.code, capsys.readouterr().err
-
-    assert run(tmp_path / "o1", "--fields", tmp_path / "fields.ecsv", *words)[0] == 0
+    assert run_verb("members", tmp_path / "o1", "--fields", tmp_path / "fields.ecsv", *words)[0] == 0
     assert Sample.load(tmp_path / "o1").labels.tolist() == both.labels.tolist()
-    assert run(tmp_path / "o2", *one, "--extract")[0] == 0
+    assert run_verb("members", tmp_path / "o2", *one, "--extract")[0] == 0
     assert set(Sample.load(tmp_path / "o2").labels) == {""}
-    assert run(tmp_path / "o3", *one, "--catalogue", tmp_path / "A1" / "catalogue.fits", *words)[0] == 0
-    assert {"mag_I", "aper_R_err", "point_like"} - set(Sample.load(tmp_path / "o3").catalogue.colnames) == {
-        "point_like"
-    }
-    code, error = run(tmp_path / "o4", *one, "--extract", "--member", "flag")
-    assert (code, "--detect-on belongs to --extract, and --member does not" in " ".join(error.split())) == (
-        *(2, True),
-    )
+    spectra = ("--catalogue", tmp_path / "A1" / "catalogue.fits")
+    assert run_verb("members", tmp_path / "o3", *one, *spectra, *words)[0] == 0
+    columns = Sample.load(tmp_path / "o3").catalogue.colnames
+    assert {"mag_I", "aper_R_err", "point_like"} - set(columns) == {"point_like"}
+    code, _, error = run_verb("members", tmp_path / "o4", *one, "--extract", "--member", "flag")
+    assert (code, "--detect-on belongs to --extract, and --member does not" in error) == (2, True)
 
 
 # Real mosaics

@@ -85,7 +85,7 @@ def read_fields(
         raise InputError(f"clusters must be of {names}, got {unknown}")
     file, ra, dec, r200 = (find_column(table.colnames, one) for one in ("catalogue", "ra", "dec", "r200"))
     nothing = np.full(len(table), np.nan)
-    files = [""] * len(table) if file is None else text(table[file]).tolist()
+    files = [""] * len(table) if file is None else np.char.strip(text(table[file])).tolist()
     centres = np.stack([nothing] * 2) if ra is None or dec is None else read_positions(table, ra, dec)
     radii = nothing if r200 is None else numbers(table[r200], u.Mpc)
     found = []

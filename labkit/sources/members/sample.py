@@ -20,7 +20,7 @@ from labkit.sample import Sample, SampleWriter
 from labkit.sources.members.catalogue import LABELS, OURS, V_MAX, read_sources
 from labkit.sources.members.fields import read_fields
 from labkit.sources.members.photometry import field_catalogue
-from labkit.sources.members.stamps import MIN_COVERAGE, Cutter, coverage_of, make_cutter
+from labkit.sources.members.stamps import MIN_COVERAGE, Cutter, coverage_of, has_band, make_cutter
 from labkit.sources.mosaicfile import SAME_SCALE
 from labkit.sources.mosaics import Mosaics, on_one_scale, read_mosaics
 
@@ -320,7 +320,7 @@ def _pieces(fields: Sequence[_Field], batch_size: int) -> Iterator[tuple[NDArray
             table = field.sources[common][start : start + batch_size]
             images = field.cutter(SkyCoord(table["ra"], table["dec"]))
             covered = coverage_of(images)
-            has = covered >= np.float32(record["min_coverage"])
+            has = has_band(covered, record["min_coverage"])
             for number, band in enumerate(bands):
                 record["lacking"][band] += int((~has[:, number]).sum())
             keep = has[:, field.needed].all(axis=1)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.sample import Sample, with_columns
 from labkit.sample.dealing import dealing_order, every
-from labkit.sources.members.stamps import MIN_COVERAGE
+from labkit.sources.members.stamps import has_band
 from labkit.tables import numbers, text
 from labkit.taxonomy import MEMBER
 
@@ -80,7 +80,7 @@ def with_configurations(
     columns, about = {}, {}
     for name, bands in configurations.items():
         names = (bands,) if isinstance(bands, str) else tuple(bands)
-        covered = [numbers(_column(sample, f"coverage_{band}")) >= MIN_COVERAGE for band in names]
+        covered = [has_band(numbers(_column(sample, f"coverage_{band}"))) for band in names]
         keep = np.all(covered, axis=0) & ~np.isin(hosts, left_out.get(name, ()))
         part = np.where(keep, codes, -1)
         _need_both(part, f"configuration {name!r}", remedy="leave out fewer bands or clusters")

@@ -17,7 +17,7 @@ from typing import Literal, cast
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.images.coordinates import sky_to_pixel
@@ -142,6 +142,11 @@ def _first_pixel(position: NDArray[np.float64], size: int) -> NDArray[np.int64]:
 def _window(position: NDArray[np.float64], reach: int, length: int) -> slice:
     low, high = int(np.floor(position.min())) - reach, int(np.ceil(position.max())) + reach + 1
     return slice(min(max(low, 0), length - 1), max(min(high, length), 1))
+
+
+def has_band(coverage: ArrayLike, least: float = MIN_COVERAGE) -> NDArray[np.bool_]:
+    """Whether cut-outs of this coverage have the band; as float32, in which Samples hold it."""
+    return np.asarray(coverage, dtype=np.float32) >= np.float32(least)
 
 
 def coverage_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
