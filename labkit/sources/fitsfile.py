@@ -53,7 +53,7 @@ class FitsImage:
 def read_image(path: str | Path, *, hdu: int | str | None = None) -> FitsImage:
     """Read a two-dimensional image, plain, gzipped or tile-compressed."""
     path = Path(path)
-    with open_fits(path, doing="reading") as hdus:
+    with open_fits(path) as hdus:
         one = hdus[image_number(hdus, path, hdu)]
         data = np.asarray(one.data, dtype=np.float64).reshape(one.shape[-2:])
         header = one.header.copy()
@@ -71,7 +71,7 @@ def read_image(path: str | Path, *, hdu: int | str | None = None) -> FitsImage:
 
 
 @contextmanager
-def open_fits(path: Path, *, doing: str = "opening") -> Iterator[fits.HDUList]:
+def open_fits(path: Path) -> Iterator[fits.HDUList]:
     """Extensions of a FITS file, plain or gzipped, while it is open; any failure inside names the file."""
     if not path.is_file():
         raise MissingDataError(f"there is no file {str(path)!r}; check the path, or download the image first")
@@ -86,7 +86,7 @@ def open_fits(path: Path, *, doing: str = "opening") -> Iterator[fits.HDUList]:
         raise InputError(f"{path.name!r} cannot be read: {error}") from error
     except Exception as error:  # the boundary: astropy, gzip and wcslib raise many kinds
         raise InputError(
-            f"{path.name!r} must be a whole FITS file, but {doing} it failed "
+            f"{path.name!r} must be a whole FITS file, but reading it failed "
             f"({type(error).__name__}: {' '.join(str(error).split())[:300]}); download or copy it again"
         ) from error
 

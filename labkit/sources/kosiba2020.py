@@ -235,19 +235,15 @@ def read_kosiba2020(
     ----------
     path : path
         ``Kosiba2020.zip`` or the folder it unpacks to.
-    output : path, optional
-        Folder for the Sample; it is then written a batch at a time (25 MB in memory). Without it
-        all images are held in memory (430 MB for the 1,707 published ones).
-    overwrite : bool
-        Replace `output` if it is there.
+    output, overwrite : path, bool
+        Folder for the Sample, and whether to replace it; it is then written a batch at a time (25 MB in
+        memory). Without it all images are held in memory (430 MB for the 1,707 published ones).
     channels : sequence of str, optional
         Role of the first, second and third channel if you know it better than the pixels, for example
         ``("empty", "xray", "optical")``. By default `labkit.sources.channel_order` decides.
-    validation_fraction : float
-        Share of each class of the training list that becomes the validation split; the paper took
-        304 of 1,537 (Table 2), which objects is not published.
-    seed : int or Generator
-        Draws the validation split.
+    validation_fraction, seed : float, int or Generator
+        Share of each class of the training list that is drawn for the validation split; the paper took 304 of
+        1,537 (Table 2), which objects is not published.
     provenance : dict, optional
         Added to what is recorded.
     progress : callable, optional
@@ -335,12 +331,10 @@ def fetch_kosiba2020(
         A copy that you have: the zip file or its unpacked folder. Nothing is downloaded then.
     cache : path, optional
         Folder that keeps the download, by default the user's cache folder or that of ``LABKIT_CACHE``.
-    url : str
-        Address of the zip file.
-    checksum : str, optional
-        ``"md5:..."``. By default the sum that the archive record states when it is downloaded; it is
-        kept beside the file. So the default guards against a broken transfer, not against a changed
-        record. A zip file given by `path` is checked only if you state its sum.
+    url, checksum : str
+        Address of the zip file, and its ``"md5:..."``. By default the sum that the archive record states when
+        it is downloaded; it is kept beside the file. So the default guards against a broken transfer, not
+        against a changed record. A zip file given by `path` is checked only if you state its sum.
     attempts : int
         How often a broken download is resumed before giving up.
     download_progress : callable, optional
@@ -356,10 +350,8 @@ def fetch_kosiba2020(
 
     Raises
     ------
-    MissingDataError
-        If the file cannot be downloaded, or something in it is missing.
-    InputError
-        If the checksum does not hold, or for any reason of `read_kosiba2020`.
+    MissingDataError, InputError
+        As for `read_kosiba2020`, or if the file cannot be downloaded, or its checksum does not hold.
     """
     if path is not None:
         if checksum is not None:

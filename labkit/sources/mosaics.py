@@ -95,9 +95,6 @@ class Mosaics:
     def __getitem__(self, band: str) -> Mosaic:
         return self.select((band,)).mosaics[0]
 
-    def __len__(self) -> int:
-        return len(self.mosaics)
-
     def select(self, bands: Iterable[str]) -> Mosaics:
         """The mosaics of some bands, in the order given."""
         there = dict(zip(self.bands, self.mosaics, strict=True))

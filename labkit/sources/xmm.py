@@ -78,10 +78,8 @@ def read_observation(
 
     Raises
     ------
-    MissingDataError
-        If a file is missing.
-    InputError
-        If a file is broken, or shapes or world coordinates of images and exposure maps differ.
+    MissingDataError, InputError
+        If a file is missing or broken, or shapes or world coordinates of images and exposure maps differ.
     """
     found = [read_image(path) for path in _as_list(images)]
     maps = [read_image(path) for path in _as_list(exposures)] if exposures is not None else []
@@ -258,10 +256,8 @@ def candidates_sample(
         Image and exposure.
     candidates : path, Table or SkyCoord
         See `~labkit.sources.candidates.read_candidates`.
-    size : astropy.units.Quantity
-        Side of a cut-out, an angle.
-    pixels : int
-        Pixels along a side; any value, whatever the pixels of the image are.
+    size, pixels : Quantity, int
+        Side of a cut-out, an angle, and the pixels along it, whatever the pixels of the image are.
     optical : path or sequence of paths, optional
         Plates for the band ``"optical"``; without them the band is absent.
     label : str
@@ -285,11 +281,8 @@ def candidates_sample(
 
     Raises
     ------
-    MissingDataError
-        If a candidate has no plate and `without_optical` is "raise".
-    InputError
-        If no candidate overlaps the image, or some do not and `outside` is "raise"; or an option is
-        not known.
+    MissingDataError, InputError
+        If no candidate overlaps the image, or has a plate; or some do not, and the option is "raise".
     """
     if outside not in ("raise", "drop") or without_optical not in ("raise", "drop", "omit band"):
         raise InputError(

@@ -74,11 +74,10 @@ def read_export(
 
     Raises
     ------
-    MissingDataError
-        If there is no such file or tree, the file is empty, or lacks a column.
-    InputError
-        If the export holds several workflows and none is chosen, or lacks the chosen one or the versions; if
-        a task asks different questions; if the file is damaged.
+    MissingDataError, InputError
+        If there is no such file or tree, the file is empty or damaged, or lacks a column; if it holds several
+        workflows and none is chosen, or lacks the chosen one or the versions; if a task asks different
+        questions.
     """
     chosen = None if workflow is None else str(workflow)
     reading = _Reading(tree, repeats, chosen, versions, gold_standard, object_id)
@@ -265,10 +264,8 @@ def read_flat_answers(
     logged_in : str, optional
         Column that is "true" where the volunteer was logged in; with None all were who have a name other
         than ``not-logged-in-...``.
-    logged_out : bool
-        Keep volunteers who were not logged in.
-    repeats : {"first", "none", "all"}
-        What stays of several answers to a subject by a volunteer, see `labkit.votes.drop_repeats`.
+    logged_out, repeats
+        As for `read_export`.
 
     Returns
     -------
@@ -277,10 +274,9 @@ def read_flat_answers(
 
     Raises
     ------
-    MissingDataError
-        If there is no such file or tree, the file is empty, or lacks a column.
-    InputError
-        If the tree has more than one question, `repeats` is another word, or the file is damaged.
+    MissingDataError, InputError
+        If there is no such file or tree, the tree has more than one question, or the file is empty or
+        damaged, or lacks a column.
     """
     reading, subjects = Gathering(tree, None, repeats), Names()
     tree = reading.tree

@@ -89,7 +89,7 @@ def by_cutter(folder: Path, table: QTable, options: argparse.Namespace) -> int:
     positions = SkyCoord(table["ra"], table["dec"])
     for start in range(0, len(positions), 256):
         cutter(positions[start : start + 256])
-    return len(positions) * len(mosaics)
+    return len(positions) * len(mosaics.mosaics)
 
 
 def by_regridding(folder: Path, table: QTable, options: argparse.Namespace) -> int:

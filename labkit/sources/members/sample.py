@@ -69,12 +69,9 @@ def members_sample(
     mosaics : Mosaics
         As `~labkit.sources.read_mosaics` opens them.
     catalogue : path or Table
-        Sources: FITS, ECSV, CSV, VOTable, Parquet. With `extract` only their redshifts count, and there may
-        be none.
-    cluster : str
-        Short name of the cluster.
-    redshift : float
-        Its redshift.
+        Sources. With `extract` only their redshifts count, and there may be none.
+    cluster, redshift : str, float
+        Short name of the cluster, and its redshift.
     bands : iterable of str, optional
         Bands of the Sample, in order; by default all.
     needed : iterable of str, optional
@@ -93,12 +90,9 @@ def members_sample(
         `~labkit.sources.members.field_catalogue`, maybe none (``{}``). Their magnitudes become columns.
     min_coverage : float
         A source has a band if this fraction of its cut-out has data, and its central pixels have.
-    path : path, optional
-        Folder to write the Sample to as it is made, for one that does not fit in memory.
-    overwrite : bool
-        Replace a folder at `path`.
-    batch_size : int
-        Sources in memory at a time when writing.
+    path, overwrite, batch_size
+        Folder to write the Sample to as it is made, for one that does not fit in memory; whether to replace
+        it; and the number of sources in memory at a time.
     **options
         Of the catalogue: ``ra``, ``dec`` (columns with the ICRS position, in any case: degrees without unit,
         or sexagesimal text); ``z`` (column with spectroscopic redshifts, or velocities c z where its unit is
