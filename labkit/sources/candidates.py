@@ -21,6 +21,7 @@ from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.paths import atomic_file
 from labkit.sources.positions import find_columns, out_of_bounds, position_names, read_positions
 from labkit.tables import find_column, read_catalogue, text
+from labkit.tables.columns import need_columns
 from labkit.tables.reading import decode
 
 logger = logging.getLogger(__name__)
@@ -132,18 +133,13 @@ def write_regions(candidates: Table, path: str | Path) -> Path:
 
     Raises
     ------
-    MissingDataError
-        If a column is missing.
     InputError
-        If the name has another ending, or an id holds a line break or all kinds of quotes.
+        If a column is missing, the name has another ending, or an id holds a line break or all kinds of quotes.
     """
     path = Path(path)
     if path.suffix.lower() != ".reg":
         raise InputError(f"path must end in .reg, got {str(path)!r}")
-    if missing := [name for name in ("object_id", "ra", "dec") if name not in candidates.colnames]:
-        raise MissingDataError(
-            f"candidates must have object_id, ra and dec, got a table without {missing}; add these columns"
-        )
+    need_columns(candidates, ("object_id", "ra", "dec"), "candidates")
     lines = [_line(row) for row in QTable(candidates)]
     with atomic_file(path) as partial:
         partial.write_text("\n".join(["# Region file format: DS9", "icrs", *lines, ""]), encoding="utf-8")

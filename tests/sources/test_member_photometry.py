@@ -166,7 +166,7 @@ def test_what_is_not_known_of_a_field_is_nan(tmp_path):
     ("columns", "options", "message"),
     [
         ({"cluster": ["A1", "B", "B", "B"]}, {}, r"every cluster of the sample, got none for \['B'\]"),
-        ({}, {}, r"sample must have the columns .* got none for \['cluster'\]"),
+        ({}, {}, r"sample must have the columns .*\['cluster'\] missing"),
         ({"cluster": ["A1"] * 4}, {"n_jobs": 0}, "n_jobs must be at least 1, got 0"),
         ({"cluster": ["A1"] * 4}, {"detect_on": "H"}, r"name a band of A1, \('R', 'I'\), got \['H'\]"),
     ],

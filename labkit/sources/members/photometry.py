@@ -27,7 +27,7 @@ from labkit.sources.mosaicfile import blue_to_red
 from labkit.sources.mosaics import Mosaics, extract_mosaics, read_mosaics
 from labkit.sources.positions import find_columns, out_of_bounds, read_positions
 from labkit.tables import read_catalogue, text
-from labkit.tables.columns import parts
+from labkit.tables.columns import need_columns, parts
 
 logger = logging.getLogger(__name__)
 
@@ -202,10 +202,7 @@ def measure_fields(
     mosaics are.
     """
     objects = QTable(sample.catalogue if isinstance(sample, Sample) else sample)
-    if missing := [n for n in ("object_id", "ra", "dec", "cluster") if n not in objects.colnames]:
-        raise InputError(
-            f"sample must have the columns object_id, ra, dec and cluster, got none for {missing}"
-        )
+    need_columns(objects, ("object_id", "ra", "dec", "cluster"), "sample")
     if n_jobs < 1:
         raise InputError(f"n_jobs must be at least 1, got {n_jobs}")
     clusters = text(objects["cluster"])
