@@ -20,8 +20,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.paths import atomic_file
 from labkit.sources.positions import find_columns, out_of_bounds, position_names, read_positions
-from labkit.tables import find_column, read_catalogue, text
-from labkit.tables.columns import need_columns
+from labkit.tables import find_column, need_columns, read_catalogue, text
 from labkit.tables.reading import decode
 
 logger = logging.getLogger(__name__)
@@ -134,7 +133,8 @@ def write_regions(candidates: Table, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If a column is missing, the name has another ending, or an id holds a line break or all kinds of quotes.
+        If a column is missing, the name has another ending, or an id holds a line break or all kinds of
+        quotes.
     """
     path = Path(path)
     if path.suffix.lower() != ".reg":

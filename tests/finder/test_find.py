@@ -195,7 +195,7 @@ def test_the_verb_refuses_an_ending_before_it_works(tmp_path, capsys):
 def test_regions_need_positions_and_the_ending_of_ds9(found, tmp_path):
     with pytest.raises(InputError, match=r"path must end in \.reg"):
         write_regions(found.candidates, tmp_path / "found.txt")
-    with pytest.raises(MissingDataError, match=r"object_id, ra and dec.*\['dec'\]"):
+    with pytest.raises(InputError, match=r"'object_id', 'ra', 'dec'.*\['dec'\] missing"):
         write_regions(found.candidates["object_id", "ra"], tmp_path / "found.reg")
 
 

@@ -26,8 +26,8 @@ from labkit.sources.members.fields import ListedField, read_fields
 from labkit.sources.mosaicfile import blue_to_red
 from labkit.sources.mosaics import Mosaics, extract_mosaics, read_mosaics
 from labkit.sources.positions import find_columns, out_of_bounds, read_positions
-from labkit.tables import read_catalogue, text
-from labkit.tables.columns import need_columns, parts
+from labkit.tables import need_columns, read_catalogue, text
+from labkit.tables.columns import parts
 
 logger = logging.getLogger(__name__)
 
