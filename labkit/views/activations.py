@@ -15,9 +15,8 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.tables import numbers, text
-from labkit.views.gallery import gallery
-from labkit.views.marks import bounded, draw_line
-from labkit.views.scaling import grey_levels, heat_colours, limits_of, png_uri, smoothed
+from labkit.views.gallery import gallery, grey_levels, heat_colours, limits_of, png_uri, smoothed
+from labkit.views.marks import bounded, draw_line, need_rows
 from labkit.views.style import (
     FAINT,
     GLYPH_FONT,
@@ -34,17 +33,13 @@ from labkit.views.style import (
 
 _KINDS = {"both": PALETTE[7], "dead": "#cccccc"}
 _LEVELS = (0.5, 0.75, 0.9)
+_FILTER_PX = 150  # side of a filter's picture on the screen
 
 
 def filter_grid(
-    pictures: Mapping[str, ArrayLike],
-    maps: Mapping[str, ArrayLike],
-    filters: Mapping[str, Sequence[int]],
-    *,
-    kinds: Mapping[str, Sequence[str]] | None = None,
-    size_px: int = 150,
-    title: str = "",
-) -> figure:
+    pictures: Mapping[str, ArrayLike], maps: Mapping[str, ArrayLike], filters: Mapping[str, Sequence[int]], *,
+    kinds: Mapping[str, Sequence[str]] | None = None, title: str = "",
+) -> figure:  # fmt: skip
     """Outputs of chosen filters for one object, a row per layer (Kosiba et al. 2020, Fig. 12).
 
     `pictures` are what went in, levels (y, x) or colours (y, x, 3): the first row. `maps` hold the outputs
@@ -54,48 +49,34 @@ def filter_grid(
     if list(maps) != list(filters) or any(len(np.asarray(maps[name])) != len(filters[name]) for name in maps):
         counts = {name: len(np.asarray(values)) for name, values in maps.items()}
         raise InputError(f"filters must name the filters of each layer of maps {counts}, got {dict(filters)}")
-    columns = max([len(pictures), *(len(numbers) for numbers in filters.values())])
-    blank = png_uri(np.ones((2, 2)))
-    uris = [png_uri(np.asarray(levels)) for levels in pictures.values()]
-    titles, rows = list(pictures), ["input"]
-    uris, titles = _padded(uris, columns, blank), _padded(titles, columns, "")
+    rows = {"input": [(name, png_uri(np.asarray(levels))) for name, levels in pictures.items()]}
     for name, values in maps.items():
         stack = np.asarray(values, dtype=float)
         tops = stack.max((1, 2)).clip(min=0)
-        shown = [heat_colours(one / (top or 1)) for one, top in zip(stack, tops, strict=True)]
         answers = [f", {kind}" for kind in (kinds or {}).get(name, [])] or [""] * len(stack)
-        each = zip(filters[name], answers, tops, strict=True)
-        words = [f"{number}{kind}, max {top:.2g}" for number, kind, top in each]
-        uris += _padded([png_uri(one, size_px=max(2 * size_px, len(one))) for one in shown], columns, blank)
-        titles += _padded(words, columns, "")
-        rows.append(f"{name}, {stack.shape[1]} px")
-    return gallery(uris, titles, columns=columns, size_px=size_px, row_titles=rows, title=title)
-
-
-def _padded(values: list[str], length: int, filler: str) -> list[str]:
-    return values + [filler] * (length - len(values))
+        rows[f"{name}, {stack.shape[1]} px"] = [
+            (f"{number}{answer}, max {top:.2g}",
+             png_uri(heat_colours(one / (top or 1)), size_px=max(2 * _FILTER_PX, len(one))))
+            for number, answer, top, one in zip(filters[name], answers, tops, stack, strict=True)
+        ]  # fmt: skip
+    columns, blank = max(map(len, rows.values())), ("", png_uri(np.ones((2, 2))))
+    cells = [cell for row in rows.values() for cell in row + [blank] * (columns - len(row))]
+    titles, uris = zip(*cells, strict=True)
+    return gallery(uris, titles, columns=columns, size_px=_FILTER_PX, row_titles=list(rows), title=title)
 
 
 def activation_overlay(
-    optical: ArrayLike,
-    xray: ArrayLike,
-    activation: ArrayLike,
-    titles: Sequence[str] = (),
-    *,
+    optical: ArrayLike, xray: ArrayLike, activation: ArrayLike, titles: Sequence[str] = (), *,
     pixel_scale: u.Quantity,
-    sigma_px: float = 1.5,
-    size_px: int = 230,
-    strength: float = 0.65,
-) -> GridPlot:
+) -> GridPlot:  # fmt: skip
     """Class activation on both bands, and X-ray contours on the optical image; a row per object.
 
     Cut-outs and activation (0 to 1, from `labkit.explain.class_activation`) are of one shape (n, y, x). Three
     panels: X-ray with activation, optical with activation, optical with X-ray contours (at half, 0.75 and 0.9
-    of the way from its median to its maximum) and the activation's contour at one half. `sigma_px` smooths
-    the X-ray image, `strength` is the opacity of the activation where it is 1.
+    of the way from its median to its maximum) and the activation's contour at one half.
     """
     plates, heat = np.asarray(optical, dtype=float), np.asarray(activation, dtype=float)
-    photons = smoothed(xray, sigma_px=sigma_px)
+    photons = smoothed(xray, sigma_px=1.5)
     if plates.ndim != 3 or len({plates.shape, photons.shape, heat.shape}) != 1:
         raise InputError(
             "optical, xray and activation must have one shape (n, y, x), "
@@ -110,11 +91,9 @@ def activation_overlay(
         light = grey_levels(plate, stretch="linear")
         counts = grey_levels(emission, limits=limits_of(emission, lower=5, upper=99.9), stretch="sqrt")
         words = titles[number] if len(titles) else " "
-        first = _panel(
-            _blended(counts, glow, strength), half, f"{words}\nX-ray + activation", size_px, shared
-        )
-        second = _panel(_blended(light, glow, strength), half, " \noptical + activation", size_px, shared)
-        third = _panel(light, half, " \noptical + contours", size_px, shared)
+        first = _panel(_blended(counts, glow), half, f"{words}\nX-ray + activation", shared)
+        second = _panel(_blended(light, glow), half, " \noptical + activation", shared)
+        third = _panel(light, half, " \noptical + contours", shared)
         _contour(third, emission, half, [_between(emission, level) for level in _LEVELS], PALETTE[5])
         _contour(third, glow, half, [0.5], PALETTE[4])
         rows.append([first, second, third])
@@ -125,14 +104,14 @@ def _between(image: np.ndarray, share: float) -> float:
     return float(np.median(image) + share * (image.max() - np.median(image)))
 
 
-def _blended(levels: np.ndarray, heat: np.ndarray, strength: float) -> np.ndarray:
+def _blended(levels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Grey levels under the activation's colours, as opaque as it is strong."""
-    alpha = strength * np.clip(heat, 0, 1)[..., None]
+    alpha = 0.65 * np.clip(heat, 0, 1)[..., None]
     return (1 - alpha) * np.repeat(levels[..., None], 3, axis=-1) + alpha * heat_colours(0.25 + 0.75 * heat)
 
 
-def _panel(picture: np.ndarray, half: float, title: str, size_px: int, shared: dict[str, Range1d]) -> figure:
-    plot = axes(title=title, x="arcmin", y="arcmin", grid=False, frame_width=size_px, frame_height=size_px,
+def _panel(picture: np.ndarray, half: float, title: str, shared: dict[str, Range1d]) -> figure:
+    plot = axes(title=title, x="arcmin", y="arcmin", grid=False, frame_width=230, frame_height=230,
                 match_aspect=True, **shared)  # fmt: skip
     plot.image_url([png_uri(picture)], x=-half, y=-half, w=2 * half, h=2 * half, anchor="bottom_left")
     plot.title.text_font_size = "13px"
@@ -150,22 +129,21 @@ def _contour(plot: figure, image: np.ndarray, half: float, levels: list[float], 
         plot.contour(x, y, image, levels=inside, line_color=colour, line_width=1.6)
 
 
-def index_chart(index: Table, *, title: str = "", width: int = 640, row_px: int = 70) -> figure:
+def index_chart(index: Table, *, title: str = "") -> figure:
     """Filters along the axis from one band to the other, a row per layer, with their intervals.
 
     `index` is from `labkit.explain.band_index`; its bands are the ends of the axis. Dead filters are not
     drawn; their number stands at the right.
     """
     needed = ["layer", "filter", "index", "index_low", "index_high", "kind"]
-    if missing := [name for name in needed if name not in index.colnames]:
-        raise InputError(f"index must have the columns {needed}, {missing} missing; see band_index")
+    need_rows(index, needed, "index, from band_index,")
     first, second = index.meta["bands"]
     kind = text(index["kind"])
     colour = {first: PALETTE[0], second: PALETTE[1]} | _KINDS
     names = list(dict.fromkeys(str(name) for name in index["layer"]))
     plot = axes(
-        title=title, x=f"index: {second} only (−1) to {first} only (+1)", y="layer", width=width,
-        height=90 + row_px * len(names), x_range=Range1d(-1.08, 1.28), y_range=FactorRange(*names[::-1]),
+        title=title, x=f"index: {second} only (−1) to {first} only (+1)", y="layer", width=640,
+        height=90 + 70 * len(names), x_range=Range1d(-1.08, 1.28), y_range=FactorRange(*names[::-1]),
     )  # fmt: skip
     for at in (-0.5, 0.5):
         plot.add_layout(Span(location=at, dimension="height", line_color=INK, line_dash="dotted"))
@@ -198,9 +176,8 @@ def _spread(layers: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def sensitivity_curves(
-    brightness: ArrayLike, response: ArrayLike, threshold: ArrayLike, *, band: str = "X-ray", title: str = "",
-    width: int = 520, height: int = 400,
-) -> figure:  # fmt: skip
+    brightness: ArrayLike, response: ArrayLike, threshold: ArrayLike, *, band: str = "X-ray", title: str = ""
+) -> figure:
     """Answer of each filter, relative to that at full brightness, against the peak brightness of a band.
 
     `response` (filter, level) and `threshold` (filter,), where half the answer is reached, are from
@@ -208,8 +185,7 @@ def sensitivity_curves(
     """
     x, y, half = (np.asarray(values, dtype=float) for values in (brightness, response, threshold))
     plot = axes(title=title, x=f"peak brightness in {band} (1 = highest grey level)",
-                y="answer, relative to that at 1", width=width, height=height,
-                x_range=unit_range())  # fmt: skip
+                y="answer, relative to that at 1", width=520, x_range=unit_range())  # fmt: skip
     for number in np.flatnonzero(np.isfinite(half)):
         colour = Inferno256[round(40 + 180 * float(np.clip(half[number], 0, 1)))]
         tips = [("filter", str(number)), ("half of its answer at", f"{half[number]:.2f}")]
@@ -220,9 +196,8 @@ def sensitivity_curves(
 
 
 def randomisation_curve(
-    checks: Mapping[str, Table], *, between: float | None = None, title: str = "", width: int = 640,
-    height: int = 400,
-) -> figure:  # fmt: skip
+    checks: Mapping[str, Table], *, between: float | None = None, title: str = ""
+) -> figure:
     """Similarity to the trained network's maps while layers are randomised from the last to the first.
 
     `checks` are tables of `labkit.explain.randomisation_check` by method, with 95 % intervals over the
@@ -231,7 +206,7 @@ def randomisation_curve(
     steps = [tuple(text(table["step"]).tolist()) for table in checks.values()]
     if not steps or len(set(steps)) != 1:
         raise InputError(f"checks must hold tables with the same steps, got {steps}")
-    plot = axes(title=title, x="randomised from the output down to", width=width, height=height,
+    plot = axes(title=title, x="randomised from the output down to", width=640,
                 y="rank correlation with the trained map", y_range=Range1d(-0.25, 1.05))  # fmt: skip
     name_ticks(plot, steps[0], lines=False)
     place = np.arange(len(steps[0]))
@@ -248,9 +223,7 @@ def randomisation_curve(
     return legend_inside(plot, "top_right")
 
 
-def deletion_curves(
-    checks: Mapping[str, Table], *, title: str = "", width: int = 520, height: int = 400
-) -> figure:
+def deletion_curves(checks: Mapping[str, Table], *, title: str = "") -> figure:
     """Drop of the probability without the pixels that a map ranks highest, and without others (dashed).
 
     `checks` are tables of `labkit.explain.deletion` by method; the bar is the 95 % interval of the
@@ -258,8 +231,7 @@ def deletion_curves(
     """
     if not checks:
         raise InputError("checks must hold one table or more, got none")
-    plot = axes(title=title, x="share of pixels blanked (%)", y="drop of the probability", width=width,
-                height=height)  # fmt: skip
+    plot = axes(title=title, x="share of pixels blanked (%)", y="drop of the probability", width=520)
     for (name, table), colour in zip(checks.items(), PALETTE, strict=False):
         share = 100 * numbers(table["share"])
         drop, other = numbers(table["drop"]), numbers(table["reference"])

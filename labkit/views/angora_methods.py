@@ -1,4 +1,7 @@
-"""Methods beside each other on the same objects (Angora et al. 2020, Figs. 7, D.2 and D.3)."""
+"""Methods beside each other, and their errors along magnitude, colour and crowding (Angora et al. 2020).
+
+Figs. 7, 12, 13, D.2 and D.3; intervals are of 68 %.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,47 @@ import numpy as np
 from astropy.table import Table
 from bokeh.models import FixedTicker, GridPlot, Range1d
 from bokeh.plotting import figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate import common_scores, crossing, roc_curve, wilson
+from labkit.evaluate import OUTCOMES, common_scores, crossing, roc_curve, wilson
+from labkit.evaluate.resampling import draw_weights
 from labkit.predictions import Predictions
-from labkit.tables import rows_of, text
+from labkit.tables import numbers, rows_of, text
+from labkit.views.angora_galaxies import name_per_galaxy, number_per_galaxy
 from labkit.views.curves import roc, roc_by_class
-from labkit.views.marks import (
-    draw_line,
-    need_columns,
-)
-from labkit.views.plots import bars
+from labkit.views.marks import draw_line, draw_points, draw_steps, need_rows
+from labkit.views.plots import bars, points
 from labkit.views.style import (
     FAINT,
     GLYPH_FONT,
     GROUP_COLOURS,
     INK,
+    LEGEND_ROW,
     PALETTE,
     axes,
     grid,
+    legend_above,
     legend_inside,
+    log_ticks,
     name_ticks,
     unit_range,
 )
 
 _GRID = np.linspace(0, 1, 201)
 _LINES = {"purity": (PALETTE[0], "solid"), "completeness": (PALETTE[1], "dashed")}
+_CONFIDENCE = 0.68
 _ROW = 46  # screen pixels
+#: Four lines in one frame: true negatives are light blue and every outcome has its own dash.
+_OUTCOMES = {
+    "TP": (PALETTE[2], "solid"),
+    "TN": (PALETTE[5], "dotdash"),
+    "FP": (PALETTE[1], "solid"),
+    "FN": (INK, "dashed"),
+}
 
 
-def method_agreement(
-    table: Table, *, confidence: float = 0.68, title: str = "", width: int = 460
-) -> GridPlot:
+def method_agreement(table: Table, *, title: str = "") -> GridPlot:
     """Shares of the members and of the non-members by which methods judge them correctly.
 
     The three-circle diagrams of Angora et al. (2020), Fig. D.2, as rows that can be read: on the left which
@@ -50,8 +61,7 @@ def method_agreement(
     methods' own totals are below their names. `table` is from `agreement_table`.
     """
     kinds = ("members", "non_members")
-    if missing := [name for name in kinds if name not in table.colnames]:
-        raise InputError(f"table must be from agreement_table, it lacks {missing}")
+    need_rows(table, kinds, "table, from agreement_table,")
     methods = [name for name in table.colnames if np.asarray(table[name]).dtype == bool]
     if not methods:
         raise InputError(f"table must have one bool column per method, got {table.colnames}")
@@ -70,14 +80,14 @@ def method_agreement(
                                                   "line_width": 2.4})):  # fmt: skip
         y, x = np.nonzero(which)
         left.scatter(x, y, name=name, **style)
-    plot = axes(title=title, x="share of the members, of the non-members (%)", y="", width=width,
+    plot = axes(title=title, x="share of the members, of the non-members (%)", y="", width=460,
                 height=height, x_range=Range1d(0, 132), tools="save")  # fmt: skip
     words = [" + ".join(np.array(methods)[one]) or "none" for one in right]
     parts, labels = [], {}
     for number, name in enumerate(("members", "non-members")):
         if total := int(counts[number].sum()):
             labels[name] = f"{name} ({total:,})"
-            low, high = 100 * np.array(wilson(counts[number], total, confidence=confidence))
+            low, high = 100 * np.array(wilson(counts[number], total, confidence=_CONFIDENCE))
             for k, n in enumerate(counts[number]):
                 parts.append(
                     {"right": words[k], "kind": name, "share": 100 * n / total, "share_low": low[k],
@@ -99,8 +109,8 @@ def method_agreement(
 
 
 def threshold_curves(
-    methods: Mapping[str, Predictions], *, resamples: int = 300, confidence: float = 0.68,
-    rng: np.random.Generator | int = 0, columns: int = 3, width: int = 380, height: int = 360,
+    methods: Mapping[str, Predictions], *, resamples: int = 300, rng: np.random.Generator | int = 0,
+    width: int = 380, height: int = 360,
 ) -> GridPlot:  # fmt: skip
     """Purity and completeness against the threshold, their crossing marked, a panel per method (Fig. 7).
 
@@ -109,8 +119,8 @@ def threshold_curves(
     of objects.
     """
     scores = _common(methods)
-    member, generator = np.asarray(scores["member"], dtype=bool), np.random.default_rng(rng)
-    draws = generator.multinomial(len(member), np.full(len(member), 1 / len(member)), size=resamples)
+    member, every = np.asarray(scores["member"], dtype=bool), np.ones(len(scores), dtype=bool)
+    draws = draw_weights([every], resamples=resamples, rng=np.random.default_rng(rng))
     panels: list[figure] = []
     for name in methods:
         p = np.asarray(scores[name], dtype=np.float64)
@@ -124,42 +134,37 @@ def threshold_curves(
             good = np.isfinite(found[kind]) & np.isfinite(spread[kind]).any(axis=0)
             bounds: Any = (None, None)
             if len(draws) and good.any():
-                tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+                tails = [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2]
                 bounds = np.nanquantile(spread[kind][:, good], tails, axis=0)
             draw_line(plot, _GRID[good], found[kind][good], *bounds, colour=colour, dash=dash, name=kind,
                       label="" if panels else kind,
                       tips=[("threshold", "$x{0.00}"), (kind, "$y{0.000}")])  # fmt: skip
         _mark_crossing(plot, member, p, draws)
         panels.append(legend_inside(plot, "bottom_left", clickable=False))
-    return grid(panels, columns=columns)
+    return grid(panels, columns=3)
 
 
-def pooled_rocs(
-    methods: Mapping[str, Predictions], *, title: str = "", width: int = 520, height: int = 500
-) -> figure:
+def pooled_rocs(methods: Mapping[str, Predictions], *, title: str = "") -> figure:
     """ROC curves of several methods on the objects that all judged (Fig. 7); trainings are averaged."""
     scores = _common(methods)
     member = np.asarray(scores["member"], dtype=bool)
     lines = {name: [roc_curve(member, scores[name])] for name in methods}
-    return roc(lines, title=title, width=width, height=height)
+    return roc(lines, title=title)
 
 
-def method_rocs(
-    methods: Mapping[str, Predictions], catalogue: Table, *, by: str = "cluster", columns: int = 2,
-    width: int = 440, height: int = 440,
-) -> GridPlot:  # fmt: skip
+def method_rocs(methods: Mapping[str, Predictions], catalogue: Table, *, columns: int = 2) -> GridPlot:
     """ROC curves of several methods, a panel per cluster (Angora et al. 2020, Fig. D.3).
 
     Methods are compared on the objects that all of them judged, of which `catalogue` has ``object_id`` and
-    `by`; trainings are averaged. Clusters without members or without others have no panel.
+    ``cluster``; trainings are averaged. Clusters without members or without others have no panel.
     """
     scores = _common(methods)
-    need_columns(catalogue, ["object_id", by], "catalogue")
+    need_rows(catalogue, ["object_id", "cluster"], "catalogue")
     row = rows_of(catalogue["object_id"], scores["object_id"])
     if (row < 0).any():
         lacking = text(scores["object_id"])[row < 0][:5].tolist()
         raise InputError(f"catalogue must hold every object judged, it lacks {lacking}")
-    hosts, member = text(catalogue[by])[row], np.asarray(scores["member"], dtype=bool)
+    hosts, member = text(catalogue["cluster"])[row], np.asarray(scores["member"], dtype=bool)
     curves = {}
     for host in np.unique(hosts).tolist():
         here = hosts == host
@@ -170,8 +175,7 @@ def method_rocs(
         raise InputError(
             f"catalogue must have a cluster with members and others, got {np.unique(hosts).tolist()}"
         )
-    panels = [panel for panel, *_ in roc_by_class(curves, width=width, height=height).children]
-    return grid(panels, columns=columns)
+    return roc_by_class(curves, width=440, columns=columns)
 
 
 def _common(methods: Mapping[str, Predictions]) -> Table:
@@ -210,3 +214,119 @@ def _mark_crossing(plot: figure, member: NDArray, p: NDArray, draws: NDArray) ->
     plot.text([threshold], [value / 2], [words], name="crossing value", x_offset=-10 if left else 10,
               text_align="right" if left else "left", text_baseline="middle", text_font=GLYPH_FONT,
               text_font_size="13px", text_color=INK)  # fmt: skip
+
+
+def error_distributions(
+    quantities: Mapping[str, ArrayLike], outcome: ArrayLike, *, bins: int = 16, title: str = ""
+) -> GridPlot:
+    """False positives and negatives beside all members and non-members, a column per quantity (Fig. 13).
+
+    Above, the share of each population in each bin over the central 99 % of the quantity: false positives are
+    to be compared with members, false negatives with non-members. Below, the error rates FP / non-members and
+    FN / members (Table 3) with Wilson's intervals. `quantities` are by axis label, such as ``{"F814 (mag)":
+    magnitude}``; `outcome` is "TP", "TN", "FP", "FN", or "", which is left out.
+    """
+    if not quantities:
+        raise InputError("quantities must hold one axis label with its values at least, got none")
+    kinds = _outcomes(outcome, like=numbers(next(iter(quantities.values()))))
+    values = {label: number_per_galaxy(column, label, like=kinds) for label, column in quantities.items()}
+    columns = []
+    for number, (label, column) in enumerate(values.items()):
+        good = np.isfinite(column) & (kinds != "")
+        if not good.any():
+            raise InputError(
+                f"{label!r} must be finite for one judged galaxy at least, got none of {len(kinds)}"
+            )
+        low, high = np.percentile(column[good], [0.5, 99.5])
+        if not ((column[good] >= low) & (column[good] <= high)).any():  # two galaxies
+            low, high = column[good].min(), column[good].max()
+        edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+        counts = {k: np.histogram(column[good & (kinds == k)], bins=edges)[0] for k in OUTCOMES}
+        top = axes(title="" if number else title, x=label, y="share of each in a bin", width=470,
+                   height=300 + 2 * LEGEND_ROW)  # fmt: skip
+        top.y_range.start = 0
+        populations = (
+            ("members", counts["TP"] + counts["FN"], "TP", {"fill": 0.25, "line": False}),
+            ("non-members", counts["TN"] + counts["FP"], "TN", {"fill": 0.25, "line": False}),
+            ("FP", counts["FP"], "FP", {"width": 2.2}),
+            ("FN", counts["FN"], "FN", {"width": 2.2, "dash": "dashed"}),
+        )
+        for name, count, colour, style in populations:
+            words = "" if number else f"{name} ({count.sum():,})"
+            draw_steps(top, edges, count / max(count.sum(), 1), colour=GROUP_COLOURS[colour], name=name,
+                       label=words, **style)  # fmt: skip
+        rates = _error_rates(edges, counts, label)
+        rates.x_range = top.x_range
+        rates.legend[0].visible = number == 0
+        columns.append((legend_above(top, columns=2), rates))
+    return grid([list(row) for row in zip(*columns, strict=True)])
+
+
+def _error_rates(edges: NDArray, counts: Mapping[str, NDArray], label: str) -> figure:
+    """Error rates in each bin that holds objects, with their intervals."""
+    rows = []
+    for kind, right in (("FP", "TN"), ("FN", "TP")):
+        trials = counts[kind] + counts[right]
+        low, high = wilson(counts[kind], trials, confidence=_CONFIDENCE)
+        for k in np.flatnonzero(trials):
+            rate, words = counts[kind][k] / trials[k], f"{counts[kind][k]} of {trials[k]}"
+            rows.append((kind, edges[k : k + 2].mean(), rate, low[k], high[k], words))
+    table = Table(rows=rows, names=("kind", "x", "rate", "rate_low", "rate_high", "objects"))
+    labels = {"FP": "FP / non-members", "FN": "FN / members"}
+    plot = points(table, "x", "rate", by="kind", labels=labels, size=7,
+                  palette={kind: GROUP_COLOURS[kind] for kind in ("FP", "FN")}, markers=("circle", "square"),
+                  dodge=0.24 * float(edges[1] - edges[0]), details={"objects": ""}, x_label=label,
+                  y_label="error rate", width=470, height=300 + LEGEND_ROW)  # fmt: skip
+    plot.y_range = Range1d(-0.02, 1.02)
+    return plot
+
+
+def contamination_distribution(
+    index: ArrayLike, outcome: ArrayLike, *, bins: int = 10, title: str = ""
+) -> GridPlot:
+    """Contamination index of each outcome, logarithmic, beside the share above 0 (Fig. 12).
+
+    `index` is from `contamination_index`, such as its column ``normalised``; `outcome` is "TP", "TN", "FP",
+    "FN", or "", which is left out. Bins of equal ratio; Wilson's intervals of the shares in both panels.
+    """
+    values = number_per_galaxy(index, "index")
+    kinds = _outcomes(outcome, like=values)
+    if (values < 0).any():
+        raise InputError(f"index must never be negative, got {np.nanmin(values)}")
+    groups = {kind: values[np.isfinite(values) & (kinds == kind)] for kind in OUTCOMES}
+    every = np.concatenate(list(groups.values()))
+    if not len(every):
+        raise InputError(f"index must be finite for one judged object at least, got none of {len(values)}")
+    above = every[every > 0]
+    low, high = (above.min(), above.max()) if len(above) else (0.1, 1.0)
+    edges = np.geomspace(low / 1.02, high * 1.02, bins + 1)
+    left = axes(title=title, x="contamination index", y="share of the outcome's objects", width=560,
+                height=380, x_axis_type="log")  # fmt: skip
+    left.y_range.start = 0
+    for number, (kind, (colour, dash)) in enumerate(_OUTCOMES.items()):
+        n, count = len(groups[kind]), np.histogram(groups[kind], bins=edges)[0]
+        label = f"{kind} ({n:,})"
+        draw_steps(left, edges, count / max(n, 1), colour=colour, dash=dash, name=kind, label=label)
+        if n:  # bars in the middle of the bins, a little apart for each outcome
+            place = edges[:-1] * (edges[1:] / edges[:-1]) ** (0.26 + 0.16 * number)
+            bounds = wilson(count, n, confidence=_CONFIDENCE)
+            left.segment(place, bounds[0], place, bounds[1], color=colour, line_width=1.3, legend_label=label)
+    log_ticks(left.xaxis[0], low, high)
+    right = axes(x="outcome", y="share with a contaminant", width=280, height=380,
+                 y_range=Range1d(-0.02, 1.02))  # fmt: skip
+    name_ticks(right, list(_OUTCOMES), lines=False)
+    there = {kind: place for place, kind in enumerate(_OUTCOMES) if len(groups[kind])}
+    k = np.array([(groups[kind] > 0).sum() for kind in there])
+    n = np.array([len(groups[kind]) for kind in there])
+    columns = {"k": k, "n": n, "kind": list(there), "colour": [_OUTCOMES[kind][0] for kind in there]}
+    draw_points(right, list(there.values()), k / n, *wilson(k, n, confidence=_CONFIDENCE), colour="colour",
+                name="crowded", columns=columns,
+                tips=[("outcome", "@kind"), ("crowded", "@k of @n"), ("share", "@y{0.00}")])  # fmt: skip
+    return grid([[legend_above(left), right]])
+
+
+def _outcomes(outcome: ArrayLike, *, like: NDArray) -> NDArray[np.str_]:
+    kinds = name_per_galaxy(outcome, "outcome", like=like)
+    if unknown := sorted(set(kinds.tolist()) - {*OUTCOMES, ""}):
+        raise InputError(f"outcome must be of {OUTCOMES} or empty, got {unknown}")
+    return kinds

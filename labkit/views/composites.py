@@ -27,7 +27,7 @@ from labkit.images.sky import scatter_of_sky
 from labkit.images.stretches import fixed_asinh, from_fixed_asinh
 from labkit.sample import Sample
 from labkit.tables import numbers, text
-from labkit.views.scaling import hatched
+from labkit.views.gallery import hatched
 
 _BLACK_SIGMA, _DIM_SIGMA = 2.0, 1.0
 #: The brightest galaxies of a cluster are old and red: white is what is bluer than they are.
@@ -186,14 +186,12 @@ class SampleColours:
     """Colour and grey pictures of raw cut-outs, or of those that "fixed-asinh" made grey levels of.
 
     Where there are no data pictures are hatched. Grey levels hold the sky's level there; squares of 3 x 3
-    pixels that all have exactly this level, which noise never gives, are taken for it. Limits are those of
-    the field's mosaics if given, else measured, on first use, on 150 objects spread over the Sample.
+    pixels that all have exactly this level, which noise never gives, are taken for it. Limits are measured,
+    on first use, on 150 objects spread over the Sample.
     """
 
-    def __init__(self, sample: Sample, *, limits: Mapping[str, BandLimits] | None = None) -> None:
+    def __init__(self, sample: Sample) -> None:
         self._sample = sample
-        if limits is not None:
-            self.__dict__["limits"] = dict(limits)
         record: Any = sample.provenance.get("normalisation")
         if record is not None and not _is_fixed(record):
             raise InputError(

@@ -26,9 +26,8 @@ from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.tables import text
-from labkit.views.gallery import gallery
-from labkit.views.marks import need_columns
-from labkit.views.scaling import plate_pictures, png_uri
+from labkit.views.gallery import gallery, plate_pictures, png_uri
+from labkit.views.marks import need_rows
 from labkit.views.style import GLYPH_FONT, INK, axes, hover
 
 #: White to the palette's blue; light enough for dark text below one half.
@@ -57,10 +56,8 @@ def confusion(counts: ArrayLike, classes: Sequence[str], *, title: str = "", cel
         Objects by true class (rows) and predicted class (columns).
     classes : sequence of str
         Names of the k classes.
-    title : str
-        Title of the figure.
-    cell_px : int
-        Size of a cell in screen pixels.
+    title, cell_px
+        Title of the figure, and size of a cell in screen pixels.
 
     Returns
     -------
@@ -108,15 +105,14 @@ def confusion(counts: ArrayLike, classes: Sequence[str], *, title: str = "", cel
 
 
 def confusion_gallery(
-    counts: ArrayLike, classes: Sequence[str], cutouts: Table, *, title: str = "", cell_px: int = 96,
-    columns: int = 6, size_px: int = 110,
-) -> Column:  # fmt: skip
+    counts: ArrayLike, classes: Sequence[str], cutouts: Table, *, title: str = ""
+) -> Column:
     """Confusion matrix that one can click through to the cut-outs of `cell_cutouts`; it needs no server.
 
     It opens on the most frequent confusion, so that a reader who cannot click sees that one.
     """
-    plot = confusion(counts, classes, title=title, cell_px=cell_px)
-    need_columns(cutouts, ("true", "predicted", "picture", "title"), "cutouts")
+    plot = confusion(counts, classes, title=title)
+    need_rows(cutouts, ("true", "predicted", "picture", "title"), "cutouts")
     names = {side: text(cutouts[side]).tolist() for side in ("true", "predicted")}
     if others := {*names["true"], *names["predicted"]} - set(classes):
         raise InputError(f"cutouts must be of the classes {tuple(classes)}, got {sorted(others)}")
@@ -126,7 +122,7 @@ def confusion_gallery(
     everything = ColumnDataSource(names | pictures)
     pairs = list(zip(*names.values(), strict=True))
     places = max(pairs.count(pair) for pair in set(pairs))
-    sheet = gallery([""] * places, [" "] * places, columns=columns, size_px=size_px, title=" ")
+    sheet = gallery([""] * places, [" "] * places, size_px=110, title=" ")
     sheet.frame_align = False  # its own width, not shifted to the matrix's axis
     shown = next(r for r in sheet.renderers if isinstance(r.glyph, ImageURL)).data_source
     grid = ColumnDataSource({name: list(shown.data[name]) for name in _PLACES})
@@ -163,9 +159,8 @@ def cell_examples(true: ArrayLike, decided: ArrayLike, order: ArrayLike, *, limi
 
 
 def cell_cutouts(
-    predictions: Predictions, sample: Sample, *, limit: int = 6,
-    bands: tuple[str, str] = ("optical", "xray"), white_sky: bool = True, size_px: int = 96,
-) -> Table:  # fmt: skip
+    predictions: Predictions, sample: Sample, *, limit: int = 6, white_sky: bool = True
+) -> Table:
     """Pictures of the surest objects of each cell of one run's confusion matrix, for `confusion_gallery`.
 
     Only the images shown are read from the Sample, whose empty sky is white (255) as XAmin's unless told
@@ -175,12 +170,14 @@ def cell_cutouts(
     sure = predictions.probabilities.max(axis=1)
     rows = cell_examples(predictions.true_codes, predictions.probabilities.argmax(axis=1), sure, limit=limit)
     chosen = sample.select(text(predictions.table["object_id"])[rows].tolist())
-    optical, xray = (255 - chosen.band(name) if white_sky else chosen.band(name) for name in bands)
+    optical, xray = (
+        255 - chosen.band(name) if white_sky else chosen.band(name) for name in ("optical", "xray")
+    )
     return Table(
         {
             "true": text(predictions.table["true"])[rows],
             "predicted": predictions.decided[rows],
-            "picture": [png_uri(both, size_px=size_px) for *_, both in plate_pictures(optical, xray)],
+            "picture": [png_uri(both, size_px=96) for *_, both in plate_pictures(optical, xray)],
             "title": [f"p = {p:.2f}" for p in sure[rows]],
         }
     )

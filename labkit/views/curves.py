@@ -45,10 +45,8 @@ def roc(runs: Curves, *, title: str = "", width: int = 520, height: int = 500) -
     runs : Predictions, or mapping of str to Predictions or to sequence of Table
         Predictions with a positive class give a curve per run, and a colour per experiment or per name;
         objects of unknown class are left out. Tables are curves of `labkit.evaluate.roc_curve`, one per run.
-    title : str
-        Title of the figure.
-    width, height : int
-        Size in screen pixels.
+    title, width, height
+        Of the figure; sizes in screen pixels.
 
     Returns
     -------
@@ -66,27 +64,19 @@ def roc(runs: Curves, *, title: str = "", width: int = 520, height: int = 500) -
     found = _curves(runs, ("fpr", "tpr"), roc_curve)
     plot = _unit_square("false positive rate", "true positive rate", title, width, height)
     plot.line([0, 1], [0, 1], color=INK, line_dash="dashed", line_width=1.2)
-    labels = {name: f"{name}: {_areas(curves)}" for name, curves in found.items()}
-    means = {name: mean_roc(c, points=401) if len(c) > 1 else c[0] for name, c in found.items()}
-    _draw(plot, found, means, labels)
+    _draw(plot, found, {name: _mean(c) for name, c in found.items()},
+          {name: f"{name}: {_areas(curves)}" for name, curves in found.items()})  # fmt: skip
     return legend_inside(plot, "bottom_right")
 
 
-def purity_completeness(
-    runs: Curves,
-    *,
-    base_rate: float | None = None,
-    title: str = "",
-    width: int = 520,
-    height: int = 500,
-) -> figure:
+def purity_completeness(runs: Curves, *, base_rate: float | None = None) -> figure:
     """Purity (precision) against completeness (recall): every run thin, the mean thick.
 
     As `roc`, with curves of `labkit.evaluate.purity_curve`; `base_rate`, the share of true clusters, is the
     purity of a classifier that guesses, drawn dashed.
     """
     found = _curves(runs, ("completeness", "purity"), purity_curve)
-    plot = _unit_square("completeness", "purity", title, width, height)
+    plot = _unit_square("completeness", "purity", "", 520, 500)
     if base_rate is not None:
         plot.line([0, 1], [base_rate, base_rate], color=INK, line_dash="dashed", line_width=1.2)
     means = {name: _mean_purity(curves) if len(curves) > 1 else curves[0] for name, curves in found.items()}
@@ -95,7 +85,7 @@ def purity_completeness(
 
 
 def roc_by_class(
-    networks: Mapping[str, Sequence[Mapping[str, Table]]], *, width: int = 470, height: int = 470
+    networks: Mapping[str, Sequence[Mapping[str, Table]]], *, width: int = 470, columns: int | None = None
 ) -> GridPlot:
     """One panel per network, one curve per class, averages dashed (Kosiba et al. 2020, Fig. 13).
 
@@ -110,27 +100,21 @@ def roc_by_class(
             raise InputError(f"networks[{network!r}] must hold the curves of one run or more, got none")
         found = {name: [run[name] for run in runs if name in run] for run in runs for name in run}
         palette = class_colours(name for name in found if name not in AVERAGES)
-        plot = _unit_square("false positive rate", "true positive rate", network, width, height)
+        plot = _unit_square("false positive rate", "true positive rate", network, width, width)
         plot.line([0, 1], [0, 1], color=INK, line_dash="dotted", line_width=1.2)
         for name, curves in found.items():
             _check(name, curves, ("fpr", "tpr"))
-            curve = mean_roc(curves, points=401) if len(curves) > 1 else curves[0]
-            draw_line(plot, curve["fpr"], curve["tpr"], name=name, colour=palette.get(name, INK),
-                      dash=_AVERAGE_DASHES.get(name, "solid"), label=f"{name}: {_areas(curves)}",
-                      tips=[(name, _TIP)])  # fmt: skip
+            _draw_roc(plot, _mean(curves), name, palette.get(name, INK), f"{name}: {_areas(curves)}",
+                      dash=_AVERAGE_DASHES.get(name, "solid"))  # fmt: skip
         legend_inside(plot, "bottom_right").legend[0].label_text_font_size = "12px"
         panels.append(plot)
-    return grid([panels])
+    return grid(panels, columns=columns or len(panels))
 
 
 def roc_by_fold(
-    folds: Mapping[str, Table],
-    *,
-    out_of_fold: Table | None = None,
-    title: str = "",
-    width: int = 520,
+    folds: Mapping[str, Table], *, out_of_fold: Table | None = None, title: str = "", width: int = 520,
     height: int = 500,
-) -> figure:
+) -> figure:  # fmt: skip
     """One thin ROC curve per fold, their mean thick (Kosiba et al. 2020, Fig. 14).
 
     `out_of_fold` is the curve of all objects, each scored by the network that had not seen it; drawn dashed.
@@ -139,17 +123,23 @@ def roc_by_fold(
     _check("folds", curves, ("fpr", "tpr"))
     plot = _unit_square("false positive rate", "true positive rate", title, width, height)
     plot.line([0, 1], [0, 1], color=INK, line_dash="dotted", line_width=1.2)
-    thin = {"width": 1, "alpha": 0.45}
-    shown = [(f"fold {name}", curve, PALETTE[0], "", thin) for name, curve in folds.items()]
+    for name, curve in folds.items():
+        _draw_roc(plot, curve, f"fold {name}", PALETTE[0], width=1, alpha=0.45)
     label = f"mean of {len(curves)} folds: {_areas(curves)}"
-    shown.append(("mean", mean_roc(curves, points=401), PALETTE[0], label, {"width": 2.8}))
+    _draw_roc(plot, mean_roc(curves, points=401), "mean", PALETTE[0], label, width=2.8)
     if out_of_fold is not None:
-        label, dashed = f"all objects, out of fold: {_areas([out_of_fold])}", {"width": 2, "dash": "dashed"}
-        shown.append(("all objects", out_of_fold, PALETTE[1], label, dashed))
-    for name, curve, colour, label, style in shown:
-        options = {"colour": colour, "label": label, "tips": [(name, _TIP)]} | style
-        draw_line(plot, curve["fpr"], curve["tpr"], name=name, **options)
+        label = f"all objects, out of fold: {_areas([out_of_fold])}"
+        _draw_roc(plot, out_of_fold, "all objects", PALETTE[1], label, width=2, dash="dashed")
     return legend_inside(plot, "bottom_right", clickable=False)
+
+
+def _draw_roc(plot: figure, curve: Table, name: str, colour: str, label: str = "", **look: Any) -> None:
+    draw_line(plot, curve["fpr"], curve["tpr"], colour=colour, name=name, label=label, tips=[(name, _TIP)],
+              **look)  # fmt: skip
+
+
+def _mean(curves: Sequence[Table]) -> Table:
+    return mean_roc(curves, points=401) if len(curves) > 1 else curves[0]
 
 
 def _curves(runs: Any, columns: tuple[str, str], curve: Any) -> dict[str, list[Table]]:
@@ -235,7 +225,7 @@ _PARTS = {"train_": "dashed", "validation_": "solid", "": "solid"}
 History = Sequence[Mapping[str, float]]
 
 
-def history(runs: Mapping[str, Sequence[History]], *, width: int = 400, height: int = 330) -> GridPlot:
+def history(runs: Mapping[str, Sequence[History]], *, width: int = 400) -> GridPlot:
     """Loss, accuracy and learning rate by epoch; training dashed, validation solid; epoch axes move together.
 
     `runs` holds the histories of each experiment, one per run. A history has a row per epoch: ``epoch`` and
@@ -251,7 +241,7 @@ def history(runs: Mapping[str, Sequence[History]], *, width: int = 400, height: 
     panels: list[figure] = []
     for name in shown:
         shared = {"x_range": panels[0].x_range} if panels else {}
-        panels.append(_history_panel(runs, name, width=width, height=height, **shared))
+        panels.append(_history_panel(runs, name, width=width, height=330, **shared))
     for box in [box for panel in panels[1:] for box in panel.legend]:
         box.visible = False  # the first panel's legend holds for all
     return grid([panels])

@@ -13,19 +13,20 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.tables import numbers, text
-from labkit.views.marks import column_values, draw_steps, need_columns
+from labkit.views.marks import column_values, draw_steps, need_rows, plain_column
 from labkit.views.plots import bars
 from labkit.views.style import (
-    GROUP_COLOURS,
     GROUP_MARKERS,
     INK,
     axes,
     class_colours,
     colours,
+    column_tips,
     field_name,
     grid,
     group_marker,
     hover_picture,
+    in_drawing_order,
     legend_above,
     legend_inside,
 )
@@ -35,18 +36,10 @@ _SELECTING = "pan,wheel_zoom,box_zoom,tap,box_select,lasso_select,reset,save"
 
 
 def histogram(
-    values: ArrayLike,
-    *,
-    label: str,
-    by: ArrayLike | None = None,
-    bins: int | Sequence[float] = 30,
-    log: bool = False,
-    normalised: bool = False,
-    of: str = "objects",
-    title: str = "",
-    width: int = 460,
+    values: ArrayLike, *, label: str, by: ArrayLike | None = None, bins: int | Sequence[float] = 30,
+    log: bool = False, normalised: bool = False, of: str = "objects", title: str = "", width: int = 460,
     height: int = 340,
-) -> figure:
+) -> figure:  # fmt: skip
     """Distribution of a quantity, as steps, one line for each group.
 
     Parameters
@@ -59,16 +52,12 @@ def histogram(
         Group of each object, such as class, split, or real and simulated.
     bins : int or sequence of float
         Number of bins, or their edges, the same for all groups; values beyond the edges are left out.
-    log : bool
-        Bins of equal ratio on a logarithmic axis.
-    normalised : bool
-        Show the share of each group instead of numbers.
+    log, normalised : bool
+        Bins of equal ratio on a logarithmic axis; the share of each group instead of numbers.
     of : str
         What is counted, for the axis label.
-    title : str
-        Title of the figure.
-    width, height : int
-        Size in screen pixels.
+    title, width, height
+        Of the figure; sizes in screen pixels.
 
     Returns
     -------
@@ -106,61 +95,41 @@ def histogram(
 
 
 def scatter(
-    table: Table,
-    x: str,
-    y: str,
-    *,
-    by: str = "label",
-    details: Sequence[str] | Mapping[str, str] = ("object_id",),
-    pictures: Sequence[str] | None = None,
-    log: Sequence[str] = (),
-    hollow: str = "",
-    markers: Sequence[str] = (),
-    counts: bool = False,
-    unnamed: str = "no class",
-    relation: Any = None,
-    central: float = 1.0,
-    source: ColumnDataSource | None = None,
-    title: str = "",
-    x_label: str = "",
-    y_label: str = "",
-    width: int = 480,
-    height: int = 460,
-) -> figure:
+    table: Table, x: str, y: str, *, by: str = "label",
+    details: Sequence[str] | Mapping[str, str] = ("object_id",), pictures: Sequence[str] | None = None,
+    log: Sequence[str] = (), hollow: str = "", markers: Sequence[str] = (), counts: bool = False,
+    unnamed: str = "no class", relation: Any = None, central: float = 1.0,
+    source: ColumnDataSource | None = None, title: str = "", x_label: str = "", y_label: str = "",
+    width: int = 480, height: int = 460,
+) -> figure:  # fmt: skip
     """One point for each object, coloured by group; the pointer shows the object and its picture.
 
     Parameters
     ----------
     table : Table
         One row per object.
-    x, y : str
-        Columns; objects without a value are left out.
-    by : str
-        Column with the group of each object.
+    x, y, by : str
+        Columns, `by` the one with the group of each object; objects without a value are left out.
     details : sequence of str, or mapping of str to str
         Columns that the pointer shows, with bokeh's format of each if wanted.
     pictures : sequence of str, optional
         PNG data URI of each row.
-    log : sequence of str
-        Columns shown on a logarithmic axis; values not above zero are left out there.
-    hollow : str
-        Boolean column: where it is true, the point is hollow.
+    log, hollow
+        Columns shown on a logarithmic axis, where values not above zero are left out; a boolean column,
+        where it is true, the point is hollow.
     markers : sequence of str
         Bokeh's markers of the groups, in turn; members, candidates and errors have their own.
-    counts : bool
-        Write the number of objects of each group into the legend, which then stands above the frame.
-    unnamed : str
-        Legend text of objects without a group; they are left out if it is empty.
+    counts, unnamed
+        Write the number of objects of each group into the legend, which then stands above the frame; legend
+        text of objects without a group, which are left out if it is empty.
     relation : callable, optional
         Mean of y at x, with the attribute ``scatter``, drawn dashed in a grey band.
     central : float
         Share of the values that the axes hold at first; the wheel and the reset tool show the rest.
     source : ColumnDataSource, optional
         That of another scatter figure of the same table: what is selected in one is selected in both.
-    title, x_label, y_label : str
-        Of the figure; names and units of the columns by default.
-    width, height : int
-        Size in screen pixels.
+    title, x_label, y_label, width, height
+        Of the figure; names and units of the columns by default, sizes in screen pixels.
 
     Returns
     -------
@@ -173,7 +142,7 @@ def scatter(
         If a column or a picture is missing, or no object can be drawn.
     """
     details = dict(details) if isinstance(details, Mapping) else dict.fromkeys(details, "")
-    need_columns(table, [x, y, by, *details, *([hollow] if hollow else [])], "table")
+    need_rows(table, [x, y, by, *details, *([hollow] if hollow else [])], "table")
     if pictures is not None and len(pictures) != len(table):
         raise InputError(f"pictures must be one for each row, got {len(pictures)} for {len(table)} rows")
     places = {name: column_values(table, name) for name in (x, y)}
@@ -186,21 +155,15 @@ def scatter(
                          f"{len(table)} in {x!r} and {y!r}")  # fmt: skip
     scales = {f"{axis}_axis_type": "log" if name in log else "linear" for axis, name in (("x", x), ("y", y))}
     ranges = {}
-    for axis, name, margin in (("x", x, 0.03), ("y", y, 0.08)):
-        if central < 1:
+    if central < 1:
+        for axis, name, margin in (("x", x, 0.03), ("y", y, 0.08)):
             low, high = np.percentile(places[name][good], [50 * (1 - central), 50 * (1 + central)])
             room = margin * (high - low) or 0.5
             ranges[f"{axis}_range"] = Range1d(float(low - room), float(high + room))
     plot = axes(title=title, x=x_label or column_title(table, x), y=y_label or column_title(table, y),
                 width=width, height=height, tools=_SELECTING, **scales, **ranges)  # fmt: skip
     if relation is not None:
-        line = np.linspace(*((ranges["x_range"].start, ranges["x_range"].end) if ranges else
-                             (places[x][good].min(), places[x][good].max())), 60)  # fmt: skip
-        words, middle = f"red sequence ± {relation.scatter:.3f} mag", relation(line)
-        plot.varea(line, middle - relation.scatter, middle + relation.scatter, color="#bdbdbd", alpha=0.6,
-                   legend_label=words, name="scatter")  # fmt: skip
-        plot.line(line, middle, color=INK, line_dash="dashed", level="overlay", legend_label=words,
-                  name="relation")  # fmt: skip
+        _draw_relation(plot, relation, ranges.get("x_range"), places[x][good])
     if source is None:
         source = ColumnDataSource({field_name(name): plain_column(table[name]) for name in details})
     for name, values in places.items():
@@ -209,21 +172,19 @@ def scatter(
     if pictures is not None:
         source.data["_picture"] = list(pictures)
     palette = class_colours(sorted(set(groups[good].tolist())))
-    order = [name for name in palette if name not in GROUP_COLOURS]
-    order += [name for name in GROUP_COLOURS if name in palette]
     drawn = []
-    for number, name in enumerate(order):
+    for number, name in enumerate(in_drawing_order(palette)):
         rows = np.flatnonzero(good & (groups == name))
-        style: dict[str, Any] = {"marker": "circle", "size": 7, "fill_alpha": 0.65, "line_color": None}
         if name in GROUP_MARKERS or counts:
-            style = group_marker(name)
+            style = {"color": palette[name]} | group_marker(name)
         elif markers:
-            style = {"marker": markers[number % len(markers)], "size": 9, "line_width": 1.4}
-            style |= {"fill_alpha": 0.6, "line_color": palette[name]}
-        style = {"color": palette[name]} | style if "line_color" not in style else \
-            {"fill_color": palette[name]} | style  # fmt: skip
+            style = {"marker": markers[number % len(markers)], "size": 9, "line_width": 1.4,
+                     "fill_alpha": 0.6, "color": palette[name]}  # fmt: skip
+        else:
+            style = {"marker": "circle", "size": 7, "fill_alpha": 0.65, "line_color": None,
+                     "fill_color": palette[name]}  # fmt: skip
         words = (name or unnamed) + (f" ({len(rows):,})" if counts else "")
-        empty = np.zeros(len(rows), dtype=bool) if not hollow else np.asarray(table[hollow])[rows]
+        empty = np.asarray(table[hollow])[rows] if hollow else np.zeros(len(rows), dtype=bool)
         for part, filled in ((rows[~empty], True), (rows[empty], False)):
             if len(part):  # the legend shows the first, a filled marker where a group has one
                 label = {"legend_label": words} if filled or empty.all() else {}
@@ -235,27 +196,25 @@ def scatter(
                 )  # fmt: skip
                 if not label:  # a click on the legend hides it, too
                     plot.legend[0].items[-1].renderers.append(drawn[-1])
-    forms = [(key.replace("_", " "), f"@{{{field_name(key)}}}" + (f"{{{form}}}" if form else ""))
-             for key, form in details.items()]  # fmt: skip
-    hover_picture(plot, drawn, forms, picture="_picture" if pictures is not None else "", heading="_group")
+    picture = "_picture" if pictures is not None else ""
+    hover_picture(plot, drawn, column_tips(details), picture=picture, heading="_group")
     if counts:
         return legend_above(plot, columns=3 if width >= 600 else 2)
     return legend_inside(plot, "bottom_right")
 
 
-def plain_column(column: Any) -> np.ndarray:
-    """A column for the pointer, without unit or mask, as text unless it is numbers."""
-    values: Any = np.ma.asarray(getattr(column, "value", column))
-    if values.dtype.kind not in "biuf":
-        return text(values)
-    if np.ma.is_masked(values):
-        return np.asarray(values.astype(float).filled(np.nan))
-    return np.asarray(values.filled())
+def _draw_relation(plot: figure, relation: Any, frame: Range1d | None, x: np.ndarray) -> None:
+    """A relation over the frame, or from the least to the largest x, dashed in the band of its scatter."""
+    ends = (x.min(), x.max()) if frame is None else (frame.start, frame.end)
+    line = np.linspace(*ends, 60)
+    words, middle = f"red sequence ± {relation.scatter:.3f} mag", relation(line)
+    plot.varea(line, middle - relation.scatter, middle + relation.scatter, color="#bdbdbd", alpha=0.6,
+               legend_label=words, name="scatter")  # fmt: skip
+    plot.line(line, middle, color=INK, line_dash="dashed", level="overlay", legend_label=words,
+              name="relation")  # fmt: skip
 
 
-def class_counts(
-    labels: ArrayLike, *, by: ArrayLike | None = None, title: str = "", width: int = 560
-) -> figure:
+def class_counts(labels: ArrayLike, *, by: ArrayLike | None = None, title: str = "") -> figure:
     """Number of objects of each class, the most frequent on top, stacked by a property such as the split."""
     names = text(labels)
     groups = np.full(names.shape, "objects") if by is None else text(by)
@@ -264,42 +223,32 @@ def class_counts(
     names = np.where(names == "", "unknown", names)
     classes, count = np.unique(names, return_counts=True)
     parts = list(dict.fromkeys(groups.tolist()))
-    table = Table(
-        [
-            {"class": name, "part": part, "objects": int(((names == name) & (groups == part)).sum()),
-             "total": total, "text": f"{total:,}"}
-            for name, total in sorted(zip(classes.tolist(), count.tolist(), strict=True), key=lambda c: -c[1])
-            for part in parts
-        ]
-    )  # fmt: skip
+    rows = [
+        (classes[k], part, int(((names == classes[k]) & (groups == part)).sum()), f"{count[k]:,}")
+        for k in np.argsort(-count, kind="stable")
+        for part in parts
+    ]
+    table = Table(rows=rows, names=("class", "part", "objects", "text"))
     words = {part: part for part in parts} if by is not None else None
     return bars(table, "class", "objects", by="part", stacked=True, beside="text", palette=colours(parts),
-                labels=words, title=title, x_label="number of objects", width=width)  # fmt: skip
+                labels=words, title=title, x_label="number of objects")  # fmt: skip
 
 
 def linked_scatters(
-    catalogue: Table,
-    pairs: Sequence[tuple[str, str]],
-    *,
-    labels: Mapping[str, str] | None = None,
-    by: str = "label",
-    log: Sequence[str] = (),
-    pictures: Sequence[str] | None = None,
-    details: Sequence[str] = ("object_id",),
-    size_px: int = 420,
-) -> GridPlot:
+    catalogue: Table, pairs: Sequence[tuple[str, str]], *, by: str = "label", log: Sequence[str] = (),
+    pictures: Sequence[str] | None = None, details: Sequence[str] = ("object_id",),
+) -> GridPlot:  # fmt: skip
     """Scatter figures of pairs of columns that share their selection.
 
     The pointer shows the object, all its numbers and its cut-out (`pictures`, one PNG data URI per row).
     """
     used = list(dict.fromkeys([by, *details, *(name for pair in pairs for name in pair)]))
-    need_columns(catalogue, used, "catalogue")
-    names = {name: (labels or {}).get(name) or column_title(catalogue, name) for name in used}
+    need_rows(catalogue, used, "catalogue")
     plots: list[figure] = []
     for x, y in pairs:
         source = plots[0].renderers[0].data_source if plots else None
         plot = scatter(catalogue, x, y, by=by, details=used, pictures=pictures, log=log, source=source,
-                       x_label=names[x], y_label=names[y], width=size_px, height=size_px)  # fmt: skip
+                       width=420, height=420)  # fmt: skip
         for legend in plot.legend:
             legend.visible = not plots
         plots.append(plot)

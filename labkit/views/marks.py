@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,13 @@ from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.tables import numbers
+from labkit.tables import need_columns, numbers, text
 from labkit.views.style import ABSENT, INK, hover
 
 
-def need_columns(table: Table, needed: Sequence[str], name: str, *, hint: str = "") -> None:
-    """Refuse a table that lacks columns or rows."""
-    needed = list(dict.fromkeys(needed))
-    if missing := [column for column in needed if column not in table.colnames]:
-        raise InputError(f"{name} must have the columns {needed}, {missing} missing; "
-                         f"{hint or f'it has {table.colnames}'}")  # fmt: skip
+def need_rows(table: Table, needed: Iterable[str], name: str) -> None:
+    """Refuse a table that lacks columns or has no row."""
+    need_columns(table, needed, name)
     if not len(table):
         raise InputError(f"{name} must have a row at least, got none")
 
@@ -38,6 +35,16 @@ def column_values(table: Table, name: str, *, percent: bool = False) -> NDArray[
     if name not in table.colnames:
         return np.full(len(table), np.nan)
     return (100 if percent else 1) * numbers(table[name])
+
+
+def plain_column(column: Any) -> NDArray:
+    """A column without unit or mask, as text unless it is numbers; masked numbers are NaN."""
+    values: Any = np.ma.asarray(getattr(column, "value", column))
+    if values.dtype.kind not in "biuf":
+        return text(values)
+    if np.ma.is_masked(values):
+        return np.asarray(values.astype(float).filled(np.nan))
+    return np.asarray(values.filled())
 
 
 def bounded(table: Table, name: str, *, percent: bool = False) -> NDArray[np.float64]:
@@ -84,11 +91,12 @@ def fitted_line(x: ArrayLike, y: ArrayLike, *, error: ArrayLike | None = None) -
 
 
 def draw_points(
-    plot: figure, x: ArrayLike, y: ArrayLike, low: ArrayLike, high: ArrayLike, *, colour: str, name: str,
-    label: str = "", marker: str = "circle", size: float = 9, hollow: bool = False, across: bool = False,
-    columns: Mapping[str, Any] | None = None, tips: Sequence[tuple[str, str]] = (),
+    plot: figure, places: ArrayLike, values: ArrayLike, low: ArrayLike, high: ArrayLike, *, colour: str,
+    name: str, label: str = "", marker: str = "circle", size: float = 9, hollow: bool = False,
+    across: bool = False, columns: Mapping[str, Any] | None = None, tips: Sequence[tuple[str, str]] = (),
 ) -> None:  # fmt: skip
     """Points with intervals, the value along x if `across`; hollow ones are for published numbers."""
+    x, y = (values, places) if across else (places, values)
     source = ColumnDataSource({"x": x, "y": y, "low": low, "high": high, **(columns or {})})
     style = {"source": source, "color": colour} | ({"legend_label": label} if label else {})
     ends = ("low", "y", "high", "y") if across else ("x", "low", "x", "high")

@@ -28,7 +28,7 @@ from pygments.formatters import HtmlFormatter
 from labkit.errors import MissingDataError
 from labkit.paths import atomic_file
 from labkit.runfolder import RunFolder
-from labkit.views.pages import inline_resources
+from labkit.views import inline_resources
 from labkit.views.style import FONT, INK
 
 _POLICY = (
@@ -214,21 +214,19 @@ def _executed(folder: RunFolder) -> list[Path]:
     return [path for path in recorded if path.is_file()] or sorted(folder.notebooks.glob("*.ipynb"))
 
 
-def write_report(
-    run: str | Path | RunFolder, *, title: str = "", notebooks: Iterable[Path] | None = None
-) -> Path:
+def write_report(run: str | Path | RunFolder) -> Path:
     """Write the report page of a run folder: one file, ``report.html``, that needs nothing beside it.
 
-    Its sections are the executed notebooks of the folder's last sequence, or those given, in this order; the
-    title is that of the sequence by default. A MissingDataError if there is none.
+    Its title and its sections, the executed notebooks, are those of the folder's last sequence, in its order.
+    A MissingDataError if there is none.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
-    paths = _executed(folder) if notebooks is None else [Path(path) for path in notebooks]
+    paths = _executed(folder)
     if not paths:
         raise MissingDataError(
             f"run folder must hold executed notebooks, got none in {str(folder.notebooks)!r}; run them"
         )
-    title = title or folder.manifest.get("title") or f"labkit run {folder.name}"
+    title = folder.manifest.get("title") or f"labkit run {folder.name}"
     exporter = _Exporter()
     sections = [exporter.render(path) for path in paths]
     scripts = inline_resources().render_js() if any(bokeh for _, bokeh in sections) else ""

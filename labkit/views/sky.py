@@ -8,7 +8,6 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.cosmology import FLRW
 from astropy.table import Table
 from astropy.wcs import WCS
 from bokeh.models import (
@@ -29,29 +28,31 @@ from labkit.errors import InputError
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, sky_to_pixel
 from labkit.images.cutouts import cutout
 from labkit.sources.mosaics import Mosaics, registered
-from labkit.tables import numbers, text
-from labkit.views.composites import colour_composite, composite_limits
-from labkit.views.distributions import plain_column, scatter
-from labkit.views.gallery import gallery
-from labkit.views.marks import need_columns
-from labkit.views.scaling import grey_levels, jpeg_uri, limits_of, png_uri, smoothed
+from labkit.tables import need_columns, numbers, text
+from labkit.views.composites import colour_composite
+from labkit.views.distributions import scatter
+from labkit.views.gallery import gallery, grey_levels, jpeg_uri, limits_of, png_uri, smoothed
+from labkit.views.marks import need_rows, plain_column
 from labkit.views.style import (
     FONT,
     GLYPH_FONT,
-    GROUP_COLOURS,
     INK,
     MARKERS,
     PALETTE,
     axes,
     class_colours,
+    column_tips,
     field_name,
     hover,
+    in_drawing_order,
     legend_above,
     scale_bar,
 )
 
 #: Extent (arcsec) and extension likelihood of the C1 class lie above these (Pacaud et al. 2006).
 C1_EXTENT, C1_LIKELIHOOD = 5.0, 33.0
+_FIELD_PX = 520  # width of a field inside the axes, on the screen
+_NUMBERED = 5  # candidates, the best ones
 _DECADES = 3  # that an axis of the plane reaches below the edge of the selection
 _EAST, _NORTH = "offset to the east (arcmin)", "offset to the north (arcmin)"
 _DETAILS = ("object_id", "source_id", "mag_F814", "redshift", "velocity", "probability")
@@ -60,42 +61,27 @@ _CIRCLES = ("non-member", "candidate non-member", "TN")
 
 
 def field(
-    image: ArrayLike,
-    *,
-    wcs: WCS | None = None,
-    pixel_scale: u.Quantity | None = None,
-    candidates: Table | None = None,
-    score: str = "",
-    limits: tuple[float, float] | None = None,
-    stretch: str = "asinh",
-    sigma_px: float = 0.0,
-    label: str = "counts per pixel",
-    title: str = "",
-    width: int = 520,
-    marked: int = 5,
-) -> figure:
+    image: ArrayLike, *, wcs: WCS, candidates: Table | None = None, score: str = "",
+    limits: tuple[float, float] | None = None, stretch: str = "asinh", sigma_px: float = 0.0,
+    label: str = "counts per pixel", title: str = "",
+) -> figure:  # fmt: skip
     """An image (y, x) of the sky with offsets in arcmin, a scale bar, and candidates ranked by score.
 
-    North is up and east left. The frame is a `wcs` or, without candidates, the angle of a pixel
-    (`pixel_scale`). `candidates` have ``ra`` and ``dec`` (angles, or numbers in degrees); the pointer shows
-    their other columns, and the column `score` colours and ranks them: the best `marked` are numbered.
-    `limits` are the pixel values shown white and black, `label` says for the colour bar what the pixels hold,
-    `width` is that inside the axes.
+    North is up and east left. `candidates` have ``ra`` and ``dec`` (angles, or numbers in degrees); the
+    pointer shows their other columns, and the column `score` colours and ranks them: the best five are
+    numbered. `limits` are the pixel values shown white and black, `label` says for the colour bar what the
+    pixels hold.
     """
     pixels = np.asarray(image, dtype=float)
     if pixels.ndim != 2:
         raise InputError(f"image must have shape (y, x), got {pixels.shape}; select one band")
-    if (wcs is None) == (pixel_scale is None):
-        raise InputError(
-            "one of wcs and pixel_scale must be given, got both or none; pass wcs=... or pixel_scale=..."
-        )
-    scale = pixel_scale_arcsec(wcs) / 60 if wcs is not None else u.Quantity(pixel_scale).to_value(u.arcmin)
+    scale = pixel_scale_arcsec(wcs) / 60
     pixels = smoothed(pixels, sigma_px=sigma_px) if sigma_px else pixels
     limits = limits or limits_of(pixels, lower=1, upper=99.8)
     levels = np.round(255 * grey_levels(pixels, limits=limits, stretch=stretch)).astype(np.uint8)
     half_y, half_x = (0.5 * scale * n for n in pixels.shape)
-    plot = axes(title=title, x=_EAST, y=_NORTH, grid=False, frame_width=width,
-                frame_height=round(width * half_y / half_x), x_range=Range1d(half_x, -half_x),
+    plot = axes(title=title, x=_EAST, y=_NORTH, grid=False, frame_width=_FIELD_PX,
+                frame_height=round(_FIELD_PX * half_y / half_x), x_range=Range1d(half_x, -half_x),
                 y_range=Range1d(-half_y, half_y))  # fmt: skip
     mapper = LinearColorMapper(palette=Greys256[::-1], low=0, high=255)
     # A flipped x range mirrors the image; the columns are reversed to keep east left.
@@ -108,7 +94,7 @@ def field(
     bar.major_label_overrides = {float(k): f"{v:g}" for k, v in zip(places, values, strict=True)}
     scale_bar(plot, half_x, half_y)
     if candidates is not None:
-        _mark_candidates(plot, candidates, wcs, scale, pixels.shape, score=score, marked=marked)
+        _mark_candidates(plot, candidates, wcs, scale, pixels.shape, score)
     return plot
 
 
@@ -121,15 +107,11 @@ def _colour_bar(plot: figure, mapper: LinearColorMapper, title: str, **options: 
 
 
 def _mark_candidates(
-    plot: figure, candidates: Table, wcs: WCS | None, scale: float, shape: tuple[int, ...], *, score: str,
-    marked: int,
-) -> None:  # fmt: skip
+    plot: figure, candidates: Table, wcs: WCS, scale: float, shape: tuple[int, ...], score: str
+) -> None:
     """Circles at the candidates, coloured by score, the best numbered."""
     needed = ["ra", "dec", *([score] if score else [])]
-    if wcs is None or any(name not in candidates.colnames for name in needed):
-        raise InputError(
-            f"candidates need wcs and the columns {needed}, got {candidates.colnames} and wcs={wcs!r}"
-        )
+    need_columns(candidates, needed, "candidates")
     ra, dec = (numbers(candidates[name], "deg") for name in ("ra", "dec"))
     x, y = sky_to_pixel(wcs, ra, dec)
     value = numbers(candidates[score]) if score else np.zeros(len(candidates))
@@ -143,7 +125,7 @@ def _mark_candidates(
         "_sky": SkyCoord(ra, dec, unit="deg").to_string("hmsdms", precision=1),
         "_rank": rank,
         "_value": value,
-        "_mark": [str(r) if score and r <= marked else "" for r in rank],
+        "_mark": [str(r) if score and r <= _NUMBERED else "" for r in rank],
     }
     source = ColumnDataSource(data)
     # Blue, grey, vermillion: low to high, safe for colour-blind readers.
@@ -155,19 +137,18 @@ def _mark_candidates(
     plot.text("_x", "_y", "_mark", source=source, x_offset=11, y_offset=-8, text_font=GLYPH_FONT,
               text_font_size="15px", text_font_style="bold", text_color=PALETTE[1])  # fmt: skip
     tips = [("position", "@_sky"), *([("rank", "@_rank"), (score, "@_value{0.000}")] if score else [])]
-    hover(plot, [circles], tips + [(name, f"@{{{field_name(name)}}}") for name in others])
+    hover(plot, [circles], tips + column_tips(dict.fromkeys(others, "")))
     if score:
         _colour_bar(plot, mapper, score)
 
 
 def compare_cutouts(
-    groups: Mapping[str, ArrayLike], *, pixel_scale: u.Quantity, limits: tuple[float, float] | None = None,
-    stretch: str = "asinh", sigma_px: float = 0.0, size_px: int = 150, title: str = "",
+    groups: Mapping[str, ArrayLike], *, pixel_scale: u.Quantity, sigma_px: float = 0.0, size_px: int = 150,
+    title: str = "",
 ) -> figure:  # fmt: skip
     """Cut-outs (n, y, x) of several origins, such as "real" and "simulated", a row each, on one grey scale.
 
-    `limits` are the values shown white and black, percentiles of all together by default; the pointer shows
-    each picture's sum and highest value.
+    White and black are percentiles of all together; the pointer shows each picture's sum and highest value.
     """
     stacks = {name: np.asarray(images, dtype=float) for name, images in groups.items()}
     if len({images.shape for images in stacks.values()}) != 1 or next(iter(stacks.values())).ndim != 3:
@@ -176,11 +157,11 @@ def compare_cutouts(
         )
     pixels = np.concatenate(list(stacks.values()))
     shown = smoothed(pixels, sigma_px=sigma_px) if sigma_px else pixels
-    limits = limits or limits_of(shown)
+    limits = limits_of(shown)
     side = float((pixels.shape[2] * pixel_scale).to_value(u.arcmin))
     words = f"{side:.1f}′ wide, same grey scale from {limits[0]:.3g} to {limits[1]:.3g}"
     return gallery(
-        [png_uri(1 - grey_levels(image, limits=limits, stretch=stretch)) for image in shown],
+        [png_uri(1 - grey_levels(image, limits=limits)) for image in shown],
         details={
             "sum": [f"{np.nansum(image):.0f}" for image in pixels],
             "highest": [f"{np.nanmax(image):.3g}" for image in pixels],
@@ -193,22 +174,16 @@ def compare_cutouts(
 
 
 def extent_plane(
-    catalogue: Table, *, by: str = "class", pictures: Sequence[str] | None = None,
-    details: Sequence[str] = (), limits: tuple[float, float] | None = (C1_EXTENT, C1_LIKELIHOOD),
-    title: str = "", width: int = 620, height: int = 520,
-) -> figure:  # fmt: skip
+    catalogue: Table, *, by: str = "class", details: Sequence[str] = (), title: str = ""
+) -> figure:
     """Extension likelihood against extent of each source, both logarithmic (Kosiba et al. 2020, Appendix B).
 
     `catalogue` has ``extent`` (an angle, or numbers in arcsec), ``extension_likelihood`` and `by`; rows
     without finite ones are left out. Sources below an axis, also zero or negative ones, are drawn hollow at
-    its end; the pointer shows their values. `limits` are the extent and likelihood above which the region is
-    shaded and its sources are counted, those of the C1 class by default.
+    its end; the pointer shows their values. The region of the C1 class is shaded and its sources are counted.
     """
     need = ["extent", "extension_likelihood", by, *details]
-    if len(catalogue) or set(need) - set(catalogue.colnames):
-        need_columns(catalogue, need, "catalogue")
-    if pictures is not None and len(pictures) != len(catalogue):
-        raise InputError(f"pictures must be one for each row, got {len(pictures)} for {len(catalogue)} rows")
+    need_columns(catalogue, need, "catalogue")
     values = [numbers(catalogue["extent"], "arcsec"), numbers(catalogue["extension_likelihood"])]
     good = np.isfinite(values).all(axis=0)
     if not good.any():
@@ -218,7 +193,7 @@ def extent_plane(
         )
     shown = Table({name: plain_column(catalogue[name])[good] for name in dict.fromkeys([*details, by])})
     ranges, below = [], np.zeros(good.sum(), dtype=bool)
-    for name, column, edge in zip(need, values, limits or (1.0, 1.0), strict=False):
+    for name, column, edge in zip(need, values, (C1_EXTENT, C1_LIKELIHOOD), strict=False):
         shown[name] = column[good]
         positive = np.append(column[good & (column > 0)], edge)
         low = max(positive.min(), edge / 10**_DECADES)
@@ -229,21 +204,18 @@ def extent_plane(
     shown["_below"] = below
     forms = {name: "0.0" if np.asarray(shown[name]).dtype.kind == "f" else ""
              for name in dict.fromkeys([*details, by, *need[:2]])}  # fmt: skip
-    chosen = None if pictures is None else [one for one, ok in zip(pictures, good, strict=True) if ok]
-    plot = scatter(shown, "_extent", "_extension_likelihood", by=by, details=forms, pictures=chosen,
+    plot = scatter(shown, "_extent", "_extension_likelihood", by=by, details=forms,
                    log=("_extent", "_extension_likelihood"), hollow="_below", markers=MARKERS, title=title,
-                   x_label="extent (arcsec)", y_label="extension likelihood", width=width,
-                   height=height)  # fmt: skip
+                   x_label="extent (arcsec)", y_label="extension likelihood", width=620,
+                   height=520)  # fmt: skip
     plot.update(x_range=ranges[0], y_range=ranges[1])
     plot.legend[0].update(location="top_left", title=by.replace("_", " "), title_text_font=FONT,
                           title_text_font_size="13px", title_text_font_style="normal")  # fmt: skip
-    if limits is None:
-        return plot
-    inside = int(((shown["extent"] > limits[0]) & (shown["extension_likelihood"] > limits[1])).sum())
-    plot.add_layout(BoxAnnotation(left=limits[0], bottom=limits[1], fill_alpha=0.1, fill_color=PALETTE[4],
+    inside = (shown["extent"] > C1_EXTENT) & (shown["extension_likelihood"] > C1_LIKELIHOOD)
+    plot.add_layout(BoxAnnotation(left=C1_EXTENT, bottom=C1_LIKELIHOOD, fill_alpha=0.1, fill_color=PALETTE[4],
                                   line_color=INK, line_dash="dashed", line_width=1.2,
                                   level="underlay"))  # fmt: skip
-    words = f"extent > {limits[0]:g}″, likelihood > {limits[1]:g}: {inside} of {len(shown)}"
+    words = f"extent > {C1_EXTENT:g}″, likelihood > {C1_LIKELIHOOD:g}: {inside.sum()} of {len(shown)}"
     plot.add_layout(Label(x=ranges[0].end, y=ranges[1].end, x_offset=-8, y_offset=-6, text=words,
                           text_align="right", text_baseline="top", text_font=FONT, text_font_size="13px",
                           text_color=INK))  # fmt: skip
@@ -251,28 +223,17 @@ def extent_plane(
 
 
 def member_field(
-    rgb: ArrayLike,
-    wcs: WCS,
-    *,
-    sources: Table | None = None,
-    group: str = "group",
-    details: Sequence[str] | None = None,
-    centre: SkyCoord | None = None,
-    size: u.Quantity | None = None,
-    redshift: float | None = None,
-    cosmology: FLRW = COSMOLOGY,
-    pixels: int = 800,
-    marker_px: float = 13,
-    title: str = "",
-    width: int = 620,
-) -> figure:
+    rgb: ArrayLike, wcs: WCS, *, sources: Table | None = None, details: Sequence[str] | None = None,
+    size: u.Quantity | None = None, redshift: float | None = None, pixels: int = 800, marker_px: float = 13,
+    title: str = "", width: int = 620,
+) -> figure:  # fmt: skip
     """A colour image (y, x, 3) with members, candidates and non-members marked (Angora et al. 2020, Fig. 8).
 
     Any orientation is turned to north up, east left on a tangent plane of side `size` (an angle; by default
-    it holds the whole image) around `centre`; NaN is black. `sources` have ``ra``, ``dec`` and `group`, such
-    as "spectroscopic member" (an empty one is not marked); those beyond the frame are not counted in the
-    legend. `details` are the columns that the pointer shows. With a redshift the scale bar also says its
-    length in kpc.
+    it holds the whole image) around the image's centre; NaN is black. `sources` have ``ra``, ``dec`` and
+    ``group``, such as "spectroscopic member" (an empty one is not marked); those beyond the frame are not
+    counted in the legend. `details` are the columns that the pointer shows. With a redshift the scale bar
+    also says its length in kpc.
     """
     image = np.asarray(rgb)
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
@@ -281,8 +242,7 @@ def member_field(
         raise InputError("wcs must hold celestial coordinates, got none; read it from the mosaic's header")
     image = np.clip(image / 255 if image.dtype == np.uint8 else image, 0, 1).astype(np.float32)
     rows, columns = image.shape[:2]
-    if centre is None:
-        centre = SkyCoord(*pixel_to_sky(wcs, (columns - 1) / 2, (rows - 1) / 2), unit="deg")
+    centre = SkyCoord(*pixel_to_sky(wcs, (columns - 1) / 2, (rows - 1) / 2), unit="deg")
     plane = WCS(naxis=2)  # whose pixel coordinates are offsets to the east and north, arcmin
     plane.wcs.ctype, plane.wcs.crval = ["RA---TAN", "DEC--TAN"], [centre.icrs.ra.deg, centre.icrs.dec.deg]
     plane.wcs.crpix, plane.wcs.cdelt = [1, 1], [1 / 60, 1 / 60]
@@ -299,29 +259,23 @@ def member_field(
     )  # fmt: skip
     plot.image_url(url=[jpeg_uri(shown)], x=half, y=-half, w=side, h=side, anchor="bottom_left")
     if sources is not None:
-        _mark_members(plot, sources, plane, half, group=group, details=details, marker_px=marker_px)
-
-    def length(arcsec: float) -> str:
-        kpc = "" if redshift is None else cosmology.kpc_proper_per_arcmin(redshift).value * arcsec / 60
-        return f"{arcsec:g}″" + (f" = {kpc:.0f} kpc" if kpc else "")
-
-    scale_bar(plot, half, half, unit=1 / 60, note=length, dark=True)
+        _mark_members(plot, sources, plane, half, details, marker_px)
+    kpc = None if redshift is None else COSMOLOGY.kpc_proper_per_arcmin(redshift).value / 60
+    scale_bar(plot, half, half, kpc_per_arcsec=kpc, dark=True)
     return plot
 
 
 def _mark_members(
-    plot: figure, sources: Table, plane: WCS, half: float, *, group: str, details: Sequence[str] | None,
-    marker_px: float,
-) -> None:  # fmt: skip
+    plot: figure, sources: Table, plane: WCS, half: float, details: Sequence[str] | None, marker_px: float
+) -> None:
     """Open squares at members, open circles at non-members, on a dark edge that shows on bright galaxies."""
     wanted = [name for name in _DETAILS if name in sources.colnames] if details is None else list(details)
-    need_columns(sources, ["ra", "dec", group, *wanted], "sources")
+    need_rows(sources, ["ra", "dec", "group", *wanted], "sources")
     x, y = sky_to_pixel(plane, numbers(sources["ra"], "deg"), numbers(sources["dec"], "deg"))
-    names = text(sources[group])
+    names = text(sources["group"])
     inside = np.isfinite(x) & np.isfinite(y) & (np.maximum(np.abs(x), np.abs(y)) <= half) & (names != "")
     there, shown = {key: plain_column(sources[key]) for key in wanted}, []
-    order = dict.fromkeys(names[inside].tolist())
-    order = [*(n for n in order if n not in GROUP_COLOURS), *(n for n in GROUP_COLOURS if n in order)]
+    order = in_drawing_order(names[inside].tolist())
     for name, colour in class_colours(order).items():
         rows = inside & (names == name)
         data: dict[str, NDArray] = {"_x": x[rows], "_y": y[rows], "_group": names[rows]}
@@ -333,29 +287,20 @@ def _mark_members(
         plot.scatter("_x", "_y", line_color="black", line_alpha=0.6, line_width=4, **style)
         shown.append(plot.scatter("_x", "_y", line_color=colour, line_width=1.8, **style))
     if shown:
-        tips = [("", "@_group")]
-        for key, column in there.items():
-            form = "" if column.dtype.kind in "US" else f"{{{_FORMATS.get(key, '0.00')}}}"
-            tips.append((key.replace("_", " "), f"@{{{field_name(key)}}}{form}"))
-        hover(plot, shown, tips)
+        forms = {key: "" if column.dtype.kind in "US" else _FORMATS.get(key, "0.00")
+                 for key, column in there.items()}  # fmt: skip
+        hover(plot, shown, [("", "@_group"), *column_tips(forms)])
         legend_above(plot)
 
 
-def mosaic_field(
-    mosaics: Mosaics, *, bands: Sequence[str] | None = None, pixels: int = 640, dim: float = 0.12,
-    saturated: float = 2e-4, **options: Any,
-) -> figure:  # fmt: skip
+def mosaic_field(mosaics: Mosaics, *, pixels: int = 640, **options: Any) -> figure:
     """A colour picture of a field straight from its mosaics, whatever grids they are on (Figs. 1 and 8).
 
     Mosaics are averaged to the pixels of the picture first, never more than the largest has, so that the
-    scale is that of the noise one sees. `dim` and `saturated` are those of the colour composite, `bands` its
-    bands in the order of wavelength; the other options are those of `member_field`.
+    scale is that of the noise one sees; the other options are those of `member_field`.
     """
-    chosen = mosaics if bands is None else mosaics.select(bands)
-    side = max(max(one.shape) * one.pixel_scale.to_value(u.arcsec) for one in chosen.mosaics)
-    finest = max(one.pixel_scale.to_value(u.arcsec) for one in chosen.mosaics)
-    there = registered(chosen, pixel_scale=max(side / pixels, finest) * u.arcsec)
-    images = np.stack([one.data for one in there.mosaics])
-    limits = composite_limits(images, there.bands, saturated=saturated)
-    colours = colour_composite(images, there.bands, limits=limits, dim=dim)
+    side = max(max(one.shape) * one.pixel_scale.to_value(u.arcsec) for one in mosaics.mosaics)
+    finest = max(one.pixel_scale.to_value(u.arcsec) for one in mosaics.mosaics)
+    there = registered(mosaics, pixel_scale=max(side / pixels, finest) * u.arcsec)
+    colours = colour_composite(np.stack([one.data for one in there.mosaics]), there.bands)
     return member_field(colours, there.mosaics[0].wcs, pixels=pixels, **options)

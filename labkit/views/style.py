@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ MARKERS = ("circle", "square", "triangle", "diamond", "hex", "star", "inverted_t
 #: Height of a row of `legend_above`, screen pixels; panels are higher by it, so that frames are alike.
 LEGEND_ROW = 26
 _OWN_FIELDS = frozenset("x y low high left right row value place uri title cx cy ty frame".split())  # noqa: SIM905
-_LENGTHS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)  # of a scale bar
+_LENGTHS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)  # arcsec
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
@@ -80,6 +80,12 @@ def class_colours(names: Iterable[str]) -> dict[str, str]:
     free = [colour for colour in PALETTE if colour not in used] or list(PALETTE)
     others = [name for name in names if name not in fixed]
     return {name: fixed.get(name) or free[others.index(name) % len(free)] for name in names}
+
+
+def in_drawing_order(names: Iterable[str]) -> list[str]:
+    """Groups of galaxies in the order of `GROUP_COLOURS`, other names below them."""
+    names = list(dict.fromkeys(names))
+    return [n for n in names if n not in GROUP_COLOURS] + [n for n in GROUP_COLOURS if n in names]
 
 
 def group_marker(name: str) -> dict[str, Any]:
@@ -98,43 +104,25 @@ def axes(
     if "frame_width" not in options:
         options |= {"width": width, "height": height}
     plot = figure(title=title or None, x_axis_label=x, y_axis_label=y, **options)
-    plot.toolbar.autohide = True
-    plot.toolbar.logo = None
-    plot.outline_line_color = INK
-    plot.outline_line_width = 1
-    plot.min_border = 12
+    plot.toolbar.update(autohide=True, logo=None)
+    plot.update(outline_line_color=INK, outline_line_width=1, min_border=12)
     if plot.title is not None:
         plot.title.update(text_font=FONT, text_font_size="15px", text_font_style="bold", text_color=INK)
-    plot.axis.axis_label_text_font = FONT
-    plot.axis.axis_label_text_font_size = "14px"
-    plot.axis.axis_label_text_font_style = "normal"
-    plot.axis.axis_label_text_color = INK
-    plot.axis.major_label_text_font = FONT
-    plot.axis.major_label_text_font_size = "13px"
-    plot.axis.major_label_text_color = INK
-    plot.axis.axis_line_color = None
-    plot.axis.major_tick_line_color = INK
-    plot.axis.major_tick_in = 6
-    plot.axis.major_tick_out = 0
-    plot.axis.minor_tick_in = 3
-    plot.axis.minor_tick_out = 0
+    for axis in plot.axis:
+        axis.update(axis_label_text_font=FONT, axis_label_text_font_size="14px", axis_label_text_color=INK,
+                    axis_label_text_font_style="normal", major_label_text_font=FONT,
+                    major_label_text_font_size="13px", major_label_text_color=INK, axis_line_color=None,
+                    major_tick_line_color=INK, major_tick_in=6, major_tick_out=0, minor_tick_in=3,
+                    minor_tick_out=0)  # fmt: skip
     plot.grid.grid_line_color = FAINT if grid else None
     return plot
 
 
 def style_legend(legend: Legend) -> Legend:
     """Give a legend the common font and a quiet frame."""
-    legend.update(
-        label_text_font=FONT,
-        label_text_font_size="13px",
-        label_text_color=INK,
-        background_fill_alpha=0.85,
-        border_line_color=None,
-        spacing=2,
-        padding=6,
-        glyph_width=24,
-        glyph_height=16,
-    )
+    legend.update(label_text_font=FONT, label_text_font_size="13px", label_text_color=INK,
+                  background_fill_alpha=0.85, border_line_color=None, spacing=2, padding=6, glyph_width=24,
+                  glyph_height=16)  # fmt: skip
     return legend
 
 
@@ -193,25 +181,21 @@ def grid(panels: Sequence[Any], *, columns: int | None = None) -> GridPlot:
     return gridplot(panels, **options | ({"ncols": columns} if columns else {}))
 
 
-def scale_bar(
-    plot: figure,
-    half_x: float,
-    half_y: float,
-    *,
-    unit: float = 1.0,
-    sign: str = "′",
-    note: str = "{}",
-    dark: bool = False,
-) -> None:
-    """A bar of round length at the lower left of a frame from `half_x` (left, east) to `-half_x`.
+def round_length(most_arcsec: float) -> tuple[float, str]:
+    """The longest round angle up to a limit, arcsec, and how it is written."""
+    length = max((one for one in _LENGTHS if one <= most_arcsec), default=most_arcsec)
+    return length, f"{length / 60:g}′" if length >= 60 else f"{length:g}″"
 
-    `unit` is the length of one `sign` in the units of the axes; `note` holds the words with {} for the
-    length, or a function of the length gives them.
-    """
-    length = max([n for n in _LENGTHS if n * unit <= 0.45 * half_x], default=_LENGTHS[0])
-    words = note(length) if callable(note) else note.format(f"{length:g}{sign}")
-    left, bottom, ink = 0.92 * half_x, -0.9 * half_y, "white" if dark else INK
-    ends, edge = [left, left - length * unit], "black" if dark else "white"
+
+def scale_bar(
+    plot: figure, half_x: float, half_y: float, *, kpc_per_arcsec: float | None = None, dark: bool = False
+) -> None:
+    """A bar of round length at the lower left of a frame from `half_x` arcmin (left, east) to `-half_x`."""
+    length, words = round_length(0.45 * half_x * 60)
+    if kpc_per_arcsec is not None:
+        words += f" = {length * kpc_per_arcsec:.0f} kpc"
+    left, bottom, ink, edge = 0.92 * half_x, -0.9 * half_y, *(("white", "black") if dark else (INK, "white"))
+    ends = [left, left - length / 60]
     plot.line(ends, [bottom] * 2, color=edge, alpha=0.6 if dark else 1.0, line_width=7)
     plot.line(ends, [bottom] * 2, color=ink, line_width=3, name="scale bar")
     plot.text([left], [bottom + 0.03 * half_y], [words], text_font=GLYPH_FONT, text_font_size="14px",
@@ -228,6 +212,14 @@ def field_name(name: str) -> str:
 def plain_text(words: str) -> str:
     """Words for a pointer's box as they are: no tags, no columns of bokeh's."""
     return html.escape(str(words)).replace("@", "&#64;").replace("$", "&#36;")
+
+
+def column_tips(details: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Lines of a pointer's box for columns, each with bokeh's format of its values (may be empty)."""
+    return [
+        (name.replace("_", " "), f"@{{{field_name(name)}}}" + (f"{{{form}}}" if form else ""))
+        for name, form in details.items()
+    ]
 
 
 def hover(plot: figure, renderers: Sequence[Any], tips: Sequence[tuple[str, str]], **options: Any) -> None:

@@ -29,15 +29,10 @@ class Html:
 
 
 def table(
-    rows: Table,
-    *,
-    caption: str = "",
-    columns: Sequence[str] | Mapping[str, str] | None = None,
-    digits: int | None = None,
-    formats: Mapping[str, str] | None = None,
-    pictures: tuple[str, ...] = (),
+    rows: Table, *, caption: str = "", columns: Sequence[str] | Mapping[str, str] | None = None,
+    digits: int | None = None, formats: Mapping[str, str] | None = None,
     longest: int = 200,
-) -> Html:
+) -> Html:  # fmt: skip
     """A table as in a paper: rules above and below, numbers to the right, nothing that needs a click.
 
     Parameters
@@ -52,8 +47,6 @@ def table(
         Digits after the point of decimal numbers that `formats` does not name, by default four in all.
     formats : mapping of str to str, optional
         Format specification of a column, such as `{"auc": ".3f"}`.
-    pictures : tuple of str
-        Columns that hold data URIs, shown as pictures.
     longest : int
         Number of rows to show; the rest is counted in a last line.
 
@@ -65,24 +58,19 @@ def table(
     Raises
     ------
     InputError
-        If `columns`, `formats` or `pictures` name a column that is not there.
+        If `columns` or `formats` name a column that is not there.
     """
     formats, names = dict(formats or {}), list(rows.colnames if columns is None else columns)
-    if unknown := sorted({*names, *formats, *pictures} - set(rows.colnames)):
-        raise InputError(
-            f"columns, formats and pictures must name columns of the table {rows.colnames}, got {unknown}"
-        )
+    if unknown := sorted({*names, *formats} - set(rows.colnames)):
+        raise InputError(f"columns and formats must name columns of the table {rows.colnames}, got {unknown}")
     if not len(rows):
         line = f"font-family:{FONT};font-size:14px;margin:12px 0"
         return Html(f'<p style="{line}">{html.escape(caption or "Table")} This run has none.</p>')
     titles = dict(columns) if isinstance(columns, Mapping) else {n: column_title(rows, n) for n in names}
+    kinds = {name: getattr(rows[name], "dtype", np.dtype(object)).kind for name in names}
     if digits is not None:
-        decimal = {name for name in names if getattr(rows[name], "dtype", np.dtype(object)).kind == "f"}
-        formats = dict.fromkeys(decimal, f".{digits}f") | formats
-    numeric = {
-        name: np.issubdtype(getattr(rows[name], "dtype", np.dtype(object)), np.number) for name in names
-    }
-    style = {name: _CELL.format(align="right" if numeric[name] else "left") for name in names}
+        formats = {name: f".{digits}f" for name in names if kinds[name] == "f"} | formats
+    style = {n: _CELL.format(align="right" if kinds[n] in "iufc" else "left") for n in names}
     rule = f"border-bottom:1px solid {INK};font-weight:600"
     head = "".join(f'<th style="{style[n]};{rule}">{html.escape(titles[n])}</th>' for n in names)
     body = []
@@ -90,8 +78,7 @@ def table(
         cells = []
         for name in names:
             words = html.escape(_words(getattr(row[name], "value", row[name]), formats.get(name, "")))
-            shown = f'<img src="{words}" height="72">' if name in pictures else words
-            cells.append(f'<td style="{style[name]}">{shown}</td>')
+            cells.append(f'<td style="{style[name]}">{words}</td>')
         body.append(f"<tr>{''.join(cells)}</tr>")
     if len(rows) > longest:
         body.append(f"<tr><td colspan={len(names)}>… {len(rows) - longest:,} more rows</td></tr>")

@@ -1,36 +1,33 @@
-"""Figures of the galaxies: colours, errors, crowding, cut-outs of right and wrong decisions."""
+"""Figures of the galaxies: colours, profiles, cut-outs of right and wrong decisions."""
 
 from __future__ import annotations
 
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import QTable
-from bokeh.models import BoxAnnotation, GlyphRenderer, ImageURL, Quad, Range1d, Rect
+from astropy.table import QTable, Table
+from bokeh.models import BoxAnnotation, GlyphRenderer, ImageURL, LogScale, Quad, Rect
 
 from labkit.errors import InputError, MissingDataError
-from labkit.evaluate import complete_members, wilson
+from labkit.evaluate import complete_members, member_profile
 from labkit.images import normalise
 from labkit.photometry import ColourMagnitude, red_sequences
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.views.angora_galaxies import (
-    colour_magnitude,
-    completed_sequences,
-    contamination_distribution,
-    differential_colour_magnitude,
-    error_distributions,
-    magnitude_distribution,
-)
-from labkit.views.gallery import EMPTY_PICTURE
-from labkit.views.member_pictures import (
     FRAMES,
     band_sheet,
     bright_members,
     caption_of,
+    colour_magnitude,
+    completed_sequences,
+    differential_colour_magnitude,
+    magnitude_distribution,
     member_gallery,
+    member_profiles,
     position_sheet,
 )
+from labkit.views.gallery import EMPTY_PICTURE
 from labkit.views.style import GROUP_COLOURS
 
 RELATION = ColourMagnitude(-0.04, 0.9, 0.05, 22.0, 0.001, 0.001, np.ones(3, dtype=bool))
@@ -56,7 +53,7 @@ def test_the_diagram_shows_groups_and_the_red_sequence(look, field):
     assert np.polyfit(line["x"], line["y"], 1)[0] == pytest.approx(-0.04)
     band = look.data(plot, "scatter")
     assert np.asarray(band["y2"]) - np.asarray(band["y1"]) == pytest.approx(0.1)
-    assert (plot.xaxis[0].axis_label, plot.yaxis[0].axis_label) == ("F814 (mag)", "F606 − F814 (mag)")
+    assert look.axis_labels(plot) == ("F814 (mag)", "F606 − F814 (mag)")
     assert look.data(plot, "non-member")["object"].dtype.kind == "U"
 
 
@@ -75,9 +72,6 @@ def test_the_grey_region_is_the_members_spread(field):
     (box,) = [part for part in plot.center if isinstance(part, BoxAnnotation)]
     assert (box.bottom + box.top) / 2 == pytest.approx(0, abs=0.03)
     assert (box.top - box.bottom) / 2 == pytest.approx(0.05, rel=0.3)
-    fixed = differential_colour_magnitude(m, c - RELATION(m), group, sigma=0.2)
-    (box,) = [part for part in fixed.center if isinstance(part, BoxAnnotation)]
-    assert box.top - box.bottom == pytest.approx(0.4)
     without = differential_colour_magnitude(m, c, np.full(125, "non-member"))
     assert not [part for part in without.center if isinstance(part, BoxAnnotation)]
 
@@ -98,17 +92,12 @@ def test_errors_are_crosses_on_top(look, field):
         (lambda m, c, g: colour_magnitude(m, c, g[1:]), r"group must have the shape \(125,\)"),
         (lambda m, c, g: colour_magnitude(m, c, g, details={"o": [1]}), "one entry per galaxy, 125"),
         (lambda m, c, g: colour_magnitude(m, c * np.nan, g), "got none of 125"),
-        (lambda m, c, g: differential_colour_magnitude(m, c, g, sigma=-1), "sigma must be zero or more"),
         (lambda m, *_: magnitude_distribution(m, ["non-member"] * 125), "got none of 125"),
-        (lambda m, *_: magnitude_distribution(m, m, step=0), "step must be positive"),
-        (lambda *_: error_distributions({}, ["TP"]), "quantities must hold"),
-        (lambda *_: error_distributions({"m": [1.0]}, ["member"]), r"outcome must be of .* got \['member'\]"),
-        (lambda *_: error_distributions({"m": [np.nan]}, ["TP"]), "'m' must be finite"),
-        (lambda *_: error_distributions({"a": [1, 2], "b": [1]}, ["TP"] * 2), "b must have the shape"),
-        (lambda *_: contamination_distribution([-1.0], ["TP"]), "index must never be negative, got -1"),
-        (lambda *_: contamination_distribution([np.nan], ["TP"]), "got none of 1"),
-        (lambda *_: contamination_distribution([1, 2], ["TP"]), r"outcome must have the shape \(2,\)"),
-        (lambda *_: contamination_distribution([0.1], ["yes"]), r"got \['yes'\]"),
+        (lambda *_: member_profiles({}), "one cluster at least"),
+        (
+            lambda *_: member_profiles({"A": profile(1)["inner", "members", "cumulative"]}),
+            r"profiles\['A'\], from member_profile, must have the columns .* missing",
+        ),
     ],
 )
 def test_figures_of_galaxies_refuse_what_does_not_fit(field, call, message):
@@ -133,40 +122,32 @@ def test_stacked_magnitudes_add_up_to_all_members(look):
     assert "candidate member (0)" in look.legend(alone)
 
 
-def test_error_rates_are_those_of_each_bin(look):
-    m = np.repeat([20.0, 24.0], 40)
-    kinds = np.array(
-        ["TP"] * 18 + ["FN"] * 2 + ["TN"] * 20 + ["TP"] * 10 + ["FN"] * 10 + ["TN"] * 15 + ["FP"] * 5
-    )
-    grid = error_distributions({"F814 (mag)": m, "colour (mag)": np.where(m > 22, np.nan, m)}, kinds, bins=2)
-    panels = {(row, column): panel for panel, row, column in grid.children}
-    assert len(panels) == 4
-    missed, taken = look.data(panels[1, 0], "FN"), look.data(panels[1, 0], "FP")
-    assert np.asarray(missed["y"]).tolist() == [0.1, 0.5]
-    assert np.asarray(taken["y"]).tolist() == [0, 0.25]
-    assert missed["low"][0] == pytest.approx(wilson(2, 20, confidence=0.68).low)
-    steps = look.data(panels[0, 0], "FP")  # all false positives in the second bin
-    assert max(steps["y"]) == 1
-    assert panels[1, 0].x_range is panels[0, 0].x_range
-    assert panels[0, 1].xaxis[0].axis_label == "colour (mag)"
+def profile(seed: int, **options) -> Table:
+    rng = np.random.default_rng(seed)
+    edges = np.array([0, 0.05, 0.1, 0.15, 0.2, 0.25])
+    return member_profile(np.sqrt(rng.uniform(0, 0.04, 80)), edges=edges, resamples=100, **options)
 
 
-def test_two_galaxies_have_error_rates(look):
-    _, rates = look.panels(error_distributions({"m": [20.0, 21.0]}, ["TP", "FN"], bins=2))
-    assert look.data(rates, "FN")["y"].tolist() == [0, 1]
+def test_profiles_are_one_at_the_scale_radius_and_gaps_stay_gaps(look):
+    tables = {"R2248": profile(1), "M0416": profile(2)}
+    left, right = look.panels(member_profiles(tables, title="Simulated"))
+    line = look.data(left, "cumulative")
+    assert dict(zip(line["x"], line["y"], strict=True))[0.15] == pytest.approx(1)
+    assert isinstance(right.y_scale, LogScale)
+    shown = look.data(right, "density")
+    assert np.isnan(shown["y"][-1])  # no member beyond 0.2 R200
+    assert shown["y"][0] == tables["R2248"]["density"][0]
+    assert (np.asarray(shown["low"][:-1]) > 0).all()
+    assert look.legend(left) == [f"{name} (N0 = {t.meta['n0']})" for name, t in tables.items()]
+    bands = [r for r in right.renderers if hasattr(r.glyph, "y2") and hasattr(r.glyph, "y1")]
+    assert [len(r.data_source.data["x"]) for r in bands] == [4, 4]
 
 
-def test_crowding_shows_shares_of_each_outcome(look):
-    index = np.array([0, 0.1, 0.2, 0.4, 0, 0, np.nan, 1.0])
-    kinds = ["TP", "TP", "TP", "TP", "TN", "TN", "TN", "FP"]  # no false negatives
-    left, right = (panel for panel, *_ in contamination_distribution(index, kinds, bins=4).children)
-    assert sum(np.asarray(look.data(left, "TP")["y"])[1:-1:2]) == pytest.approx(0.75)
-    assert look.legend(left) == ["TP (4)", "TN (2)", "FP (1)", "FN (0)"]
-    shares = look.data(right, "crowded")
-    assert dict(zip(shares["kind"], shares["y"], strict=True)) == {"TP": 0.75, "TN": 0, "FP": 1}
-    assert isinstance(right.y_range, Range1d)
-    empty = contamination_distribution(np.zeros(2), ["TP", "FN"])  # nobody is crowded
-    assert not np.asarray(look.data(empty.children[0][0], "TP")["y"]).any()
+def test_linear_profiles_of_one_cluster(look):
+    left, right = look.panels(member_profiles({"R2248": profile(1, band="poisson")}, log=False))
+    assert not isinstance(right.x_scale, LogScale)
+    assert look.data(right, "density")["y"][-1] == 0
+    assert left.xaxis[0].axis_label == "R / R200"
 
 
 BANDS, N = ("F435", "F606", "F814", "F160"), 24
@@ -269,8 +250,6 @@ def test_faint_objects_may_be_left_out(members, predictions):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"groups": ["XX"]}, "groups must be of"),
-        ({"groups": []}, "groups must be of"),
         ({"columns": 0}, "columns must be at least 1"),
         ({"clusters": ["A370"]}, r"clusters must be of \['M1149', 'M1206'\], got \['A370'\]"),
         ({"where": "mag_F814 > 30"}, "there must be objects to show, got none in"),
@@ -302,11 +281,8 @@ def test_a_band_sheet_has_a_row_per_object_and_a_column_per_band(members):
 
 
 def test_one_rather_bright_member_of_each_cluster(members):
-    assert bright_members(members) == [
-        "g02",
-        "g14",
-    ]  # the brightest but one of 7, the brightest of 5 or fewer
-    assert bright_members(members, share=0, most=1) == ["g00"]
+    found = bright_members(members)  # the brightest but one of 7, the brightest of 5 or fewer
+    assert found == ["g02", "g14"]
     catalogue = QTable(members.catalogue, copy=True)
     catalogue["part"] = np.where(np.arange(N) < 14, "non-member", catalogue["label"])
     other = Sample(members.images, catalogue, bands=BANDS, pixel_scale=members.pixel_scale)

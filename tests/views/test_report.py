@@ -15,8 +15,8 @@ from bs4 import BeautifulSoup
 
 from labkit.errors import InputError, MissingDataError
 from labkit.runfolder import RunFolder
+from labkit.views import save_page, show
 from labkit.views.distributions import histogram
-from labkit.views.pages import save_page, show
 from labkit.views.report import offline, write_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -94,7 +94,7 @@ def test_the_report_has_a_header_contents_and_folded_code(run):
 def test_a_report_without_figures_has_no_script(tmp_path):
     run = RunFolder(tmp_path / "plain")
     nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# T")]), run.notebooks / "01.ipynb")
-    assert "<script" not in write_report(run, title="plain").read_text()
+    assert "<script" not in write_report(run).read_text()
 
 
 def test_a_run_without_notebooks_is_refused(tmp_path):
@@ -104,9 +104,9 @@ def test_a_run_without_notebooks_is_refused(tmp_path):
 
 def rendered(folder, *cells) -> BeautifulSoup:
     """The section of a notebook with some cells."""
-    path = folder / "one.ipynb"
-    nbformat.write(v4.new_notebook(cells=list(cells)), path)
-    page = write_report(folder / "run", notebooks=[path]).read_text()
+    run = RunFolder(folder / "run")
+    nbformat.write(v4.new_notebook(cells=list(cells)), run.notebooks / "one.ipynb")
+    page = write_report(run).read_text()
     return BeautifulSoup(page, "html.parser").section
 
 
@@ -118,16 +118,12 @@ def test_a_failed_cell_is_shown(tmp_path):
     assert "\x1b" not in str(shown)
 
 
-def test_data_in_a_script_cannot_end_it(tmp_path):
+def test_data_in_a_script_cannot_end_it_and_scripts_of_other_outputs_are_left_out(tmp_path):
     data = {"application/javascript": "x = '</script>'", "application/vnd.bokehjs_exec.v0+json": ""}
-    cell = v4.new_code_cell("1", outputs=[v4.new_output("display_data", data)])
-    assert str(rendered(tmp_path, cell)).count("</script>") == 1
-
-
-def test_scripts_of_other_outputs_are_left_out(tmp_path):
-    data = {"application/javascript": "x = 1", "text/plain": "plain"}
-    section = rendered(tmp_path, v4.new_code_cell("1", outputs=[v4.new_output("display_data", data)]))
-    assert section.find("script") is None
+    other = {"application/javascript": "x = 1", "text/plain": "plain"}
+    outputs = [v4.new_output("display_data", one) for one in (data, other)]
+    section = rendered(tmp_path, v4.new_code_cell("1", outputs=outputs))
+    assert str(section).count("</script>") == 1
     assert "plain" in section.get_text()
 
 
@@ -180,21 +176,18 @@ def test_formulas_become_mathml_and_broken_ones_stay_readable(tmp_path):
 
 def test_pictures_of_the_text_are_embedded(tmp_path):
     picture = base64.b64decode("iVBORw0KGgo=")
-    (tmp_path / "a.png").write_bytes(picture)
+    (RunFolder(tmp_path / "run").notebooks / "a.png").write_bytes(picture)
     cell = v4.new_markdown_cell("![one](a.png) ![two](attachment:b.png)")
     cell["attachments"] = {"b.png": {"image/png": "iVBORw0KGgo="}}
     sources = [image["src"] for image in rendered(tmp_path, cell).find_all("img")]
     assert [source.split(";")[0] for source in sources] == ["data:image/png"] * 2
 
 
-def test_a_saved_figure_fetches_nothing(tmp_path):
-    page = save_page(histogram([1.0, 2.0], label="flux"), tmp_path / "f.html").read_text()
-    assert external(page) == []
-
-
-def test_show_outside_a_notebook_says_what_to_use():
+def test_a_saved_figure_fetches_nothing_and_show_outside_a_notebook_says_what_to_use(tmp_path):
+    plot = histogram([1.0, 2.0], label="flux")
+    assert external(save_page(plot, tmp_path / "f.html").read_text()) == []
     with pytest.raises(InputError, match=r"save_page\(figure, path\)"):
-        show(histogram([1.0, 2.0], label="flux"))
+        show(plot)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium to open the page with")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,8 @@ from astropy.table import Table
 from labkit.predictions import Predictions
 from labkit.runfolder import HEADLESS
 from labkit.sample import Sample
-from labkit.views.inspector.objects import gather
-from labkit.views.inspector.pictures import Pictures, Style
-from labkit.views.inspector.state import ErrorState
+from labkit.views.inspector.pictures import Pictures
+from labkit.views.inspector.state import ErrorState, gather
 from labkit.views.inspector.static import error_page, error_rates, error_sheet, rates_figure
 from labkit.views.inspector.verdicts import Journal
 from labkit.views.inspector.widget import Inspector
@@ -34,21 +33,11 @@ __all__ = [
 
 
 def inspect_errors(
-    sample: Sample,
-    predictions: Predictions,
-    *,
-    experiment: str | None = None,
-    positive: str | None = None,
-    threshold: float = 0.5,
-    votes: Table | None = None,
-    activation: Callable[..., np.ndarray] | None = None,
-    verdicts: str | Path | None = None,
-    user: str | None = None,
-    labels: Sequence[str] | None = None,
-    styles: Sequence[Style] | None = None,
-    page_size: int = 9,
+    sample: Sample, predictions: Predictions, *, experiment: str | None = None, positive: str | None = None,
+    threshold: float = 0.5, votes: Table | None = None, activation: Callable[..., np.ndarray] | None = None,
+    verdicts: str | Path | None = None, user: str | None = None, page_size: int = 9,
     headless: bool | None = None,
-) -> Inspector | Html:
+) -> Inspector | Html:  # fmt: skip
     """Look through right and wrong decisions, and say what is true; in a headless run, its static twin.
 
     Parameters
@@ -57,24 +46,18 @@ def inspect_errors(
         Holds the predicted objects; only the pixels of a page are read.
     predictions : Predictions
         Of one experiment or several, with any number of runs; probabilities are means over the runs.
-    experiment : str, optional
-        Which one to start with; the first by default.
-    positive : str, optional
-        The class that counts as a detection, against all others.
+    experiment, positive : str, optional
+        Which one to start with, the first by default; the class that counts as a detection, against all
+        others.
     threshold : float
         Probability above which an object counts as a detection.
     votes : Table, optional
         Volunteers' votes, with the column ``object_id``.
     activation : callable, optional
         Shows where the network looks, such as ``functools.partial(labkit.explain.class_activation, model)``.
-    verdicts : path, optional
-        CSV to keep verdicts in; without it nothing can be judged.
-    user : str, optional
-        Who is looking; the login name by default.
-    labels : sequence of str, optional
-        What an object can be relabelled to; the labels of the catalogue and the classes by default.
-    styles : sequence of Style, optional
-        Display styles; by default those of the Sample's bands.
+    verdicts, user : path and str, optional
+        CSV to keep verdicts in, without which nothing can be judged; who is looking, by default the login
+        name.
     page_size : int
         Objects per page.
     headless : bool, optional
@@ -94,9 +77,8 @@ def inspect_errors(
         objects = gather(sample, predictions, experiment=experiment, votes=votes)
         state = ErrorState(objects, sample.catalogue, votes=votes, positive=positive, threshold=threshold)
         journal = None if verdicts is None else Journal(verdicts, user=user)
-        return error_page(state, Pictures(sample, styles=styles, activation=activation), journal=journal)
+        return error_page(state, Pictures(sample, activation=activation), journal=journal)
     return Inspector(
         sample, predictions, experiment=experiment, positive=positive, threshold=threshold, votes=votes,
-        activation=activation, verdicts=verdicts, user=user, labels=labels, styles=styles,
-        page_size=page_size,
+        activation=activation, verdicts=verdicts, user=user, page_size=page_size,
     )  # fmt: skip

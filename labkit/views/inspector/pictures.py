@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.sample import Sample
 from labkit.views.composites import SampleColours, shared_colours
-from labkit.views.scaling import (
+from labkit.views.gallery import (
     composite,
     grey_levels,
     heat_colours,
     jpeg_uri,
-    limits_of,
     overlay,
+    photon_levels,
+    photon_sigma_px,
+    plate_levels,
     png_uri,
     smoothed,
 )
@@ -44,26 +46,12 @@ class Style:
     shows_gaps: bool = False  # `paint` shows where there are no data; otherwise a band without any is zero
 
 
-def _scaled_sigma(image: NDArray) -> float:
-    """Smoothing of photons, pixels: 2 of 178, which is 4.7" in a 7' cut-out."""
-    return max(0.7, image.shape[-1] / 89)
-
-
-def _plain(image: NDArray) -> NDArray:
-    return grey_levels(image, stretch="linear")
-
-
 def _faint(image: NDArray) -> NDArray:
     return grey_levels(image, stretch="asinh")
 
 
-def _photons(image: NDArray) -> NDArray:
-    soft = smoothed(image, sigma_px=_scaled_sigma(image))
-    return grey_levels(soft, limits=limits_of(soft, lower=60, upper=99.9), stretch="sqrt")
-
-
 def _glow(optical: NDArray, xray: NDArray) -> NDArray:
-    return overlay(_plain(optical), _photons(xray))
+    return overlay(plate_levels(optical), photon_levels(xray))
 
 
 def _colours(*images: NDArray) -> NDArray:
@@ -74,22 +62,20 @@ def _colours(*images: NDArray) -> NDArray:
 #: Styles of known sets of bands; other bands are shown one by one and, from two on, as a colour composite.
 STYLES: dict[frozenset[str], tuple[Style, ...]] = {
     frozenset({"xray", "optical"}): (
-        Style("optical", ("optical",), _plain, contours="xray"),
-        Style("X-ray", ("xray",), _photons),
+        Style("optical", ("optical",), plate_levels, contours="xray"),
+        Style("X-ray", ("xray",), photon_levels),
         Style("combined", ("optical", "xray"), _glow),
     ),
-    frozenset({"xray"}): (Style("X-ray", ("xray",), _photons, contours="xray"),),
+    frozenset({"xray"}): (Style("X-ray", ("xray",), photon_levels, contours="xray"),),
 }
 
 
-def styles_for(
-    bands: Sequence[str], *, colours: SampleColours | None = None, chosen: Sequence[str] = ()
-) -> tuple[Style, ...]:
+def styles_for(bands: Sequence[str], *, colours: SampleColours | None = None) -> tuple[Style, ...]:
     """The display styles of bands in the order of wavelength.
 
     Those of `STYLES` for the bands of candidates; else a colour picture of all bands, then each of them, with
-    the limits that `colours` shares among all pictures. First after the colour picture come the `chosen`
-    bands; by default four, spread over those that all clusters have, F814 among them.
+    the limits that `colours` shares among all pictures. First after the colour picture come four bands,
+    spread over those that all clusters have, F814 among them.
     """
     known = STYLES.get(frozenset(bands))
     if known is not None:
@@ -100,8 +86,7 @@ def styles_for(
     else:
         single = [Style(name, (name,), partial(colours.grey, name), shows_gaps=True) for name in bands]
         together = Style("colour", tuple(bands), partial(_together, colours, tuple(bands)), shows_gaps=True)
-    first = [name for name in chosen if name in bands]
-    first = first or _spread(bands if colours is None else colours.common_bands)
+    first = _spread(bands if colours is None else colours.common_bands)
     single.sort(key=lambda style: first.index(style.name) if style.name in first else len(first))
     return tuple(single) if len(bands) == 1 else (together, *single)
 
@@ -125,7 +110,7 @@ def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
     Levels are equally spaced in the square root of the brightness above the median; each comes with its
     lines, (m, 2), as x and y in pixels from the first pixel's centre. Empty if nothing stands out.
     """
-    soft = smoothed(image, sigma_px=1.5 * _scaled_sigma(image))
+    soft = smoothed(image, sigma_px=1.5 * photon_sigma_px(image))
     middle = np.median(soft)
     lowest, peak = 3 * 1.4826 * np.median(np.abs(soft - middle)), soft.max() - middle
     if not peak > max(lowest, 1e-12):
@@ -147,25 +132,15 @@ def activation_overlay(levels: NDArray, activation: NDArray, *, strength: float 
 class Pictures:
     """Pictures of a Sample's objects; reads the rows that are asked for, and no others.
 
-    Grey levels of XAmin, where empty sky is 255, are inverted. `styles` are those of `styles_for` by default.
-    `activation` takes a Sample of one object and ``target``, the name of a class, and gives a map (1, y, x)
-    from 0 to 1, as ``functools.partial(labkit.explain.class_activation, model)`` does.
+    Grey levels of XAmin, where empty sky is 255, are inverted. `activation` takes a Sample of one object and
+    ``target``, the name of a class, and gives a map (1, y, x) from 0 to 1, as
+    ``functools.partial(labkit.explain.class_activation, model)`` does.
     """
 
-    def __init__(
-        self,
-        sample: Sample,
-        *,
-        styles: Sequence[Style] | None = None,
-        activation: Callable[..., NDArray] | None = None,
-    ) -> None:
+    def __init__(self, sample: Sample, *, activation: Callable[..., NDArray] | None = None) -> None:
         self.sample = sample
-        found = styles or styles_for(sample.bands, colours=shared_colours(sample))
+        found = styles_for(sample.bands, colours=shared_colours(sample))
         self.styles = {style.name: style for style in found}
-        for style in self.styles.values():
-            needed = {*style.bands, *([style.contours] if style.contours else [])}
-            if missing := sorted(needed - set(sample.bands)):
-                raise InputError(f"style {style.name!r} needs the bands {missing}; sample has {sample.bands}")
         self.activation = activation
         record = sample.provenance.get("normalisation")
         self._inverted = isinstance(record, dict) and record.get("no_emission") == 255

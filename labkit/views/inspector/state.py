@@ -1,7 +1,8 @@
 """The state of an inspector in plain Python: who is right and who is wrong at a threshold, in which order.
 
-Everything is sorted once. A threshold then cuts sorted arrays (binary search), and a page is a slice of
-them, so a million objects are as quick as a thousand; other sort columns and filters take one pass.
+Runs are joined to Sample and votes by id. Everything is sorted once. A threshold then cuts sorted arrays
+(binary search), and a page is a slice of them, so a million objects are as quick as a thousand; other sort
+columns and filters take one pass.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.evaluate import auc, roc_curve
-from labkit.views.inspector.objects import Columns, Objects
+from labkit.evaluate.measures import ratios
+from labkit.predictions import Predictions
+from labkit.sample import Sample
+from labkit.tables import rows_of, text
+from labkit.views.marks import plain_column
 
 #: Who is shown: right and wrong decisions, then objects of unknown class that are taken and that are not.
 GROUPS = {
@@ -31,6 +36,93 @@ GROUPS = {
 }
 _KIND = {"TP": 1, "FN": 1, "FP": 0, "TN": 0, "new": -1, "rest": -1}
 _TAKEN = ("TP", "FP", "new")
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What an inspector knows of n objects, sorted by id, before it looks at a pixel."""
+
+    object_id: NDArray  # (n,)
+    row: NDArray  # (n,), of the Sample
+    vote_row: NDArray  # (n,), -1 without votes
+    true: NDArray  # (n,), number of the label's class, -1 where it is unknown
+    probabilities: NDArray  # (n, k), means over the runs
+    spread: NDArray  # (n, k), standard deviations over the runs, NaN for a single one
+    classes: tuple[str, ...]
+    positive: str | None  # the class that counts as a detection
+    experiment: str
+    runs: int  # most runs that an object has
+
+    def __len__(self) -> int:
+        return len(self.object_id)
+
+    def find(self, object_id: str) -> int:
+        """Number of an object, -1 if it is not there."""
+        return int(self.find_all([object_id])[0])
+
+    def find_all(self, ids: list[str]) -> NDArray[np.int64]:
+        """Numbers of objects, -1 where there is none; the ids are sorted, so each takes logarithmic time."""
+        wanted = np.array(ids, dtype=str)
+        place = np.minimum(np.searchsorted(self.object_id, wanted), len(self) - 1)
+        return np.where(self.object_id[place] == wanted, place, -1)
+
+
+def gather(
+    sample: Sample, predictions: Predictions, *, experiment: str | None = None, votes: Table | None = None
+) -> Objects:
+    """The objects of one experiment (the first by default), by id, each with the mean over its runs.
+
+    The Sample holds all of them, in any order; no pixel is read. `votes` have one row per ``object_id``. An
+    InputError if an object or experiment is missing, runs disagree about a true class, or a vote's id comes
+    twice.
+    """
+    chosen = _experiment(predictions, experiment)
+    ids, first, inverse = np.unique(text(chosen.table["object_id"]), return_index=True, return_inverse=True)
+    same = np.array_equal(ids, sample.object_ids)
+    row = np.arange(len(ids)) if same else rows_of(sample.object_ids, ids)
+    if (row < 0).any():
+        raise InputError(
+            f"sample must hold the objects of the predictions, {(row < 0).sum()} of {len(ids)} are missing, "
+            f"first {ids[row < 0][:3].tolist()}; give the Sample that was predicted"
+        )
+    codes = chosen.true_codes
+    if (codes != codes[first][inverse]).any():
+        some = np.unique(ids[inverse[codes != codes[first][inverse]]])[:3].tolist()
+        raise InputError(f"true must be the same in every run of an object, it differs for {some}")
+    number = np.bincount(inverse, minlength=len(ids))
+    mean = _mean(chosen.probabilities, inverse, number)
+    scatter = _mean((chosen.probabilities - mean[inverse]) ** 2, inverse, number)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.sqrt(scatter * (number / (number - 1))[:, None])
+    name = str(chosen.table["experiment"][0])
+    return Objects(
+        object_id=ids, row=row, vote_row=_vote_rows(ids, votes), true=codes[first], probabilities=mean,
+        spread=spread, classes=chosen.classes, positive=chosen.positive, experiment=name,
+        runs=int(number.max()),
+    )  # fmt: skip
+
+
+def _experiment(predictions: Predictions, name: str | None) -> Predictions:
+    if not len(predictions):
+        raise InputError("predictions must hold one object or more, got none; choose another split")
+    column = text(predictions.table["experiment"])
+    chosen = column == (column[0] if name is None else name)
+    if not chosen.any():
+        raise InputError(f"experiment must be one of {np.unique(column).tolist()}, got {name!r}")
+    return predictions if chosen.all() else predictions.select(chosen)
+
+
+def _mean(values: NDArray, inverse: NDArray, number: NDArray) -> NDArray:
+    sums = [np.bincount(inverse, weights=column, minlength=len(number)) for column in values.T]
+    return np.column_stack(sums) / number[:, None]
+
+
+def _vote_rows(ids: NDArray, votes: Table | None) -> NDArray[np.int64]:
+    if votes is None:
+        return np.full(len(ids), -1)
+    if "object_id" not in votes.colnames:
+        raise InputError(f"votes must have the column 'object_id', got {votes.colnames}")
+    return rows_of(votes["object_id"], ids)
 
 
 @dataclass(frozen=True)
@@ -64,14 +156,9 @@ class ErrorState:
     """
 
     def __init__(
-        self,
-        objects: Objects,
-        catalogue: Table,
-        *,
-        votes: Table | None = None,
-        positive: str | None = None,
+        self, objects: Objects, catalogue: Table, *, votes: Table | None = None, positive: str | None = None,
         threshold: float = 0.5,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.objects, self.catalogue, self.votes = objects, catalogue, votes
         self.positive = positive or objects.positive or objects.classes[-1]
         if self.positive not in objects.classes:
@@ -83,7 +170,10 @@ class ErrorState:
         self._up = {key: up[kind[up] == key] for key in (-1, 0, 1)}
         self._scores = {key: self.score[rows] for key, rows in self._up.items()}
         self._kind = kind
-        self._columns = Columns(objects, catalogue, votes)
+        names = [] if votes is None else [name for name in votes.colnames if name != "object_id"]
+        self._votes = {f"votes_{n}" if n in catalogue.colnames else n: votes[n] for n in names}
+        self._added: dict[str, NDArray] = {}
+        self._version = 0  # of the added columns
         self._order = lru_cache(8)(self._sorted)
         self._mask = lru_cache(4)(self._filtered)
         self._chosen = lru_cache(16)(self._members)
@@ -112,8 +202,9 @@ class ErrorState:
             cut, total = self._cut(_KIND[group]), len(self._up[_KIND[group]])
             counts[group] = total - cut if group in _TAKEN else cut
         tp, fp, fn, tn = (counts[name] for name in ("TP", "FP", "FN", "TN"))
-        pairs = [(tp + tn, tp + fp + fn + tn), (tp, tp + fp), (tp, tp + fn), (fp, fp + tn)]
-        return Summary(counts, *(part / whole if whole else float("nan") for part, whole in pairs))
+        found = ratios(tp, fp, tp + fn, tp + fp + fn + tn)
+        names = ("accuracy", "purity", "completeness", "fp_rate")
+        return Summary(counts, *(float(found[name]) for name in names))
 
     @cached_property
     def roc(self) -> Table:
@@ -164,29 +255,49 @@ class ErrorState:
     @property
     def columns(self) -> list[str]:
         """Names that sort and filter."""
-        return ["confidence", "probability", "spread", "true", *self._columns.names]
+        own = ["confidence", "probability", "spread", "true", "object_id"]
+        return list(dict.fromkeys([*own, *self.catalogue.colnames, *self._votes, *self._added]))
 
     def column(self, name: str) -> NDArray:
-        """Values of a column in the order of the objects, shape (n,)."""
+        """Plain values of a column, shape (n,); objects without votes have empty texts and NaN in theirs.
+
+        A column of the votes whose name the catalogue has, too, is called ``votes_<name>``.
+        """
+        objects = self.objects
         if name == "true":
-            return np.array([*self.objects.classes, ""])[self.objects.true]
+            return np.array([*objects.classes, ""])[objects.true]
         if name in ("probability", "confidence"):
             return self.score if name == "probability" else np.maximum(self.score, 1 - self.score)
         if name == "spread":
-            return self.objects.spread[:, self.code]
-        return self._columns.get(name)
+            return objects.spread[:, self.code]
+        if name in self._added:
+            return self._added[name]
+        if name == "object_id":
+            return objects.object_id
+        if name in self.catalogue.colnames:
+            return plain_column(self.catalogue[name])[objects.row]
+        if name not in self._votes:
+            raise InputError(f"column must be one of {self.columns}, got {name!r}")
+        values = plain_column(self._votes[name])
+        gap = "" if values.dtype.kind == "U" else np.nan
+        if not len(values):
+            return np.full(len(objects), gap)
+        return np.where(objects.vote_row < 0, gap, values[objects.vote_row])
 
     def add_column(self, name: str, values: NDArray) -> None:
         """Add or replace a column of one value per object (verdicts, for example)."""
-        self._columns.add(name, values)
+        self._added[name] = values
+        self._version += 1
+
+    def _age(self, words: str) -> int:
+        """A number that changes with the added columns named in a text; what names none stays cached."""
+        return self._version if any(name in words for name in self._added) else 0
 
     def members(self, selection: Selection) -> NDArray[np.int64]:
         """Numbers of the objects that are looked at, in order, shape (m,)."""
         if selection.group not in GROUPS:
             raise InputError(f"group must be one of {tuple(GROUPS)}, got {selection.group!r}")
-        return self._chosen(
-            selection, self.threshold, self._columns.age(f"{selection.sort} {selection.text}")
-        )
+        return self._chosen(selection, self.threshold, self._age(f"{selection.sort} {selection.text}"))
 
     def _members(self, selection: Selection, _threshold: float, _version: int) -> NDArray[np.int64]:
         kind, taken = _KIND[selection.group], selection.group in _TAKEN
@@ -196,11 +307,11 @@ class ErrorState:
             # the surest detections have the highest scores, the surest rejections the lowest
             found = found[::-1] if taken == selection.descending else found
         else:
-            order = self._order(selection.sort, kind, selection.descending, self._columns.age(selection.sort))
+            order = self._order(selection.sort, kind, selection.descending, self._age(selection.sort))
             found = order[(self.score[order] > self.threshold) == taken]
         if not selection.text.strip():
             return found
-        return found[self._mask(selection.text, self._columns.age(selection.text))[found]]
+        return found[self._mask(selection.text, self._age(selection.text))[found]]
 
     def _sorted(self, name: str, kind: int, descending: bool, _version: int) -> NDArray[np.int64]:
         """Objects of one kind in the order of a column."""
@@ -230,10 +341,8 @@ class ErrorState:
 
     def with_positive(self, positive: str) -> ErrorState:
         """The same objects with another class against the rest."""
-        other = ErrorState(self.objects, self.catalogue, votes=self.votes, positive=positive,
-                           threshold=self.threshold)  # fmt: skip
-        other._columns = self._columns
-        return other
+        return ErrorState(self.objects, self.catalogue, votes=self.votes, positive=positive,
+                          threshold=self.threshold)  # fmt: skip
 
 
 _COMPARE: dict[str, Callable] = {

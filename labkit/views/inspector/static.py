@@ -14,7 +14,7 @@ from bokeh.plotting import figure
 from labkit.errors import InputError
 from labkit.evaluate import wilson
 from labkit.views.inspector import markup
-from labkit.views.inspector.facts import card, describe_briefly, describe_object
+from labkit.views.inspector.markup import card, describe_briefly, describe_object
 from labkit.views.inspector.pictures import Pictures
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.verdicts import Journal
@@ -25,10 +25,8 @@ from labkit.views.tables import Html
 _STYLE = (Path(__file__).parent / "front" / "style.css").read_text()
 
 
-def error_rates(
-    state: ErrorState, column: str, *, only: str | None = None, bins: int = 6, confidence: float = 0.95
-) -> QTable:
-    """Errors among objects of known class, by class or along a quantity, with Wilson intervals.
+def error_rates(state: ErrorState, column: str, *, only: str | None = None, bins: int = 6) -> QTable:
+    """Errors among objects of known class, by class or along a quantity, with Wilson's 95 % intervals.
 
     A column of text gives a row for each value, numbers give `bins` rows of about as many objects each, with
     ``low``, ``high`` and ``middle`` (the median); equal values stay together, so there may be fewer. Then
@@ -49,18 +47,16 @@ def error_rates(
     if numeric:
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
         place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(0, len(edges) - 2))
-        inner = [values[place == number] for number in np.unique(place)]
+        numbers, place = np.unique(place, return_inverse=True)
+        inner = [values[place == number] for number in range(len(numbers))]
         rows = {"low": [one.min() for one in inner], "high": [one.max() for one in inner]}
         rows["middle"] = [float(np.median(one)) for one in inner]
     else:
         names, place = np.unique(values.astype(str), return_inverse=True)
         rows = {column: names}
-    there = np.unique(place)
-    objects, fp, fn = (
-        np.bincount(place[which], minlength=there[-1] + 1)[there]
-        for which in (np.full(len(place), True), taken & ~truth, ~taken & truth)
-    )
-    low, high = wilson(fp + fn, objects, confidence=confidence)
+    objects = np.bincount(place)
+    fp, fn = (np.bincount(place[w], minlength=len(objects)) for w in (taken & ~truth, ~taken & truth))
+    low, high = wilson(fp + fn, objects, confidence=0.95)
     rows |= {"objects": objects, "FP": fp, "FN": fn, "rate": (fp + fn) / objects}
     return QTable(rows | {"rate_low": low, "rate_high": high})
 
@@ -102,9 +98,8 @@ def error_page(
     verdicts of a `journal` are counted.
     """
     rows = {name: _surest(state, pictures, name, objects) for name in GROUPS}
-    summary = state.summary
-    left = markup.roc_svg(state) + markup.matrix(summary, state.positive) + markup.ratios(summary)
-    shown = [name for name in GROUPS if name in ("TP", "FP", "FN", "TN") or summary.counts[name]]
+    left = markup.roc_svg(state) + markup.counts(state)
+    shown = [name for name in GROUPS if name in ("TP", "FP", "FN", "TN") or state.summary.counts[name]]
     right = "".join(_group(state, pictures, name, rows[name], objects) for name in shown)
     return _page(
         f"{markup.headline(state, f'threshold {state.threshold:.3f}')}"
@@ -114,23 +109,17 @@ def error_page(
 
 
 def error_sheet(
-    state: ErrorState,
-    pictures: Pictures,
-    group: str,
-    *,
-    objects: int = 3,
-    target: str | None = None,
-    size_px: int = 176,
+    state: ErrorState, pictures: Pictures, group: str, *, objects: int = 3, target: str | None = None
 ) -> Html:
     """The surest decisions of one group, a row each, in every style (Kosiba et al. 2020, Figs. 9 to 11).
 
-    Beside the pictures, `size_px` wide on the screen, stands what catalogue and network say of the object.
+    Beside the pictures stands what catalogue and network say of the object.
     With a `target` class its activation is added, on the first style's picture.
     """
     found = _surest(state, pictures, group, objects)
     body = "".join(_sheet_row(state, pictures, int(index), target) for index in found)
     body = body or f'<div class="lk-empty">no {GROUPS[group]} at this threshold</div>'
-    return _page(body, style=f"--lk-size:{size_px}px;border:none")
+    return _page(body, style="--lk-size:176px;border:none")
 
 
 def _page(body: str, *, style: str = "") -> Html:

@@ -118,16 +118,9 @@ class Journal:
         self.current[cells[0]] = Verdict(**dict(zip(COLUMNS, cells, strict=True)))
 
     def say(
-        self,
-        object_id: str,
-        verdict: str,
-        *,
-        label: str = "",
-        note: str | None = None,
-        experiment: str = "",
-        threshold: float = float("nan"),
-        probability: float = float("nan"),
-    ) -> Verdict:
+        self, object_id: str, verdict: str, *, label: str = "", note: str | None = None, experiment: str = "",
+        threshold: float = float("nan"), probability: float = float("nan"),
+    ) -> Verdict:  # fmt: skip
         """Record a verdict; it is on disk when this returns.
 
         "relabel" needs the `label`; without a `note` the object's earlier note stays.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,10 @@ from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.tables import text
 from labkit.views.inspector import markup
-from labkit.views.inspector.facts import card, describe_object, verdict_words
-from labkit.views.inspector.objects import gather
+from labkit.views.inspector.markup import card, describe_object, verdict_words
 from labkit.views.inspector.panels import arrange, make_controls, reporting
-from labkit.views.inspector.pictures import Pictures, Style
-from labkit.views.inspector.state import GROUPS, ErrorState, Selection
+from labkit.views.inspector.pictures import Pictures
+from labkit.views.inspector.state import GROUPS, ErrorState, Selection, gather
 from labkit.views.inspector.verdicts import Journal, Verdict
 
 _QUIET_S = 0.15  # pictures follow the slider when it has rested for so long
@@ -37,28 +36,18 @@ class Inspector(w.VBox):
     """
 
     def __init__(
-        self,
-        sample: Sample,
-        predictions: Predictions,
-        *,
-        experiment: str | None = None,
-        positive: str | None = None,
-        threshold: float = 0.5,
-        votes: Table | None = None,
-        activation: Callable[..., np.ndarray] | None = None,
-        verdicts: str | Path | None = None,
-        user: str | None = None,
-        labels: Sequence[str] | None = None,
-        styles: Sequence[Style] | None = None,
-        page_size: int = 9,
-    ) -> None:
+        self, sample: Sample, predictions: Predictions, *, experiment: str | None = None,
+        positive: str | None = None, threshold: float = 0.5, votes: Table | None = None,
+        activation: Callable[..., np.ndarray] | None = None, verdicts: str | Path | None = None,
+        user: str | None = None, page_size: int = 9,
+    ) -> None:  # fmt: skip
         if page_size < 1:
             raise InputError(f"page_size must be at least 1, got {page_size}")
         self._sample, self._predictions, self._votes = sample, predictions, votes
         objects = gather(sample, predictions, experiment=experiment, votes=votes)
         options: dict[str, Any] = {"votes": votes, "positive": positive, "threshold": threshold}
         self.state = ErrorState(objects, sample.catalogue, **options)
-        self.pictures = Pictures(sample, styles=styles, activation=activation)
+        self.pictures = Pictures(sample, activation=activation)
         self.journal = None if verdicts is None else Journal(verdicts, user=user)
         self.selection, self.chosen = Selection(group="FP"), -1
         self._waiting: asyncio.TimerHandle | None = None
@@ -70,7 +59,7 @@ class Inspector(w.VBox):
             self.state,
             self.pictures,
             experiments=np.unique(text(predictions.table["experiment"])).tolist(),
-            labels=list(labels or dict.fromkeys([*known, *objects.classes])),
+            labels=list(dict.fromkeys([*known, *objects.classes])),
             page_size=page_size,
             judging=self.journal is not None,
         )
@@ -337,7 +326,7 @@ class Inspector(w.VBox):
     def _show_summary(self) -> None:
         """Counts, ratios and operating point; quick enough to follow the slider."""
         summary, c = self.state.summary, self.controls
-        c.counts.value = markup.matrix(summary, self.state.positive) + markup.ratios(summary)
+        c.counts.value = markup.counts(self.state)
         known = np.isfinite([summary.fpr, summary.recall]).all()
         c.curve.point = [summary.fpr, summary.recall] if known else []
         for name, button in c.groups.items():

@@ -87,8 +87,8 @@ class CountingImages:
 
 @pytest.fixture(scope="session")
 def many() -> tuple[Sample, Predictions, CountingImages]:
-    """A million objects whose images count their reads."""
-    n, rng = 1_000_000, np.random.default_rng(1)
+    """A hundred thousand objects whose images count their reads."""
+    n, rng = 100_000, np.random.default_rng(1)
     images = CountingImages(n)
     ids = np.char.mod("O%07d", np.arange(n))
     truth = rng.random(n) < 0.3

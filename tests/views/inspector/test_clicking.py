@@ -25,9 +25,8 @@ from labkit.views.inspector import (
     gather,
     inspect_errors,
 )
-from labkit.views.inspector.facts import links, sexagesimal
-from labkit.views.inspector.markup import contour_svg
-from labkit.views.inspector.pictures import Style, activation_overlay, contour_lines, styles_for
+from labkit.views.inspector.markup import contour_svg, links, sexagesimal
+from labkit.views.inspector.pictures import activation_overlay, contour_lines, styles_for
 from labkit.views.inspector.state import Selection
 from labkit.views.inspector.static import error_page
 
@@ -88,19 +87,17 @@ def test_moving_the_threshold_moves_point_counts_and_gallery(widget):
 
 
 def test_the_gallery_waits_until_the_slider_rests(sample, predictions):
-    async def drag() -> tuple[list[str], list[str]]:
+    async def drag() -> None:
         widget = Inspector(sample, predictions)
         before = shown(widget)
         for value in (0.6, 0.7, 0.95):
             widget.controls.threshold.value = value
-        during = shown(widget)
         assert widget.state.threshold == 0.95
+        assert shown(widget) == before
         await asyncio.sleep(0.4)
-        assert during == before
-        return during, shown(widget)
+        assert len(shown(widget)) < len(before)
 
-    during, after = asyncio.run(drag())
-    assert len(after) < len(during)
+    asyncio.run(drag())
 
 
 def test_groups_are_chosen_by_their_buttons(widget):
@@ -315,7 +312,7 @@ def test_a_verdict_that_cannot_be_saved_is_not_shown_as_saved(widget, path):
     assert widget.controls.sheet.cards[0]["verdict"] == ""
 
 
-def test_only_the_rows_of_the_page_are_read_of_a_million(many, path):
+def test_only_the_rows_of_the_page_are_read_of_very_many(many, path):
     sample, predictions, images = many
     widget = Inspector(sample, predictions, verdicts=path, page_size=12)
     seen = set(images.rows)
@@ -323,7 +320,7 @@ def test_only_the_rows_of_the_page_are_read_of_a_million(many, path):
     for step in (
         lambda: setattr(widget.controls.threshold, "value", 0.8),
         lambda: widget.turn(1),
-        lambda: setattr(widget.controls.page, "value", 300),
+        lambda: setattr(widget.controls.page, "value", 100),
         lambda: setattr(widget.controls.sort, "value", "counts"),
         lambda: widget.press("a"),
     ):
@@ -430,10 +427,6 @@ def test_other_bands_have_styles_too(predictions, sample):
     assert [style.name for style in styles_for(members.bands)] == ["colour", *members.bands]
     widget = Inspector(members, predictions)
     assert len(widget.controls.sheet.cards[0]["pictures"]) == 5
-    own = [Style("mean", ("F435W", "F814W"), lambda a, b: (a + b) / (a + b).max(), contours="F814W")]
-    single = Inspector(members, predictions, styles=own)
-    assert len(single.controls.sheet.cards[0]["pictures"]) == 1
-    assert "mean + F814W contours" in single.controls.detail.value
     assert [style.name for style in styles_for(["F814W"])] == ["F814W"]
 
 
@@ -467,25 +460,27 @@ def test_a_sheet_has_a_row_for_each_of_the_surest(sample, predictions):
     ]  # fmt: skip
     state.threshold = 1.0
     assert "no false positives at this threshold" in str(error_sheet(state, pictures, "FP"))
-    with pytest.raises(InputError, match="objects must be at least 1"):
-        error_sheet(state, pictures, "FP", objects=0)
 
 
-def test_wrong_input_is_named(sample, predictions, tmp_path):
-    with pytest.raises(InputError, match="are missing, first"):
-        Inspector(sample.select(np.arange(5)), predictions)
-    with pytest.raises(InputError, match="verdicts must be a CSV that can be written"):
-        Inspector(sample, predictions, verdicts=tmp_path)
-    with pytest.raises(InputError, match="page_size must be at least 1"):
-        Inspector(sample, predictions, page_size=0)
-    with pytest.raises(InputError, match="style 'red' needs the bands"):
-        Pictures(sample, styles=[Style("red", ("F814W",), lambda a: a)])
-    with pytest.raises(InputError, match="activation must be given"):
-        Pictures(sample).uri(0, "optical", target="cluster")
-    flat = Pictures(sample, activation=lambda one, *, target: np.zeros((1, 3, 3)))
-    with pytest.raises(
-        InputError, match=r"activation must give a map of shape \(1, 24, 24\), got \(1, 3, 3\)"
-    ):
-        flat.uri(0, "optical", target="cluster")
-    with pytest.raises(InputError, match="objects must be at least 1"):
-        error_page(ErrorState(gather(sample, predictions), sample.catalogue), Pictures(sample), objects=0)
+def flat(_one, *, target: str) -> np.ndarray:
+    return np.zeros((1, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s, p, _: Inspector(s.select(np.arange(5)), p), "are missing, first"),
+        (lambda s, p, folder: Inspector(s, p, verdicts=folder), "verdicts must be a CSV that can be written"),
+        (lambda s, p, _: Inspector(s, p, page_size=0), "page_size must be at least 1"),
+        (lambda s, *_: Pictures(s).uri(0, "optical", target="cluster"), "activation must be given"),
+        (lambda s, *_: Pictures(s, activation=flat).uri(0, "optical", target="cluster"),
+         r"activation must give a map of shape \(1, 24, 24\), got \(1, 3, 3\)"),
+        (lambda s, p, _: error_page(ErrorState(gather(s, p), s.catalogue), Pictures(s), objects=0),
+         "objects must be at least 1"),
+        (lambda s, p, _: error_sheet(ErrorState(gather(s, p), s.catalogue), Pictures(s), "FP", objects=0),
+         "objects must be at least 1"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_named(sample, predictions, tmp_path, call, message):
+    with pytest.raises(InputError, match=message):
+        call(sample, predictions, tmp_path)

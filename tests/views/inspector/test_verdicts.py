@@ -178,21 +178,29 @@ def test_the_next_training_takes_the_file(path, small_sample):
     assert joined.labels.tolist() == ["point source", *small_sample.labels[1:].tolist()]
 
 
-def test_wrong_use_is_named(path, tmp_path):
+def test_wrong_use_is_named_and_writes_nothing(path):
     journal = Journal(path)
     with pytest.raises(InputError, match="verdict must be one of"):
         journal.say("X1", "maybe")
     with pytest.raises(InputError, match="label must name the new class"):
         journal.say("X1", "relabel")
     assert rows(path) == []
-    other = tmp_path / "table.csv"
+
+
+def test_a_file_that_cannot_be_a_journal_is_refused(tmp_path):
+    other, closed = tmp_path / "table.csv", tmp_path / "closed"
     other.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="must be a journal of verdicts with the columns object_id,verdict"):
-        Journal(other)
-    with pytest.raises(InputError, match="verdicts must be a CSV that can be written"):
-        Journal(tmp_path)
-    with pytest.raises(InputError, match="choose another path"):
-        Journal(other / "below" / "v.csv")
+    closed.mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    if os.access(closed, os.W_OK):  # root may write everywhere: a path through a file cannot exist for anyone
+        closed = Path("/dev/null/closed")
+    for place, message in (
+        (other, "must be a journal of verdicts with the columns object_id,verdict"),
+        (tmp_path, "verdicts must be a CSV that can be written"),
+        (other / "below" / "v.csv", "choose another path"),
+        (closed / "v.csv", "verdicts must be a CSV that can be written"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Journal(place)
 
 
 def test_a_file_that_vanishes_is_reported_and_nothing_is_pretended(path):
@@ -202,18 +210,3 @@ def test_a_file_that_vanishes_is_reported_and_nothing_is_pretended(path):
         journal.say("X1", "agree", label="a")
     assert journal.current == {}
     assert journal.undo() is None
-
-
-def test_a_folder_without_rights_is_refused(tmp_path):
-    folder = tmp_path / "closed"
-    folder.mkdir()
-    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    try:
-        if os.access(
-            folder, os.W_OK
-        ):  # root may write everywhere: a path through a file cannot exist for anyone
-            folder = Path("/dev/null/closed")
-        with pytest.raises(InputError, match="verdicts must be a CSV that can be written"):
-            Journal(folder / "v.csv")
-    finally:
-        (tmp_path / "closed").chmod(stat.S_IRWXU)
