@@ -134,7 +134,6 @@ def with_labels(
     *,
     into: str = "label",
     unknown: Literal["refuse", "drop"] = "refuse",
-    others: Literal["keep", "empty"] = "keep",
     doubtful: Literal["keep", "drop"] = "keep",
 ) -> Sample:
     """A Sample with labels of a table joined to its catalogue by ``object_id``; pixels stay unread.
@@ -158,8 +157,6 @@ def with_labels(
     unknown : {"refuse", "drop"}
         What to do with rows whose object is not in the Sample; "drop" logs their number. A table without any
         object of the Sample is refused in both cases.
-    others : {"keep", "empty"}
-        Objects that the table does not list keep what they have, or lose it.
     doubtful : {"keep", "drop"}
         Whether a verdict "doubtful" empties the label, so that the object takes no part in training.
 
@@ -176,7 +173,6 @@ def with_labels(
     """
     for name, value, known in (
         ("unknown", unknown, ("refuse", "drop")),
-        ("others", others, ("keep", "empty")),
         ("doubtful", doubtful, ("keep", "drop")),
     ):
         if value not in known:
@@ -189,7 +185,7 @@ def with_labels(
     rows, found = _rows(sample, given, unknown=unknown)
     joined = {}
     for name, values in columns.items():
-        old = _old(sample.catalogue, name, values, empty=others == "empty")
+        old = _old(sample.catalogue, name, values)
         joined[name] = old.astype(np.result_type(old, values))
         joined[name][rows] = values[found]
     if further in columns and further != "split" and "split" in sample.catalogue.colnames:
@@ -231,9 +227,9 @@ def _rows(sample: Sample, table: Table, *, unknown: str) -> tuple[np.ndarray, np
     return rows[found], found
 
 
-def _old(catalogue: QTable, name: str, values: np.ndarray, *, empty: bool) -> np.ndarray:
+def _old(catalogue: QTable, name: str, values: np.ndarray) -> np.ndarray:
     worded = values.dtype.kind == "U"
-    if name not in catalogue.colnames or empty:
+    if name not in catalogue.colnames:
         return np.full(len(catalogue), "" if worded else np.nan, dtype=values.dtype)
     column = catalogue[name]
     return text(column) if worded else numbers(column)

@@ -82,9 +82,10 @@ def test_mistakes_are_named(fields, message):
 def test_loading_errors(tmp_path):
     with pytest.raises(MissingDataError, match="does not exist"):
         Experiment.load(tmp_path / "no.json")
-    (tmp_path / "e.json").write_text("{")
-    with pytest.raises(InputError, match="must be JSON"):
-        Experiment.load(tmp_path / "e.json")
+    for content, message in (("{", "must be JSON"), ("[1]", "must be a JSON object, got list")):
+        (tmp_path / "e.json").write_text(content)
+        with pytest.raises(InputError, match=message):
+            Experiment.load(tmp_path / "e.json")
     with pytest.raises(InputError, match="preset must be one of .*got 'CN-X'"):
         preset("CN-X")
 
@@ -100,12 +101,3 @@ def test_text_from_files_is_escaped():
     page = preset("CN-E").changed(name="<img src=x onerror=alert(1)>")._repr_html_()
     assert "<img" not in page
     assert "&lt;img src=x" in page
-
-
-@pytest.mark.parametrize(
-    ("content", "message"), [("{", "must be JSON"), ("[1]", "must be a JSON object, got list")]
-)
-def test_files_that_hold_no_experiment(content, message, tmp_path):
-    (tmp_path / "e.json").write_text(content)
-    with pytest.raises(InputError, match=message):
-        Experiment.load(tmp_path / "e.json")

@@ -126,11 +126,6 @@ def test_the_validation_set_is_the_same_in_every_fold_and_never_tested(sample, f
         assert np.array_equal(np.sort(together), np.arange(36))
 
 
-def test_two_folds_are_enough_with_a_validation_share(sample, folded):
-    numbers = fold_numbers(folded.changed(folds=2, validation_share=0.2), sample)
-    assert set(numbers) == {VALIDATION, 0, 1}
-
-
 def test_folds_of_the_catalogue_are_respected(sample, folded):
     sample.catalogue["fold"] = np.arange(36) // 2 % 3
     sample.catalogue["fold"][:2] = -1
@@ -144,7 +139,9 @@ def test_folds_of_the_catalogue_are_respected(sample, folded):
         fold_numbers(folded, sample)
 
 
-def test_only_the_named_splits_take_part(sample, folded):
+def test_only_the_named_splits_take_part_and_two_folds_are_enough_with_a_validation_share(sample, folded):
+    numbers = fold_numbers(folded.changed(folds=2, validation_share=0.2), sample)
+    assert set(numbers) == {VALIDATION, 0, 1}
     numbers = fold_numbers(folded.changed(fold_splits=("train",)), sample)
     assert np.array_equal(numbers >= 0, sample.catalogue["split"] == "train")
 

@@ -14,7 +14,15 @@ from labkit.learn import device as devices
 from labkit.learn import train
 from labkit.learn.device import _area_weights, choose_precision, has_bfloat16_units, resize_by_area
 from labkit.learn.networks import build_network
-from labkit.learn.resident import BalancedBatches, OrderedBatches, Resident, hold, read_images, seed_of
+from labkit.learn.resident import (
+    BalancedBatches,
+    OrderedBatches,
+    Resident,
+    ShuffledBatches,
+    hold,
+    read_images,
+    seed_of,
+)
 from labkit.learn.task import KerasSchedule, build_optimiser
 
 
@@ -54,10 +62,12 @@ def test_adamw_decays_weights_apart_from_the_gradient():
     assert walk(AdamW(), steps=1) == pytest.approx(first, rel=1e-7)
 
 
-def test_time_decay_halves_the_rate_after_a_million_steps():
+def test_time_decay_and_a_plateau_that_never_acts_at_the_values_of_table_4():
     schedule = KerasSchedule(SGD())
+    for _ in range(100):
+        schedule.end_epoch(0.5)
     assert schedule.rate(0) == 1e-4
-    assert schedule.rate(1_000_000) == pytest.approx(5e-5)
+    assert schedule.rate(1_000_000) == pytest.approx(5e-5), "the decay halves the rate after a million steps"
     assert schedule.rate(153_000) == pytest.approx(1e-4 / 1.153)
 
 
@@ -73,14 +83,7 @@ def test_plateau_reduces_after_its_patience_and_not_below_the_minimum():
     assert rates == [1, 1, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3]
 
 
-def test_plateau_never_acts_at_the_values_of_table_4():
-    schedule = KerasSchedule(SGD())
-    for _ in range(100):
-        schedule.end_epoch(0.5)
-    assert schedule.rate(0) == 1e-4
-
-
-def test_state_goes_on_where_it_was():
+def test_a_schedule_resumes_from_its_state():
     settings = SGD(learning_rate=1.0, plateau_patience=2, minimal_learning_rate=0.1)
     one, two = KerasSchedule(settings), KerasSchedule(settings)
     for accuracy in (0.5, 0.4, 0.3, 0.3):
@@ -112,19 +115,14 @@ def test_halving_averages_and_doubling_repeats():
     assert resize_by_area(images, 2) is images
 
 
-def test_hold_resizes_once_and_keeps_order(sample):
+def test_images_are_resized_once_in_order_and_raw_ones_refused(sample, small_sample):
     held = hold(read_images(sample, image_size=16), np.arange(36))
     assert held.images.shape == (36, 2, 16, 16)
     assert held.images.dtype == torch.uint8
     mean = sample.images.reshape(36, 2, 16, 2, 16, 2).mean((3, 5))
     assert np.abs(held.images.numpy() - mean).max() <= 0.5
     assert held.labels.tolist() == list(range(36))
-
-
-def test_raw_images_are_refused(small_sample):
-    with pytest.raises(
-        InputError, match=r"sample must hold grey levels of type uint8, got float32; normalise"
-    ):
+    with pytest.raises(InputError, match=r"must hold grey levels of type uint8, got float32; normalise"):
         read_images(small_sample, image_size=16)
 
 
@@ -164,14 +162,12 @@ def test_an_epoch_follows_from_seed_and_number():
 
 
 def test_batches_are_dictionaries_of_matching_rows():
-    batches = BalancedBatches(resident([0, 1, 1, 0, 1]), batch_size=2, seed=0)
-    for batch in batches:
-        assert batch["image"].dtype == torch.uint8
-        labels = batches.resident.labels[batch["image"][:, 0, 0, 0].long()]
-        assert torch.equal(labels, batch["label"])
-
-
-def test_ordered_batches_give_every_image_once():
+    for kind in (BalancedBatches, ShuffledBatches):
+        for batch in kind(resident([0, 1, 1, 0, 1]), batch_size=2, seed=0):
+            assert batch["image"].dtype == torch.uint8
+            assert torch.equal(
+                torch.tensor([0, 1, 1, 0, 1])[batch["image"][:, 0, 0, 0].long()], batch["label"]
+            )
     batches = OrderedBatches(resident(list(range(7))), batch_size=3)
     assert len(batches) == 3
     assert torch.cat([b["label"] for b in batches]).tolist() == list(range(7))

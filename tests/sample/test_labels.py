@@ -68,13 +68,6 @@ def test_a_new_column_for_volunteers(small_sample):
     assert parts[8:] == ["test"] * 4, "test objects stay test objects, also X09"
 
 
-def test_objects_that_are_not_listed_keep_or_lose_their_label(small_sample):
-    table = votes(["X01"], ["edge"])
-    assert (with_labels(small_sample, table).labels != "").all()
-    emptied = with_labels(small_sample, table, others="empty").labels
-    assert np.flatnonzero(emptied != "").tolist() == [1]
-
-
 def test_pixels_stay_unread_and_the_hash_follows_the_labels(small_sample, tmp_path, monkeypatch):
     stored = Sample.load(small_sample.save(tmp_path / "s"))
 
@@ -138,9 +131,10 @@ def test_bad_tables_are_refused(small_sample, table, message):
         with_labels(small_sample, table)
 
 
-def test_options_are_checked(small_sample):
-    with pytest.raises(InputError, match=r"doubtful must be one of \('keep', 'drop'\), got 'never'"):
-        with_labels(small_sample, votes(["X01"], ["edge"]), doubtful="never")
+@pytest.mark.parametrize("option", ["unknown", "doubtful"])
+def test_options_are_checked(small_sample, option):
+    with pytest.raises(InputError, match=rf"{option} must be one of \('\w+', 'drop'\), got 'never'"):
+        with_labels(small_sample, votes(["X01"], ["edge"]), **{option: "never"})
 
 
 def test_masked_labels_are_unknown(small_sample):

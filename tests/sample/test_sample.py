@@ -157,45 +157,46 @@ def test_hundred_thousand_objects_open_without_their_images(tmp_path):
     assert len(Sample.load(tmp_path / "s")) == n
 
 
+def changed(sample, **columns):
+    """The Sample's catalogue with columns changed; None drops one."""
+    catalogue = sample.catalogue.copy()
+    for name, values in columns.items():
+        if values is None:
+            del catalogue[name]
+        else:
+            catalogue[name] = values
+    return catalogue
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("columns", "options", "message"),
     [
-        ({"bands": ("xray", "xray")}, "bands must be different names"),
-        ({"bands": ("xray",)}, "images must have the shape"),
-        ({"pixel_scale": 2.0 * u.m}, "pixel_scale must be an angle"),
-        ({"pixel_scale": -1 * u.arcsec}, "pixel_scale must be one positive angle"),
+        ({}, {"bands": ("xray", "xray")}, "bands must be different names"),
+        ({}, {"bands": ("xray",)}, "images must have the shape"),
+        ({}, {"pixel_scale": 2.0 * u.m}, "pixel_scale must be an angle"),
+        ({}, {"pixel_scale": -1 * u.arcsec}, "pixel_scale must be one positive angle"),
+        ({"object_id": ["X00"] * 2 + list("abcdefghij")}, {}, r"got 1 repeated, first \['X00'\]; remove"),
+        ({"ra": np.zeros(12)}, {}, "column 'ra' must be an angle"),
+        ({"label": None}, {}, r"\['label'\] missing"),
     ],
 )
-def test_bad_arguments(small_sample, change, message):
+def test_bad_arguments_and_catalogues(small_sample, columns, options, message):
     with pytest.raises(InputError, match=message):
-        rebuilt(small_sample, **change)
+        rebuilt(small_sample, catalogue=changed(small_sample, **columns), **options)
 
 
-def test_bad_catalogues(small_sample):
-    catalogue = small_sample.catalogue.copy()
-    catalogue["object_id"][3] = "X00"
-    with pytest.raises(
-        InputError, match=r"object_id must be unique, got 1 repeated, first \['X00'\]; remove"
-    ):
-        rebuilt(small_sample, catalogue=catalogue)
-    catalogue = small_sample.catalogue.copy()
-    catalogue["ra"] = catalogue["ra"].value
-    with pytest.raises(InputError, match="column 'ra' must be an angle"):
-        rebuilt(small_sample, catalogue=catalogue)
-    del catalogue["label"]
-    with pytest.raises(InputError, match=r"\['label'\] missing"):
-        rebuilt(small_sample, catalogue=catalogue)
-
-
-def test_bad_selections(small_sample):
-    with pytest.raises(InputError, match=r"unknown ids: \['Y'\]"):
-        small_sample.select(["Y"])
-    with pytest.raises(InputError, match=r"bands must be among .* got \['uv'\]"):
-        small_sample.select(bands=["uv"])
-    with pytest.raises(InputError, match="a mask must have one value per object"):
-        small_sample.select(np.ones(3, bool))
-    with pytest.raises(InputError, match="row indices must lie below 12"):
-        small_sample.select([12])
+@pytest.mark.parametrize(
+    ("rows", "bands", "message"),
+    [
+        (["Y"], None, r"unknown ids: \['Y'\]"),
+        (None, ["uv"], r"bands must be among .* got \['uv'\]"),
+        (np.ones(3, bool), None, "a mask must have one value per object"),
+        ([12], None, "row indices must lie below 12"),
+    ],
+)
+def test_bad_selections(small_sample, rows, bands, message):
+    with pytest.raises(InputError, match=message):
+        small_sample.select(rows, bands=bands)
 
 
 def test_an_interrupted_write_leaves_nothing(small_sample, tmp_path):
