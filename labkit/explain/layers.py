@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labkit.errors import InputError
-from labkit.learn.device import as_input, choose_device, choose_precision, resize_by_area
+from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
 from labkit.learn.networks import CustomNetwork, FillEmpty
 from labkit.sample import Sample
@@ -306,9 +306,6 @@ def prepare(
     A Sample is checked as in prediction and may have further bands; an array or Tensor of uint8, shape
     (n, band, y, x), has the model's bands in the model's order.
     """
-    precision = model.experiment.precision if precision is None else precision
-    if precision not in ("auto", "fp32", "bf16"):
-        raise InputError(f"precision must be 'auto', 'fp32' or 'bf16', got {precision!r}")
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     if isinstance(images, Sample):
@@ -322,12 +319,8 @@ def prepare(
             f"images must be uint8 with the shape (n, {len(bands)}, y, x) for the bands {bands}, "
             f"got {kind} {tuple(images.shape)}; normalise them first (labkit.images.normalise)"
         )
-    where = choose_device(device)
-    model.network.to(where)
-    precision = choose_precision(
-        precision, model.network, image_size=model.experiment.image_size, device=where
-    )
-    return Prepared(model, open_network(model), images, where, precision, batch_size)
+    where, computed = model.move(device, precision)
+    return Prepared(model, open_network(model), images, where, computed, batch_size)
 
 
 def layers(model: Model) -> Table:

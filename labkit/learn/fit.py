@@ -11,7 +11,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,8 +121,9 @@ def train(
     task.precision = began_with or choose_precision(
         experiment.precision, task.network, image_size=experiment.image_size, device=where
     )
-    model = Model.of(experiment, task.network, sample, seed=seed, fold=fold, trained_on=labels)
-    model = replace(model, precision=task.precision, threads=torch.get_num_threads())
+    model = Model.of(
+        experiment, task.network, sample, seed=seed, fold=fold, trained_on=labels, precision=task.precision
+    )
     staging.mkdir()
     model.describe(staging if last is None else folder)
     title = f"{experiment.name}, seed {seed}" + (f", fold {fold}" if fold >= 0 else "")

@@ -23,7 +23,7 @@ from torch import nn
 from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Experiment
 from labkit.learn.checkpoint import read_state, write_state
-from labkit.learn.device import sky_level
+from labkit.learn.device import choose_device, choose_precision, sky_level
 from labkit.learn.networks import build_network
 from labkit.learn.parts import named_bands_of
 from labkit.paths import atomic_file
@@ -87,8 +87,9 @@ class Model:
         seed: int,
         fold: int = -1,
         trained_on: str = "",
+        precision: str = "fp32",
     ) -> Model:
-        """A model of a network and the Sample it is trained on."""
+        """A model of a network and the Sample it is trained on, here and now."""
         return cls(
             experiment=experiment,
             network=network,
@@ -99,6 +100,8 @@ class Model:
             versions=versions(),
             fold=fold,
             trained_on=trained_on,
+            precision=precision,
+            threads=torch.get_num_threads(),
         )
 
     @property
@@ -110,6 +113,15 @@ class Model:
     def sky(self) -> int:
         """Grey level of empty sky in the images that the network was trained on."""
         return sky_level(self.normalisation)
+
+    def move(self, device: str | torch.device, precision: str | None = None) -> tuple[torch.device, str]:
+        """Move the network to a device; gives it, and what to compute in there, "fp32" or "bf16"."""
+        precision = self.experiment.precision if precision is None else precision
+        if precision not in ("auto", "fp32", "bf16"):
+            raise InputError(f"precision must be 'auto', 'fp32' or 'bf16', got {precision!r}")
+        where, size = choose_device(device), self.experiment.image_size
+        self.network.to(where)
+        return where, choose_precision(precision, self.network, image_size=size, device=where)
 
     def check(self, sample: Sample, *, accept_normalisation: bool = False) -> Sample:
         """The bands that the network takes; bands, scale, size and normalisation must be the model's.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from labkit.errors import InputError
 from labkit.experiment import Augmentation
 from labkit.learn.augment import augment
-from labkit.learn.device import as_input, choose_device, choose_precision, resize_by_area
+from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
 from labkit.learn.parts import named_bands_of, parts_digest, split_for_training, text_column
 from labkit.learn.trained import Models, find_models
@@ -121,23 +120,14 @@ def predict(
     """
     if views < 1 or batch_size < 1:
         raise InputError(f"views and batch_size must be at least 1, got {views} and {batch_size}")
-    if precision not in (None, "auto", "fp32", "bf16"):
-        raise InputError(f"precision must be 'auto', 'fp32' or 'bf16', got {precision!r}")
     parts = []
     for model in find_models(models, experiment=experiment):
-        where = choose_device(device)
-        model.network.to(where)
-        computed = choose_precision(
-            precision or model.experiment.precision,
-            model.network,
-            image_size=model.experiment.image_size,
-            device=where,
-        )
+        _, computed = model.move(device, precision)
         values = [np.empty((0, len(model.classes)))]
         for number, piece in enumerate(_normalised_pieces(model, sample, accept=accept_normalisation)):
             images = torch.from_numpy(np.array(piece.images))
-            options: dict[str, Any] = {"batch_size": batch_size, "precision": computed}
-            values.append(probabilities(model, images, views=views, seed=seed + number, **options))
+            turned = {"views": views, "seed": seed + number}
+            values.append(probabilities(model, images, batch_size=batch_size, precision=computed, **turned))
         scheme = model.experiment.class_scheme
         parts.append(
             Predictions.from_arrays(

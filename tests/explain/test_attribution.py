@@ -58,22 +58,18 @@ def test_a_batch_equals_one_by_one(make_model, sample, network, method):
 
 
 def test_maps_run_from_zero_to_one_at_the_size_of_the_images(make_model, sample):
-    model = make_model(Pooled(), image_size=16)
-    found = class_activation(model, sample, target="predicted")
+    found = class_activation(make_model(Pooled(), image_size=16), sample, target="predicted")
     assert found.maps.shape == (24, 32, 32)
     assert found.maps.dtype == np.float32
     assert found.maps.min() >= 0
     top = found.maps.max((1, 2))
     assert set(np.unique(top)) <= {0.0, 1.0}
     np.testing.assert_array_equal(top > 0, found.scale > 0)
-
-
-def test_a_map_without_evidence_stays_zero(make_model, sample):
     network = Pooled()
     nn.init.constant_(network.head.weight, -1.0)
-    found = class_activation(make_model(network), sample, method="cam", layer="act")
-    assert not found.maps.any()
-    assert not found.scale.any()
+    blank = class_activation(make_model(network), sample, method="cam", layer="act")
+    assert not blank.maps.any(), "a map without evidence stays zero"
+    assert not blank.scale.any()
 
 
 def test_cam_and_gradients_agree_where_pooling_is_global(make_model, sample):
@@ -159,9 +155,8 @@ def test_targets_by_name_number_object_and_decision(trained, sample):
 
 def test_without_a_positive_class_the_decision_is_explained(make_model, sample):
     model = make_model("custom", scheme="five-class")
-    found = class_activation(model, sample.select([0, 1]))
     decided = logits(model, torch.from_numpy(sample.images[:2])).argmax(1)
-    np.testing.assert_array_equal(found.codes, decided.numpy())
+    np.testing.assert_array_equal(class_activation(model, sample.select([0, 1])).codes, decided.numpy())
 
 
 def test_gradients_work_within_inference_mode_and_leave_nothing(trained, sample):
@@ -200,10 +195,9 @@ def test_what_cannot_be_explained_is_said(trained, sample, options, message):
 
 
 def test_cam_of_another_layer_than_the_pooled_one_is_refused(make_model, sample):
-    with pytest.raises(InputError, match="needs a network that ends with global average pooling"):
-        class_activation(make_model(Pooled()), sample, method="cam", layer="norm")
-    with pytest.raises(InputError, match="needs a network that ends with global average pooling"):
-        class_activation(make_model("timm:efficientnet_b0"), sample, method="cam", layer="conv_stem")
+    for network, layer in ((Pooled(), "norm"), ("timm:efficientnet_b0", "conv_stem")):
+        with pytest.raises(InputError, match="needs a network that ends with global average pooling"):
+            class_activation(make_model(network), sample, method="cam", layer=layer)
 
 
 def test_a_layer_that_leads_nowhere_is_refused(make_model, sample):

@@ -69,15 +69,12 @@ def test_cluster_and_points_are_found_as_what_they_are(found):
     assert table.meta["search"]["not converged"] == 0
 
 
-def test_positions_on_the_sky_are_those_of_the_pixels(found):
+def test_positions_on_the_sky_are_those_of_the_pixels_and_the_residual_is_noise(found):
     table, wcs = found.candidates, observation().wcs
     x, y = SkyCoord(table["ra"], table["dec"]).to_pixel(wcs)
     assert x == pytest.approx(table["x"], abs=1e-6)
     assert y == pytest.approx(table["y"], abs=1e-6)
     assert len(set(table["object_id"])) == len(table)
-
-
-def test_the_residual_is_noise(found):
     expected = found.expected
     pull = found.residual[expected > 0] / np.sqrt(expected[expected > 0])
     assert pull.mean() == pytest.approx(0, abs=0.05)
@@ -113,16 +110,13 @@ def test_comparison_names_what_is_recovered_and_what_is_extra(found):
         compare(table, shifted, radius=0 * u.arcsec)
 
 
-def test_background_alone_holds_no_extended_and_hardly_any_source():
+def test_background_alone_holds_hardly_any_source_and_nothing_none(found):
     tables = [find_candidates(observation(seed=seed)) for seed in (1, 2)]
     assert sum(len(table) for table in tables) <= 2
     assert not any(table["c1"].any() for table in tables)
-
-
-def test_an_empty_image_gives_an_empty_catalogue_with_all_columns(found):
-    table = find_candidates(observation(background=0.0))
-    assert len(table) == 0
-    assert table.colnames == found.candidates.colnames
+    empty = find_candidates(observation(background=0.0))
+    assert len(empty) == 0
+    assert empty.colnames == found.candidates.colnames
 
 
 def test_one_huge_source_is_one_source():
@@ -152,18 +146,17 @@ def test_fits_that_do_not_converge_are_rows_without_numbers(monkeypatch):
     assert table.meta["search"]["not converged"] == len(table)
 
 
-def test_an_exposure_map_must_be_there():
+@pytest.mark.parametrize(
+    ("exposure", "error", "message"),
+    [
+        (None, MissingDataError, r"observation must have an exposure map.*read_observation"),
+        (np.zeros((SIZE, SIZE)), InputError, "exposure must be positive somewhere"),
+    ],
+)
+def test_something_must_be_exposed(exposure, error, message):
     seen = observation()
-    without = Observation(seen.image, seen.wcs, None, seen.pointing, {})
-    with pytest.raises(MissingDataError, match=r"observation must have an exposure map.*read_observation"):
-        find_candidates(without)
-
-
-def test_something_must_be_exposed():
-    seen = observation()
-    dark = Observation(seen.image, seen.wcs, seen.exposure * 0, seen.pointing, {})
-    with pytest.raises(InputError, match="exposure must be positive somewhere"):
-        find_candidates(dark)
+    with pytest.raises(error, match=message):
+        find_candidates(Observation(seen.image, seen.wcs, exposure, seen.pointing, {}))
 
 
 def write_fits(seen: Observation, folder) -> tuple[str, str]:
