@@ -117,7 +117,7 @@ def _squared_changes(
     """Mean square change of each object's maps without each band: layer -> (object, filter, 2)."""
     named = ready.model.experiment.named_bands
     columns = [named.index(band) for band in pair]
-    found = {name: np.empty((len(ready), ready.opened.outputs[name].shape[0], 2)) for name in layers}
+    found = {name: np.empty((len(ready), ready.opened.outputs[name][0], 2)) for name in layers}
     donors = ready.reordered(others).batches() if others is not None else None
     for rows, batch in ready.batches():
         other = torch.zeros_like(batch) if donors is None else next(donors)[1]

@@ -111,19 +111,6 @@ def unfused(network: CustomNetwork) -> nn.Sequential:
 
 
 @dataclass(frozen=True)
-class Output:
-    """What a layer gives for one image: its shape without the object axis, and how often."""
-
-    shape: tuple[int, ...]
-    calls: int
-
-    @property
-    def is_map(self) -> bool:
-        """Whether it has the axes (filter, y, x)."""
-        return len(self.shape) == 3
-
-
-@dataclass(frozen=True)
 class Opened:
     """A network that can be looked into: what to run, its layers by name, and what each of them gives.
 
@@ -133,10 +120,10 @@ class Opened:
 
     network: nn.Module
     layers: dict[str, nn.Module]
-    outputs: dict[str, Output]  # in the order in which the layers finish
+    outputs: dict[str, tuple[int, ...]]  # shapes for one image, in the order in which the layers finish
     stages: tuple[str, ...]
 
-    def maps(self, name: str) -> Output:
+    def maps(self, name: str) -> tuple[int, ...]:
         """Shape of a layer's maps; an `InputError` if there is no such layer, or it gives no maps."""
         if name not in self.outputs:
             near = difflib.get_close_matches(name, self.outputs, n=4, cutoff=0.4)
@@ -145,14 +132,14 @@ class Opened:
                 f"layer must be one of the network's {len(self.outputs)}, got {name!r}; {hint} "
                 "(labkit.explain.layers lists them)"
             )
-        output = self.outputs[name]
-        if not output.is_map:
-            with_maps = [other for other, each in self.outputs.items() if each.is_map]
+        shape = self.outputs[name]
+        if len(shape) != 3:
+            with_maps = [other for other, each in self.outputs.items() if len(each) == 3]
             raise InputError(
-                f"layer must give maps (filter, y, x), {name!r} gives the shape {output.shape}; "
+                f"layer must give maps (filter, y, x), {name!r} gives the shape {shape}; "
                 f"the last that does is {with_maps[-1] if with_maps else 'none'!r}"
             )
-        return output
+        return shape
 
     def pools(self, name: str) -> bool:
         """Whether a layer only pools."""
@@ -182,23 +169,24 @@ def open_network(model: Model) -> Opened:
         known = [str(stage["module"]) for stage in getattr(inner, "feature_info", ())]
     named = {name: module for name, module in named.items() if not isinstance(module, _SILENT)}
     outputs = _outputs(model, network, named)
-    with_maps = [name for name, out in outputs.items() if out.is_map and not isinstance(named[name], _POOLS)]
+    maps = [name for name, shape in outputs.items() if len(shape) == 3]
+    with_maps = [name for name in maps if not isinstance(named[name], _POOLS)]
     stages = [name for name in known if name in with_maps]
     return Opened(network, named, outputs, tuple(stages or with_maps))
 
 
-def _outputs(model: Model, network: nn.Module, named: dict[str, nn.Module]) -> dict[str, Output]:
-    """Run one blank image through the network and note what comes out where."""
-    found: dict[str, Output] = {}
+def _outputs(model: Model, network: nn.Module, named: dict[str, nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Run one blank image through the network: shapes of what comes out of each layer that computes once."""
+    found: dict[str, list[tuple[int, ...]]] = {}
 
     def note(name: str, output: Tensor) -> None:
-        found[name] = Output(tuple(output.shape[1:]), found[name].calls + 1 if name in found else 1)
+        found[name] = [*found.pop(name, []), tuple(output.shape[1:])]
 
     bands, side = len(model.experiment.named_bands), model.experiment.image_size
     blank = torch.zeros((1, bands, side, side), device=next(network.parameters()).device)
     with torch.inference_mode(), evaluating(network), tapped(named, note, once=False):
         network(blank)
-    return {name: output for name, output in found.items() if output.calls == 1}
+    return {name: shapes[0] for name, shapes in found.items() if len(shapes) == 1}
 
 
 def default_layer(opened: Opened) -> str:
@@ -209,7 +197,7 @@ def default_layer(opened: Opened) -> str:
     """
     if not opened.stages:
         raise InputError("network must have layers that give maps (filter, y, x), got none; choose another")
-    fine = [name for name in opened.stages if min(opened.outputs[name].shape[1:]) >= _LEAST_SIDE]
+    fine = [name for name in opened.stages if min(opened.outputs[name][1:]) >= _LEAST_SIDE]
     return (fine or opened.stages)[-1]
 
 
@@ -337,15 +325,15 @@ def layers(model: Model) -> Table:
     """
     opened = open_network(model)
     rows = []
-    for name, output in opened.outputs.items():
-        module, shape = opened.layers[name], output.shape
+    for name, shape in opened.outputs.items():
+        module, is_map = opened.layers[name], len(shape) == 3
         rows.append(
             {
                 "layer": name,
                 "type": str(getattr(module, "kind", type(module).__name__)),
-                "filters": shape[0] if output.is_map else shape[-1],
-                "output": "x".join(map(str, (*shape[1:], shape[0]) if output.is_map else shape)),
-                "maps": output.is_map,
+                "filters": shape[0] if is_map else shape[-1],
+                "output": "x".join(map(str, (*shape[1:], shape[0]) if is_map else shape)),
+                "maps": is_map,
                 "parameters": sum(p.numel() for p in module.parameters()),
             }
         )

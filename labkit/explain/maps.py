@@ -61,7 +61,7 @@ def filter_maps(
         If there is no such layer or filter, or images and model do not fit.
     """
     ready = prepare(model, images, **computing)
-    count, ny, nx = ready.opened.maps(layer).shape
+    count, ny, nx = ready.opened.maps(layer)
     chosen = np.arange(count) if filters is None else np.asarray(filters, dtype=np.int64)
     if chosen.ndim != 1 or ((chosen < 0) | (chosen >= count)).any():
         raise InputError(f"filters must lie in 0 to {count - 1} for layer {layer!r}, got {chosen.tolist()}")
@@ -202,8 +202,8 @@ def _pooled_layer(ready: Prepared) -> str:
     wanted, opened = _last_dense(ready).in_features, ready.opened
     fitting = [
         name
-        for name, output in opened.outputs.items()
-        if output.is_map and output.shape[0] == wanted and not opened.pools(name)
+        for name, shape in opened.outputs.items()
+        if len(shape) == 3 and shape[0] == wanted and not opened.pools(name)
     ]
     if not fitting:
         raise _no_cam(ready)

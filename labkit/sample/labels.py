@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.sample.sample import Sample
-from labkit.tables import numbers, read_catalogue, rows_of, text
+from labkit.tables import need_columns, numbers, read_catalogue, rows_of, text
 from labkit.taxonomy import SCHEMES
 
 log = logging.getLogger(__name__)
@@ -83,16 +83,9 @@ def read_labels(path: str | Path) -> Table:
     return table
 
 
-def _need(table: Table, *names: str) -> None:
-    if missing := [name for name in names if name not in table.colnames]:
-        raise InputError(
-            f"a table of labels must have the columns {names}, {missing} missing in {table.colnames}"
-        )
-
-
 def _last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
     """The labels that verdicts change: the last verdict on each object counts."""
-    _need(table, "object_id", "verdict", "label")
+    need_columns(table, ("object_id", "verdict", "label"), "a table of verdicts")
     ids, verdicts, labels = (text(table[name]) for name in ("object_id", "verdict", "label"))
     if unknown := sorted(set(verdicts.tolist()) - set(VERDICTS)):
         raise InputError(f"verdict must be one of {VERDICTS}, got {unknown}")
@@ -107,7 +100,7 @@ def _last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
 
 def _label_columns(table: Table, *, into: str, split: str) -> dict[str, np.ndarray]:
     """What a table of labels puts into a catalogue, (row,) each, by the name of the column there."""
-    _need(table, "object_id", "label")
+    need_columns(table, ("object_id", "label"), "a table of labels")
     if twice := [name for name, n in Counter(text(table["object_id"]).tolist()).items() if n > 1]:
         raise InputError(
             f"object_id must be unique in a table of labels, got {twice[:3]} again; remove the repeats"

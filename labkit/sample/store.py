@@ -25,7 +25,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from labkit.errors import InputError, MissingDataError
 from labkit.paths import atomic_folder, restore_folder
-from labkit.tables import TableWriter, text
+from labkit.tables import TableWriter, need_columns, text
 
 FORMAT = "labkit-sample-1"
 _CHUNK_BYTES = 2_000_000
@@ -55,8 +55,7 @@ def check_pixel_scale(pixel_scale: u.Quantity) -> u.Quantity:
 def check_catalogue(catalogue: Table) -> QTable:
     """The catalogue with its needed columns and unique ids, or an InputError."""
     table = QTable(catalogue, copy=False)
-    if missing := [name for name in ("object_id", "ra", "dec", "label") if name not in table.colnames]:
-        raise InputError(f"catalogue must have the columns object_id, ra, dec and label; {missing} missing")
+    need_columns(table, ("object_id", "ra", "dec", "label"), "catalogue")
     for name in ("ra", "dec"):
         if not isinstance(table[name], u.Quantity) or not table[name].unit.is_equivalent(u.deg):
             raise InputError(

@@ -121,7 +121,10 @@ def test_unknown_objects_are_refused_or_counted(small_sample, caplog):
         (votes(["X01"], ["quasar"]), r"known to a class scheme, got \['quasar'\]; known: \['artefact'"),
         (votes(["X01", "X01"], ["edge", "edge"]), r"must be unique in a table of labels, got \['X01'\]"),
         (votes(["X01"], ["edge"], split=["testing"]), r"split must be one of .*, got \['testing'\]"),
-        (Table({"object_id": ["X01"]}), r"must have the columns .* \['label'\] missing in \['object_id'\]"),
+        (
+            Table({"object_id": ["X01"]}),
+            r"have the columns .* \['label'\] missing; it has \['object_id'\]",
+        ),
         (journal(("X01", "maybe", "", "")), r"verdict must be one of .*'withdrawn'\), got \['maybe'\]"),
         (journal(("X01", "relabel", "", "")), "'relabel' must give a label, got none for 'X01'"),
     ],
