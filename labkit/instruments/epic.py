@@ -54,8 +54,8 @@ class Camera:
 
 def vignetting(off_axis_arcmin: ArrayLike) -> NDArray[np.float64]:
     """Effective area relative to the optical axis at an off-axis angle in arcmin."""
-    curve = _DATA["vignetting"]
-    return np.interp(off_axis_arcmin, curve["off_axis_arcmin"], curve["effective_area"])
+    angle, curve = np.asarray(off_axis_arcmin, dtype=float), _DATA["vignetting"]
+    return np.interp(angle, curve["off_axis_arcmin"], curve["effective_area"])
 
 
 def _camera(

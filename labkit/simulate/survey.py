@@ -88,8 +88,8 @@ class SurveyCounts:
         """The same composition for another number of objects."""
         check_whole(1, n_objects=n_objects)
         sizes = (*self.train, *self.validation, *self.test)
-        new = _apportion(n_objects, [size / len(self) for size in sizes])
-        return replace(self, train=tuple(new[:2]), validation=tuple(new[2:4]), test=tuple(new[4:]))
+        a, b, c, d, e, f = _apportion(n_objects, [size / len(self) for size in sizes])
+        return replace(self, train=(a, b), validation=(c, d), test=(e, f))
 
     def with_test(self, n_objects: int) -> SurveyCounts:
         """The same survey with another number of test objects, half of them clusters."""
@@ -101,7 +101,8 @@ def plan_survey(rng: Generator, counts: SurveyCounts) -> Table:
 
     Columns ``label``, ``split``, ``true_class``, ``label_is_wrong``; labels follow the counts exactly.
     """
-    labels, splits = [], []
+    labels: list[str] = []
+    splits: list[str] = []
     for split in ("train", "validation", "test"):
         clusters, others = getattr(counts, split)
         low = counts.test_low_z if split == "test" else counts.low_z

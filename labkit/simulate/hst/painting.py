@@ -79,7 +79,11 @@ def draw_components(rng: Generator, table: Table) -> Components:
     bulge = np.where(body["bulge"] > 0.01, body["bulge"], 0)
     disc_share = np.where(body["kind"] == "late", 1 - bulge, 0.0)
     clump, spike_share = _clump_share(body), _SPIKE_SHARE * _spiked(body)
-    spike = {"re_px": _SPIKE_ARCSEC / PIXEL_SCALE_ARCSEC, "index": LOWEST_INDEX, "axis_ratio": 0.02}
+    spike: dict[str, Any] = {
+        "re_px": _SPIKE_ARCSEC / PIXEL_SCALE_ARCSEC,
+        "index": LOWEST_INDEX,
+        "axis_ratio": 0.02,
+    }
     parts = [
         _spheroids(body, spheroid),
         _part(body, disc, disc_share * (1 - _CLUMPS * clump), index=1.0),
