@@ -15,7 +15,7 @@ from scipy.optimize import curve_fit
 from labkit.cooling import CORE_RADIUS, core_classes, mass_of_temperature
 from labkit.cosmology import r500
 from labkit.errors import InputError, MissingDataError
-from labkit.tables import numbers, text
+from labkit.tables import need_columns, numbers, text
 
 _NEEDED = ("Name", "Rin", "Rout", "nelec", "Kitpl", "Tx", "Lambda", "tcool3/2")
 _OUTSIDE = 0.15  # R500 beyond which the temperature is that of the cluster
@@ -24,22 +24,7 @@ _OUTSIDE = 0.15  # R500 beyond which the temperature is that of the cluster
 def read_accept(path: str | Path) -> Table:
     """Read the file of all profiles of ACCEPT (Cavagnolo et al. 2009, ApJS 182, 12): one row per bin.
 
-    Parameters
-    ----------
-    path : path
-        The file, with ACCEPT's two lines of names and units.
-
-    Returns
-    -------
-    Table
-        Radii in Mpc, other columns in the units of the second line.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    InputError
-        If it cannot be read, or lacks a column.
+    It has ACCEPT's two lines of names and units; radii are in Mpc, other columns in the second line's units.
     """
     if not Path(path).is_file():
         raise MissingDataError(f"profiles {str(path)!r} do not exist; check the path")
@@ -47,28 +32,18 @@ def read_accept(path: str | Path) -> Table:
         table = text_tables.read(str(path), format="commented_header", comment="#", fast_reader=False)
     except Exception as error:  # the boundary: the file may hold anything
         raise InputError(f"profiles {str(path)!r} cannot be read ({error}); fetch them again") from error
-    if missing := [name for name in _NEEDED if name not in table.colnames]:
-        raise InputError(f"profiles {str(path)!r} must have the columns {_NEEDED}, got none for {missing}")
+    need_columns(table, _NEEDED, f"profiles {str(path)!r}")
     return table
 
 
 def accept_cores(profiles: Table, *, redshift: float = 0.1) -> QTable:
     """Core of each cluster of ACCEPT: density, temperature, cooling time of the innermost bin, and the class.
 
-    Parameters
-    ----------
-    profiles : Table
-        From `read_accept`.
-    redshift : float
-        Of all of them: the profiles have none, and R500 hardly depends on it.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        ``name``, ``kt_outside`` (beyond 0.15 R500), ``m500`` and ``r500`` from it, ``k0``, ``k100`` and
-        ``slope`` of the entropy K0 + K100 (r / 100 kpc)^slope, fitted here, ``ne``, ``kt`` and ``t_cool``
-        (its own ``tcool3/2``) in the innermost bin, ``label`` ("CC", "WCC", "NCC"), and ``core_resolved``:
-        whether that bin ends within 0.012 R500, the sphere of Su et al. (2020).
+    One `redshift` serves all: the profiles have none, and R500 hardly depends on it. Columns: ``name``,
+    ``kt_outside`` (beyond 0.15 R500), ``m500`` and ``r500`` from it, ``k0``, ``k100`` and ``slope`` of the
+    entropy K0 + K100 (r / 100 kpc)^slope, fitted here, ``ne``, ``kt`` and ``t_cool`` (its own ``tcool3/2``)
+    in the innermost bin, ``label`` ("CC", "WCC", "NCC"), and ``core_resolved``: whether that bin ends within
+    0.012 R500, the sphere of Su et al. (2020).
     """
     names = text(profiles["Name"])
     rows = [_core(name, profiles[names == name], redshift) for name in dict.fromkeys(names.tolist())]

@@ -75,5 +75,5 @@ def test_what_is_no_accept_file_is_refused(tmp_path):
     with pytest.raises(MissingDataError, match="profiles .* do not exist"):
         read_accept(tmp_path / "none.txt")
     (tmp_path / "other.txt").write_text("#a b\n1 2\n")
-    with pytest.raises(InputError, match="must have the columns .* got none for .*'Name'"):
+    with pytest.raises(InputError, match="must have the columns .*'Name'.* missing"):
         read_accept(tmp_path / "other.txt")
