@@ -10,6 +10,9 @@ def test_parts_are_made_when_asked_for(tmp_path):
     assert run.checkpoints.is_dir()
     assert run.name == "demo"
     assert run.report.parent == run.path
+    run.report.touch()
+    with pytest.raises(InputError, match="path must be a folder, got the file"):
+        RunFolder(run.report)
 
 
 def test_manifest_keeps_what_was_recorded(tmp_path):
@@ -23,19 +26,9 @@ def test_manifest_keeps_what_was_recorded(tmp_path):
     assert {"python", "numpy", "torch", "labkit"} <= set(versions())
 
 
-def test_a_file_is_refused(tmp_path):
-    (tmp_path / "f").write_text("")
-    with pytest.raises(InputError, match="path must be a folder, got the file"):
-        RunFolder(tmp_path / "f")
-
-
 def test_each_kind_of_predictions_has_its_file(tmp_path):
     run = RunFolder(tmp_path / "demo")
     assert run.predictions == run.predictions_of() == run.path / "predictions.parquet"
     names = [run.predictions_of(s, folds=f).name for s in ("binary", "five-class") for f in (False, True)]
-    assert names == [
-        "predictions.parquet",
-        "predictions_folds.parquet",
-        "predictions_five-class.parquet",
-        "predictions_five-class_folds.parquet",
-    ]
+    kinds = ("", "_folds", "_five-class", "_five-class_folds")
+    assert names == [f"predictions{kind}.parquet" for kind in kinds]

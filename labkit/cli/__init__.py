@@ -11,18 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labkit.cli import learning, notebooks, samples, votes
+from labkit.cli import catalogues, runs, samples
 from labkit.cli.app import app
 
-__all__ = ["app", "learning", "main", "notebooks", "samples", "votes"]
+__all__ = ["app", "catalogues", "main", "runs", "samples"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; ends with `SystemExit`, as its exit code says.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        What is typed after `labkit`; by default what was typed.
-    """
+    """Run the command line on what is typed after `labkit`; ends with `SystemExit`, as its exit code says."""
     app(args=arguments, prog_name="labkit")

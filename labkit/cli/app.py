@@ -23,16 +23,32 @@ EXIT_DATA, EXIT_MISSING, EXIT_FAILED, EXIT_IO, EXIT_INTERRUPTED = 65, 66, 70, 74
 #: As in `labkit.tables`, which the command line imports only when it is needed.
 CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
 
+_ENDINGS = ", ".join(CATALOGUE_ENDINGS)
 _MADE_HERE = ("sample.json", "truth.ecsv")  # a folder with one of these may be replaced
 _UsageError = typer.BadParameter.__bases__[0]  # of click, or of the copy inside newer versions of typer
 _debug = False
 
+
+def check_ending(path: Path | None) -> Path | None:
+    """Refuse a table's name whose ending cannot be written."""
+    if path is not None and path.suffix.lower() not in CATALOGUE_ENDINGS:
+        raise typer.BadParameter(f"must end in one of {_ENDINGS}, got {str(path)!r}")
+    return path
+
+
 Out = Annotated[Path, typer.Argument(help="folder to make")]
+TableOut = Annotated[
+    Path, typer.Option(callback=check_ending, help=f"table to write, replaced if it is there: {_ENDINGS}")
+]
 Run = Annotated[Path, typer.Option(help="run folder")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what labkit made there before")]
 Seed = Annotated[int, typer.Option(min=0, help="seed of everything random, a whole number")]
 SizePx = Annotated[int, typer.Option(min=8, help="pixels along the 7 arcmin side of a cut-out")]
 Processes = Annotated[int, typer.Option(min=1, help="processes; the result does not depend on them")]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", min=0, help="seed of a run; repeat for more runs")]
+Epochs = Annotated[
+    int | None, typer.Option(min=1, help="passes through the training set, instead of those set")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
 
 
@@ -129,13 +145,6 @@ def refuse_existing(out: Path, overwrite: bool) -> None:
             f"--overwrite replaces a Sample or a simulated observation, got {str(out)!r}, which is neither; "
             "choose another folder or remove it yourself"
         )
-
-
-def check_ending(path: Path | None) -> Path | None:
-    """Refuse a table's name whose ending cannot be written."""
-    if path is not None and path.suffix.lower() not in CATALOGUE_ENDINGS:
-        raise typer.BadParameter(f"must end in one of {', '.join(CATALOGUE_ENDINGS)}, got {str(path)!r}")
-    return path
 
 
 @contextmanager

@@ -1,8 +1,7 @@
-"""Verbs that make Samples, and lists of candidates: simulate, fetch, find, observe, members, normalise."""
+"""Verbs that make Samples: simulate, fetch, observe, members, normalise."""
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from labkit.cli.app import (
-    CATALOGUE_ENDINGS,
     Out,
     Overwrite,
     Processes,
@@ -19,7 +17,6 @@ from labkit.cli.app import (
     app,
     at_terminal,
     bar,
-    check_ending,
     refuse_existing,
 )
 from labkit.errors import InputError, MissingDataError
@@ -132,38 +129,6 @@ def fetch_kosiba2020(
             download_progress=fetched,
         )
     typer.echo(f"{out}: {sample!r}")
-
-
-@app.command()
-def find(
-    images: Annotated[
-        list[Path], typer.Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
-    ],
-    exposure: Annotated[
-        list[Path], typer.Option(help="exposure map, s (FITS): one an image, or one for all")
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            callback=check_ending,
-            help=f"catalogue to write, replaced if it is there: {', '.join(CATALOGUE_ENDINGS)}",
-        ),
-    ],
-    regions: Annotated[
-        Path | None, typer.Option(help="region file (.reg) for DS9 to write, replaced if it is there")
-    ] = None,
-) -> None:
-    """Find candidates in an XMM-Newton observation: sources with extent and likelihoods, C1 first."""
-    from labkit.finder import find_candidates
-    from labkit.sources import read_observation, write_regions
-    from labkit.tables import write_table
-
-    with bar("fits", unit="fit") as progress:
-        candidates = find_candidates(read_observation(images, exposure), progress=progress)
-    write_table(candidates, out)
-    if regions is not None:
-        write_regions(candidates, regions)
-    typer.echo(f"{out}: {len(candidates)} sources, {candidates['c1'].sum()} of them C1")
 
 
 @app.command()
@@ -355,17 +320,16 @@ class Method(StrEnum):
     fixed_asinh = "fixed-asinh"
 
 
-def _normalisation_of(folder: Path) -> dict[str, Any]:
-    """How the pixels of a normalised Sample, or those that a model was trained on, became grey levels."""
-    for name, inside in (("sample.json", "provenance"), ("model.json", None)):
-        if (folder / name).is_file():
-            facts = json.loads((folder / name).read_text())
-            record = (facts if inside is None else facts.get(inside, {})).get("normalisation")
-            if isinstance(record, dict):
-                return record
-            raise InputError(
-                f"--like must be a Sample or model with a normalisation, {str(folder)!r} has none"
-            )
+def _normalised(folder: Path) -> Any:
+    """The normalised Sample, or the model trained on one, in a folder."""
+    if (folder / "sample.json").is_file():
+        from labkit.sample import Sample
+
+        return Sample.load(folder)
+    if (folder / "model.json").is_file():
+        from labkit.learn import Model
+
+        return Model.load(folder)
     raise MissingDataError(
         f"--like must be the folder of a normalised Sample or a model, got {str(folder)!r}"
     )
@@ -387,7 +351,7 @@ def normalise_sample(
         raise typer.BadParameter("give --method or --like, not both")
     if out.resolve() == sample.resolve():
         raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
-    how = {"method": (method or Method.xamin).value} if like is None else {"like": _normalisation_of(like)}
+    how = {"method": (method or Method.xamin).value} if like is None else {"like": _normalised(like)}
     refuse_existing(out, overwrite)
     from labkit.images import normalise
     from labkit.sample import Sample

@@ -27,9 +27,8 @@ from scipy.optimize import nnls
 
 from labkit.errors import InputError
 from labkit.images.coordinates import pixel_to_sky
-from labkit.images.poisson_filter import Filtered, poisson_filter
 from labkit.images.segments import extract_segments
-from labkit.images.starlet import b3_smooth, largest_scale
+from labkit.images.starlet import Filtered, b3_smooth, largest_scale, poisson_filter
 
 _BLOCK = 16  # pixels; side of the blocks whose sums are fitted
 _GAP = 15  # pixels; wider holes in the exposure are no gaps between chips
@@ -182,7 +181,7 @@ def detect(
 
     Counts and exposure (vignetted, any unit) have the shape (y, x) or (camera, y, x); given camera by camera,
     the background is known better at the gaps between their chips. Negative and fractional counts are allowed
-    (see `labkit.images.poisson_filter`); NaN pixels, and those of no exposure, count as not exposed.
+    (see `labkit.images.starlet`); NaN pixels, and those of no exposure, count as not exposed.
     `false_alarm` is the probability for a wavelet coefficient of pure background to be significant; 1e-4
     gives a few false candidates in a field. Background and sources are found twice, the second time without
     the first's sources.

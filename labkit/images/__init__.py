@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.images.channels import stack
 from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
-from labkit.images.cutouts import coverage, cutout, cutouts
-from labkit.images.normalise import normalise
-from labkit.images.resampling import regrid
+from labkit.images.cutouts import coverage, cutout, cutouts, regrid
+from labkit.images.normalise import normalise, stack
 from labkit.images.sky import level_table, sky_scales, sky_table
 from labkit.images.stretches import asinh, fixed_asinh, percentile
 

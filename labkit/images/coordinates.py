@@ -15,21 +15,10 @@ Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def sky_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Pair:
-    """Pixel coordinates of sky positions.
+    """Pixels (from 0 at the centre of the first) of sky positions: ICRS, degrees or Quantities, any shapes.
 
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS
-        World coordinates: any projection, frame and order of axes; distortions (SIP, look-up tables) are
-        followed.
-    ra, dec : array_like or Quantity
-        ICRS, degrees; any shapes that broadcast.
-
-    Returns
-    -------
-    x, y : ndarray
-        Of the common shape, counted from 0 at the centre of the first pixel. NaN where the projection or the
-        inverse of its distortion has no solution.
+    Any projection, frame and order of axes; distortions (SIP, look-up tables) are followed. NaN where the
+    projection or the inverse of its distortion has no solution.
     """
     wcs, frame = _celestial(wcs)
     ra, dec = np.broadcast_arrays(_degrees(ra), _degrees(dec))
@@ -51,20 +40,7 @@ def sky_to_pixel(wcs: WCS, ra: ArrayLike, dec: ArrayLike) -> Pair:
 
 
 def pixel_to_sky(wcs: WCS, x: ArrayLike, y: ArrayLike) -> Pair:
-    """Sky positions of pixel coordinates.
-
-    Parameters
-    ----------
-    wcs : astropy.wcs.WCS
-        World coordinates, as for `sky_to_pixel`.
-    x, y : array_like
-        Pixels, counted from 0 at the centre of the first; any shapes that broadcast.
-
-    Returns
-    -------
-    ra, dec : ndarray
-        Of the common shape, ICRS, degrees, ra from 0 to 360; NaN where there is no sky.
-    """
+    """ICRS positions, degrees, ra from 0 to 360, of pixels as `sky_to_pixel` gives them; NaN without sky."""
     wcs, frame = _celestial(wcs)
     x, y = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
     if not x.size:

@@ -1,8 +1,13 @@
-"""Cut-outs of the sky by world coordinates: north up, east left, weighted by area."""
+"""Cut-outs of the sky by world coordinates, and regridding, both weighted by area.
+
+An output pixel is the mean of the input over the area that it covers, multiplied by that area (in input
+pixels) where the flux is to be conserved. Parallel grids are integrated exactly; for rotated ones each output
+pixel is made up of small boxes along the axes of the input.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
@@ -12,30 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.images.coordinates import sky_to_pixel
-from labkit.images.resampling import Conserve, average_boxes, checked_image
+
+Conserve = Literal["flux", "surface brightness"]
 
 NODES = 9  # the sky-to-pixel transform is exact at NODES x NODES points of a cut-out and linear between them
 
 
 def cutout(image: ArrayLike, wcs: WCS, position: SkyCoord, **options: Any) -> NDArray[np.float32]:
-    """Cut one square of sky out of an image, north up and east left.
-
-    Parameters
-    ----------
-    image : array_like
-        Shape (y, x).
-    wcs : astropy.wcs.WCS
-        World coordinates of the image.
-    position : astropy.coordinates.SkyCoord
-        Centre of the cut-out, one position.
-    **options
-        Those of `cutouts`: ``size``, ``pixels``, ``conserve``, ``fill`` and ``oversample``.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (pixels, pixels), float32.
-    """
+    """Cut one square of sky, shape (pixels, pixels), out of an image (y, x); options as for `cutouts`."""
     if not position.isscalar:
         raise InputError(f"position must be one sky position, got {len(position)}; use cutouts for several")
     return cutouts(image, wcs, position.reshape(1), **options)[0]
@@ -91,7 +80,9 @@ def cutouts(
     InputError
         If the image is not two-dimensional, the WCS not celestial, or an option is out of its range.
     """
-    image = checked_image(image, conserve, oversample)
+    image = _checked_image(image, conserve)
+    if oversample < 1:
+        raise InputError(f"oversample must be at least 1, got {oversample}")
     x_nodes, y_nodes = _node_positions(image, wcs, positions, size, pixels)  # (n, NODES, NODES)
     side = pixels / (NODES - 1)
     result = np.empty((len(x_nodes), pixels, pixels), dtype=np.float32)
@@ -123,25 +114,10 @@ def _around(position: NDArray[np.float64], length: int) -> slice:
 def coverage(
     exposed: ArrayLike, wcs: WCS, positions: SkyCoord, *, size: u.Quantity = 7 * u.arcmin, pixels: int = 128
 ) -> NDArray[np.float32]:
-    """Measure which fraction of each cut-out's area lies on exposed pixels.
+    """Share of each cut-out's area on exposed pixels, shape (n,), 0 (no overlap) to 1.
 
-    Parameters
-    ----------
-    exposed : array_like
-        Shape (y, x): true, or larger than zero, where the image was exposed; NaN counts as not exposed.
-    wcs : astropy.wcs.WCS
-        World coordinates of ``exposed``.
-    positions : astropy.coordinates.SkyCoord
-        Centres, shape (n,).
-    size : astropy.units.Quantity
-        Side of a cut-out, an angle.
-    pixels : int
-        Sampling of the cut-out for this measurement.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,), from 0 (no overlap) to 1.
+    `exposed` (y, x) is true, or above zero, where the image was exposed; NaN counts as not exposed. `pixels`
+    is the sampling along a side of the cut-out.
     """
     mask = np.asarray(np.nan_to_num(np.asarray(exposed, dtype=np.float32)) > 0, dtype=np.float32)
     return cutouts(mask, wcs, positions, size=size, pixels=pixels, oversample=1).mean(axis=(1, 2))
@@ -177,3 +153,76 @@ def _node_positions(
     ra = ra0 + np.arctan2(xi + 0 * eta, forward)
     dec = np.arctan2(np.sin(dec0) + eta * np.cos(dec0), np.hypot(xi, forward))
     return sky_to_pixel(wcs, np.degrees(ra), np.degrees(dec + 0 * ra))
+
+
+def regrid(
+    image: ArrayLike, *, scale: float, shape: tuple[int, int], conserve: Conserve = "surface brightness"
+) -> NDArray[np.float32]:
+    """Resample an image, or a stack (..., y, x), onto a parallel pixel grid with the same centre.
+
+    `scale` is the output's pixel size over the input's, `shape` the output's (ny, nx). NaN pixels are left
+    out of the averages; outside the input there is 0.
+    """
+    image = _checked_image(image, conserve)
+    if not (np.isfinite(scale) and scale > 0):
+        raise InputError(f"scale must be a positive number (output over input pixel size), got {scale}")
+    if len(shape) != 2 or min(shape) < 1:
+        raise InputError(f"shape must be two positive numbers (ny, nx), got {shape}")
+    rows, columns = (_overlap(*lengths, scale) for lengths in zip(image.shape[-2:], shape, strict=True))
+    valid = ~np.isnan(image)
+    inside = np.outer(rows.sum(1), columns.sum(1))  # (ny, nx), fraction of the output pixel on the input
+    covered = inside if valid.all() else rows @ valid.astype(np.float32) @ columns.T
+    covered = covered + np.clip(1 - inside, 0, 1)
+    total = rows @ np.where(valid, image, 0) @ columns.T
+    mean = np.divide(total, covered, where=covered > 1e-4, out=np.full_like(total, np.nan))
+    return mean * np.float32(scale**2 if conserve == "flux" else 1.0)
+
+
+def _checked_image(image: ArrayLike, conserve: str) -> NDArray[np.float32]:
+    image = np.asarray(image, dtype=np.float32)
+    if image.ndim < 2 or 0 in image.shape[-2:]:
+        raise InputError(f"image must have the axes (..., y, x) with pixels on both, got shape {image.shape}")
+    if conserve not in ("flux", "surface brightness"):
+        raise InputError(f"conserve must be 'flux' or 'surface brightness', got {conserve!r}")
+    return image
+
+
+def _overlap(n_in: int, n_out: int, scale: float) -> NDArray[np.float32]:
+    """Fraction of each output pixel's width that each input pixel covers, shape (n_out, n_in)."""
+    edges = n_in / 2 + scale * (np.arange(n_out + 1) - n_out / 2)  # in input pixels, 0 = left edge
+    left = np.arange(n_in)
+    width = np.minimum(edges[1:, None], left + 1) - np.maximum(edges[:-1, None], left)
+    return (np.clip(width, 0, None) / scale).astype(np.float32)
+
+
+def average_boxes(
+    image: NDArray, x: NDArray, y: NDArray, *, width: float, steps: int, fill: float
+) -> NDArray[np.float32]:
+    """Average an image (y, x) over boxes about x and y; steps x steps of them make up an output pixel."""
+    row, row_share = _split(y, image.shape[-2], width)
+    column, column_share = _split(x, image.shape[-1], width)
+    padded = np.pad(image, [(1, 2), (1, 2)], constant_values=fill)  # (y + 3, x + 3)
+    touched = padded[row.min() : row.max() + 2, column.min() : column.max() + 2]
+    shape = (x.shape[0] // steps, steps, x.shape[1] // steps, steps)
+    first = row * padded.shape[-1] + column
+
+    def averaged(values: NDArray) -> NDArray:
+        values = values.ravel()
+        below, above = first, first + padded.shape[-1]
+        low = values[below] + column_share * (values[below + 1] - values[below])
+        high = values[above] + column_share * (values[above + 1] - values[above])
+        return (low + row_share * (high - low)).reshape(shape).mean(axis=(1, 3))
+
+    if not np.isnan(touched).any():
+        return averaged(padded)
+    valid = ~np.isnan(padded)
+    total, weight = averaged(np.where(valid, padded, 0)), averaged(valid.astype(np.float32))
+    return np.divide(total, weight, where=weight > 1e-4, out=np.full_like(total, np.nan))
+
+
+def _split(position: NDArray, length: int, width: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """First (padded) pixel that each box touches, and the share of the box on the next one."""
+    edge = np.clip(np.nan_to_num(position, nan=-2.0) + 1.5 - width / 2, 0, length + 1)
+    first = np.floor(edge)
+    share = np.clip((edge + width - first - 1) / width, 0, 1)
+    return first.astype(np.int32), share.astype(np.float32)

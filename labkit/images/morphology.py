@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
-from labkit.images.resampling import regrid
+from labkit.images.cutouts import regrid
 from labkit.sample import Sample
 from labkit.tables import numbers
 

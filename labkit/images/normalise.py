@@ -1,9 +1,9 @@
-"""From raw pixels to grey levels: a raw Sample becomes a normalised one, a batch of objects at a time."""
+"""From raw pixels to grey levels, a batch of objects at a time, and to the channels of a network."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
+from labkit.experiment import EMPTY
 from labkit.images import stretches, xamin
-from labkit.images.channels import COLOURS, GREY_WEIGHTS
 from labkit.images.sky import sky_scales
 from labkit.sample import Sample, SampleWriter
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 Method = Literal["xamin", "asinh", "percentile", "fixed-asinh"]
 METHODS = ("xamin", "asinh", "percentile", "fixed-asinh")
-KINDS = {"xray": "xray", "optical": "optical"}
+_KINDS = {"xray": "xray", "optical": "optical"}
 _DEFAULTS: dict[str, Any] = {
     "output": "grey", "kinds": None, "lower": 0.5, "upper": 99.5, "softening": None, "scales": None,
     "low": -3.0, "high": 1000.0,
@@ -172,7 +172,7 @@ def _levels(sample: Sample, method: str, **options: Any) -> Levels:
     """The method's functions and record, with those options that it has."""
     softening = options["softening"]
     if method == "xamin":
-        return _xamin(sample.bands, options["output"], KINDS | dict(options["kinds"] or {}))
+        return _xamin(sample.bands, options["output"], _KINDS | dict(options["kinds"] or {}))
     if method == "fixed-asinh":
         limits = {"low": options["low"], "high": options["high"]}
         limits |= {"softening": 2.0 if softening is None else softening}
@@ -208,10 +208,12 @@ def _xamin(bands: tuple[str, ...], output: Literal["grey", "colour"], kinds: dic
             "tolerance": xamin.LEVEL_TOLERANCE,
         },
         "optical": {"min_std_below": xamin.OPTICAL_STD_BELOW, "max_std_above": xamin.OPTICAL_STD_ABOVE},
-        "grey_weights": list(GREY_WEIGHTS),
+        "grey_weights": list(xamin.GREY_WEIGHTS),
     }
-    names = tuple(f"{band}_{colour}" for band in bands for colour in COLOURS) if output == "colour" else bands
-    return names, tuple(partial(table[kinds[band]], output=output) for band in bands), record
+    functions = tuple(partial(table[kinds[band]], output=output) for band in bands)
+    if output == "colour":
+        bands = tuple(f"{band}_{colour}" for band in bands for colour in xamin.COLOURS)
+    return bands, functions, record
 
 
 def _fixed(bands: tuple[str, ...], scales: Mapping[str, float], **limits: float) -> Levels:
@@ -227,3 +229,26 @@ def _fixed(bands: tuple[str, ...], scales: Mapping[str, float], **limits: float)
     record = {"method": "fixed-asinh", "output": "grey", "no_emission": stretches.fixed_sky(**limits)}
     functions = tuple(partial(stretches.fixed_asinh, scale=numbers[band], **limits) for band in bands)
     return bands, functions, {**record, **limits, "scales": numbers}
+
+
+def stack(sample: Sample, channels: Sequence[str] = (EMPTY, "xray", "optical")) -> NDArray:
+    """Stack bands of grey levels into the channels that a network takes, shape (object, channel, y, x).
+
+    Each channel is a band or ``"empty"`` for zeros. The default is the paper's: red is zeros, green the X-ray
+    image, blue the optical one (Kosiba et al. 2020, section 3.1, Fig. 4).
+    """
+    channels = (channels,) if isinstance(channels, str) else tuple(channels)
+    bands = tuple(dict.fromkeys(name for name in channels if name != EMPTY))
+    if not bands:
+        raise InputError(f"channels must name at least one band of {sample.bands}, got {channels}")
+    if missing := [name for name in bands if name not in sample.bands]:
+        raise MissingDataError(
+            f"channels must be among the bands {sample.bands} or 'empty', got {missing}; "
+            "make the Sample with that band or choose other channels"
+        )
+    images = sample.select(bands=bands).images
+    result = np.zeros((len(sample), len(channels), *sample.shape[2:]), dtype=images.dtype)
+    for i, name in enumerate(channels):
+        if name != EMPTY:
+            result[:, i] = images[:, bands.index(name)]
+    return result

@@ -16,12 +16,10 @@ from labkit.sample import Sample
 
 logger = logging.getLogger(__name__)
 
-#: A cut-out with fewer pixels of sky than this says nothing about the band.
-LEAST_PIXELS = 64
+_LEAST_PIXELS = 64  # of sky; a cut-out with fewer says nothing about the band
 _BELOW, _ABOVE = 4.0, 2.0
 _ROUNDS = 10
-#: A sky further from zero than this, in units of its scatter, is warned of.
-_FAR = 3.0
+_FAR = 3.0  # a sky further from zero, in units of its scatter, is warned of
 _MAD_TO_SIGMA = 1.4826
 #: What the clipping leaves of a normal distribution: its median and its width, in standard deviations.
 _CUT_LEVEL, _CUT_WIDTH = -0.0336, 0.9816
@@ -32,60 +30,31 @@ def sky_scales(sample: Sample, *, objects: int = 400, batch_size: int = 64) -> d
 
     Sources only add light, so the faint half of the pixels tells of the sky: in each cut-out, the scatter
     is that of the pixels below the median (1.4826 times their median distance from it) after those more than
-    2 sigma above it were left out, again and again. The result is the median over cut-outs, so that neither
-    the few that a bright galaxy fills nor those of a deeper field decide.
+    2 sigma above it were left out, again and again. The result is the median over cut-outs (at most `objects`
+    of them, evenly spread), so that neither the few that a bright galaxy fills nor those of a deeper field
+    decide. NaN pixels have no data.
 
     What remains of faint sources, wings and intracluster light makes the result too large: in simulated
     fields by 1 to 5 per cent in the optical, by 5 to 8 in the infrared, where light spreads wider, and by 16
-    in the deep and crowded F160 of a Frontier Field. It is the scatter of a single
-    pixel: where drizzling correlates neighbouring pixels it is less than an aperture's noise divided by the
-    root of its pixels. As a unit for grey levels it serves in both cases; for errors of photometry it does
-    not.
-
-    Parameters
-    ----------
-    sample : Sample
-        Raw, sky-subtracted cut-outs; NaN where a band has no data.
-    objects : int
-        At most so many objects are looked at, evenly spread over the Sample.
-    batch_size : int
-        Objects in memory at a time.
-
-    Returns
-    -------
-    dict of str to float
-        Band name to standard deviation, in the units of the pixels.
+    in the deep and crowded F160 of a Frontier Field. It is the scatter of a single pixel: where drizzling
+    correlates neighbours it is less than an aperture's noise over the root of its pixels. As a unit for grey
+    levels it serves in both cases; for errors of photometry it does not.
     """
     if objects < 1:
         raise InputError(f"objects must be at least 1, got {objects}")
     if not len(sample) or "normalisation" in sample.provenance:
         raise InputError(f"sample must hold raw pixels of at least one object, got {sample!r}")
     rows = np.unique(np.linspace(0, len(sample) - 1, min(objects, len(sample))).round().astype(int))
-    measured = [
-        scatter_of_sky(images) for _, images in sample.select(rows).batches(batch_size)
-    ]  # each of shape (2, object, band)
+    batches = sample.select(rows).batches(batch_size)
+    measured = [scatter_of_sky(images) for _, images in batches]  # each of shape (2, object, band)
     level, scatter = np.concatenate(measured, axis=1)
     return {band: _middle(band, level[:, i], scatter[:, i]) for i, band in enumerate(sample.bands)}
 
 
 def sky_table(sample: Sample) -> QTable:
-    """The unit of a Sample's grey levels: scatter of the sky in each band, as flux and as surface brightness.
+    """Scatter of the sky in each band of a Sample normalised by "fixed-asinh", the unit of its grey levels.
 
-    Parameters
-    ----------
-    sample : Sample
-        Of cluster members, normalised by "fixed-asinh".
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        ``band``, ``scatter`` (in the mosaics' unit) and ``brightness`` (AB mag per arcsec^2; NaN where the
-        zero point is not known).
-
-    Raises
-    ------
-    InputError
-        If the Sample is not normalised by "fixed-asinh".
+    ``scatter`` is in the mosaics' unit, ``brightness`` in AB mag per arcsec^2, NaN without a zero point.
     """
     scales = _record(sample)["scales"]
     fields = [field["mosaics"] for field in sample.provenance.get("fields", [])]
@@ -98,24 +67,9 @@ def sky_table(sample: Sample) -> QTable:
 
 
 def level_table(sample: Sample, levels: Sequence[int] = (0, 64, 96, 128, 160, 192, 224, 255)) -> QTable:
-    """What grey levels mean, in units of the sky's scatter, which is one for all bands.
+    """What grey levels of "fixed-asinh" mean, in units of the sky's scatter, for all bands.
 
-    Parameters
-    ----------
-    sample : Sample
-        Normalised by "fixed-asinh".
-    levels : sequence of int
-        Grey levels; that of the empty sky is added.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        ``level``, its ``flux``, and the ``step`` to the flux of the next level.
-
-    Raises
-    ------
-    InputError
-        If the Sample is not normalised by "fixed-asinh".
+    ``level`` (those given and the empty sky's), its ``flux``, and the ``step`` to that of the next level.
     """
     record = _record(sample)
     level = np.unique([*levels, record["no_emission"]])
@@ -144,7 +98,7 @@ def scatter_of_sky(images: ArrayLike) -> NDArray[np.float64]:
 def _clipped(ordered: NDArray[np.float32]) -> tuple[float, float]:
     """Level and scatter of ordered pixels, clipped by moving both ends inwards."""
     kept = ordered[np.isfinite(ordered)]
-    if len(kept) < LEAST_PIXELS:
+    if len(kept) < _LEAST_PIXELS:
         return np.nan, np.nan
     for _ in range(_ROUNDS):
         median, width = _faint_half(kept)
@@ -175,8 +129,6 @@ def _middle(band: str, level: NDArray[np.float64], scatter: NDArray[np.float64])
     if abs(offset) > _FAR * scale:
         logger.warning(
             "the sky of %s lies at %.3g, %.1f times its scatter: are the mosaics sky-subtracted?",
-            band,
-            offset,
-            offset / scale,
+            *(band, offset, offset / scale),
         )
     return scale

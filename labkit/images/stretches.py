@@ -14,20 +14,10 @@ from labkit.errors import InputError
 
 
 def percentile(images: ArrayLike, *, lower: float = 0.5, upper: float = 99.5) -> NDArray[np.uint8]:
-    """Scale images linearly between two percentiles of their finite pixels.
+    """Scale images (..., y, x) linearly between two percentiles of their finite pixels, bright sources 255.
 
-    Parameters
-    ----------
-    images : array_like
-        Shape (..., y, x).
-    lower, upper : float
-        Percentiles that become 0 and 255. Where the two values coincide, as in sparse X-ray images, the
-        brightest pixel takes the place of the upper one.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, bright sources 255. Pixels that are not finite are 0; so is an image without structure.
+    Where both percentiles have one value, as in sparse X-ray images, the brightest pixel takes the place of
+    the upper one. Pixels that are not finite are 0; so is an image without structure.
     """
     return np.rint(255 * _unit(images, lower, upper)).astype(np.uint8)
 
@@ -35,20 +25,7 @@ def percentile(images: ArrayLike, *, lower: float = 0.5, upper: float = 99.5) ->
 def asinh(
     images: ArrayLike, *, lower: float = 0.5, upper: float = 99.5, softening: float = 0.1
 ) -> NDArray[np.uint8]:
-    """Scale images between two percentiles, then by asinh(x / a) / asinh(1 / a).
-
-    Parameters
-    ----------
-    images, lower, upper
-        As for `percentile`.
-    softening : float
-        The a of the stretch, between 0 (nearly logarithmic) and 1 (nearly linear).
-
-    Returns
-    -------
-    numpy.ndarray
-        As `percentile` gives it.
-    """
+    """As `percentile`, then asinh(x / a) / asinh(1 / a): near 0 softening is logarithmic, at 1 linear."""
     if not 0 < softening <= 1:
         raise InputError(f"softening must be above 0 and at most 1, got {softening}")
     return np.rint(255 * AsinhStretch(softening)(_unit(images, lower, upper))).astype(np.uint8)
@@ -65,22 +42,9 @@ def fixed_asinh(
     rounding adds 0.02 sigma to its noise; far above the sky one level is 3.2 per cent of the flux, up to
     1000 sigma.
 
-    Parameters
-    ----------
-    images : array_like
-        Shape (..., y, x), sky-subtracted.
-    scale : float or array_like
-        Scatter of the sky in a pixel, in the units of the images: a number, or one for each image in a shape
-        that broadcasts to (...).
-    low, high : float
-        Pixel values that become 0 and 255, in units of the scale.
-    softening : float
-        The a of the stretch: where it turns from linear to logarithmic, in units of the scale.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, shape (..., y, x). Pixels that are not finite have the sky's level.
+    `images` (..., y, x) are sky-subtracted; `scale` is the scatter of the sky in a pixel, in their units, a
+    number or one for each image in a shape that broadcasts to (...); `low`, `high` (levels 0 and 255) and
+    `softening` are in units of it. Pixels that are not finite have the sky's level.
     """
     bottom, top = _fixed_limits(low, softening, high)
     units = _positive_scale(scale) * softening

@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.images.channels import GREY_WEIGHTS, xamin_colour
-from labkit.images.resampling import regrid
+from labkit.images.cutouts import regrid
 
 NO_EMISSION = 255
 XRAY_MAX_OVER_LEVEL = 14.0
@@ -33,6 +32,8 @@ LEVEL_BLOCKS = 16
 LEVEL_TOLERANCE = 0.1
 OPTICAL_STD_BELOW = 1.0
 OPTICAL_STD_ABOVE = 5.0
+COLOURS = ("red", "green", "blue")
+GREY_WEIGHTS = (0.299, 0.587, 0.114)  # of these: ITU-R BT.601, as PNG libraries convert to grey
 
 Output = Literal["grey", "colour"]
 
@@ -79,6 +80,19 @@ def xamin_xray(images: ArrayLike, *, output: Output = "grey") -> NDArray[np.uint
 def xamin_optical(images: ArrayLike, *, output: Output = "grey") -> NDArray[np.uint8]:
     """Give plate densities the grey levels, or the colours, of XAmin's PNGs; bright objects are dark."""
     return _rendered(cut(images, *optical_cuts(images)), output)
+
+
+def xamin_colour(pixels: ArrayLike) -> NDArray[np.float64]:
+    """Red, green and blue channels of XAmin's PNG images (Kosiba et al. 2020, Table A2).
+
+    With p the pixel value after cutting: red = min(255, 255 p / 176); green = 255 (p - 120) / 135 and
+    blue = 255 (p - 190) / 65, both not below 0. White sky turns orange, red and black towards a source.
+    """
+    pixels = np.asarray(pixels, dtype=np.float64)
+    red = np.where(pixels >= 176, 255, pixels * 255 / 176)
+    green = np.where(pixels >= 120, (pixels - 120) * 255 / (255 - 120), 0)
+    blue = np.where(pixels >= 190, (pixels - 190) * 255 / (255 - 190), 0)
+    return np.stack([red, green, blue])
 
 
 def _finite_or_nan(images: ArrayLike) -> NDArray[np.float32]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from labkit.photometry.colours import colours, magnitude_at, redshift_offset
+from labkit.photometry.catalogues import colours, magnitude_at, match, redshift_offset
 from labkit.photometry.extraction import extract
-from labkit.photometry.matching import match
 from labkit.photometry.red_sequence import ColourMagnitude, differential_colour, red_sequences
 
 __all__ = [

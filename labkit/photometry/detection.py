@@ -1,8 +1,8 @@
-"""Bands as sep takes them, and sources on their stack: background, threshold, deblending, segments."""
+"""Bands as sep takes them, sources on their stack, and the halos of the brightest taken out of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,16 @@ from labkit.images.segments import extract_segments
 _FWHM = 2 * np.sqrt(2 * np.log(2))
 #: Pixels brighter than this many standard deviations do not shape the wide background.
 _BRIGHT = 3.0
+_DEBLEND_LEVELS = 32
+#: A Gaussian of about 2 px FWHM: near the PSF of HST mosaics at 0.065 arcsec/px.
+_KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
+_REACH, _ANNULI = 3.0, 80  # a halo is modelled out to so many AUTO half axes
+#: A source in a halo must be this share of all light in its pixels; what is less is left over by the model.
+_LEAST_SHARE = 0.1
+#: A source nearer than this to a halo's centre, pixels, is the halo's own core.
+_CORE = 4.0
+#: Standard deviation of the window in which a core is centred, in those of the source.
+_WINDOW = 0.25
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ def _background(pixels: NDArray, mask: NDArray[np.bool_], mesh: int) -> sep.Back
     return sep.Background(pixels, mask=mask, bw=size, bh=size, fw=3, fh=3)
 
 
-def above(image: NDArray, lost: NDArray[np.bool_], mesh: int) -> NDArray[np.float32]:
+def _above(image: NDArray, lost: NDArray[np.bool_], mesh: int) -> NDArray[np.float32]:
     """An image less its own background, 0 where it is lost."""
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     return np.where(lost, np.float32(0), pixels - _background(pixels, lost, mesh).back())
@@ -84,17 +94,9 @@ def matched_to(one: Frame, fwhm_px: float, widest_px: float) -> Frame:
     if sigma < 0.05:
         return one
     share = np.maximum(gaussian_filter((~one.lost).astype(np.float32), sigma), 1e-3)
-    blurred = (
-        np.where(one.lost, np.float32(0), gaussian_filter(image, sigma) / share)
-        for image in (one.wide, one.fine)
-    )
-    wide, fine = blurred
+    images = (gaussian_filter(image, sigma) / share for image in (one.wide, one.fine))
+    wide, fine = (np.where(one.lost, np.float32(0), image) for image in images)
     return replace(one, wide=wide, fine=fine)
-
-
-_DEBLEND_LEVELS = 32
-#: A Gaussian of about 2 px FWHM: near the PSF of HST mosaics at 0.065 arcsec/px.
-_KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Detected:
     lost: NDArray[np.bool_]  # (y, x): Pixels that no band covers
 
 
-def stacked(
+def _stack(
     frames: Sequence[Frame], zeropoints: Sequence[float]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Mean of bands, as flux densities weighted by 1 / noise^2, in units of its own noise.
@@ -144,7 +146,7 @@ def detect(
             "threshold and min_area_px must be positive and deblend_contrast in 0 to 1, "
             f"got {threshold}, {min_area_px} and {contrast}"
         )
-    wide, fine, lost = stacked(frames, zeropoints)
+    wide, fine, lost = _stack(frames, zeropoints)
     if lost.all():
         names = [one.band for one in frames]
         raise InputError(f"detect_on must name a band with pixels, got only NaN in {names}")
@@ -155,8 +157,103 @@ def detect(
     return Detected(objects, numbers, numbers, wide, fine, lost)
 
 
-def numbered(segments: NDArray[np.int32], keep: NDArray[np.bool_], *, start: int) -> NDArray[np.int32]:
+def _numbered(segments: NDArray[np.int32], keep: NDArray[np.bool_], *, start: int) -> NDArray[np.int32]:
     """Segments of the sources kept, numbered anew from `start`; 0 elsewhere."""
     new = np.zeros(len(keep) + 1, dtype=np.int32)
     new[1:][keep] = np.arange(start, start + int(keep.sum()))
     return new[segments]
+
+
+def centred(found: Detected, halos: NDArray[np.bool_]) -> Detected:
+    """Halos at their cores and in the shape of an inner isophote.
+
+    Neighbours that are not yet separated pull the centre of all light, and the cells of the fine background
+    cut into the outskirts.
+    """
+    objects = found.objects.copy()
+    peak = (objects[halos][name].astype(float) for name in ("xcpeak", "ycpeak"))
+    window = np.maximum(_WINDOW * objects["a"][halos], 2.0)
+    objects["x"][halos], objects["y"][halos], _ = sep.winpos(found.wide, *peak, window, mask=found.lost)
+    for row in np.flatnonzero(halos):
+        y, x = np.nonzero(found.segments == row + 1)
+        light = found.wide[y, x]
+        inner = light >= np.median(light)
+        (minor, major), axes = np.linalg.eigh(np.cov(x[inner], y[inner]))
+        objects["b"][row] = objects["a"][row] * np.sqrt(minor / major)
+        objects["theta"][row] = np.arctan(axes[1, 1] / axes[0, 1]) if axes[0, 1] else np.pi / 2
+    return replace(found, objects=objects)
+
+
+def _profile(
+    image: NDArray, use: NDArray[np.bool_], radius: NDArray, reach: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Median brightness in elliptical annuli, falling to 0 at the last."""
+    edges = np.concatenate([[0.0], np.geomspace(1.0, max(reach, 2.0), _ANNULI)])
+    values, bins = image[use], np.searchsorted(edges, radius[use], side="right") - 1
+    order = np.argsort(bins, kind="stable")
+    parts = np.split(values[order], np.searchsorted(bins[order], np.arange(1, len(edges))))[: len(edges) - 1]
+    filled = [number for number, part in enumerate(parts) if len(part)]
+    middle = 0.5 * (edges[1:] + edges[:-1])[filled]
+    if not filled:
+        return middle, np.zeros(0)
+    profile = np.minimum.accumulate([float(np.median(parts[number])) for number in filled])
+    return middle, np.maximum(profile - profile[-1], 0)
+
+
+def without_halos(
+    frames: Mapping[str, Frame], found: Detected, halos: NDArray[np.bool_], half_axis: NDArray, *, mesh: int
+) -> dict[str, Frame]:
+    """Frames whose fine image has the halos taken out, brightest first, and then the fine background.
+
+    Each halo is the median profile of the band in ellipses of the source's centre, axis ratio and direction,
+    other sources masked; isophotes that twist leave a remainder, which the fine background follows.
+    """
+    order = np.flatnonzero(halos)[np.argsort(-found.objects["flux"][halos], kind="stable")]
+    clean = {band: one.wide.copy() for band, one in frames.items()}
+    for row in order:
+        box, radius = _ellipses(found, row, _REACH * half_axis[row])
+        own = np.isin(found.segments[box], (0, row + 1)) & (radius <= _REACH * half_axis[row])
+        for band, one in frames.items():
+            image = clean[band][box]
+            middle, profile = _profile(image, own & ~one.lost[box], radius, _REACH * half_axis[row])
+            if len(middle):
+                model = np.interp(radius, middle, profile, right=0.0)
+                clean[band][box] = np.where(one.lost[box], 0, image - model).astype(np.float32)
+    return {
+        band: replace(one, fine=_above(clean[band], one.lost, mesh)) if not one.lost.all() else one
+        for band, one in frames.items()
+    }
+
+
+def _ellipses(found: Detected, row: int, reach: float) -> tuple[tuple[slice, slice], NDArray[np.float64]]:
+    """The square around a source and the elliptical radius (along a) of its pixels."""
+    source = found.objects[row]
+    height, width = found.segments.shape
+    y0, y1 = max(0, int(source["y"] - reach)), min(height, int(source["y"] + reach) + 2)
+    x0, x1 = max(0, int(source["x"] - reach)), min(width, int(source["x"] + reach) + 2)
+    y, x = np.mgrid[y0:y1, x0:x1]
+    dx, dy = x - source["x"], y - source["y"]
+    cos, sin = np.cos(source["theta"]), np.sin(source["theta"])
+    ratio = max(float(source["b"] / source["a"]), 0.2)
+    return (slice(y0, y1), slice(x0, x1)), np.hypot(dx * cos + dy * sin, (dy * cos - dx * sin) / ratio)
+
+
+def joined(first: Detected, halos: NDArray[np.bool_], second: Detected) -> Detected:
+    """Halos of the first detection and what the second found without them."""
+    keep = _real(second, first.wide)
+    for row in np.flatnonzero(halos):
+        away = np.hypot(*(second.objects[c] - first.objects[c][row] for c in ("x", "y")))
+        keep &= away > _CORE
+    objects = np.concatenate([first.objects[halos], second.objects[keep]])
+    own = _numbered(first.segments, halos, start=1)
+    others = _numbered(second.segments, keep, start=1 + int(halos.sum()))
+    whole = np.where(others > 0, others, own)
+    return replace(second, objects=objects, segments=whole, bare=others, wide=first.wide)
+
+
+def _real(found: Detected, whole: NDArray) -> NDArray[np.bool_]:
+    """Whether each source is a fair share of all light in its pixels."""
+    count, flat = len(found.objects), found.segments.ravel()
+    own = np.bincount(flat, found.fine.ravel(), minlength=count + 1)[1:]
+    total = np.bincount(flat, whole.ravel(), minlength=count + 1)[1:]
+    return own > _LEAST_SHARE * total

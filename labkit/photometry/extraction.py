@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import astropy.units as u
 import numpy as np
+import sep
 from astropy.table import QTable
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
-from labkit.photometry.apertures import Shapes, half_light, magnitudes, shapes_of, shapes_with
-from labkit.photometry.detection import Detected, Frame, detect, frame, matched_to
-from labkit.photometry.halos import centred, joined, without_halos
+from labkit.photometry.detection import (
+    Detected,
+    Frame,
+    centred,
+    detect,
+    frame,
+    joined,
+    matched_to,
+    without_halos,
+)
+
+#: Bertin & Arnouts (1996): Kron radius within 6 isophotal radii, AUTO ellipse of 2.5 Kron radii, never below
+#: 3.5 standard deviations of the source.
+_KRON_WITHIN, _KRON_FACTOR, _KRON_LEAST = 6.0, 2.5, 3.5
+_MAG = 2.5 / np.log(10)
 
 Bands = Mapping[str, ArrayLike]
 
@@ -46,49 +60,24 @@ def extract(
     galaxies themselves are measured above a *wide* background and keep their halos. Pixels of other sources
     in an aperture are replaced by its mean.
 
-    Parameters
-    ----------
-    images : mapping of str to array_like, shape (y, x)
-        Image of each band, all on the pixels of `wcs`; any linear unit. NaN where a band does not cover.
-    wcs : `~astropy.wcs.WCS`
-        World coordinates of the images.
-    zeropoints : mapping of str to float
-        AB magnitude of one unit in each band.
-    detect_on : str or sequence of str, optional
-        Band or bands to find sources on, by default all of them.
-    noise : mapping of str to array_like, optional
-        Standard deviation of the background in one pixel, a number or an image a band. Without it `sep`
-        measures it. Drizzled mosaics have correlated noise: their pixels scatter less than what an
-        aperture sees, so give the uncorrelated noise where it is known.
-    gain : mapping of str to float, optional
-        Electrons in one unit (exposure time for electrons/s), to add the sources' own Poisson noise.
-    psf_fwhm_arcsec : mapping of str to float, optional
-        FWHM of each band's PSF. If given, all bands are blurred by a Gaussian to the widest of them before
-        magnitudes are measured, so that colours compare the same light.
-    aperture_arcsec : float
-        Diameter of the fixed aperture.
-    threshold : float
-        Of detection, in standard deviations of the background of a pixel, after smoothing.
-    min_area_px : int
-        Least number of connected pixels above it.
-    deblend_contrast : float
-        Least share of the light for a peak to become a source of its own.
-    wide_mesh_arcsec, fine_mesh_arcsec : float
-        Cells of the two backgrounds.
-    least_coverage : float
-        Share of an aperture that a band must cover; less gives NaN.
+    `images` are the bands (y, x) on the pixels of `wcs`, in any linear unit, NaN where a band does not cover;
+    `zeropoints` the AB magnitudes of one unit. Sources are found on `detect_on`, all bands by default, where
+    `min_area_px` connected pixels lie `threshold` standard deviations above the background after smoothing; a
+    peak with `deblend_contrast` of the light is a source of its own. Without `noise` (standard deviation of a
+    pixel, a number or an image a band) `sep` measures it; drizzled mosaics have correlated noise, whose
+    pixels scatter less than what an aperture sees, so give the uncorrelated noise where it is known. `gain`,
+    electrons in one unit (exposure time for electrons/s), adds the sources' own Poisson noise. With
+    `psf_fwhm_arcsec` all bands are blurred by a Gaussian to the widest before magnitudes are measured, so
+    that colours compare the same light. `aperture_arcsec` is the diameter of the fixed aperture; an aperture
+    of which a band covers less than `least_coverage` gives NaN.
 
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row a source, brightest first: ``x``, ``y`` (pixels from 0), ``ra``, ``dec``; ``a``, ``b``
-        (standard deviations along the axes, arcsec), ``theta`` (of a from x to y, radians), ``kron_radius``
-        (arcsec along a), ``half_light`` (radius of the circle with half of the AUTO flux on the detection
-        image, arcsec), ``flags`` (bits of `sep.extract`: 1 deblended, 2 cut by the border), ``halo`` (large
-        galaxy, measured above the wide background); and for each
-        band ``mag_<band>``, ``mag_<band>_err`` (Kron-like AUTO ellipse of 2.5 Kron radii from the detection
-        image, as in Bertin & Arnouts 1996, A&AS 117, 393), ``aper_<band>`` and ``aper_<band>_err`` (fixed
-        aperture). NaN where the band does not cover the source or its flux is not positive.
+    One row a source, brightest first: ``x``, ``y`` (pixels from 0), ``ra``, ``dec``; ``a``, ``b`` (standard
+    deviations along the axes, arcsec), ``theta`` (of a from x to y, radians), ``kron_radius`` (arcsec along
+    a), ``half_light`` (radius of the circle with half of the AUTO flux on the detection image, arcsec),
+    ``flags`` (bits of `sep.extract`: 1 deblended, 2 cut by the border), ``halo`` (large galaxy, measured
+    above the wide background); and for each band ``mag_<band>``, ``mag_<band>_err`` (Kron-like AUTO ellipse
+    of 2.5 Kron radii from the detection image, as in Bertin & Arnouts 1996, A&AS 117, 393),
+    ``aper_<band>`` and ``aper_<band>_err`` (fixed aperture). NaN where the flux is not positive.
     """
     scale = pixel_scale_arcsec(wcs)
     _check(images, zeropoints, detect_on, psf_fwhm_arcsec, aperture_arcsec, least_coverage)
@@ -105,24 +94,21 @@ def extract(
         "contrast": deblend_contrast,
     }
     found = detect([frames[name] for name in names], **options)
-    shapes = shapes_of(found, halo_above_px=meshes[1])
+    shapes = _shapes(found, halo_above_px=meshes[1])
     if shapes.halo.any():
         found = centred(found, shapes.halo)
         half = shapes.scale * found.objects["a"]
         frames = without_halos(frames, found, shapes.halo, half, mesh=meshes[1])
         found = joined(found, shapes.halo, detect([frames[name] for name in names], **options))
-        shapes = shapes_with(found, np.arange(len(found.objects)) < shapes.halo.sum())
+        shapes = _shapes(found, halo=np.arange(len(found.objects)) < shapes.halo.sum())
     table = _positions(found, shapes, wcs, scale)
-    for band, blurred in _blurred(frames, psf_fwhm_arcsec, scale).items():
-        columns = magnitudes(
-            blurred,
-            found,
-            shapes,
-            zeropoint=zeropoints[band],
-            radius_px=aperture_arcsec / 2 / scale,
-            least_coverage=least_coverage,
-        )
-        for kind, values in columns.items():
+    radius = aperture_arcsec / 2 / scale
+    widest = 0.0 if psf_fwhm_arcsec is None else max(psf_fwhm_arcsec[band] for band in frames)
+    for band, one in frames.items():
+        if psf_fwhm_arcsec is not None:
+            one = matched_to(one, psf_fwhm_arcsec[band] / scale, widest / scale)
+        measured = _magnitudes(one, found, shapes, zeropoints[band], radius, least_coverage)
+        for kind, values in measured.items():
             table[kind.format(band=band)] = values * u.mag
     order = np.argsort(-shapes.flux, kind="stable")
     return table[order]
@@ -152,17 +138,7 @@ def _check(
         )
 
 
-def _blurred(
-    frames: Mapping[str, Frame], psf: Mapping[str, float] | None, scale: float
-) -> Mapping[str, Frame]:
-    """The frames at the widest PSF of them, or as they are."""
-    if psf is None:
-        return frames
-    widest = max(psf[band] for band in frames)
-    return {band: matched_to(one, psf[band] / scale, widest / scale) for band, one in frames.items()}
-
-
-def _positions(found: Detected, shapes: Shapes, wcs: WCS, scale: float) -> QTable:
+def _positions(found: Detected, shapes: _Shapes, wcs: WCS, scale: float) -> QTable:
     objects = found.objects
     x, y = np.asarray(objects["x"], dtype=float), np.asarray(objects["y"], dtype=float)
     ra, dec = pixel_to_sky(wcs, x, y)
@@ -177,8 +153,115 @@ def _positions(found: Detected, shapes: Shapes, wcs: WCS, scale: float) -> QTabl
             "b": np.asarray(objects["b"], dtype=float) * scale * u.arcsec,
             "theta": np.asarray(objects["theta"], dtype=float) * u.rad,
             "kron_radius": shapes.kron * a * scale * u.arcsec,
-            "half_light": half_light(found, shapes) * scale * u.arcsec,
+            "half_light": _half_light(found, shapes) * scale * u.arcsec,
             "flags": shapes.flags,
             "halo": shapes.halo,
         }
     )
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """The ellipse through which a source is measured in every band, shapes (n,)."""
+
+    kron: NDArray[np.float64]  # Kron radius in units of a
+    scale: NDArray[np.float64]  # factor on a and b that gives the AUTO ellipse
+    flux: NDArray[np.float64]  # in the ellipse on the detection stack
+    flags: NDArray[np.int64]  # bits of `sep`
+    halo: NDArray[np.bool_]  # source that is large against the fine background's mesh
+
+
+def _shapes(
+    found: Detected, *, halo: NDArray[np.bool_] | None = None, halo_above_px: float = np.inf
+) -> _Shapes:
+    """AUTO ellipses on the detection stack; halos are those given, or sources larger than a limit."""
+    every = np.ones(len(found.objects), dtype=bool)
+    kron, scale, flux = _ellipses(found, found.fine, found.bare, every)
+    if halo is None:
+        halo = scale * _places(found)[2] > halo_above_px
+    kron[halo], scale[halo], flux[halo] = _ellipses(found, found.wide, found.segments, halo)
+    return _Shapes(kron, scale, flux, np.asarray(found.objects["flag"], dtype=np.int64), halo)
+
+
+def _ellipses(
+    found: Detected, image: NDArray, segments: NDArray, rows: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Kron radius, factor of the AUTO ellipse and flux in it, of some sources."""
+    place = tuple(column[rows] for column in _places(found))
+    options = {"mask": found.lost, "segmap": segments, "seg_id": _numbers(found)[rows]}
+    kron, _ = sep.kron_radius(image, *place, _KRON_WITHIN, **options)
+    kron = np.where(np.isfinite(kron) & (kron > 0), kron, 0.0)
+    scale = np.maximum(_KRON_FACTOR * kron, _KRON_LEAST)
+    flux, _, _ = sep.sum_ellipse(image, *place, scale, subpix=1, **options)
+    return kron, scale, np.array(flux)
+
+
+def _numbers(found: Detected) -> NDArray[np.int32]:
+    return np.arange(1, len(found.objects) + 1, dtype=np.int32)
+
+
+def _places(found: Detected) -> tuple[NDArray, ...]:
+    """Centre, half axes and angle, which `sep` wants within 90 degrees."""
+    columns = [np.asarray(found.objects[name], dtype=np.float64) for name in ("x", "y", "a", "b", "theta")]
+    columns[4] = np.clip(columns[4], -np.pi / 2, np.pi / 2)
+    return tuple(columns)
+
+
+def _layers(
+    images: Frame | Detected, found: Detected, shapes: _Shapes
+) -> Iterator[tuple[NDArray, NDArray[np.int32], NDArray[np.bool_]]]:
+    """Image, segments and sources of the halos, and of the others."""
+    yield images.wide, found.segments, shapes.halo
+    yield images.fine, found.bare, ~shapes.halo
+
+
+def _half_light(found: Detected, shapes: _Shapes) -> NDArray[np.float64]:
+    """Radius of the circle with half of the light of the AUTO ellipse, on the detection stack, pixels."""
+    x, y, a, _, _ = _places(found)
+    radius = np.full(len(x), np.nan)
+    for image, segments, chosen in _layers(found, found, shapes):
+        rows = np.flatnonzero(chosen & (shapes.flux > 0))
+        radius[rows], _ = sep.flux_radius(
+            image, x[rows], y[rows], (a * shapes.scale)[rows], 0.5, normflux=shapes.flux[rows],
+            mask=found.lost, segmap=segments, seg_id=_numbers(found)[rows],
+        )  # fmt: skip
+    return radius
+
+
+def _magnitudes(
+    one: Frame, found: Detected, shapes: _Shapes, zeropoint: float, radius_px: float, least_coverage: float
+) -> dict[str, NDArray[np.float64]]:
+    """AUTO and fixed-aperture magnitudes of all sources in one band."""
+    x, y, a, b, theta = _places(found)
+    auto = (a * shapes.scale, b * shapes.scale, theta)
+    circle = (np.full(len(x), radius_px), np.full(len(x), radius_px), np.zeros(len(x)))
+    columns = {}
+    for kind, axes in {"mag": auto, "aper": circle}.items():
+        flux, error = _fluxes(one, found, shapes, (x, y, *axes), least_coverage)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            positive = flux > 0
+            columns[f"{kind}_{{band}}"] = np.where(positive, zeropoint - 2.5 * np.log10(flux), np.nan)
+            columns[f"{kind}_{{band}}_err"] = np.where(positive, _MAG * error / flux, np.nan)
+    return columns
+
+
+def _fluxes(
+    one: Frame, found: Detected, shapes: _Shapes, ellipse: tuple[NDArray, ...], least_coverage: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Flux and error in ellipses, NaN where the band covers too little of them."""
+    ids = _numbers(found)
+    flux, error = np.full((2, len(ids)), np.nan)
+    for image, segments, rows in _layers(one, found, shapes):
+        chosen = tuple(column[rows] for column in ellipse)
+        flux[rows], error[rows], _ = sep.sum_ellipse(
+            image, *chosen, 1.0, err=one.noise, mask=one.lost, gain=one.gain, seg_id=ids[rows],
+            segmap=segments,
+        )  # fmt: skip
+    covered = _coverage(one, ellipse) >= least_coverage
+    return np.where(covered, flux, np.nan), np.where(covered, error, np.nan)
+
+
+def _coverage(one: Frame, ellipse: tuple[NDArray, ...]) -> NDArray[np.float64]:
+    """Share of each ellipse, parts beyond the border included, that the band covers."""
+    inside, _, _ = sep.sum_ellipse((~one.lost).astype(np.float32), *ellipse, 1.0)
+    return np.asarray(inside) / (np.pi * ellipse[2] * ellipse[3])

@@ -25,7 +25,7 @@ import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
-from nbclient.exceptions import CellControlSignal, DeadKernelError
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 from traitlets.config import Config
@@ -138,33 +138,24 @@ class _Progress:
 
 
 def execute_notebook(
-    notebook: str | Path,
-    output: str | Path,
-    *,
-    parameters: Mapping[str, Any] | None = None,
-    cwd: str | Path | None = None,
-    cell_timeout_s: int | None = None,
-    progress: bool | None = None,
+    notebook: str | Path, output: str | Path, *, parameters: Mapping[str, Any] | None = None
 ) -> Path:
-    """Execute a notebook with this interpreter and keep the executed copy, saved after every cell.
+    """Execute a notebook with this interpreter in its own folder; the copy is saved after every cell.
 
     `parameters` go before the values of the cell tagged `parameters`; a wrong one is refused before anything
-    runs. The kernel works in `cwd`, by default the notebook's own folder, as in JupyterLab. `progress` shows
-    a moving line instead of log lines; by default only at a terminal. A cell that fails or runs too long, or
-    a kernel that dies, raises NotebookError; the partly executed notebook is kept.
+    runs. A terminal shows a moving line, a log a line for each cell. A cell that fails, or a kernel that
+    dies, raises NotebookError; the partly executed notebook is kept.
     """
     source, target = Path(notebook).resolve(), Path(output).resolve()
     node = with_parameters(read_notebook(source), parameters or {})
     with atomic_file(target) as partial:
         nbformat.write(node, partial)
-    watched = sys.stderr.isatty() if progress is None else progress
-    bar = tqdm(total=len(node.cells), desc=source.stem, unit="cell", leave=False) if watched else None
-    tracker = _Progress(source.stem, len(node.cells), bar=bar)
+    total = len(node.cells)
+    bar = tqdm(total=total, desc=source.stem, unit="cell", leave=False) if sys.stderr.isatty() else None
+    tracker = _Progress(source.stem, total, bar=bar)
     try:
-        _run_papermill(
-            target, tracker, cwd=Path(cwd) if cwd is not None else source.parent, timeout=cell_timeout_s
-        )
-    except (PapermillExecutionError, DeadKernelError, CellControlSignal) as error:
+        _run_papermill(target, tracker, folder=source.parent)
+    except (PapermillExecutionError, DeadKernelError) as error:
         raise _explain(error, source, target, tracker) from error
     finally:
         if bar is not None:
@@ -172,7 +163,7 @@ def execute_notebook(
     return target
 
 
-def _run_papermill(target: Path, tracker: _Progress, *, cwd: Path, timeout: int | None) -> None:
+def _run_papermill(target: Path, tracker: _Progress, *, folder: Path) -> None:
     with _closing_event_loop(), _private_connection() as connection, warnings.catch_warnings():
         # Cells of hand-made notebooks may lack the ids of format 4.5; they run all the same.
         warnings.filterwarnings("ignore", category=nbformat.warnings.MissingIDFieldWarning)
@@ -185,13 +176,24 @@ def _run_papermill(target: Path, tracker: _Progress, *, cwd: Path, timeout: int 
             progress_bar=False,
             kernel_manager_class=LocalKernelManager,
             config=connection,
-            resources={"metadata": {"path": str(cwd)}},
-            execution_timeout=timeout,
+            resources={"metadata": {"path": str(folder)}},
             on_cell_start=tracker.on_cell_start,
             on_cell_executed=tracker.on_cell_executed,
             stdout_file=tracker,
             stderr_file=tracker,
         )
+
+
+def _explain(error: Exception, notebook: Path, kept: Path, tracker: _Progress) -> NotebookError:
+    where = f"cell {tracker.cell} of {tracker.total}"
+    if isinstance(error, PapermillExecutionError):
+        where += f", {_failing_line(error)}"
+        what = f"{error.ename}: {_COLOUR_CODES.sub('', str(error.evalue))}"
+    else:
+        what = f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
+    place = f"notebook {notebook.name!r} failed in {where}"
+    message = f"{place}: {what}; what ran until there is kept in {str(kept)!r}"
+    return NotebookError(message, notebook=notebook, cell=tracker.cell, kept=kept)
 
 
 def _failing_line(error: PapermillExecutionError) -> str:
@@ -201,16 +203,3 @@ def _failing_line(error: PapermillExecutionError) -> str:
     number = int(found[1]) if found else 1
     number = number if number <= len(lines) else 1
     return f"line {number} (`{lines[number - 1].strip()}`)"
-
-
-def _explain(error: Exception, notebook: Path, kept: Path, tracker: _Progress) -> NotebookError:
-    if isinstance(error, PapermillExecutionError):
-        what = f"{error.ename}: {_COLOUR_CODES.sub('', str(error.evalue))}"
-        where = f"cell {tracker.cell} of {tracker.total}, {_failing_line(error)}"
-    else:
-        what = f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
-        where = f"cell {tracker.cell} of {tracker.total}"
-    message = (
-        f"notebook {notebook.name!r} failed in {where}: {what}; what ran until there is kept in {str(kept)!r}"
-    )
-    return NotebookError(message, notebook=notebook, cell=tracker.cell, kept=kept)

@@ -201,14 +201,7 @@ def _read_line(node: ast.stmt, source: str, comments: Mapping[int, str]) -> Para
 
 
 def read_parameters(notebook: str | Path | nbformat.NotebookNode) -> tuple[Parameter, ...]:
-    """The parameters that a notebook declares, in order; none without a cell tagged `parameters`.
-
-    Raises
-    ------
-    InputError
-        If a line is not `name: type = literal  # meaning, unit`, a name comes twice, or a default is not
-        of its own type.
-    """
+    """The parameters that a notebook declares, in order; none without a cell tagged `parameters`."""
     node = read_notebook(notebook) if isinstance(notebook, str | Path) else notebook
     cell = _tagged_cell(node)
     if cell is None:
@@ -252,13 +245,7 @@ def with_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, Any]) -
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
-    """Split `name=value` texts, as a command line gives them; the notebook's types convert the values later.
-
-    Raises
-    ------
-    InputError
-        If a text has no name or no `=`, or a name comes twice.
-    """
+    """Split `name=value` texts of a command line; the notebook's types convert the values later."""
     values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,8 @@ def sweep(
     """
     workers, threads = _number(workers), _number(threads)
     _check(experiments, workers, threads, device)
-    samples = [_opened(one, labels) for one in _listed(sample)]
+    given = [sample] if isinstance(sample, Sample | str | Path) else list(sample)
+    samples = [_opened(one, labels) for one in given]
     chosen = {experiment.name: _sample_for(experiment, samples) for experiment in experiments}
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     for experiment in experiments:
@@ -120,7 +122,13 @@ def sweep(
         for each in experiments
         for one in each.runs
     ]
-    _check_folders(runs)
+    owners: dict[Path, SweepRun] = {}
+    for one in runs:
+        if (other := owners.setdefault(one.folder, one)) is not one:
+            raise InputError(
+                f"names of experiments must differ in letters or digits, got {other.experiment.name!r} and "
+                f"{one.experiment.name!r}, whose models would share a folder ({one.folder.name}); rename one"
+            )
     workers, shares = share_cores(runs, samples, workers=workers, device=device)
     runs = [
         replace(one, threads=share if threads == "auto" else int(threads))
@@ -138,32 +146,24 @@ def sweep(
             tables = _save_tables(kept, folder)
             _record(kept, folder, samples, labels)
     if failed:
-        told = "; ".join(f"{one.title}: {type(error).__name__}: {error}" for one, error in failed)
+        reasons = "; ".join(f"{one.title}: {type(error).__name__}: {error}" for one, error in failed)
         raise SweepError(
-            f"{len(failed)} of {len(runs)} runs failed: {told}; the others are saved, "
+            f"{len(failed)} of {len(runs)} runs failed: {reasons}; the others are saved, "
             "and the same call tries these again"
         ) from failed[0][1]
     return tables[0]
 
 
 def _perform(
-    runs: Sequence[SweepRun],
-    samples: Sequence[Sample],
-    workers: int | str,
-    folder: RunFolder,
-    bar: bool,
+    runs: Sequence[SweepRun], samples: Sequence[Sample], workers: int | str, folder: RunFolder, bar: bool
 ) -> Iterator[Ended]:
     """Do the runs, and show it."""
     with ExitStack() as stack:
         client = None if workers == 0 else stack.enter_context(_connected(workers))
         board = Board(runs, folder.path, bar=bar, dashboard=client.dashboard_link if client else "")
         stack.callback(board.close)
-        ended = (
-            _on_workers(runs, samples, board.update, client=client)
-            if client
-            else _here(runs, samples, board.update)
-        )
-        for one, error in ended:
+        how = partial(_on_workers, client=client) if client else _here
+        for one, error in how(runs, samples, board.update):
             board.end_of(one, error)
             yield one, error
 
@@ -182,16 +182,6 @@ def _check(experiments: Sequence[Experiment], workers: int | str, threads: int |
         weights = experiment.pretrained if experiment.network == "custom" else False
         with torch.device("meta"):  # its layers and their sizes, without any numbers
             build_network(experiment.changed(pretrained=weights))
-
-
-def _check_folders(runs: Sequence[SweepRun]) -> None:
-    owners: dict[Path, SweepRun] = {}
-    for one in runs:
-        if (other := owners.setdefault(one.folder, one)) is not one:
-            raise InputError(
-                f"names of experiments must differ in letters or digits, got {other.experiment.name!r} and "
-                f"{one.experiment.name!r}, whose models would share a folder ({one.folder.name}); rename one"
-            )
 
 
 def _number(value: int | str) -> int | str:
@@ -232,8 +222,9 @@ def _shares(n: int, workers: int) -> list[int]:
     return [max(1, _cores() // (at_once if number < whole else n - whole)) for number in range(n)]
 
 
-def _listed(sample: Source | Sequence[Source]) -> list[Source]:
-    return [sample] if isinstance(sample, Sample | str | Path) else list(sample)
+def _cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _opened(source: Source, labels: Sequence[str | Path]) -> Sample:
@@ -271,12 +262,13 @@ def _save_tables(runs: Sequence[SweepRun], folder: RunFolder) -> list[Prediction
 def _record(
     runs: Sequence[SweepRun], folder: RunFolder, samples: Sequence[Sample], labels: Sequence[str | Path]
 ) -> None:
+    if not runs:
+        return
     seeds: dict[str, list[int]] = {}
     for one in runs:
         known = seeds.setdefault(one.experiment.name, [])
-        known.extend([one.seed] if one.seed not in known else [])
-    if not seeds:
-        return
+        if one.seed not in known:
+            known.append(one.seed)
     inputs: dict[str, Any] = {"sample": samples[0].content_hash}
     inputs |= {f"sample {n}": one.content_hash for n, one in enumerate(samples[1:], start=2)}
     paths = {str(name): Path(str(name).rpartition("=")[2]) for name in labels}
@@ -284,36 +276,32 @@ def _record(
     folder.record(seeds=seeds, inputs=inputs, threads=runs[0].threads)
 
 
-def _cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _here(runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[], None]) -> Iterator[Ended]:
     """Do the runs one after another in this process; gives each as it ends, with the error that ended it."""
     for run in runs:
+        ended: BaseException | None = None
         try:
             train_run(run, samples[run.sample], tell=tell)
         except Exception as error:  # whatever it is, the other runs go on; it is raised at the end
-            yield run, error
-        else:
-            yield run, None
+            ended = error
+        yield run, ended
 
 
 @contextmanager
 def _connected(workers: int | str) -> Iterator[Client]:
     """A client of processes started for the sweep, or of the scheduler at an address (``"tcp://node1:8786"``)."""
     with ExitStack() as stack:
-        stack.enter_context(_quiet())
+        dask = logging.getLogger(
+            "distributed"
+        )  # its own messages stay out of the log, up to the last worker's end
+        stack.callback(dask.setLevel, dask.level)
+        dask.setLevel(logging.CRITICAL)
         if isinstance(workers, int):
             # no limit of memory: Dask would stop a training that holds its images
             cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=None,
-                dashboard_address="127.0.0.1:0",
+                n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,  # in the workers, too
-            )
+            )  # fmt: skip
             yield stack.enter_context(Client(stack.enter_context(cluster)))
             return
         try:
@@ -328,18 +316,6 @@ def _connected(workers: int | str) -> Iterator[Client]:
                 f"the scheduler {workers!r} must have workers, got none; `dask worker {workers}`"
             )
         yield client
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Dask's own messages out of the log, up to the last worker's end."""
-    dask = logging.getLogger("distributed")
-    level = dask.level
-    dask.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        dask.setLevel(level)
 
 
 def _on_workers(

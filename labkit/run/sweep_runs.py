@@ -14,8 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +73,10 @@ def train_run(run: SweepRun, sample: Sample, *, tell: Callable[[], None] | None 
     by hand it raises KeyboardInterrupt, after predicting with the best epoch so far, if there is one.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time, FileLock(run.folder / ".sweep.lock"), _threads(run.threads):
+    with _one_at_a_time, FileLock(run.folder / ".sweep.lock"):
+        threads = torch.get_num_threads()
         try:
+            torch.set_num_threads(run.threads or threads)  # how sums are split decides their last bits
             _train(run, sample, tell)
         except KeyboardInterrupt:
             if read_note(run).get("state") == "running":
@@ -84,6 +85,8 @@ def train_run(run: SweepRun, sample: Sample, *, tell: Callable[[], None] | None 
         except Exception as error:
             _note(run, state="failed", message=f"{type(error).__name__}: {error}")
             raise
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> None:
@@ -100,16 +103,9 @@ def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> No
         on_train_epoch_start=lambda *_: tell() if tell is not None else None,
     )
     fitted = train(
-        run.experiment,
-        sample,
-        run=run.run,
-        seed=run.seed,
-        fold=run.fold,
-        device=run.device,
-        other="replace",
-        progress=False,
-        callbacks=(callback,),
-    )
+        run.experiment, sample, run=run.run, seed=run.seed, fold=run.fold, device=run.device,
+        other="replace", progress=False, callbacks=(callback,),
+    )  # fmt: skip
     # what the table is made from: the training, and the Sample with the labels it is measured against
     made_from = {"training": read_about(fitted.folder / "last.safetensors")["identity"]}
     made_from |= {"epochs": len(fitted.history), "sample": sample.content_hash}
@@ -123,18 +119,6 @@ def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> No
     _note(run, state=state, made_from=made_from, ended=time.time(), **times)
     if fitted.interrupted:
         raise KeyboardInterrupt(f"{run.title} was stopped; the same call resumes it")
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Compute on some threads of the CPU: how sums are split decides their last bits."""
-    before = torch.get_num_threads()
-    if number:
-        torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _note(run: SweepRun, **facts: Any) -> None:
@@ -232,8 +216,8 @@ class Board:
             state |= {"state": "failed", "message": str(error)}
         self.states[run] = state
         self.update(now=True)
-        told = f"failed: {state['message']}" if error else f"validation accuracy {state['accuracy']:.3f}"
-        line = f"{run.title}: {told} ({self._count()}{self._left()})"
+        how = f"failed: {state['message']}" if error else f"validation accuracy {state['accuracy']:.3f}"
+        line = f"{run.title}: {how} ({self._count()}{self._left()})"
         log.info(line)
         if self._headless:
             sys.stderr.write(f"{line}\n")
@@ -244,15 +228,16 @@ class Board:
         if self._bar is not None:
             self._bar.close()
 
+    def _ended(self) -> int:
+        return sum(state["state"] in ("done", "failed") for state in self.states.values())
+
     def _count(self) -> str:
-        ended = sum(state["state"] in ("done", "failed") for state in self.states.values())
-        return f"{ended} of {len(self.runs)} runs"
+        return f"{self._ended()} of {len(self.runs)} runs"
 
     def _left(self) -> str:
         """The time that the other runs should take, at the pace so far."""
-        ended = sum(state["state"] in ("done", "failed") for state in self.states.values())
-        open_runs = len(self.runs) - ended
-        seconds = (time.monotonic() - self._started) / max(1, ended) * open_runs
+        open_runs = len(self.runs) - self._ended()
+        seconds = (time.monotonic() - self._started) / max(1, self._ended()) * open_runs
         return f", about {tqdm.format_interval(round(seconds))} left" if open_runs else ""
 
     def _page(self, ended: bool) -> str:

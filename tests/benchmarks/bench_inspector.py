@@ -8,14 +8,14 @@ median over the rounds is printed, and the ratio.
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
+from timing import peak_gib, timed
 
 from labkit.predictions import Predictions
 from labkit.sample import Sample
@@ -58,39 +58,25 @@ def survey(n: int) -> tuple[Sample, Predictions, MadeImages]:
     return sample, Predictions.concatenate(runs), images
 
 
-def timed(work) -> float:
-    """Wall milliseconds of a call."""
-    start = time.perf_counter()
-    work()
-    return 1e3 * (time.perf_counter() - start)
-
-
 def measure(n: int, rounds: int) -> dict[str, float]:
     """Median milliseconds of each step."""
     sample, predictions, images = survey(n)
     with tempfile.TemporaryDirectory() as folder:
-        made: list[Inspector] = []
-        found = {
-            "open": timed(
-                lambda: made.append(Inspector(sample, predictions, verdicts=Path(folder) / "v.csv"))
-            )
-        }
-        widget, c = made[0], made[0].controls
+        widget, seconds, _ = timed(partial(Inspector, sample, predictions, verdicts=Path(folder) / "v.csv"))
+        found, c = {"open": 1e3 * seconds}, widget.controls
         images.reads = 0
         spent: dict[str, list[float]] = {}
         for number in range(rounds):
             steps = {
-                "move the threshold": lambda k=number: setattr(c.threshold, "value", 0.3 + 0.04 * k),
-                "turn the page": lambda k=number: setattr(c.page, "value", 3 + k),
-                "say a verdict": lambda: widget.press("d"),
-                "sort by a column, first time": lambda: setattr(c.sort, "value", "counts"),
-                "move the threshold, so sorted": lambda k=number: setattr(
-                    c.threshold, "value", 0.31 + 0.04 * k
-                ),
-                "filter": lambda k=number: setattr(c.text, "value", f"counts > {100 + k}"),
+                "move the threshold": partial(setattr, c.threshold, "value", 0.3 + 0.04 * number),
+                "turn the page": partial(setattr, c.page, "value", 3 + number),
+                "say a verdict": partial(widget.press, "d"),
+                "sort by a column, first time": partial(setattr, c.sort, "value", "counts"),
+                "move the threshold, so sorted": partial(setattr, c.threshold, "value", 0.31 + 0.04 * number),
+                "filter": partial(setattr, c.text, "value", f"counts > {100 + number}"),
             }
             for name, step in steps.items():
-                spent.setdefault(name, []).append(timed(step))
+                spent.setdefault(name, []).append(1e3 * timed(step)[1])
             c.text.value, c.sort.value = "", "confidence"
             c.groups["TP" if number % 2 else "FP"].click()
         spent["sort by a column, first time"] = spent["sort by a column, first time"][:1]
@@ -110,7 +96,7 @@ def main() -> None:
     for name, value in small.items():
         unit = "rows" if name.startswith("rows") else "ms"
         print(f"{name:32s} {value:9.1f} {unit:>2s} {large[name]:9.1f} {unit:>2s} {large[name] / value:7.2f}")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    print(f"peak memory {peak_gib():.2f} GiB")
 
 
 if __name__ == "__main__":

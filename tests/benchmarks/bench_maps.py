@@ -1,19 +1,19 @@
 """Class activation maps a second, in batches against one at a time, and whether they are equal.
 
-Run ``python -m tests.benchmarks.bench_maps`` (``--device cuda`` on a GPU). The best of the rounds counts;
+Run ``python tests/benchmarks/bench_maps.py`` (``--device cuda`` on a GPU). The best of the rounds counts;
 both ways run in turns, so that the ratio holds on a busy machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 
 import astropy.units as u
 import numpy as np
 import torch
 from astropy.table import QTable
+from timing import timed
 
 from labkit.experiment import Experiment
 from labkit.explain import class_activation, filter_maps
@@ -44,11 +44,15 @@ def untrained(network: str, size: int, n: int) -> tuple[Model, Sample]:
 
 def rate(make: Callable[[], np.ndarray], device: str) -> tuple[float, np.ndarray]:
     """Maps a second, and the maps."""
-    start = time.perf_counter()
-    maps = make()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return len(maps) / (time.perf_counter() - start), maps
+
+    def finished() -> np.ndarray:
+        maps = make()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return maps
+
+    maps, seconds, _ = timed(finished)
+    return len(maps) / seconds, maps
 
 
 def compare(network: str, size: int, options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import astropy.units as u
@@ -23,6 +24,7 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.table import QTable
 from astropy.wcs import WCS
+from timing import timed
 
 from labkit.sources import members_sample, read_mosaics
 from labkit.sources.members.stamps import make_cutter
@@ -154,9 +156,7 @@ def measure(way: str, folder: Path, options: argparse.Namespace, out: multiproce
     watcher.start()
     time.sleep(0.1)
     before = dict(peak)
-    start, used = time.perf_counter(), time.process_time()
-    number = WAYS[way](folder, table, options)
-    seconds, used = time.perf_counter() - start, time.process_time() - used
+    number, seconds, used = timed(partial(WAYS[way], folder, table, options))
     time.sleep(0.05)
     stop.set()
     watcher.join()

@@ -6,21 +6,15 @@ Run ``python tests/benchmarks/bench_survey.py``. One and two processes are timed
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
+
+from timing import peak_gib, timed
 
 from labkit.images import normalise
 from labkit.sample import Sample
 from labkit.simulate import simulate_survey
-
-
-def timed(work):
-    """Result and wall seconds of a call."""
-    start = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - start
 
 
 def main() -> None:
@@ -34,24 +28,20 @@ def main() -> None:
         for number in range(options.rounds):
             for jobs in (2, 1):
                 path = Path(folder) / f"raw-{number}-{jobs}"
-                _, seconds = timed(
-                    lambda jobs=jobs, path=path: simulate_survey(
-                        1, n_objects=options.objects, n_jobs=jobs, path=path
-                    )
-                )
+                made = partial(simulate_survey, 1, n_objects=options.objects, n_jobs=jobs, path=path)
+                seconds = timed(made)[1]
                 name = f"simulate, {jobs} process{'es' * (jobs > 1)}"
                 best[name] = min(seconds, best.get(name, seconds))
-            raw, seconds = timed(lambda path=path: Sample.load(path))
+            raw, seconds, _ = timed(partial(Sample.load, path))
             best["open"] = min(seconds, best.get("open", seconds))
             target = Path(folder) / f"xamin-{number}"
-            _, seconds = timed(lambda raw=raw, target=target: normalise(raw, path=target))
+            seconds = timed(partial(normalise, raw, path=target))[1]
             best["normalise to disk"] = min(seconds, best.get("normalise to disk", seconds))
     for name, seconds in best.items():
         print(f"{name:24s} {seconds:8.2f} s   {1e3 * seconds / options.objects:7.2f} ms an object")
     ratio = best["simulate, 1 process"] / best["simulate, 2 processes"]
     print(f"two processes are {ratio:.2f} x as fast as one")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak memory of this process {peak:.2f} GiB")
+    print(f"peak memory of this process {peak_gib():.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Images a second in training the custom network at 356 px, beside a plain Lightning version.
 
-Run ``python -m tests.benchmarks.bench_training`` (``--device cuda`` on a GPU). All versions run in turns
+Run ``python tests/benchmarks/bench_training.py`` (``--device cuda`` on a GPU). All versions run in turns
 within one call, so that the ratios hold on a busy machine; the best round of each counts.
 
 The plain version is what one writes first: float32 images of three channels with a zero-filled

@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import resource
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from timing import peak_gib, timed
 
 from labkit.sources.zooniverse import read_export
 from labkit.votes import METHODS, Answers, consensus, drop_repeats, read_tree, weights
@@ -24,13 +23,6 @@ HEADER = (
     "classification_id,user_name,user_id,user_ip,workflow_id,workflow_name,workflow_version,created_at,"
     "gold_standard,expert,metadata,annotations,subject_data,subject_ids\n"
 )
-
-
-def timed(work):
-    """Result, wall seconds and processor seconds of a call."""
-    start, used = time.perf_counter(), time.process_time()
-    result = work()
-    return result, time.perf_counter() - start, time.process_time() - used
 
 
 def ways(tree):
@@ -117,11 +109,6 @@ def plain_loop(path: Path) -> int:
             json.loads(row["subject_data"])
             answers += len([(a["task"], a["value"]) for a in json.loads(row["annotations"])])
     return answers
-
-
-def peak_gib() -> float:
-    """Peak memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def parse(rows: int, rounds: int, rng: np.random.Generator) -> None:

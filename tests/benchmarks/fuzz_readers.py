@@ -37,12 +37,16 @@ import numpy as np
 import pyarrow as pa
 from astropy.io import fits
 from astropy.table import QTable
-from astropy.wcs import WCS
 from PIL import Image
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment, preset, read_experiments
+from labkit.images.coordinates import tangent_plane
+from labkit.learn import Model
+from labkit.learn.networks import build_network
 from labkit.predictions import Predictions
+from labkit.run.parameters import read_parameters
+from labkit.run.sequence import read_sequence
 from labkit.sample import Sample
 from labkit.sample.labels import read_labels
 from labkit.sources import (
@@ -74,16 +78,11 @@ class Reader(NamedTuple):
 # ---- good inputs
 
 
-def tangent() -> WCS:
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval, wcs.wcs.crpix = [150.0, 2.0], [(SIDE + 1) / 2] * 2
-    wcs.wcs.cdelt = np.array([-1, 1]) / 3600
-    return wcs
+SKY = tangent_plane(150.0, 2.0, 1.0, (SIDE, SIDE))
 
 
 def image(path: Path, *, compressed: bool = False, **cards: object) -> Path:
-    header = tangent().to_header()
+    header = SKY.to_header()
     header.update({"RA_PNT": 150.0, "DEC_PNT": 2.0, "EXPTIME": 5000.0, "OBS_ID": "0123"} | cards)
     data = RNG.normal(10, 1, (SIDE, SIDE)).astype(np.float32)
     if compressed:
@@ -215,18 +214,9 @@ def predictions(folder: Path) -> Path:
 
 
 def model(folder: Path) -> Path:
-    from labkit.learn import Model
-    from labkit.learn.networks import build_network
-
     experiment = Experiment(name="small", image_size=32, epochs=1)
     Model.of(experiment, build_network(experiment), raw_sample(), seed=0).save(folder / "model")
     return folder / "model"
-
-
-def load_model(path: Path) -> object:
-    from labkit.learn import Model
-
-    return Model.load(path)
 
 
 def experiments(folder: Path) -> Path:
@@ -249,12 +239,6 @@ def notebook(folder: Path) -> Path:
     return path
 
 
-def read_notebook_parameters(path: Path) -> object:
-    from labkit.run.parameters import read_parameters
-
-    return read_parameters(path)
-
-
 def sequence(folder: Path) -> Path:
     path = folder / "steps.toml"
     path.write_text(
@@ -262,12 +246,6 @@ def sequence(folder: Path) -> Path:
         'outputs = ["{run}/a.parquet"]\n[steps.parameters]\nbands = ["F435"]\n'
     )
     return path
-
-
-def read_steps(path: Path) -> object:
-    from labkit.run import read_sequence
-
-    return read_sequence(path)
 
 
 def tree(folder: Path) -> Path:
@@ -293,8 +271,8 @@ READERS = [
         Reader(f"catalogue, {ending}", table_file(ending), read_catalogue)
         for ending in (".fits", ".ecsv", ".csv", ".tsv", ".vot", ".parquet", ".csv.gz", ".fits.gz")
     ),
-    Reader("candidates, .csv", table_file(".csv"), lambda path: read_candidates(path, wcs=tangent())),
-    Reader("regions", regions, lambda path: read_candidates(path, wcs=tangent())),
+    Reader("candidates, .csv", table_file(".csv"), lambda path: read_candidates(path, wcs=SKY)),
+    Reader("regions", regions, lambda path: read_candidates(path, wcs=SKY)),
     Reader("labels", labels, read_labels),
     Reader("votes, export", export, lambda path: read_export(path, "hunt")),
     Reader("votes, export.gz", packed(export), lambda path: read_export(path, "hunt")),
@@ -303,10 +281,10 @@ READERS = [
     Reader("image lists", image_list, read_kosiba2020),
     Reader("sample", sample, lambda path: whole(Sample.load(path))),
     Reader("predictions", predictions, Predictions.load),
-    Reader("model", model, load_model),
+    Reader("model", model, Model.load),
     Reader("experiments", experiments, read_experiments),
-    Reader("notebook", notebook, read_notebook_parameters),
-    Reader("sequence", sequence, read_steps),
+    Reader("notebook", notebook, read_parameters),
+    Reader("sequence", sequence, read_sequence),
 ]
 
 # ---- mutations
@@ -314,23 +292,15 @@ READERS = [
 
 CLAIMS = (b"999999999", b"-1", b"0", b"1e308", b"4294967296", b"NaN", b"inf", b"1" * 5000)
 WORDS = (
-    b'"',
-    b"'",
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b"<",
-    b">",
-    b",",
-    b"\t",
-    b"\0",
-    b"\r",
-    b"\n\n",
-    b"#",
-    b"\xff\xfe",
-    b"=",
-)
+    b'"', b"'", b"{", b"}",
+    b"[", b"]", b"<", b">", b",", b"\t", b"\0", b"\r", b"\n\n", b"#", b"\xff\xfe", b"=",
+)  # fmt: skip
+VALUES = "T 'text' -999 1E400 NaN 'NaN' 0 1.5 'RA---SIP' 'F' 2147483648"
+CARDS = """
+    AMDX1 PLTRAH CNPIX1 A_ORDER CTYPE1 CRPIX1 CDELT1 CD1_1 PC1_1 EQUINOX RADESYS NAXIS1 NAXIS2 NAXIS BITPIX
+    BSCALE BZERO BLANK TFIELDS PCOUNT TFORM1 TTYPE1 TDIM1 RA_PNT EXPTIME PHOTZP PHOTFLAM BUNIT CRVAL2 LONPOLE
+    ZTILE1 ZCMPTYPE ZNAXIS1 CPDIS1 D2IMDIS1 PV1_1 WCSAXES XTENSION GCOUNT
+"""
 
 
 def flip(data: bytes, rng: np.random.Generator) -> bytes:
@@ -381,57 +351,7 @@ def card(data: bytes, rng: np.random.Generator) -> bytes:
     """Another value of a card, or another card, in one of a FITS file's headers."""
     if data[:6] != b"SIMPLE":
         return claim(data, rng)
-    values = (
-        "T",
-        "'text'",
-        "",
-        "-999",
-        "1E400",
-        "NaN",
-        "'NaN'",
-        "0",
-        "1.5",
-        "'RA---SIP'",
-        "'F'",
-        "2147483648",
-    )
-    names = (
-        "AMDX1",
-        "PLTRAH",
-        "CNPIX1",
-        "A_ORDER",
-        "CTYPE1",
-        "CRPIX1",
-        "CDELT1",
-        "CD1_1",
-        "PC1_1",
-        "EQUINOX",
-    )
-    names += (
-        "RADESYS",
-        "NAXIS1",
-        "NAXIS2",
-        "NAXIS",
-        "BITPIX",
-        "BSCALE",
-        "BZERO",
-        "BLANK",
-        "TFIELDS",
-        "PCOUNT",
-    )
-    names += (
-        "TFORM1",
-        "TTYPE1",
-        "TDIM1",
-        "RA_PNT",
-        "EXPTIME",
-        "PHOTZP",
-        "PHOTFLAM",
-        "BUNIT",
-        "CRVAL2",
-        "LONPOLE",
-    )
-    names += ("ZTILE1", "ZCMPTYPE", "ZNAXIS1", "CPDIS1", "D2IMDIS1", "PV1_1", "WCSAXES", "XTENSION", "GCOUNT")
+    names, values = CARDS.split(), [*VALUES.split(), ""]
     name, value = names[rng.integers(len(names))], values[rng.integers(len(values))]
     places = [i for i in range(0, min(len(data), 28800), 80) if data[i : i + 8] == name.ljust(8).encode()]
     ends = [i for i in range(0, min(len(data), 28800), 80) if data[i : i + 8] == b"END     "]
@@ -472,19 +392,8 @@ def inner(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 MUTATIONS = (
-    flip,
-    flip_bits_early,
-    cut,
-    repeat,
-    insert,
-    claim,
-    card,
-    card,
-    encode_otherwise,
-    swell,
-    inner,
-    inner,
-)
+    flip, flip_bits_early, cut, repeat, insert, claim, card, card, encode_otherwise, swell, inner, inner,
+)  # fmt: skip
 
 
 def mutate(data: bytes, rng: np.random.Generator) -> bytes:

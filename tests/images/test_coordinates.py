@@ -7,7 +7,6 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from labkit.errors import InputError
 from labkit.images import coverage, cutouts
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, sky_to_pixel, tangent_plane
 
@@ -67,14 +66,6 @@ def test_sky_is_icrs_and_comes_back_to_its_pixel(name):
     np.testing.assert_allclose(sky_to_pixel(wcs, ra * u.deg, (dec * u.deg).to(u.rad)), [X, Y], atol=1e-4)
 
 
-def test_known_places():
-    ra, dec = pixel_to_sky(WCS(header(("GLON-TAN", "GLAT-TAN"), (120.0, 40.0))), 99.5, 99.5)
-    north = SkyCoord(l=120 * u.deg, b=40 * u.deg, frame="galactic").icrs
-    assert (float(ra), float(dec)) == pytest.approx((north.ra.deg, north.dec.deg), abs=1e-9)
-    # a shift of 0.3 pixels of 0.05 arcsec, and 21.5 from the centre
-    assert pixel_to_sky(looked_up(), 10, 10)[1] == pytest.approx(2 - (21.5 - 0.3) * 0.05 / 3600, abs=1e-8)
-
-
 def test_positions_without_a_solution_are_nan_and_stop_no_other():
     wcs = distorted()
     ra, dec = [150, 150.02, 150, 330, 20, np.nan, 150], [2, 2.02, 60, -2, -80, 2, 95]
@@ -85,11 +76,6 @@ def test_positions_without_a_solution_are_nan_and_stop_no_other():
     positions = SkyCoord(ra[:5], dec[:5], unit="deg")
     shares = coverage(np.ones((200, 200)), wcs, positions[[0, 2, 3, 4]], size=1 * u.arcmin)
     np.testing.assert_array_equal(shares, [1, 0, 0, 0])
-
-
-def test_nothing_gives_nothing():
-    assert [axis.shape for axis in sky_to_pixel(FRAMES["SIP"], [], [])] == [(0,), (0,)]
-    assert [axis.shape for axis in pixel_to_sky(FRAMES["FK4"], np.ones((0, 2)), 1)] == [(0, 2), (0, 2)]
 
 
 def test_a_cutout_is_the_same_with_declination_first():
@@ -115,16 +101,15 @@ def test_a_window_of_an_image_is_cut_as_the_image():
     np.testing.assert_allclose(window, cutouts(image, wcs, centre, **options), rtol=1e-5)
 
 
-def test_tangent_plane():
+def test_known_places_and_none():
+    ra, dec = pixel_to_sky(FRAMES["galactic"], 99.5, 99.5)
+    north = SkyCoord(l=120 * u.deg, b=40 * u.deg, frame="galactic").icrs
+    assert (float(ra), float(dec)) == pytest.approx((north.ra.deg, north.dec.deg), abs=1e-9)
+    # a shift of 0.3 pixels of 0.05 arcsec, and 21.5 from the centre
+    assert pixel_to_sky(looked_up(), 10, 10)[1] == pytest.approx(2 - (21.5 - 0.3) * 0.05 / 3600, abs=1e-8)
     wcs = tangent_plane(150.0, 2.0, 0.5, (101, 201))
     assert pixel_scale_arcsec(wcs) == pytest.approx(0.5)
     np.testing.assert_allclose(sky_to_pixel(wcs, 150, 2), [100, 50], atol=1e-9)
     assert pixel_to_sky(wcs, 99, 50)[0] > 150  # east is left
-
-
-@pytest.mark.parametrize("wcs", [WCS(naxis=2), WCS(header(("XOFF", "YOFF")))])
-def test_coordinates_must_be_celestial(wcs):
-    with pytest.raises(InputError, match="celestial"):
-        sky_to_pixel(wcs, 150, 2)
-    with pytest.raises(InputError, match="celestial"):
-        pixel_to_sky(wcs, 1, 2)
+    assert [axis.shape for axis in sky_to_pixel(FRAMES["SIP"], [], [])] == [(0,), (0,)]
+    assert [axis.shape for axis in pixel_to_sky(FRAMES["FK4"], np.ones((0, 2)), 1)] == [(0, 2), (0, 2)]

@@ -1,15 +1,16 @@
-from __future__ import annotations
+"""Cut-outs and regridding: north up, east left, area by area, flux or brightness kept."""
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
+from hypothesis import given
+from hypothesis import strategies as st
 
-from labkit.errors import InputError
-from labkit.images import coverage, cutout, cutouts
+from labkit.images import coverage, cutout, cutouts, regrid
 from labkit.images.coordinates import tangent_plane
-from labkit.images.resampling import average_boxes
+from labkit.images.cutouts import average_boxes
 
 CENTRE = SkyCoord(150 * u.deg, -11 * u.deg)
 
@@ -79,11 +80,7 @@ def test_counts_are_conserved_at_any_pixel_scale(pixels, angle):
     image = spots(wcs, CENTRE, sigma=6)
     total = cutout(image, wcs, CENTRE, pixels=pixels, conserve="flux").sum(dtype=float)
     assert total == pytest.approx(image.sum(), rel=3e-3)
-
-
-def test_surface_brightness_keeps_values():
-    wcs = make_wcs(angle=12)
-    np.testing.assert_allclose(cutout(np.full((300, 300), 4.0), wcs, CENTRE, pixels=50), 4, rtol=1e-6)
+    np.testing.assert_allclose(cutout(np.full((300, 300), 4.0), wcs, CENTRE, pixels=pixels), 4, rtol=1e-6)
 
 
 def test_several_equal_one_by_one_and_the_image_is_unchanged():
@@ -122,38 +119,9 @@ def test_coverage_is_the_share_of_exposed_area():
     np.testing.assert_allclose(coverage(exposed, wcs, far), [0.5, 1, 0], atol=0.01)
     gap = np.where(exposed, 1000.0, np.nan)
     np.testing.assert_allclose(coverage(gap, wcs, far), [0.5, 1, 0], atol=0.01)
-
-
-def test_positions_behind_the_sky_are_not_covered():
-    wcs = make_wcs()
     behind = SkyCoord([330] * u.deg, [11] * u.deg)
     assert coverage(np.ones((300, 300)), wcs, behind) == 0
     assert (cutouts(np.ones((300, 300)), wcs, behind, pixels=8, fill=-1) == -1).all()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"size": 3 * u.kpc}, "size must be one positive angle"),
-        ({"size": -3 * u.arcmin}, "size must be one positive angle"),
-        ({"pixels": 0}, "pixels must be at least 1"),
-        ({"conserve": "counts"}, "conserve must be"),
-    ],
-)
-def test_wrong_options_are_refused(change, message):
-    with pytest.raises(InputError, match=message):
-        cutout(np.ones((300, 300)), make_wcs(), CENTRE, **change)
-
-
-def test_wrong_data_are_refused():
-    with pytest.raises(InputError, match=r"image must have the axes \(y, x\), got shape \(2, 9, 9\)"):
-        cutout(np.ones((2, 9, 9)), make_wcs(), CENTRE)
-    with pytest.raises(InputError, match="wcs must hold celestial coordinates"):
-        cutout(np.ones((9, 9)), WCS(naxis=2), CENTRE)
-    with pytest.raises(InputError, match="position must be one sky position, got 2"):
-        cutout(np.ones((9, 9)), make_wcs(), CENTRE.directional_offset_by([0, 1] * u.deg, 1 * u.arcmin))
-    with pytest.raises(InputError, match="positions must be an array"):
-        cutouts(np.ones((9, 9)), make_wcs(), CENTRE)
 
 
 @pytest.mark.parametrize("fill", [0.0, np.nan])
@@ -196,3 +164,30 @@ def test_boxes_across_the_border_share_the_border_and_what_lies_outside(fill):
         got = average_boxes(image if axis else image.T, *places, width=1.0, steps=1, fill=fill).ravel()
         right = np.where(share > 0, edge, np.nan) if np.isnan(fill) else share * edge + (1 - share) * fill
         np.testing.assert_allclose(got, right, rtol=1e-6)
+
+
+@given(scale=st.floats(0.2, 4), seed=st.integers(0, 1000))
+def test_regridding_conserves_the_flux_and_leaves_zeros_outside(scale, seed):
+    images = np.random.default_rng(seed).poisson(0.2, (2, 40, 31)).astype(float)
+    shape = (int(40 / scale) + 3, int(31 / scale) + 3)
+    result = regrid(images, scale=scale, shape=shape, conserve="flux")
+    np.testing.assert_allclose(result.sum(axis=(1, 2)), images.sum(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(result[1], regrid(images[1], scale=scale, shape=shape, conserve="flux"))
+    assert not regrid(images + 1, scale=1, shape=(44, 33))[:, [0, -1]].any()
+
+
+def test_regridding_to_the_same_half_and_double_pixels():
+    image = np.random.default_rng(0).normal(size=(8, 14))
+    np.testing.assert_allclose(regrid(image, scale=1, shape=(8, 14)), image, rtol=1e-6)
+    finer = np.kron(image, np.ones((2, 2)))
+    np.testing.assert_allclose(regrid(image, scale=0.5, shape=(16, 28)), finer, rtol=1e-6)
+    np.testing.assert_allclose(regrid(finer, scale=2, shape=(8, 14)), image, rtol=1e-6)
+
+
+def test_regridding_leaves_nan_out_and_only_where_nothing_was_valid():
+    image = np.full((20, 20), 3.0)
+    image[8:12, 8:12] = np.nan
+    result = regrid(image, scale=1.5, shape=(5, 5))
+    assert np.isnan(result[2, 2])
+    np.testing.assert_allclose(result[np.isfinite(result)], 3, rtol=1e-5)
+    assert np.isfinite(result[0]).all()

@@ -1,12 +1,9 @@
-from __future__ import annotations
-
-import logging
+"""The scatter of the empty sky, and what grey levels mean by it."""
 
 import astropy.units as u
 import numpy as np
 import pytest
 
-from labkit.errors import InputError, MissingDataError
 from labkit.images import fixed_asinh, level_table, normalise, sky_scales, sky_table
 from labkit.images.sky import scatter_of_sky
 from labkit.sample import Sample
@@ -23,13 +20,6 @@ def test_normal_noise_is_measured_without_bias():
     assert scatter == pytest.approx(0.5, rel=0.003)
 
 
-def test_scatter_around_galaxies_is_that_of_the_sky(member_sample, member_scales):
-    measured = sky_scales(member_sample)
-    assert set(measured) == set(member_scales)
-    for band, scale in member_scales.items():
-        assert measured[band] == pytest.approx(scale, rel=0.04)
-
-
 def test_faint_sources_raise_it_by_little():
     rng = np.random.default_rng(4)
     images = rng.normal(size=(60, 64, 64))
@@ -39,15 +29,6 @@ def test_faint_sources_raise_it_by_little():
             image += peak * np.exp(-np.hypot(x - cx, y - cy) / 1.5)
     assert 1.0 < np.median(scatter_of_sky(images)[1]) < 1.1
     assert np.median(images.std(axis=(1, 2))) > 1.5
-
-
-def test_some_deeper_or_filled_cutouts_do_not_decide(member_sample, member_scales):
-    images = member_sample.images.copy()
-    images[:5] /= 2.5
-    images[5:9] += 50 * np.random.default_rng(0).random(images[5:9].shape)
-    measured = sky_scales(changed(member_sample, images))
-    for band, scale in list(member_scales.items())[:3]:
-        assert measured[band] == pytest.approx(scale, rel=0.06)
 
 
 def test_the_number_of_objects_is_bounded_and_they_are_spread(member_sample):
@@ -66,38 +47,6 @@ def test_the_number_of_objects_is_bounded_and_they_are_spread(member_sample):
     assert read[-1].tolist() == [0, 4, 8, 12, 15, 19, 23]
 
 
-def test_scales_follow_the_unit_of_the_pixels(member_sample):
-    once, twice = (sky_scales(changed(member_sample, member_sample.images * f)) for f in (1, 2))
-    assert twice == pytest.approx({band: 2 * scale for band, scale in once.items()})
-
-
-def test_sky_far_from_zero_is_reported(member_sample, caplog):
-    with caplog.at_level(logging.WARNING):
-        sky_scales(changed(member_sample, member_sample.images + np.float32(0.1)))
-    assert "the sky of F435 lies at 0.1" in caplog.text
-    assert "are the mosaics sky-subtracted?" in caplog.text
-
-
-def test_a_band_without_data_is_named(member_sample):
-    with pytest.raises(MissingDataError, match="band 'F160' must have sky in some cut-out, got none in 6"):
-        sky_scales(member_sample.select(slice(-6, None)))
-
-
-def test_constant_sky_is_refused(member_sample):
-    images = np.zeros_like(member_sample.images)
-    with pytest.raises(InputError, match="band 'F435' must scatter from pixel to pixel"):
-        sky_scales(changed(member_sample, images))
-
-
-def test_what_is_no_raw_sample_is_refused(member_sample, member_scales):
-    with pytest.raises(InputError, match="objects must be at least 1, got 0"):
-        sky_scales(member_sample, objects=0)
-    with pytest.raises(InputError, match="sample must hold raw pixels of at least one object"):
-        sky_scales(member_sample.select([]))
-    with pytest.raises(InputError, match="sample must hold raw pixels"):
-        sky_scales(normalise(member_sample, method="fixed-asinh", scales=member_scales))
-
-
 def test_the_grey_levels_and_their_unit_as_tables(member_sample, member_scales):
     fields = [{"mosaics": {band: {"zero_point": 25.0} for band in list(member_scales)[1:]}}]
     member_sample.provenance["fields"] = fields
@@ -114,6 +63,19 @@ def test_the_grey_levels_and_their_unit_as_tables(member_sample, member_scales):
     assert fixed_asinh(table["flux"][:, None], scale=1.0).tolist() == [[0], [38], [128], [255]]
     following = fixed_asinh((table["flux"] + table["step"])[:3, None], scale=1.0)
     assert following.tolist() == [[1], [39], [129]]
-    for call in (sky_table, level_table):
-        with pytest.raises(InputError, match="sample must be normalised by 'fixed-asinh', got None"):
-            call(member_sample)
+
+
+def test_scales_are_those_of_the_sky_in_the_unit_of_the_pixels(member_sample, member_scales, caplog):
+    measured = sky_scales(member_sample)
+    assert measured == pytest.approx(member_scales, rel=0.04)
+    twice = sky_scales(changed(member_sample, 2 * member_sample.images))
+    assert twice == pytest.approx({band: 2 * scale for band, scale in measured.items()})
+    images = member_sample.images.copy()  # some deeper or filled cut-outs do not decide
+    images[:5] /= 2.5
+    images[5:9] += 50 * np.random.default_rng(0).random(images[5:9].shape)
+    others = sky_scales(changed(member_sample, images).select(bands=list(member_scales)[:3]))
+    assert others == pytest.approx({band: member_scales[band] for band in others}, rel=0.06)
+    assert not caplog.text
+    sky_scales(changed(member_sample, member_sample.images + np.float32(0.1)))
+    assert "the sky of F435 lies at 0.1" in caplog.text
+    assert "are the mosaics sky-subtracted?" in caplog.text

@@ -1,17 +1,22 @@
-from __future__ import annotations
+"""The starlet, by its identities; the filter of few counts, by what it finds and leaves alone."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.ndimage import gaussian_filter
 
-from labkit.errors import InputError
-from labkit.images.poisson_filter import coefficient_limits, poisson_filter, wavelet_kernel
-from labkit.images.starlet import b3_smooth, largest_scale, starlet, starlet_inverse
-
-SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=8, max_side=40)
-IMAGES = arrays(np.float32, SHAPES, elements=st.floats(-1000, 1000, width=32))
+from labkit.images import starlet as module
+from labkit.images.starlet import (
+    b3_smooth,
+    coefficient_limits,
+    largest_scale,
+    poisson_filter,
+    starlet,
+    starlet_inverse,
+    wavelet_kernel,
+)
 
 
 def gaussian(side, sigma, counts):
@@ -20,23 +25,24 @@ def gaussian(side, sigma, counts):
     return counts * shape / shape.sum()
 
 
-@settings(max_examples=40, deadline=None)
+SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=8, max_side=40)
+IMAGES = arrays(np.float32, SHAPES, elements=st.floats(-1000, 1000, width=32))
+
+
+@settings(max_examples=40)
 @given(image=IMAGES, generation=st.sampled_from([1, 2]), data=st.data())
-def test_the_planes_give_the_image_back(image, generation, data):
+def test_planes_sum_to_zero_give_the_image_back_and_know_no_direction(image, generation, data):
     scales = data.draw(st.integers(1, largest_scale(image.shape)))
     planes = starlet(image, scales=scales, generation=generation)
     assert planes.shape == (scales + 1, *image.shape)
     tolerance = 1e-5 * max(1.0, float(np.abs(image).max()))
     np.testing.assert_allclose(starlet_inverse(planes, generation=generation), image, atol=tolerance)
-
-
-@settings(max_examples=40, deadline=None)
-@given(image=IMAGES, generation=st.sampled_from([1, 2]))
-def test_wavelet_planes_sum_to_zero_and_the_rest_keeps_the_flux(image, generation):
-    image = np.abs(image)
-    sums = starlet(image, scales=2, generation=generation).sum(axis=(1, 2), dtype=np.float64)
-    total = image.sum(dtype=np.float64)
-    np.testing.assert_allclose(sums, [0, 0, total], atol=1e-5 * total + 1e-5)
+    sums = planes.sum(axis=(1, 2), dtype=np.float64)
+    expected = [0.0] * scales + [image.sum(dtype=np.float64)]
+    np.testing.assert_allclose(sums, expected, atol=1e-5 * (np.abs(image).sum(dtype=np.float64) + 1))
+    for turn in (np.transpose, np.flipud):
+        turned = starlet(turn(image), scales=scales, generation=generation)
+        np.testing.assert_allclose(turned, [turn(plane) for plane in planes], atol=tolerance)
 
 
 def test_smoothing_is_its_own_adjoint():
@@ -63,28 +69,6 @@ def test_planes_answer_to_structures_of_their_size():
     assert strongest == [0, 1, 2, 3, 4]
 
 
-def test_the_transform_does_not_care_for_direction():
-    image = np.random.default_rng(1).poisson(1.0, (32, 48)).astype(float)
-    np.testing.assert_allclose(
-        starlet(image.T, scales=4), starlet(image, scales=4).transpose(0, 2, 1), atol=1e-5
-    )
-    np.testing.assert_allclose(starlet(image[::-1], scales=4), starlet(image, scales=4)[:, ::-1], atol=1e-5)
-
-
-def test_starlet_refuses_what_it_cannot_transform():
-    image = np.ones((32, 32))
-    with pytest.raises(InputError, match=r"image must have the axes \(y, x\) and finite pixels"):
-        starlet(image[0], scales=1)
-    with pytest.raises(InputError, match="1 that are not"):
-        starlet(np.where(np.arange(32) == np.arange(32)[:, None] + 31, np.nan, image), scales=1)
-    with pytest.raises(InputError, match="scales must lie between 1 and 4"):
-        starlet(image, scales=5)
-    with pytest.raises(InputError, match="generation must be 1 or 2, got 3"):
-        starlet(image, scales=2, generation=3)
-    with pytest.raises(InputError, match="planes must have the shape"):
-        starlet_inverse(image)
-
-
 @pytest.mark.parametrize("rate", [0.02, 0.3, 3.0])
 def test_limits_hold_the_promised_false_alarms(rate):
     rng = np.random.default_rng(2)
@@ -107,16 +91,13 @@ def test_limits_become_those_of_gauss_for_many_counts_and_are_skew_for_few():
             [low[1], high[1]], [-3 * sigma * 9e3**0.5, 3 * sigma * 9e3**0.5], rtol=0.02
         )
         assert high[0] > 1.15 * -low[0]
-    with pytest.raises(InputError, match="false_alarm must be a probability"):
-        coefficient_limits(np.ones(2), scale=1, false_alarm=0.7)
 
 
 def test_both_ways_to_the_limits_agree_where_they_meet(monkeypatch):
-    from labkit.images import poisson_filter as significance
 
-    mixed = significance._limit_table(2, 1e-4)
-    monkeypatch.setattr(significance, "_LONGEST_GRID", 2**20)
-    by_transform = significance._limit_table.__wrapped__(2, 1e-4)
+    mixed = module._limit_table(2, 1e-4)
+    monkeypatch.setattr(module, "_LONGEST_GRID", 2**20)
+    by_transform = module._limit_table.__wrapped__(2, 1e-4)
     changed = (mixed != by_transform).any(axis=0)
     assert changed.any()
     np.testing.assert_allclose(mixed[:, changed], by_transform[:, changed], rtol=0.01)
@@ -137,8 +118,6 @@ def test_filter_keeps_the_counts_and_the_place_of_a_source():
 
 
 def test_filter_is_nearer_to_the_truth_than_the_best_gaussian():
-    from scipy.ndimage import gaussian_filter
-
     rng = np.random.default_rng(4)
     truth = np.zeros((128, 128))
     for x, y, sigma, counts in ((30, 30, 1.4, 150), (90, 40, 8, 900), (60, 100, 1.4, 60), (100, 100, 4, 200)):
@@ -212,17 +191,3 @@ def test_negative_and_fractional_counts_are_taken_as_they_are():
     assert found.image.sum() == pytest.approx(expected.image.sum(), rel=0.05)
     not_exposed = poisson_filter(np.where(np.arange(128) < 20, np.nan, subtracted), np.full((128, 128), 0.2))
     assert np.isfinite(not_exposed.image).all()
-
-
-def test_filter_refuses_what_it_cannot_judge():
-    counts, background = np.ones((32, 32)), np.full((32, 32), 0.1)
-    with pytest.raises(InputError, match="must have one shape"):
-        poisson_filter(counts, background[:8])
-    with pytest.raises(InputError, match="background must be finite and never negative"):
-        poisson_filter(counts, -background)
-    with pytest.raises(InputError, match="relative_exposure must lie between 0 and 1"):
-        poisson_filter(counts, background, relative_exposure=2.0)
-    with pytest.raises(InputError, match="finest must lie between 0 and 3"):
-        poisson_filter(counts, background, finest=9)
-    with pytest.raises(InputError, match="at least 4 pixels"):
-        poisson_filter(counts[:3], background[:3])

@@ -1,14 +1,21 @@
-from __future__ import annotations
+"""Grey levels and colours of XAmin, as Kosiba et al. (2020, Appendix A) print them."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from labkit.errors import InputError
 from labkit.images import regrid
-from labkit.images.channels import GREY_WEIGHTS, xamin_colour
-from labkit.images.xamin import cut, optical_cuts, xamin_optical, xamin_xray, xray_cuts
+from labkit.images.xamin import (
+    GREY_WEIGHTS,
+    cut,
+    optical_cuts,
+    xamin_colour,
+    xamin_optical,
+    xamin_xray,
+    xray_cuts,
+)
 
 
 def grey(colours):
@@ -33,8 +40,6 @@ def test_cuts_of_table_a1():
 def test_scale_of_appendix_a():
     image = np.array([[-3.0, 0, 5, 10], [10.1, 2.5, np.nan, 1e9]])
     np.testing.assert_allclose(cut(image, 0, 10), [[255, 255, 127.5, 0], [0, 191.25, 255, 0]])
-    with pytest.raises(InputError, match="maximum must not lie below minimum"):
-        cut(image, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_colours_of_table_a2(pixel, colour):
     np.testing.assert_allclose(xamin_colour(pixel), colour, rtol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(low=st.floats(0, 255), high=st.floats(0, 255))
 def test_colours_and_grey_never_fall_with_the_pixel_value(low, high):
     low, high = sorted((low, high))
@@ -62,21 +67,12 @@ def test_colours_and_grey_never_fall_with_the_pixel_value(low, high):
     assert second.max() <= 255
 
 
-def test_grey_is_that_of_the_png_library():
-    image_module = pytest.importorskip("PIL.Image")
-    colours = np.random.default_rng(0).integers(0, 256, (3, 32, 32)).astype(np.uint8)
-    expected = np.asarray(image_module.fromarray(np.moveaxis(colours, 0, -1)).convert("L"))
-    assert np.abs(grey(colours).astype(int) - expected).max() <= 1
-
-
 @pytest.mark.parametrize("render", [xamin_xray, xamin_optical])
 def test_grey_output_is_the_grey_of_the_colour_output(render):
     images = np.random.default_rng(0).poisson(30, (2, 40, 40)).astype(float)
     colours = render(images, output="colour")
     assert colours.shape == (2, 3, 40, 40)
     assert np.abs(grey(colours).astype(int) - render(images)).max() <= 1
-    with pytest.raises(InputError, match="output must be 'grey' or 'colour', got 'rgb'"):
-        render(images, output="rgb")
 
 
 def test_a_bright_source_is_black_on_white_sky():
@@ -104,19 +100,6 @@ def test_the_median_counts_where_it_agrees_with_the_blocks_within_ten_per_cent(b
     assert xray_cuts(image)[1] == pytest.approx(14 * level, rel=1e-6)
 
 
-def test_sources_hardly_move_the_level():
-    _, plain = xray_cuts(xray(rate=0.2, side=160))
-    _, bright = xray_cuts(xray(rate=0.2, side=160, source=50.0))
-    assert bright == pytest.approx(plain, rel=0.1)
-
-
-def test_unexposed_sky_does_not_move_the_level():
-    image = xray(rate=0.2)
-    edge = image.copy()
-    edge[:60] = 0  # more than half
-    assert xray_cuts(edge)[1] == pytest.approx(xray_cuts(image)[1], rel=0.15)
-
-
 @pytest.mark.parametrize("rate", [0.02, 0.3, 0.9, 5.0])
 @pytest.mark.parametrize("factor", [2, 3])
 def test_smaller_pixels_leave_the_look_unchanged(rate, factor):
@@ -129,14 +112,7 @@ def test_smaller_pixels_leave_the_look_unchanged(rate, factor):
         np.testing.assert_allclose(xamin_xray(finer), enlarged, atol=1)
 
 
-def test_each_image_has_its_own_cuts():
-    stack = np.stack([xray(0), 100 * xray(1), np.zeros((96, 96))])
-    together = xamin_xray(stack)
-    for image, alone in zip(together, stack, strict=True):
-        np.testing.assert_array_equal(image, xamin_xray(alone))
-
-
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(gain=st.floats(0.01, 100))
 def test_a_gain_leaves_the_look_unchanged(gain):
     image = xray(rate=0.3, source=5)
@@ -145,26 +121,30 @@ def test_a_gain_leaves_the_look_unchanged(gain):
     assert np.abs(xamin_optical(gain * plate).astype(int) - xamin_optical(plate)).max() <= 1
 
 
-def test_negative_and_fractional_counts_are_normal():
-    image = xray(rate=0.3) - 0.06
-    image[0, 0] = -0.6
-    levels = xamin_xray(image)
-    assert levels[0, 0] == 255
-    assert (levels[image > 0] < 255).all()
+def test_sources_and_unexposed_sky_hardly_move_the_level():
+    plain = xray(rate=0.2, side=160)
+    _, level = xray_cuts(plain)
+    assert xray_cuts(xray(rate=0.2, side=160, source=50.0))[1] == pytest.approx(level, rel=0.1)
+    plain[:100] = 0  # more than half
+    assert xray_cuts(plain)[1] == pytest.approx(level, rel=0.15)
 
 
-@pytest.mark.parametrize("value", [0.0, -2.0])
-def test_an_xray_image_without_counts_is_blank(value):
-    assert (xamin_xray(np.full((20, 20), value)) == 255).all()
+def test_each_image_has_its_own_cuts_and_negative_counts_are_white():
+    subtracted = xray(rate=0.3) - 0.06
+    subtracted[0, 0] = -0.6
+    stack = np.stack([xray(0), 100 * xray(1), np.zeros((96, 96)), subtracted])
+    together = xamin_xray(stack)
+    for image, alone in zip(together, stack, strict=True):
+        np.testing.assert_array_equal(image, xamin_xray(alone))
+    assert together[3, 0, 0] == 255
+    assert (together[3][subtracted > 0] < 255).all()
 
 
-@pytest.mark.parametrize("value", [0.0, 5000.0, -7.0])
-def test_a_constant_plate_is_blank(value):
-    assert (xamin_optical(np.full((20, 20), value)) == 255).all()
-
-
-@pytest.mark.parametrize("render", [xamin_xray, xamin_optical])
-def test_unknown_pixels_are_left_out_and_white(render):
+@pytest.mark.parametrize(
+    ("render", "values"), [(xamin_xray, [0.0, -2.0, np.nan]), (xamin_optical, [0.0, 5000.0, -7.0, np.nan])]
+)
+def test_images_without_structure_are_blank_and_unknown_pixels_white(render, values):
+    assert (render(np.tile(np.reshape(values, (-1, 1, 1)), (1, 20, 20))) == 255).all()
     image = np.random.default_rng(4).poisson(30, (48, 48)).astype(float)
     holes = image.copy()
     holes[:2] = np.nan
@@ -173,9 +153,9 @@ def test_unknown_pixels_are_left_out_and_white(render):
     assert (levels[:2] == 255).all()
     assert (levels[2, :9] == 255).all()
     assert np.abs(levels[3:].astype(int) - render(image)[3:]).max() <= 15
-    assert (render(np.full((20, 20), np.nan)) == 255).all()
 
 
-def test_images_need_two_axes():
-    with pytest.raises(InputError, match=r"images must have the axes \(..., y, x\)"):
-        xamin_xray(np.ones(5))
+def test_grey_is_that_of_the_png_library():
+    colours = np.random.default_rng(0).integers(0, 256, (3, 32, 32)).astype(np.uint8)
+    expected = np.asarray(Image.fromarray(np.moveaxis(colours, 0, -1)).convert("L"))
+    assert np.abs(grey(colours).astype(int) - expected).max() <= 1

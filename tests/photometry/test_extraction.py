@@ -1,10 +1,12 @@
+"""Sources found and measured on images whose truth is known, matched and turned into colours."""
+
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
-from astropy.wcs import WCS
 
 from labkit.errors import InputError
+from labkit.images.coordinates import tangent_plane
 from labkit.photometry import colours, extract, magnitude_at, match, redshift_offset
 
 SIDE, NOISE = 240, 0.01
@@ -14,14 +16,7 @@ SHARE = {"F606": 10 ** (-0.4 * (1.0 + 25.9 - 26.5)), "F814": 1.0}  # a colour of
 
 @pytest.fixture(scope="module")
 def wcs():
-    found = WCS(naxis=2)
-    found.wcs.ctype, found.wcs.crval, found.wcs.crpix = (
-        ["RA---TAN", "DEC--TAN"],
-        [64.0, -24.0],
-        [120.5, 120.5],
-    )
-    found.wcs.cdelt = [-0.065 / 3600, 0.065 / 3600]
-    return found
+    return tangent_plane(64.0, -24.0, 0.065, (SIDE, SIDE))
 
 
 def galaxy(x, y, flux, size, *, ratio=1.0, angle=0.0):
@@ -145,27 +140,29 @@ def test_noise_alone_gives_no_source(wcs):
     assert {"ra", "mag_F606", "aper_F814_err"} <= set(table.colnames)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"zeropoints": {"F814": 25.9}}, r"zeropoints must have every band .* none for \['F606'\]"),
+        ({"detect_on": "F160"}, r"detect_on must name bands .* got \['F160'\]"),
+        ({"aperture_arcsec": 0}, "aperture_arcsec must be positive"),
+        ({"threshold": 0}, "threshold and min_area_px must be positive"),
+        ({"noise": {"F814": np.ones((3, 3))}}, "noise of 'F814' must be a number or of shape"),
+        ({"noise": {"F814": -1.0}}, "noise of 'F814' must never be negative, got -1"),
+        ({"gain": {"F606": 0.0}}, "gain of 'F606' must be positive, got 0"),
+    ],
+)
+def test_bad_options_are_named(wcs, options, message):
+    with pytest.raises(InputError, match=message):
+        extract(field(PLACES), **({"wcs": wcs, "zeropoints": ZEROPOINTS} | options))
+
+
 def test_bad_images_are_named(wcs):
-    images = field(PLACES)
-    options = {"wcs": wcs, "zeropoints": ZEROPOINTS}
+    images, options = field(PLACES), {"wcs": wcs, "zeropoints": ZEROPOINTS}
     with pytest.raises(InputError, match=r"images must be of one shape .*regrid"):
         extract(images | {"F606": images["F606"][1:]}, **options)
-    with pytest.raises(InputError, match=r"zeropoints must have every band .* none for \['F606'\]"):
-        extract(images, wcs=wcs, zeropoints={"F814": 25.9})
-    with pytest.raises(InputError, match=r"detect_on must name bands .* got \['F160'\]"):
-        extract(images, **options, detect_on="F160")
-    with pytest.raises(InputError, match="aperture_arcsec must be positive"):
-        extract(images, **options, aperture_arcsec=0)
-    with pytest.raises(InputError, match="threshold and min_area_px must be positive"):
-        extract(images, **options, threshold=0)
     with pytest.raises(InputError, match=r"only NaN in \['F606'\]"):
         extract(images | {"F606": np.full((SIDE, SIDE), np.nan)}, **options, detect_on="F606")
-    with pytest.raises(InputError, match="noise of 'F814' must be a number or of shape"):
-        extract(images, **options, noise={"F814": np.ones((3, 3))})
-    with pytest.raises(InputError, match="noise of 'F814' must never be negative, got -1"):
-        extract(images, **options, noise={"F814": -1.0})
-    with pytest.raises(InputError, match="gain of 'F606' must be positive, got 0"):
-        extract(images, **options, gain={"F606": 0.0})
 
 
 def test_matches_are_mutual_and_within_the_radius():

@@ -18,8 +18,10 @@ from bs4 import BeautifulSoup
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
-from labkit.run import read_parameters, read_sequence, run_sequence, runner
+from labkit.run import sequence as sequences
 from labkit.run.notebooks import NotebookError, execute_notebook
+from labkit.run.parameters import read_parameters
+from labkit.run.sequence import read_sequence, run_sequence
 from labkit.tables import read_catalogue
 from labkit.views.report import write_report
 
@@ -72,44 +74,32 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(make_notebook, tmp
     assert not (tmp_path / "out.ipynb").exists()
 
 
-def test_a_failing_cell_is_named_and_what_ran_is_kept(make_notebook, tmp_path):
-    path = make_notebook("a", "n: int = 1  # count", "print('before')", "1 / (n - 1)", "print('after')")
-    with pytest.raises(
-        NotebookError, match=r"'a.ipynb' failed in cell 4 of 5, line 1 \(`1 / \(n - 1\)`\): ZeroDivisionError"
-    ):
-        execute_notebook(path, tmp_path / "out.ipynb")
-    assert "before" in printed(tmp_path / "out.ipynb")
-    assert "after" not in printed(tmp_path / "out.ipynb")
+FINITE = "import math\nx = math.nan\nassert math.isfinite(x), 'finite'\ny = 1"
 
 
 @pytest.mark.parametrize(
     ("code", "named"),
     [
-        (
-            "import math\nx = math.nan\nassert math.isfinite(x), 'finite'\ny = 1",
-            r"line 3 \(`assert math.isfi.*finite$",
-        ),
-        ("def f():\n    return 1 / 0\n\nf()", r"line 4 \(`f\(\)`\): ZeroDivisionError"),
+        (FINITE, r"line 3 \(`assert math.isfi.*finite$"),
+        ("def f():\n    return 1 / 0\n\nf()", r"line 4 \(`f\(\)`\): ZeroDivisionError: division by zero$"),
         ("a = 1\nb = = 2", r"line 2 \(`b = = 2`\): SyntaxError"),
+        ("import os; os._exit(3)", "DeadKernelError"),
     ],
 )
-def test_the_failing_line_of_the_cell_is_named(make_notebook, tmp_path, code, named):
+def test_a_failing_cell_and_its_line_are_named_and_what_ran_is_kept(
+    make_notebook, tmp_path, monkeypatch, capsys, caplog, code, named
+):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    caplog.set_level(logging.INFO, "labkit")
+    path, out = make_notebook("shown", "", "print('before')", code, "print('after')"), tmp_path / "out.ipynb"
     with pytest.raises(NotebookError) as caught:
-        execute_notebook(make_notebook("a", "", code), tmp_path / "out.ipynb")
-    assert re.search(rf"cell 2 of 2, {named}", str(caught.value).split("; what ran")[0])
-
-
-def test_a_kernel_that_dies_is_an_error_not_a_hang(make_notebook, tmp_path):
-    path = make_notebook("a", "", "import os; os._exit(3)")
-    with pytest.raises(NotebookError, match=r"failed in cell 2 of 2: DeadKernelError") as caught:
-        execute_notebook(path, tmp_path / "out.ipynb")
-    assert caught.value.kept == tmp_path / "out.ipynb"
-
-
-def test_a_cell_that_takes_too_long_is_stopped(make_notebook, tmp_path):
-    path = make_notebook("a", "", "import time; time.sleep(60)")
-    with pytest.raises(NotebookError, match="CellTimeoutError"):
-        execute_notebook(path, tmp_path / "out.ipynb", cell_timeout_s=1)
+        execute_notebook(path, out)
+    found = str(caught.value).split("; what ran")[0]
+    assert re.search(rf"'shown.ipynb' failed in cell 3 of 4.*{named}", found)
+    assert (caught.value.cell, caught.value.kept) == (3, out)
+    assert printed(out) == "before\n"
+    assert "shown" in capsys.readouterr().err  # the bar of people
+    assert "done after" not in caplog.text
 
 
 def test_two_at_once_do_not_meet(make_notebook, tmp_path):
@@ -122,13 +112,6 @@ def test_two_at_once_do_not_meet(make_notebook, tmp_path):
         facts = [json.loads(printed(job.result())) for job in jobs]
     assert [fact["n"] for fact in facts] == [0, 1]
     assert facts[0]["ip"] != facts[1]["ip"]
-
-
-def test_a_bar_replaces_the_log_lines_for_people(make_notebook, tmp_path, capsys, caplog):
-    caplog.set_level(logging.INFO, "labkit")
-    execute_notebook(make_notebook("shown", "", "1"), tmp_path / "out.ipynb", progress=True)
-    assert "shown" in capsys.readouterr().err
-    assert "done after" not in caplog.text
 
 
 def test_the_module_leaves_no_socket_folder_behind(make_notebook, tmp_path):
@@ -231,7 +214,7 @@ def with_small_fields(sequence):
 def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
     tmp_path, monkeypatch, shared_kernel
 ):
-    monkeypatch.setattr(runner, "code_hash", lambda: "as it is")
+    monkeypatch.setattr(sequences, "code_hash", lambda: "as it is")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for busy cores cost more than they give
     run, sequence = tmp_path / "run", with_small_fields(read_sequence(DEMO))
     (declared := tmp_path / "small.toml").write_text(EXPERIMENTS)

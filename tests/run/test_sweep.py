@@ -17,6 +17,7 @@ from astropy.table import QTable
 from distributed import LocalCluster
 from pytorch_lightning.callbacks import Callback
 
+from labkit import learn
 from labkit.errors import InputError, MissingDataError
 from labkit.evaluate import measure
 from labkit.experiment import SGD, AdamW, Experiment
@@ -30,19 +31,13 @@ from labkit.sample import Sample
 from labkit.tables import write_table
 
 TWO = Experiment(
+    name="two", image_size=16, batch_size=4, epochs=6, optimiser=AdamW(), dropout=0.3, seeds=(0, 1),
     precision="fp32",
-    name="two",
-    image_size=16,
-    batch_size=4,
-    epochs=6,
-    optimiser=AdamW(),
-    dropout=0.3,
-    seeds=(0, 1),
-)
+)  # fmt: skip
 ALONE = TWO.changed(name="alone", bands=("xray",), seeds=(5,))
 FOLDS = TWO.changed(name="folds", folds=3, seeds=(0,), epochs=2)
 WILD = TWO.changed(name="wild", optimiser=SGD(learning_rate=1e30, minimal_learning_rate=0), seeds=(0,))
-
+ALL = [("two", 0), ("two", 1), ("alone", 5)]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -81,11 +76,7 @@ def unbroken(stored, tmp_path_factory):
     """Run folder of an unbroken sweep of three runs, and its predictions."""
     folder = RunFolder(tmp_path_factory.mktemp("unbroken") / "run")
     predictions = run([TWO, ALONE], stored, folder, progress=False)
-    assert [(one.experiment, one.seed) for one, _ in predictions.runs()] == [
-        ("two", 0),
-        ("two", 1),
-        ("alone", 5),
-    ]
+    assert [(one.experiment, one.seed) for one, _ in predictions.runs()] == ALL
     return folder, predictions
 
 
@@ -212,6 +203,10 @@ def test_the_same_call_does_nothing_again(unbroken, stored):
     assert len(before) == 9
     assert same(run([TWO, ALONE], stored, folder, progress=False), predictions)
     assert {file: file.stat().st_mtime_ns for file in files} == before
+    note = json.loads((folder.checkpoints / "alone-seed5" / "sweep.json").read_text())
+    assert note["state"] == "done"
+    other = sweep_runs.SweepRun(ALONE, 5, -1, 0, folder.path, sweep="another")
+    assert sweep_runs.read_note(other) == {}, "notes of another call are not taken for this one"
 
 
 def test_predictions_of_an_earlier_training_are_not_taken_for_this_one(stored, tmp_path):
@@ -228,21 +223,15 @@ def test_labels_are_joined_and_change_the_training(stored, tmp_path):
     parts = np.where(np.arange(36) % 3 == 0, "validation", "train")
     votes = QTable({"object_id": ids, "label": labels, "split": parts, "n_votes": np.full(36, 30)})
     path = write_table(votes, tmp_path / "votes.ecsv")
-    fields = {
-        "label_column": "volunteer_label",
-        "split_column": "volunteer_split",
-        "epochs": 1,
-        "seeds": (0,),
-    }
-    volunteers, experts = TWO.changed(name="volunteers", **fields), TWO.changed(epochs=1, seeds=(0,))
+    experts = TWO.changed(epochs=1, seeds=(0,))
+    columns = {"label_column": "volunteer_label", "split_column": "volunteer_split"}
+    volunteers = experts.changed(name="volunteers", **columns)
     with pytest.raises(InputError, match="sample must have a column 'volunteer_label'.*with_labels"):
         run([experts, volunteers], stored, tmp_path / "run")
     assert not (tmp_path / "run").exists(), "nothing was trained"
     found = run([experts, volunteers], stored, tmp_path / "run", labels=[path], progress=False)
     one, other = (rows for _, rows in found.runs())
-    assert one.table["true"].tolist() == other.table["true"].tolist(), (
-        "both are measured by the experts' labels"
-    )
+    assert one.table["true"].tolist() == other.table["true"].tolist(), "both by the experts' labels"
     tested = [rows.table["object_id"][rows.table["split"] == "test"].tolist() for rows in (one, other)]
     assert tested[0] == tested[1]
     assert len(tested[0]) == 8
@@ -261,25 +250,39 @@ def test_kinds_of_experiments_have_their_own_tables(stored, tmp_path):
 
 def test_each_experiment_takes_the_first_sample_with_its_bands(stored, tmp_path):
     both = Sample.load(stored)
-    renamed = Sample(
-        both.images,
-        both.catalogue,
-        bands=("a", "b"),
-        pixel_scale=both.pixel_scale,
-        provenance=both.provenance,
-    )
+    about = {"pixel_scale": both.pixel_scale, "provenance": both.provenance}
+    renamed = Sample(both.images, both.catalogue, bands=("a", "b"), **about)
     other = ALONE.changed(name="other", bands=("b", "a"), epochs=1)
     found = run([ALONE.changed(epochs=1), other], [both, renamed], tmp_path / "run", progress=False)
     assert len(found) == 72
     assert set(RunFolder(tmp_path / "run").manifest["inputs"]) == {"sample", "sample 2"}
 
 
-class Press(Callback):
-    """Press the stop button in the third epoch."""
+class Send(Callback):
+    """A signal to this process in an epoch of the experiment "alone"."""
 
-    def on_train_epoch_start(self, trainer, pl_module):
-        if trainer.current_epoch == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+    def __init__(self, number, epoch):
+        self.number, self.epoch = number, epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 0:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """Send a signal in an epoch of the trainings of "alone", until it is undone."""
+    train = learn.train
+
+    def stop(number, epoch):
+        def stopped(experiment, sample, *, callbacks, **options):
+            more = (Send(number, epoch),) if experiment.name == "alone" else ()
+            return train(experiment, sample, callbacks=(*callbacks, *more), **options)
+
+        monkeypatch.setattr(learn, "train", stopped)
+        return monkeypatch.undo
+
+    return stop
 
 
 @pytest.fixture
@@ -291,96 +294,54 @@ def signals():
         signal.signal(number, handler)
 
 
-def test_the_stop_button_keeps_the_best_so_far_and_the_session(
-    stored, unbroken, tmp_path, monkeypatch, signals
-):
-    train = sweep_runs.train
-
-    def pressed(experiment, sample, *, callbacks, **options):
-        more = (Press(),) if experiment.name == "alone" else ()
-        return train(experiment, sample, callbacks=(*callbacks, *more), **options)
-
-    monkeypatch.setattr(sweep_runs, "train", pressed)
-    folder = RunFolder(tmp_path / "run")
+def test_the_stop_button_keeps_the_best_so_far_and_the_session(stored, unbroken, tmp_path, stop, signals):
+    undo, folder = stop(signal.SIGINT, 2), RunFolder(tmp_path / "run")
     signals(signal.SIGINT, before := signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt, match="alone, seed 5 was stopped; the same call resumes it"):
         run([TWO, ALONE, TWO.changed(name="never")], stored, folder, progress=False)
     assert signal.getsignal(signal.SIGINT) is before
-    kept = [(one.experiment, one.seed) for one, _ in Predictions.load(folder.predictions).runs()]
-    assert kept == [("two", 0), ("two", 1), ("alone", 5)]
-    assert [state["state"] for state in read_states(folder)] == [
-        "done",
-        "done",
-        "stopped",
-        "waiting",
-        "waiting",
-    ]
-    monkeypatch.undo()
+    assert [(one.experiment, one.seed) for one, _ in Predictions.load(folder.predictions).runs()] == ALL
+    states = [state["state"] for state in read_states(folder)]
+    assert states == ["done", "done", "stopped", "waiting", "waiting"]
+    undo()
     assert same(run([TWO, ALONE], stored, folder, progress=False), unbroken[1])
-
-
-class Terminate(Callback):
-    """SIGTERM in an epoch."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.current_epoch == self.epoch:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("interrupt", [signal.default_int_handler, signal.SIG_IGN])
 def test_sigterm_ends_with_143_and_keeps_what_is_done(
-    stored, unbroken, tmp_path, monkeypatch, signals, capsys, interrupt
+    stored, unbroken, tmp_path, stop, signals, capsys, interrupt
 ):
-    train, folder = sweep_runs.train, RunFolder(tmp_path / "run")
-    monkeypatch.setattr(
-        sweep_runs,
-        "train",
-        lambda *words, callbacks, **options: train(*words, callbacks=(*callbacks, Terminate(2)), **options),
-    )
+    undo, folder = stop(signal.SIGTERM, 2), RunFolder(tmp_path / "run")
     signals(signal.SIGINT, interrupt)
     with pytest.raises(SystemExit) as ended:
         run([ALONE], stored, folder, progress=False)
     assert ended.value.code == 143
     assert capsys.readouterr().err.endswith("labkit: terminated; the same call resumes\n")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    monkeypatch.undo()
+    undo()
     again = run([ALONE], stored, folder, progress=False)
-    whole = unbroken[1].select(experiment="alone")
-    assert same(again, whole)
+    assert same(again, unbroken[1].select(experiment="alone"))
 
 
-def test_a_stop_before_the_first_epoch_leaves_the_old_network_and_its_rows(
-    stored, tmp_path, monkeypatch, signals
-):
-    train, folder = sweep_runs.train, RunFolder(tmp_path / "run")
+def test_a_stop_before_the_first_epoch_leaves_the_old_network_and_its_rows(stored, tmp_path, stop, signals):
+    folder = RunFolder(tmp_path / "run")
     first = run([ALONE.changed(epochs=2)], stored, folder, progress=False)
-    monkeypatch.setattr(
-        sweep_runs,
-        "train",
-        lambda *words, callbacks, **options: train(*words, callbacks=(*callbacks, Terminate(0)), **options),
-    )
+    undo = stop(signal.SIGTERM, 0)
     signals(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(SystemExit):
         run([ALONE.changed(epochs=3, dropout=0.1)], stored, folder, progress=False)
-    monkeypatch.undo()
-    model = Model.load(folder.checkpoints / "alone-seed5")
-    assert model.experiment.epochs == 2
+    undo()
+    assert Model.load(folder.checkpoints / "alone-seed5").experiment.epochs == 2
     assert same(Predictions.load(folder.predictions), first)
     assert same(run([ALONE.changed(epochs=2)], stored, folder, progress=False), first)
 
 
 def test_histories_and_best_epochs_are_read_back(unbroken, tmp_path):
     folder, _ = unbroken
-    assert {name: len(runs) for name, runs in histories(folder, [TWO, ALONE]).items()} == {
-        "two": 2,
-        "alone": 1,
-    }
+    found = histories(folder, [TWO, ALONE])
+    assert {name: len(runs) for name, runs in found.items()} == {"two": 2, "alone": 1}
     table = training_table(folder, [TWO, ALONE])
     assert table["epochs"].tolist() == [6, 6, 6]
-    found = histories(folder, [TWO, ALONE])
     for row, history in zip(table, [*found["two"], *found["alone"]], strict=True):
         losses = [one["validation_loss"] for one in history]
         assert (row["epoch"], row["validation_loss"]) == (np.argmin(losses), min(losses))
@@ -394,11 +355,8 @@ def test_sets_of_comparisons_hold_what_was_predicted(unbroken, tmp_path):
     folder, whole = unbroken
     wanted = {"first": {("a", 1): "two", "b": "never"}, "second": {"c": "alone"}, "third": {"d": "never"}}
     found = trained_sets(folder, [TWO, ALONE, TWO.changed(name="never")], wanted)
-    assert {name: list(sets) for name, sets in found.items()} == {
-        "first": [("a", 1)],
-        "second": ["c"],
-        "third": [],
-    }
+    sets = {name: list(those) for name, those in found.items()}
+    assert sets == {"first": [("a", 1)], "second": ["c"], "third": []}
     assert same(found["second"]["c"], whole.select(experiment="alone", split="test"))
     every = trained_sets(folder, [TWO], wanted, split=None)
     assert same(every["first"]["a", 1], whole.select(experiment="two"))
@@ -407,29 +365,19 @@ def test_sets_of_comparisons_hold_what_was_predicted(unbroken, tmp_path):
         trained_sets(tmp_path / "typo", [TWO], wanted)
 
 
-def test_a_headless_notebook_gets_a_line_a_run(stored, tmp_path, monkeypatch, capsys):
+def test_a_headless_notebook_gets_a_line_a_run_and_a_person_one_bar(stored, tmp_path, monkeypatch, capsys):
+    short = ALONE.changed(epochs=1, seeds=(0, 1))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    run([short], stored, tmp_path / "run")
+    shown = capsys.readouterr().err
+    assert "2 of 2 runs" in shown
+    assert shown.count("\n") == 1
     monkeypatch.setenv(HEADLESS, "1")
-    run([ALONE.changed(epochs=1, seeds=(0, 1))], stored, tmp_path / "run")
+    run([short], stored, tmp_path / "run")
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[0] for line in lines] == ["alone, seed 0", "alone, seed 1"]
     assert lines[0].endswith("left)")
     assert lines[1].endswith("(2 of 2 runs)")
-
-
-def test_a_person_sees_one_bar(stored, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    run([ALONE.changed(epochs=1, seeds=(0, 1))], stored, tmp_path / "run")
-    shown = capsys.readouterr().err
-    assert "2 of 2 runs" in shown
-    assert shown.count("\n") == 1
-
-
-def test_notes_of_another_call_are_not_taken_for_this_one(unbroken):
-    folder, _ = unbroken
-    note = json.loads((folder.checkpoints / "alone-seed5" / "sweep.json").read_text())
-    assert note["state"] == "done"
-    old = sweep_runs.SweepRun(ALONE, 5, -1, 0, folder.path, sweep="another")
-    assert sweep_runs.read_note(old) == {}
 
 
 @pytest.mark.parametrize(
@@ -465,12 +413,7 @@ def test_no_samples_and_no_scheduler(stored, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("size", "epochs", "workers", "expected"),
     [
-        (
-            64,
-            4000,
-            "auto",
-            (2, [1, 1, 2]),
-        ),  # small images, much to do: side by side; the last run takes both cores
+        (64, 4000, "auto", (2, [1, 1, 2])),  # much to do: side by side; the last run takes both cores
         (64, 10, "auto", (0, [2, 2, 2])),  # not worth starting processes
         (356, 4000, "auto", (0, [2, 2, 2])),  # large images use both cores
         (64, 10, 3, (3, [1, 1, 1])),
@@ -483,14 +426,8 @@ def test_runs_share_the_cores(stored, tmp_path, monkeypatch, size, epochs, worke
     runs = [sweep_runs.SweepRun(experiment, seed, -1, 0, tmp_path, "x") for seed in range(3)]
     sample = Sample.load(stored)
     assert share_cores(runs, [sample], workers=workers, device="cpu") == expected
-
-
-def test_what_is_done_changes_the_processes_but_no_threads(stored, tmp_path, monkeypatch):
-    monkeypatch.setitem(share_cores.__globals__, "_cores", lambda: 2)
-    experiment = TWO.changed(image_size=64, epochs=4000)
-    runs = [sweep_runs.SweepRun(experiment, seed, -1, 0, tmp_path, "x") for seed in range(3)]
-    for one in runs:
+    for one in runs:  # what is done changes the processes, but no threads
         one.folder.mkdir(parents=True)
         (one.folder / "last.safetensors").touch()
-    again = share_cores(runs, [Sample.load(stored)], workers="auto", device="cpu")
-    assert again == (0, [1, 1, 2])
+    again = share_cores(runs, [sample], workers=workers, device="cpu")
+    assert again == ((0 if workers == "auto" else workers), expected[1])

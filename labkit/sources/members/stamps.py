@@ -21,8 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.images.coordinates import sky_to_pixel
-from labkit.images.cutouts import cutouts
-from labkit.images.resampling import Conserve
+from labkit.images.cutouts import Conserve, cutouts
 from labkit.sources.mosaicfile import SAME_SCALE, Mosaic, Turn, common_scale, turn_north_up
 from labkit.sources.mosaics import Mosaics
 

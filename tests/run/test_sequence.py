@@ -13,10 +13,9 @@ import pytest
 from filelock import FileLock
 
 from labkit.errors import InputError, MissingDataError
-from labkit.run import runner
+from labkit.run import sequence
 from labkit.run.notebooks import NotebookError
-from labkit.run.runner import content_hash, run_sequence
-from labkit.run.sequence import prepare, read_sequence, sequence_of
+from labkit.run.sequence import NotebookSequence, Step, content_hash, prepare, read_sequence, run_sequence
 
 COUNT = "with open('ran', 'a') as f: f.write('{} ')"
 WRITE = """\
@@ -44,7 +43,7 @@ def code(monkeypatch) -> Callable[[str], None]:
     """Labkit's code as the records see it: unchanged, until a test says otherwise."""
 
     def change(text: str) -> None:
-        monkeypatch.setattr(runner, "code_hash", lambda: text)
+        monkeypatch.setattr(sequence, "code_hash", lambda: text)
 
     change("as it is")
     return change
@@ -69,7 +68,7 @@ def ran(declared: Path) -> str:
     return text.replace(" ", "")
 
 
-def test_resume_runs_only_what_changed_and_what_depends_on_it(declared, tmp_path):
+def test_resume_runs_only_what_changed_and_what_depends_on_it(declared, tmp_path, code):
     run = tmp_path / "run"
     first = run_sequence(read_sequence(declared), run)
     assert ran(declared) == "abc"
@@ -92,13 +91,9 @@ def test_resume_runs_only_what_changed_and_what_depends_on_it(declared, tmp_path
     assert ran(declared) == "c"
     assert again[2].reason == "output figures/c.txt is missing"
 
-
-def test_changed_code_runs_everything_again(declared, tmp_path, code):
-    sequence = sequence_of([declared.with_name("c.ipynb")])
-    run_sequence(sequence, tmp_path / "run", parameters={"run_folder": str(tmp_path)})
     code("edited")
-    again = run_sequence(sequence, tmp_path / "run", parameters={"run_folder": str(tmp_path)})
-    assert [step.reason for step in again] == ["code changed"]
+    edited = run_sequence(read_sequence(declared), run, parameters={"b.n": "2"})
+    assert [result.reason for result in edited] == ["code changed"] * 3
 
 
 def test_a_changed_notebook_runs_with_its_dependants_and_a_failure_stops_the_rest(
@@ -121,10 +116,11 @@ def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp
     second = make_notebook(
         "b", "", COUNT.format("b"), "import os, time; time.sleep(0 if os.path.exists('go') else 60)"
     )
+    declared = NotebookSequence(name="two", steps=[Step(notebook=str(path)) for path in (first, second)])
     code = (
-        "from labkit.run import runner; runner.code_hash = lambda: 'as it is'; "
-        "from labkit.run.runner import run_sequence; from labkit.run.sequence import sequence_of; "
-        f"run_sequence(sequence_of({[str(first), str(second)]}), {str(tmp_path / 'run')!r})"
+        "from labkit.run import sequence; sequence.code_hash = lambda: 'as it is'; "
+        f"declared = sequence.NotebookSequence.model_validate_json({declared.model_dump_json()!r}); "
+        f"sequence.run_sequence(declared, {str(tmp_path / 'run')!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)})
     log = first.parent / "ran"
@@ -135,24 +131,9 @@ def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp
     process.wait()
     assert ran(first) == "ab"
     (first.parent / "go").touch()
-    results = run_sequence(sequence_of([first, second]), tmp_path / "run")
+    results = run_sequence(declared, tmp_path / "run")
     assert ran(first) == "b"
     assert [result.skipped for result in results] == [True, False]
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"run_foldr": 2}, "got 'run_foldr'; did you mean 'run_folder'"),
-        ({"d.n": 2}, "got 'd.n'; did you mean"),
-        ({"n": "many"}, "step 'a': parameter 'n' must be int"),
-        ({"qqqqqq": 1}, "known: \\['n', 'run_folder'\\]"),
-    ],
-)
-def test_a_wrong_parameter_is_refused_before_anything_runs(declared, tmp_path, given, message):
-    with pytest.raises(InputError, match=message):
-        run_sequence(read_sequence(declared), tmp_path / "run", parameters=given)
-    assert ran(declared) == ""
 
 
 @pytest.mark.parametrize(
@@ -183,9 +164,19 @@ def test_a_wrong_declaration_is_refused(declared, tmp_path, old, new, message):
         prepare(read_sequence(declared), run=tmp_path)
 
 
-def test_a_missing_declaration_names_those_that_are_there(declared):
-    with pytest.raises(MissingDataError, match=r"in that folder: \['tiny.toml'\]"):
-        read_sequence(declared.with_name("tinny.toml"))
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"run_foldr": 2}, "got 'run_foldr'; did you mean 'run_folder'"),
+        ({"d.n": 2}, "got 'd.n'; did you mean"),
+        ({"n": "many"}, "step 'a': parameter 'n' must be int"),
+        ({"qqqqqq": 1}, "known: \\['n', 'run_folder'\\]"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_anything_runs(declared, tmp_path, given, message):
+    with pytest.raises(InputError, match=message):
+        run_sequence(read_sequence(declared), tmp_path / "run", parameters=given)
+    assert ran(declared) == ""
 
 
 def test_values_for_one_step_go_before_values_for_all(declared, tmp_path):
@@ -194,22 +185,19 @@ def test_values_for_one_step_go_before_values_for_all(declared, tmp_path):
     assert steps[0].parameters["run_folder"] == str(tmp_path.resolve())
 
 
-def test_a_folder_in_use_is_refused(declared, tmp_path):
+def test_what_is_missing_or_in_use_is_named(declared, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
+    with pytest.raises(MissingDataError, match=r"in that folder: \['tiny.toml'\]"):
+        read_sequence(declared.with_name("tinny.toml"))
     with FileLock(run / ".lock"), pytest.raises(InputError, match="used by one run at a time"):
         run_sequence(read_sequence(declared), run)
-
-
-def test_a_missing_input_and_a_promised_output_are_named(declared, tmp_path):
     (declared.parent / "input.txt").unlink()
     with pytest.raises(MissingDataError, match=r"input must be a file or folder, got .*input.txt"):
-        run_sequence(read_sequence(declared), tmp_path / "run")
+        run_sequence(read_sequence(declared), run)
     declared.write_text('name = "x"\n[[steps]]\nnotebook = "a.ipynb"\noutputs = ["{run}/none"]')
     with pytest.raises(InputError, match=r"must make its outputs, .*none"):
-        run_sequence(
-            read_sequence(declared), tmp_path / "run", parameters={"run_folder": str(tmp_path / "run")}
-        )
+        run_sequence(read_sequence(declared), run, parameters={"run_folder": str(run)})
 
 
 def test_hashes_follow_content_and_names(tmp_path):

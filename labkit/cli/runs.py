@@ -1,0 +1,129 @@
+"""Verbs that fill a run folder: train, sweep, run, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labkit.cli.app import Device, Epochs, Run, Seeds, app, at_terminal
+from labkit.errors import MissingDataError
+
+if TYPE_CHECKING:
+    from labkit.experiment import Experiment
+
+
+@app.command()
+def train(
+    sample: Annotated[Path, typer.Argument(help="folder of a normalised Sample")],
+    experiment: Annotated[
+        list[str], typer.Option(help="a preset (such as CN-E) or an experiment's JSON file; repeat for more")
+    ],
+    run: Run,
+    seeds: Seeds = None,
+    epochs: Epochs = None,
+    image_size: Annotated[int | None, typer.Option(min=8, help="side of the network's input, pixels")] = None,
+    device: Device = "auto",
+) -> None:
+    """Train experiments; the same command resumes a killed one."""
+    from labkit.experiment import Experiment, preset
+
+    changes = _given(seeds=tuple(seeds) if seeds else None, epochs=epochs, image_size=image_size)
+    wanted = [
+        Experiment.load(name).changed(**changes) if name.endswith(".json") else preset(name, **changes)
+        for name in experiment
+    ]
+    from labkit.run.sweep import sweep as verb
+
+    verb(wanted, sample, run=run, device=device, progress=at_terminal())
+    _echo_runs(wanted, run)
+
+
+@app.command()
+def sweep(
+    experiments: Annotated[Path, typer.Argument(help="TOML file of declared experiments")],
+    sample: Annotated[
+        list[Path],
+        typer.Argument(help="folders of normalised Samples; each experiment takes the first with its bands"),
+    ],
+    run: Run,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="name of an experiment of the file; repeat for more")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(help="table of labels, votes or verdicts to join, [column=]file; repeat for more"),
+    ] = None,
+    seeds: Seeds = None,
+    epochs: Epochs = None,
+    workers: Annotated[
+        str, typer.Option(help="number of processes (0: this one), auto, or a Dask scheduler's address")
+    ] = "auto",
+    threads: Annotated[str, typer.Option(help="CPU threads of a run: auto, or a number")] = "auto",
+    device: Device = "auto",
+) -> None:
+    """Train declared experiments with all seeds and folds; the same command resumes a killed one.
+
+    The file states.csv and the page progress.html in the run folder show what each run does.
+    """
+    from labkit.experiment import read_experiments
+
+    changes = _given(seeds=tuple(seeds) if seeds else None, epochs=epochs)
+    wanted = read_experiments(experiments, only=only or (), **changes)
+    from labkit.run.sweep import sweep as verb
+
+    verb(
+        wanted, list(sample), run=run, workers=workers, threads=threads, device=device, labels=labels or (),
+        progress=at_terminal(),
+    )  # fmt: skip
+    _echo_runs(wanted, run)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _echo_runs(experiments: Sequence[Experiment], run: Path) -> None:
+    """A line for each network: its folder, and its best epoch."""
+    from labkit.learn import training_table
+
+    for row in training_table(run, experiments):
+        typer.echo(f"{row['folder']}: best epoch {row['epoch'] + 1} of {row['epochs']}")
+
+
+@app.command("run")
+def run_notebooks(
+    sequence: Annotated[Path, typer.Argument(help="declared sequence of notebooks (TOML)")],
+    run: Run,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            help="name=value, or step.name=value, in the notebook's units, paths from this folder; repeat",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="run steps that nothing changed for, too")] = False,
+) -> None:
+    """Execute a sequence of notebooks into a run folder and build its report; unchanged steps are skipped."""
+    from labkit.run.parameters import parse_assignments
+    from labkit.run.sequence import read_sequence, run_sequence
+    from labkit.views.report import write_report
+
+    values = parse_assignments(parameter or [])
+    done = run_sequence(read_sequence(sequence), run, parameters=values, paths_from=Path.cwd(), force=force)
+    for result in done:
+        typer.echo(f"{result.name}: {'unchanged' if result.skipped else f'{result.seconds:.0f} s'}")
+    typer.echo(write_report(run))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="run folder with executed notebooks")]) -> None:
+    """Build the report page of a run folder again."""
+    if not run.is_dir():
+        raise MissingDataError(f"RUN must be a run folder, got {str(run)!r}; make it with `labkit run`")
+    from labkit.views.report import write_report
+
+    typer.echo(write_report(run))
