@@ -1,7 +1,6 @@
 """Predictions: a tidy table of class probabilities, one row per object and run.
 
-Every metric, figure, comparison and inspector starts from this table, whether the probabilities
-come from a network, a forest, volunteers' votes or a published column.
+Every measure, figure and comparison starts from it, whether a network, a forest or volunteers gave them.
 """
 
 from __future__ import annotations

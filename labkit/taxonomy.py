@@ -1,8 +1,7 @@
-"""Class schemes: how the labels of a catalogue become the classes of a network.
+"""Class schemes: how the labels that persons gave become the classes of a network's task.
 
-A catalogue keeps the label that a person gave. A `Scheme` maps those labels to the classes of one
-task and leaves out the labels that the task does not use, so one Sample serves binary and
-multi-class experiments.
+A scheme leaves out the labels that its task does not use, so one Sample serves binary and multi-class
+experiments.
 """
 
 from __future__ import annotations
@@ -54,23 +53,7 @@ class Scheme:
         object.__setattr__(self, "mapping", MappingProxyType(dict(self.mapping)))
 
     def encode(self, labels: Iterable[str]) -> np.ndarray:
-        """Class number of each label.
-
-        Parameters
-        ----------
-        labels : iterable of str
-            Labels of a catalogue; the empty string stands for unknown.
-
-        Returns
-        -------
-        ndarray of int64, shape (n,)
-            Index into `classes`, or -1 where the label is unknown or takes no part.
-
-        Raises
-        ------
-        InputError
-            If a label is neither in the scheme nor among those it leaves out.
-        """
+        """Class number of each label, int64, shape (n,): -1 where it is "" (unknown) or takes no part."""
         codes = {label: self.classes.index(name) for label, name in self.mapping.items()}
         codes |= dict.fromkeys(("", *self.left_out), -1)
         labels = [str(label) for label in labels]

@@ -15,6 +15,7 @@ from labkit.tables import (
     TableWriter,
     find_column,
     magnitudes,
+    need_columns,
     numbers,
     read_catalogue,
     rows_of,
@@ -27,16 +28,11 @@ IDS = ["café", "a,b", 'q"q', "tab\tx", "line\nbreak", "=1+1", "#hash", " lead",
 
 @pytest.fixture
 def table() -> QTable:
-    return QTable(
-        {
-            "name": ["a", "b", "cé"],
-            "flux": [1.0, np.nan, 3.0] * u.Unit("erg s-1 cm-2"),
-            "count": np.array([1, 2, 3], dtype=np.int32),
-            "good": [True, False, True],
-            "maybe": MaskedColumn([1.5, 0.0, 2.5], mask=[False, True, False]),
-        },
-        meta={"source": "test"},
-    )
+    found = QTable({"name": ["a", "b", "cé"], "good": [True, False, True]}, meta={"source": "test"})
+    found["flux"] = [1.0, np.nan, 3.0] * u.Unit("erg s-1 cm-2")
+    found["count"] = np.array([1, 2, 3], dtype=np.int32)
+    found["maybe"] = MaskedColumn([1.5, 0.0, 2.5], mask=[False, True, False])
+    return found
 
 
 def written(path, content):
@@ -98,6 +94,7 @@ def test_magnitudes_of_99_are_unknown(caplog):
 def test_rows_are_found_by_id():
     assert rows_of(MaskedColumn([3, 1, 2]), ["2", "9", "3"]).tolist() == [2, -1, 0]
     assert rows_of([], ["a"]).tolist() == [-1]
+    need_columns(QTable({"ra": [1]}), ["ra", "ra"], "targets")
     assert find_column(["RA", "dec", "DEC"], "ra") == "RA"
     assert find_column(["RA", "dec", "DEC"], "dec") == "dec"
     assert find_column(["RA"], "z") is None
@@ -112,6 +109,10 @@ def test_rows_are_found_by_id():
         (lambda: numbers(np.ones((2, 2))), r"must hold one value per row, got the shape \(2, 2\)"),
         (lambda: rows_of(["a", "b", "a"], ["a"]), r"ids must be unique, got 1 repeated, first \['a'\]"),
         (lambda: find_column(["RA", "Ra"], "ra"), r"column 'ra' must be one of \['RA', 'Ra'\]"),
+        (
+            lambda: need_columns(QTable({"ra": [1]}), ["ra", "dec"], "targets"),
+            r"targets must have the columns \['ra', 'dec'\], \['dec'\] missing; it has \['ra'\]",
+        ),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(call, message):
@@ -132,10 +133,6 @@ def test_units_types_masks_and_meta_survive(table, tmp_path):
     assert back["good"].dtype == bool
     assert back["maybe"].mask.tolist() == [False, True, False]
     assert back.meta == {"source": "test"}
-
-
-def test_unit_is_visible_to_any_parquet_reader(table, tmp_path):
-    write_table(table, tmp_path / "t.parquet")
     assert pq.read_schema(tmp_path / "t.parquet").field("flux").metadata == {b"unit": b"erg / (s cm2)"}
 
 
@@ -241,9 +238,7 @@ def test_names_of_columns_are_made_different(tmp_path, caplog):
 
 def test_broken_lines_are_refused_or_counted(tmp_path, caplog):
     path = written(tmp_path / "t.csv", "object_id,label\na,b\nc\n")
-    with pytest.raises(
-        InputError, match=r"row 2: must have 2 fields as the line of names has, got 1 \(\['c'\]\)"
-    ):
+    with pytest.raises(InputError, match=r"row 2: must have 2 fields as .* has, got 1 \(\['c'\]\)"):
         read_catalogue(path)
     assert len(read_catalogue(path, broken_lines="skip")) == 1
     assert "1 lines are not whole" in caplog.text
@@ -312,14 +307,12 @@ def bomb(path):
 
 
 def claim(path, nrows="1000000000", arraysize="3"):
-    return written(
-        path,
-        '<?xml version="1.0"?><VOTABLE version="1.3"><RESOURCE><TABLE nrows="' + nrows + '">'
-        '<FIELD name="x" datatype="double" arraysize="'
-        + arraysize
-        + '"/><DATA><TABLEDATA><TR><TD>1 2 3</TD></TR>'
-        "</TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>",
+    text = (
+        f'<?xml version="1.0"?><VOTABLE version="1.3"><RESOURCE><TABLE nrows="{nrows}">'
+        f'<FIELD name="x" datatype="double" arraysize="{arraysize}"/>'
+        "<DATA><TABLEDATA><TR><TD>1 2 3</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
     )
+    return written(path, text)
 
 
 def image(path):

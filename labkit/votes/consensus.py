@@ -164,7 +164,7 @@ def consensus(
     Each finished classification is one vote for the class of its ending answer. With ``"weighted"``, a vote
     counts with the volunteer's weight for the question of that answer, and the class with the higher sum wins
     (Kosiba et al. 2020, section 2.3); with ``"majority"`` all votes count the same; ``"dawid-skene"`` gives
-    the probabilities of `labkit.votes.consensus`. Where the paper is silent:
+    the probabilities of `dawid_skene`. Where the paper is silent:
 
     - on equal sums the class that the tree lists first wins, and ``tie`` is true;
     - where all votes have weight zero, they count the same, and ``weightless`` is true;

@@ -176,6 +176,8 @@ def _check_ways(tree: DecisionTree) -> None:
 
 
 class _Part(BaseModel):
+    """A part of a tree's file, as TOML has it."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
@@ -187,6 +189,10 @@ class _Answer(_Part):
     experts: list[str] = []
     also: list[str] = []
 
+    def choice(self) -> Choice:
+        experts, also = tuple(self.experts), tuple(self.also)
+        return Choice(self.text, self.next, self.leaf, self.verdict, experts, also)
+
 
 class _Question(_Part):
     task: str
@@ -195,8 +201,6 @@ class _Question(_Part):
 
 
 class _Tree(_Part):
-    """A tree's file, as TOML has it."""
-
     name: str
     title: str
     classes: list[str]
@@ -246,15 +250,12 @@ def read_tree(tree: str | Path) -> DecisionTree:
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path.name} must be TOML text ({error})") from error
-    questions = []
-    for question in table.questions:
-        choices = (
-            Choice(a.text, a.next, a.leaf, a.verdict, tuple(a.experts), tuple(a.also))
-            for a in question.answers
-        )
-        questions.append(Question(question.task, question.text, tuple(choices)))
+    questions = tuple(
+        Question(one.task, one.text, tuple(answer.choice() for answer in one.answers))
+        for one in table.questions
+    )
     classes, aside = tuple(table.classes), tuple(table.aside)
-    return DecisionTree(table.name, table.title, classes, tuple(questions), table.positive, aside)
+    return DecisionTree(table.name, table.title, classes, questions, table.positive, aside)
 
 
 def tree_from_workflow(

@@ -335,11 +335,11 @@ def test_the_methods_of_exp3_take_the_folds_of_a_network():
 
 def test_catalogues_are_judged_one_after_another():
     one, other = (catalogue_features(survey(80, seed=seed), **NAMES) for seed in (0, 1))
-    found = unseen_clusters({"A": one, "B": other}, folds=3, seeds=(0,), trees=5)
-    assert found["catalogue"].tolist() == ["A"] * 5 + ["B"] * 5
-    alone = unseen_clusters(other, feature_sets(other), folds=3, seeds=(0,), trees=5)
-    assert np.array_equal(found["f1"][5:], alone["f1"])
-    assert found["method"][5:].tolist() == alone["method"].tolist()
+    options = {"variants": feature_sets(one)[:1], "folds": 3, "seeds": (0,), "trees": 5}
+    found, alone = unseen_clusters({"A": one, "B": other}, **options), unseen_clusters(other, **options)
+    assert found["catalogue"].tolist() == ["A"] * 2 + ["B"] * 2
+    assert np.array_equal(found["f1"][2:], alone["f1"])
+    assert found["method"][2:].tolist() == alone["method"].tolist()
 
 
 def test_a_survey_names_its_columns_and_the_colours_of_the_bayesian_model():
