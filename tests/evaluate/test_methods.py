@@ -185,6 +185,11 @@ def test_sources_without_redshift_are_classified_by_all_that_have_one():
     assert set(found.table["split"]) == {"run"}
     assert (found.true_codes == -1).all()
     assert auc(truth, found.score) > 0.85
+    kept, split = (
+        photometric_members(table, run, ["b-v", "v-i"], method="bayesian", groups=groups).score
+        for groups in (table["cluster"], None)
+    )
+    assert not np.array_equal(kept, split), "calibration keeps clusters whole"
 
 
 BROKEN = galaxies(60)

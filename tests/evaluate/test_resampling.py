@@ -98,6 +98,7 @@ def test_draws_repeat_themselves_in_blocks_and_without_the_auc(monkeypatch):
     monkeypatch.setattr("labkit.evaluate.resampling._BLOCK", 7 * 40)
     parts, _ = draws(true, p, rng=1, resamples=50)
     assert len(parts["auc"]) == 50
+    assert not np.array_equal(parts["auc"], whole["auc"]), "blocks of seven draw the classes by turns"
     assert parts["auc"].mean() == pytest.approx(whole["auc"].mean(), abs=0.02)
 
 

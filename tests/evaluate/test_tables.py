@@ -12,6 +12,7 @@ from labkit.evaluate import (
     Resampling,
     as_text,
     binary_scores,
+    compare,
     join_published,
     measure,
     wilson,
@@ -84,6 +85,18 @@ def test_proportions_are_wilsons_from_mean_counts_or_the_bootstraps(made):
         assert drawn[f"{name}_low"] != expected.low
     assert (row["f1_low"], row["auc_high"]) == (drawn["f1_low"], drawn["auc_high"])
     assert np.isnan(measure(made.predicted(score, member), resampling=NONE)["f1_low"][0])
+
+
+def test_each_class_is_resampled_in_its_own_number(made):
+    member = np.arange(60) % 3 == 0
+    every = made.predicted(np.full(60, 0.9), member)
+    drawn = Resampling(50, proportions="bootstrap")
+    for options in ({}, {"classes": "each"}):
+        row = measure(every, resampling=drawn, **options)[-1]
+        assert row["purity_low"] == row["purity_high"] == pytest.approx(1 / 3), "all are called members"
+    apart = made.predicted(np.full(40, 0.9), np.arange(40) % 4 == 0, ids=[f"H{i}" for i in range(40)])
+    gap = compare({"a": every, "b": apart}, measures=("purity",), resampling=drawn)[0]
+    assert gap["low"] == gap["high"] == pytest.approx(1 / 3 - 1 / 4)
 
 
 def test_intervals_do_not_depend_on_the_order_of_rows(made):
