@@ -25,8 +25,8 @@ from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, text
 
 _FOUR = MEASURES[:4]
-_LINE = ("points", "slope", "slope_error", "slope_low", "slope_high")
-_LINE += ("intercept", "intercept_error", "p_value")
+_SLOPE = ("slope", "slope_error", "slope_low", "slope_high")
+_LINE = ("points", *_SLOPE, "intercept", "intercept_error", "p_value")
 _VOTES = ("tp", "tn", "fp", "fn", "accuracy", "purity", "completeness", "auc")
 #: Abbreviations of Angora et al. (2020), appendix A.3.
 SHORT = {"accuracy": "AE", "purity": "pur", "completeness": "compl", "f1": "F1", "auc": "AUC"}

@@ -395,5 +395,5 @@ def member_predictions(table: Table, p: NDArray, **run: Any) -> Predictions:
     """Probabilities of membership of the rows of a table as one run of Predictions."""
     labels = text(table["label"]) if "label" in table.colnames else np.full(len(table), "")
     probabilities = np.column_stack([1 - p, p])
-    about = {"classes": MEMBER.classes, "positive": MEMBER.positive}
+    about: dict[str, Any] = {"classes": MEMBER.classes, "positive": MEMBER.positive}
     return Predictions.from_arrays(table["object_id"], probabilities, true=labels, **about, **run)

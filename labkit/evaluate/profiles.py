@@ -167,7 +167,7 @@ def cluster_profiles(
     """
     keep = np.ones(len(members), dtype=bool)
     for band in bands:
-        keep &= numbers(members[f"coverage_{band}"]) >= _WHOLE
+        keep &= numbers(members[f"coverage_{band}"]).astype(np.float32) >= np.float32(_WHOLE)  # as Samples
     hosts, profiles = text(members["cluster"]), {}
     for one in fields:
         if one.centre is None or one.r200_angle is None:

@@ -200,7 +200,11 @@ class _View:
         each = [dict.fromkeys(self.labels, _EMPTY)]
         if len(objects.codes):
             truth, p, chosen = self._sides(objects)
-            options = {"classes": self._measured, "averages": not self.binary, "wanted": wanted}
+            options: dict[str, Any] = {
+                "classes": self._measured,
+                "averages": not self.binary,
+                "wanted": wanted,
+            }
             each = [class_scores(truth, *one, **options) for one in zip(p, chosen, strict=True)]
         if self.mode == "macro" and len(objects.codes):
             each = [{"all": _overall(one)} for one in each]
@@ -217,8 +221,15 @@ class _View:
         strata = [codes == c for c in np.unique(codes)]
         if self.binary:
             strata = [codes == self.column, codes != self.column]
-        options = {"classes": self._measured, "averages": several, "resamples": number, "ranked": ranked}
-        found = bootstrap(*self._sides(objects), strata=strata, rng=rng, **options)
+        found = bootstrap(
+            *self._sides(objects),
+            classes=self._measured,
+            strata=strata,
+            averages=several,
+            resamples=number,
+            rng=rng,
+            ranked=ranked,
+        )
         return {"all": _overall(found)} if self.mode == "macro" else found
 
 
@@ -260,7 +271,7 @@ def _measured(
             if over == "runs":
                 bounds = scatter.interval
             elif name in drawn:
-                some = draws.get(label, {}).get(name, [])
+                some = draws[label][name] if draws else ()
                 bounds = percentile_interval(some, confidence=resampling.confidence)
             else:
                 bounds = _proportion(name if label in view.names else "", n, resampling.confidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -65,7 +66,12 @@ def vote_predictions(votes: Mapping[str, Table], catalogue: Table) -> dict[str, 
         called = text(table["label"]) == positive
         p = np.where(called, np.maximum(soft, np.nextafter(0.5, 1)), np.minimum(soft, 0.5))
         both = np.column_stack([1 - p, p])  # the positive class is the second
-        about = {"classes": BINARY.classes, "positive": positive, "experiment": way, "split": parts}
+        about: dict[str, Any] = {
+            "classes": BINARY.classes,
+            "positive": positive,
+            "experiment": way,
+            "split": parts,
+        }
         found[way] = Predictions.from_arrays(table["object_id"], both, true=truth, **about)
     return found
 

@@ -97,7 +97,11 @@ def galaxies(name, ra, radii, coverage=1.0):
 
 def test_each_cluster_has_the_profile_of_its_own_members(caplog):
     a, b = [0.02, 0.12, 0.33], [0.11, 0.45, 0.46, 0.05]
-    parts = (galaxies("A", 10.0, a), galaxies("B", 20.0, b, [1, 1, 0.9, 1]), galaxies("C", 30.0, [0.4]))
+    parts = (
+        galaxies("A", 10.0, a),
+        galaxies("B", 20.0, b, np.float32([1, 1, 0.9, 0.95])),
+        galaxies("C", 30.0, [0.4]),
+    )
     table = vstack(parts)
     fields = [field("A", 10.0), field("B", 20.0), field("C", 30.0), field("D", 40.0, r200=None)]
     shares = {"A": np.ones(5), "B": np.full(5, 0.5), "C": np.ones(5)}
