@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
-from labkit.tables import magnitudes
+from labkit.tables import magnitudes, need_columns
 
 
 def colours(
@@ -35,8 +35,7 @@ def colours(
         raise InputError(f"bands must name two different bands at least, got {list(bands)}")
     if reference is not None and reference not in bands:
         raise InputError(f"reference must be one of the bands {list(bands)}, got {reference!r}")
-    if missing := [band for band in bands if column.format(band=band) not in table.colnames]:
-        raise InputError(f"table must have the columns {column!r} of all bands, got none for {missing}")
+    need_columns(table, (column.format(band=band) for band in bands), "table")
     values = {band: magnitudes(table[column.format(band=band)]) for band in bands}
     against = [(band, reference) for band in bands if band != reference]
     pairs = list(pairwise(bands)) if reference is None else against
@@ -94,8 +93,7 @@ def match(table: Table, reference: Table, radius: u.Quantity) -> QTable:
 
 
 def _positions(table: Table, name: str) -> SkyCoord:
-    if missing := sorted({"ra", "dec"} - set(table.colnames)):
-        raise InputError(f"{name} must have the columns ra and dec, got none for {missing}")
+    need_columns(table, ("ra", "dec"), name)
     ra, dec = (u.Quantity(table[column], u.deg) for column in ("ra", "dec"))
     if not (np.isfinite(ra) & np.isfinite(dec)).all():
         raise InputError(f"{name} must have finite positions; leave out rows whose ra or dec is NaN")

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from labkit.errors import InputError
-from labkit.tables import magnitudes, text
+from labkit.tables import magnitudes, need_columns, text
 
 logger = logging.getLogger(__name__)
 
@@ -290,8 +290,7 @@ def red_sequences(
         raise InputError(f"bands must be two, for a colour, got {list(bands)}")
     columns = [colours.format(band=band) for band in bands]
     needed = [magnitude, f"{magnitude}_err", by, *columns, *(f"{name}_err" for name in columns)]
-    if missing := [name for name in needed if name not in table.colnames]:
-        raise InputError(f"table must have the columns {needed}, got none for {missing}")
+    need_columns(table, needed, "table")
     chosen, hosts = np.asarray(member, dtype=bool), text(table[by])
     if chosen.shape != hosts.shape:
         raise InputError(f"member must have one value a galaxy, {len(hosts)}, got {chosen.shape}")
