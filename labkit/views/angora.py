@@ -228,7 +228,8 @@ def _limits(table: Table, bins: Mapping[str, tuple[float, float]], by: str, name
 
 def _redshift_lines(overall: Table, limits: NDArray[np.float64], width: int) -> figure:
     """The measures of all objects of each bin, with straight lines whose slopes stand in the legend."""
-    middle, rows, lines, labels = limits.mean(axis=1), [], {}, {}
+    middle, lines, labels = limits.mean(axis=1), {}, {}
+    rows: list[tuple] = []
     for name in FOUR:
         value, least, most = bounded(overall, _column(overall, name, "overall"))
         lines[name] = line = fitted_line(middle, 100 * value, error=50 * (most - least))

@@ -356,7 +356,7 @@ def field_pictures(
     panels = []
     for one in fields:
         theirs = None if sources is None else sources[text(sources["cluster"]) == one.cluster]
-        about = {"redshift": one.redshift, "title": f"{one.cluster}, z = {one.redshift:g}"}
+        about: dict[str, Any] = {"redshift": one.redshift, "title": f"{one.cluster}, z = {one.redshift:g}"}
         about |= {"sources": theirs} if theirs is not None and len(theirs) else {}
         panels.append(mosaic_field(read_mosaics(one.folder, bands=bands), **about, **options))
     return grid(panels, columns=columns)

@@ -124,7 +124,7 @@ def points(
         tips += [("", plain_text(notes[name]))] if name in notes else []
         columns = {key: column[rows] for key, column in wanted.items()}
         columns |= {"place": places[rows]} if named else {}
-        look = {"colour": colour, "columns": columns, "across": across, "size": size}
+        look: dict[str, Any] = {"colour": colour, "columns": columns, "across": across, "size": size}
         if theirs is None or np.isfinite(values[0, rows]).any():  # some are only published
             draw_points(plot, place - shift, *values[:, rows], name=name, label=label, tips=tips,
                         marker=markers[number % len(markers)], **look)  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import QTable, Table, vstack
@@ -43,6 +44,7 @@ def error_rates(state: ErrorState, column: str, *, only: str | None = None, bins
     keep = keep & np.isfinite(values) if numeric else keep
     if not keep.any():
         raise InputError(f"column {column!r} must have entries for objects of known class, got none")
+    rows: dict[str, Any]
     values, truth, taken = values[keep], true[keep] == state.code, state.score[keep] > state.threshold
     if numeric:
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))

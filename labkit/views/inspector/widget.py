@@ -144,7 +144,7 @@ class Inspector(w.VBox):
     @reporting
     def _change_experiment(self, change: Any) -> None:
         objects = gather(self._sample, self._predictions, experiment=change["new"], votes=self._votes)
-        options = {"positive": self.state.positive, "threshold": self.state.threshold}
+        options: dict[str, Any] = {"positive": self.state.positive, "threshold": self.state.threshold}
         self._replace(ErrorState(objects, self._sample.catalogue, votes=self._votes, **options))
 
     @reporting
