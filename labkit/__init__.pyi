@@ -32,6 +32,7 @@ from .votes import read_tree as read_tree
 # Prepare
 from .images import cutouts as cutouts
 from .images import normalise as normalise
+from .images.morphology import morphology as morphology
 from .sample import concatenate as concatenate
 from .sample import with_labels as with_labels
 

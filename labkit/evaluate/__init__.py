@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labkit.evaluate.comparison import compare, sentences
+from labkit.evaluate.cores import limit_predictions, morphology_predictions
 from labkit.evaluate.folds import (
     contradicted_labels,
     deal_folds,
@@ -106,6 +107,7 @@ __all__ = [
     "highest_counts",
     "join_published",
     "leak",
+    "limit_predictions",
     "linear_fits",
     "magnitude_and_colour_cuts",
     "mean_roc",
@@ -113,6 +115,7 @@ __all__ = [
     "member_groups",
     "member_profile",
     "method_differences",
+    "morphology_predictions",
     "outcomes",
     "over_classes",
     "pair_table",

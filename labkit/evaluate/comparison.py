@@ -22,11 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, norm, rankdata
 
 from labkit.errors import InputError
-from labkit.evaluate.measures import MEASURES, binary_scores, check_scores
+from labkit.evaluate.measures import MEASURES, RATES, check_scores, class_scores, overall
 from labkit.evaluate.resampling import Interval, Resampling, Spread, bootstrap, percentile_interval, spread
 from labkit.evaluate.trainings import Rows
 from labkit.predictions import Predictions
 
+_MEASURES = (*MEASURES, RATES[0])
 NO_DIFFERENCE = "no significant difference"
 _EXACT_STEPS = 200_000_000  # of the exact distribution; above, the normal one is as good
 _COLUMNS = {"first": str, "second": str, "measure": str, "pairing": str, "objects": int, "positives": int}
@@ -137,39 +138,59 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class _Side:
-    """Objects and their scores in every training of one side."""
+    """Objects and their scores in every training of one side, of the positive class or of all of several."""
 
     object_id: NDArray[np.str_]  # (n,)
-    truth: NDArray[np.bool_]  # (n,)
-    scores: NDArray[np.float64]  # (training, n)
+    truth: NDArray[np.bool_]  # (n, class)
+    scores: NDArray[np.float64]  # (training, n, class)
+    chosen: NDArray[np.bool_]  # (training, n, class)
 
     @classmethod
-    def of(cls, predictions: Predictions, split: str | None, name: str) -> _Side:
-        if predictions.positive is None:
-            raise InputError(f"{name!r} must have a positive class, got {predictions.classes}")
-        column = predictions.classes.index(predictions.positive)
-        found = Rows.of(predictions, split, name=repr(name)).trainings()
-        return cls(found.object_id, found.codes == column, found.probabilities[..., column])
+    def of(cls, predictions: Predictions, split: str | None, name: str, threshold: float) -> _Side:
+        found, names = Rows.of(predictions, split, name=repr(name)).trainings(), predictions.classes
+        if predictions.positive is None and len(names) < 3:
+            raise InputError(f"{name!r} must have a positive class, got {names}")
+        columns = np.arange(len(names))
+        if predictions.positive is not None:
+            columns = columns[[names.index(predictions.positive)]]
+        scores = found.probabilities[..., columns]
+        best = found.probabilities.argmax(-1)[..., None] == columns
+        chosen = scores > threshold if len(columns) == 1 else best
+        return cls(found.object_id, found.codes[:, None] == columns, scores, chosen)
+
+    @property
+    def strata(self) -> list[NDArray[np.bool_]]:
+        """The objects of each class, the positive one first."""
+        first = self.truth[:, 0]
+        return [first, ~first] if self.truth.shape[1] == 1 else list(self.truth.T)
 
     def part(self, chosen: NDArray) -> _Side:
-        return _Side(self.object_id[chosen], self.truth[chosen], self.scores[:, chosen])
+        return _Side(
+            self.object_id[chosen], self.truth[chosen], self.scores[:, chosen], self.chosen[:, chosen]
+        )
 
-    def spread(self, measure: str, threshold: float) -> Spread:
-        scores = [binary_scores(self.truth, p, threshold=threshold, wanted=(measure,)) for p in self.scores]
-        return spread([one[measure] for one in scores])
+    def spread(self, measure: str) -> Spread:
+        names, averages = [str(n) for n in range(self.truth.shape[1])], self.truth.shape[1] > 1
+        options: dict[str, Any] = {"classes": names, "averages": averages, "wanted": (measure,)}
+        found = [
+            class_scores(self.truth, *one, **options) for one in zip(self.scores, self.chosen, strict=True)
+        ]
+        return spread([(overall(one) if averages else one["0"])[measure] for one in found])
 
-    def draws(self, measure: str, threshold: float, resamples: int, rng: Any) -> NDArray[np.float64]:
+    def draws(self, measure: str, resamples: int, rng: Any) -> NDArray[np.float64]:
+        names, averages = [str(n) for n in range(self.truth.shape[1])], self.truth.shape[1] > 1
         found = bootstrap(
-            self.truth[:, None],
-            self.scores[..., None],
-            self.scores[..., None] > threshold,
-            classes=[measure],
-            strata=(self.truth, ~self.truth),
+            self.truth,
+            self.scores,
+            self.chosen,
+            classes=names,
+            averages=averages,
+            strata=self.strata,
             resamples=resamples,
             rng=rng,
             ranked=measure == "auc",
         )
-        return found[measure][measure]
+        return (overall(found) if averages else found["0"])[measure]
 
 
 def compare(
@@ -198,11 +219,12 @@ def compare(
     pairs : iterable of (str, str), optional
         Names to compare; default every two.
     measures : sequence of str
-        Among `MEASURES`, of the positive class.
+        Among `MEASURES` and "balanced_accuracy", of the positive class; of several classes of which none is
+        positive those of `measure` with ``classes="macro"``.
     split : str or None
         Part of the Sample; None takes all rows of known truth.
     threshold : float
-        A higher probability counts as positive.
+        A higher probability counts as positive; of several classes the most probable one counts.
     level : float
         Corrected p-values below it are significant.
     correct : {"table", "measure"}
@@ -232,13 +254,15 @@ def compare(
     pairs = list(combinations(predictions, 2) if pairs is None or not predictions else pairs)
     _check(pairs, predictions, measures, correct)
     rng = np.random.default_rng(resampling.rng)
-    sides = {name: _Side.of(predictions[name], split, name) for name in dict.fromkeys(sum(pairs, ()))}
+    sides = {
+        name: _Side.of(predictions[name], split, name, threshold) for name in dict.fromkeys(sum(pairs, ()))
+    }
     rows: list[dict[str, Any]] = []
     for first, second in pairs:
         matched = _match(first, second, sides)
         for name in measures:
             head = {"first": first, "second": second, "measure": name}
-            rows.append(head | _difference(*matched, name, threshold, resampling, rng))
+            rows.append(head | _difference(*matched, name, resampling, rng))
     if not rows:
         return QTable(names=list(_COLUMNS), dtype=list(_COLUMNS.values()))
     table = QTable(rows=rows)
@@ -257,9 +281,9 @@ def _check(pairs: list[tuple[str, str]], names: Iterable[str], measures: Sequenc
         raise InputError(f"pairs must name two of {tuple(names)}, got {unknown}")
     if any(first == second for first, second in pairs):
         raise InputError(f"pairs must be of different sides, got {pairs}")
-    if isinstance(measures, str) or (strange := sorted(set(measures) - set(MEASURES))):
+    if isinstance(measures, str) or (strange := sorted(set(measures) - {*_MEASURES})):
         raise InputError(
-            f"measures must be among {MEASURES}, got {measures if isinstance(measures, str) else strange}"
+            f"measures must be among {_MEASURES}, got {measures if isinstance(measures, str) else strange}"
         )
     if correct not in ("table", "measure"):
         raise InputError(f"correct must be 'table' or 'measure', got {correct!r}")
@@ -271,16 +295,18 @@ def _match(first: str, second: str, sides: Mapping[str, _Side]) -> tuple[_Side, 
     common = np.intersect1d(one.object_id, other.object_id)
     if len(common):
         one, other = (side.part(np.isin(side.object_id, common)) for side in (one, other))
-        if not np.array_equal(one.truth, other.truth):
+        if one.truth.shape != other.truth.shape or not np.array_equal(one.truth, other.truth):
             raise InputError(
                 f"truth of {first!r} and {second!r} must be the same, got another for some objects"
             )
     for name, side in ((first, one), (second, other)):
-        positives = int(side.truth.sum())
-        if min(positives, len(side.truth) - positives) < 2:
+        sizes = [int(stratum.sum()) for stratum in side.strata]
+        if min(sizes) < 2:
+            binary = side.truth.shape[1] == 1
+            needed = "two positives and two negatives" if binary else "two objects of each class"
             raise InputError(
-                f"{first!r} and {second!r} must be compared on two positives and two negatives at least, got "
-                f"{positives} and {len(side.truth) - positives} of {name!r}"
+                f"{first!r} and {second!r} must be compared on {needed} at least, got "
+                f"{' and '.join(map(str, sizes))} of {name!r}"
             )
     return one, other, bool(len(common))
 
@@ -290,16 +316,15 @@ def _difference(
     other: _Side,
     paired: bool,
     name: str,
-    threshold: float,
     resampling: Resampling,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """The cells of one comparison."""
     counted = [one] if paired else [one, other]
-    found = [side.spread(name, threshold) for side in (one, other)]
+    found = [side.spread(name) for side in (one, other)]
     streams: list[Any] = [int(rng.integers(2**63))] * 2 if paired else [rng, rng]  # paired: the same objects
     draws = [
-        side.draws(name, threshold, max(1, resampling.number), stream)
+        side.draws(name, max(1, resampling.number), stream)
         for side, stream in zip((one, other), streams, strict=True)
     ]
     gap = draws[0] - draws[1]
@@ -308,10 +333,11 @@ def _difference(
     tail = min((gap <= 0).sum(), (gap >= 0).sum())
     test, p_value = "bootstrap", min(1.0, 2 * (tail + 1) / (len(gap) + 1))
     if paired and name == "accuracy":
-        right = [(side.scores > threshold) == side.truth for side in (one, other)]
+        right = [(side.chosen == side.truth).all(-1) for side in (one, other)]
         test, p_value = "McNemar", mcnemar(*right).p_value
-    elif paired and name == "auc":
-        test, p_value = "DeLong", delong(one.truth, one.scores, other.scores).p_value
+    elif paired and name == "auc" and one.truth.shape[1] == 1:
+        scores = (one.scores[..., 0], other.scores[..., 0])
+        test, p_value = "DeLong", delong(one.truth[:, 0], *scores).p_value
     return {
         "pairing": "paired" if paired else "unpaired",
         "objects": sum(len(side.truth) for side in counted),

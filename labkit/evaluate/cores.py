@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -11,19 +10,18 @@ from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
-from labkit.tables import numbers, text
+from labkit.tables import need_columns, numbers, text
 from labkit.taxonomy import get_scheme
 
-#: Limits of Su et al. (2020), the class of the fastest cooling first: C_SB (Andrade-Santos et al. 2017).
+#: Limits on C_SB that Su et al. (2020) take from Andrade-Santos et al. (2017, ApJ 843, 76); those on the
+#: central density are `labkit.cooling.DENSITY_LIMITS`.
 CONCENTRATION_LIMITS = (0.155, 0.075)
 _SCHEME = "cool-core"
-_STEPS = 40  # quantiles of the training values among which limits are sought
 _METHODS = ("logistic", "gradient boosting")
 
 
@@ -141,9 +139,7 @@ def morphology_predictions(
 
 
 def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
-    needed = ["object_id", "label", *names]
-    if missing := [name for name in needed if name not in table.colnames]:
-        raise InputError(f"table must have the columns {needed}, got none for {missing}")
+    need_columns(table, ["object_id", "label", *names], "table")
     values = np.column_stack([numbers(table[name]) for name in names])
     if not np.isfinite(values).all():
         wrong = [name for name, good in zip(names, np.isfinite(values).all(0), strict=True) if not good]
@@ -159,11 +155,13 @@ def _by_folds(
     codes = scheme.encode(text(table["label"]))
     if folds is None and trains:
         raise InputError("folds must be given where limits or a classifier are learnt, got None")
-    fold = np.where(codes >= 0, -1 if folds is None else np.asarray(folds), -2)
-    if folds is not None:
-        fold[fold < 0] = -2
-    if fold.shape != codes.shape or not (fold > -2).any():
-        raise InputError(f"folds must have one number for each object, {len(codes)}, got {fold.shape}")
+    given = np.full(len(codes), -1) if folds is None else np.asarray(folds)
+    if given.shape != codes.shape:
+        raise InputError(f"folds must have one number for each object, {len(codes)}, got {given.shape}")
+    left_out = (codes < 0) | ((given < 0) & (folds is not None))
+    fold = np.where(left_out, -2, given)
+    if left_out.all():
+        raise InputError("table must hold an object with a label and a fold, got none")
     parts = []
     for number in np.unique(fold[fold > -2]).tolist():
         test, train = np.flatnonzero(fold == number), np.flatnonzero((fold > -2) & (fold != number))
@@ -186,12 +184,16 @@ def _by_folds(
 
 
 def _fitted(values: NDArray, codes: NDArray) -> NDArray[np.float64]:
-    """The two limits, falling, with the highest mean recall."""
-    places = np.unique(np.quantile(values, np.arange(1, _STEPS) / _STEPS))
-    pairs = [pair[::-1] for pair in combinations(places.tolist(), 2)]
-    found = [(values[:, None] <= np.array(pair)).sum(1) for pair in pairs]
-    quality = [recall_score(codes, given, average="macro", zero_division=0.0) for given in found]
-    return np.array(pairs[int(np.argmax(quality))])
+    """The two limits, falling, with the highest mean recall, which is a sum of what each limit adds."""
+    places = np.unique(values)
+    below = [
+        np.searchsorted(np.sort(values[codes == code]), places, side="right") / (codes == code).sum()
+        for code in range(3)
+    ]
+    upper, lower = below[1] - below[0], below[2] - below[1]
+    best = np.maximum.accumulate(lower)
+    first = int(np.argmax(upper + best))
+    return np.array([places[first], places[int(np.argmax(lower[: first + 1]))]])
 
 
 def _ranked(values: NDArray, codes: NDArray) -> NDArray[np.float64]:

@@ -6,7 +6,8 @@ where there is one class only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from astropy.table import QTable
@@ -19,7 +20,7 @@ from labkit.predictions import Predictions
 #: The five measures of the papers, in the order of their tables. Purity is precision, completeness recall.
 MEASURES = ("accuracy", "purity", "completeness", "f1", "auc")
 #: What `labkit.evaluate.measure` knows of a classification beside them.
-RATES = ("fp_rate", "fn_rate")
+RATES = ("balanced_accuracy", "fp_rate", "fn_rate")
 LOSSES = ("brier", "log_loss")
 COUNTS = ("tp", "fp", "fn", "tn", "predicted")
 #: Rows that follow those of the classes.
@@ -54,6 +55,7 @@ def ratios(
     tp, fp, positives, total = (np.asarray(n, dtype=np.float64) for n in (tp, fp, positives, total))
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
+            "balanced_accuracy": (tp / positives + 1 - fp / (total - positives)) / 2,
             "accuracy": (tp + total - positives - fp) / total,
             "purity": tp / (tp + fp),
             "completeness": tp / positives,
@@ -81,7 +83,8 @@ def binary_scores(
 
     Objects with a score above the threshold count as positive, or those that `decided` says. `wanted` are
     those of "auc", "brier" and "log_loss" (nats) to compute; the last two need probabilities. ``fp_rate`` is
-    FP / (FP + TN); the paper's equation 5 prints the specificity.
+    FP / (FP + TN); the paper's equation 5 prints the specificity. ``balanced_accuracy`` is the mean of the
+    completeness and the specificity (Su et al. 2020, equation 6).
     """
     truth, p = check_scores(true, score)
     chosen = p > threshold if decided is None else check_scores(decided, p)[0]
@@ -114,7 +117,8 @@ def class_scores(
 
     Truth, probabilities and decisions have a column for each class, shape (n, k). The macro average is the
     mean over the classes that the objects have; the micro average pools the n x k decisions "is it of this
-    class?", so that every object counts alike.
+    class?", so that every object counts alike. So the macro average of the balanced accuracy is that of Su et
+    al. (2020); the multi-class one of scikit-learn is the macro average of the completeness.
     """
     found = {
         name: binary_scores(truth[:, c], p[:, c], decided=chosen[:, c], wanted=wanted)
@@ -126,6 +130,12 @@ def class_scores(
     macro = {name: float(np.mean([one[name] for one in there])) for name in there[0]}
     micro = binary_scores(truth.ravel(), p.ravel(), decided=chosen.ravel(), wanted=wanted)
     return found | dict(zip(AVERAGES, (macro, micro), strict=True))
+
+
+def overall(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """All classes together: macro averages, and as accuracy the share of objects given their class."""
+    macro, micro = (found[name] for name in AVERAGES)
+    return dict(macro) | ({"accuracy": micro["completeness"]} if micro else {})
 
 
 def confusion_matrix(true: ArrayLike, decided: ArrayLike, *, n_classes: int) -> NDArray[np.int64]:

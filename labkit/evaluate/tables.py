@@ -12,7 +12,7 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.measures import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, class_scores
+from labkit.evaluate.measures import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, class_scores, overall
 from labkit.evaluate.resampling import (
     Interval,
     Resampling,
@@ -28,7 +28,7 @@ from labkit.tables import text
 Sets = Predictions | Mapping[Any, Predictions]
 ENDINGS = ("", "_std", "_error", "_low", "_high")
 _OWN = ("experiment", "seed", "fold", "part", "class")
-_BOOTSTRAPPED = ("f1", "auc")
+_BOOTSTRAPPED = ("balanced_accuracy", "f1", "auc")
 _NAN = float("nan")
 _EMPTY = dict.fromkeys((*MEASURES, *RATES, *LOSSES), _NAN) | dict.fromkeys(COUNTS, 0.0)
 
@@ -63,8 +63,8 @@ def measure(
         What makes a row, outermost first: "experiment", "seed", "fold", "part", "class", a column of `on`, or
         any name for the keys of a mapping ("bands"); keys that are tuples have as many names.
     measures : sequence of str
-        Among `MEASURES`, "fp_rate", "fn_rate", "brier", "log_loss", and the counts "tp", "fp", "fn", "tn" and
-        "predicted".
+        Among `MEASURES`, "balanced_accuracy", "fp_rate", "fn_rate", "brier", "log_loss", and the counts "tp",
+        "fp", "fn", "tn" and "predicted".
     on : Table, optional
         Catalogue with ``object_id`` and the columns named in `by`.
     parts : mapping of str to array_like, optional
@@ -207,7 +207,7 @@ class _View:
             }
             each = [class_scores(truth, *one, **options) for one in zip(p, chosen, strict=True)]
         if self.mode == "macro" and len(objects.codes):
-            each = [{"all": _overall(one)} for one in each]
+            each = [{"all": overall(one)} for one in each]
         return {
             label: {name: np.array([one[label][name] for one in each], dtype=np.float64) for name in found}
             for label, found in each[0].items()
@@ -230,13 +230,7 @@ class _View:
             rng=rng,
             ranked=ranked,
         )
-        return {"all": _overall(found)} if self.mode == "macro" else found
-
-
-def _overall(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """All classes together: macro averages, and as accuracy the share of objects given their class."""
-    macro, micro = (found[name] for name in AVERAGES)
-    return dict(macro) | ({"accuracy": micro["completeness"]} if micro else {})
+        return {"all": overall(found)} if self.mode == "macro" else found
 
 
 def _measured(
@@ -251,7 +245,7 @@ def _measured(
     units = rows.units() if over == "runs" and len(rows) else [rows.trainings()]
     found = [view.scores(one, measures) for one in units]
     wilsons = view.binary and resampling.proportions == "wilson"
-    drawn = {*measures} & {*(_BOOTSTRAPPED if wilsons else MEASURES)}
+    drawn = {*measures} & {*(_BOOTSTRAPPED if wilsons else (*MEASURES, RATES[0]))}
     draws: dict[str, dict[str, NDArray]] = {}
     if over == "objects" and resampling.number and drawn and len(rows):
         draws = view.draws(units[0], resampling.number, rng, "auc" in drawn)

@@ -15,7 +15,7 @@ from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
 from labkit.images.cutouts import regrid
 from labkit.sample import Sample
-from labkit.tables import numbers
+from labkit.tables import need_columns, numbers
 
 #: Columns of `morphology`.
 MORPHOLOGY = ("concentration", "cuspiness", "centroid_shift", "p2", "p3", "p4", "asymmetry")
@@ -54,20 +54,20 @@ def morphology(sample: Sample, *, band: str = "xray", background: str | None = N
     InputError
         If a column is missing, a redshift is not positive, or the images are narrower than 800 kpc.
     """
-    needed = ["redshift", *([background] if background else [])]
-    if missing := [name for name in needed if name not in sample.catalogue.colnames]:
-        raise InputError(f"sample must have the columns {needed}, got none for {missing}; add them")
+    need_columns(sample.catalogue, ["redshift", *([background] if background else [])], "sample")
     redshift = numbers(sample.catalogue["redshift"])
     if not (redshift > 0).all():
         bad = sample.object_ids[~(redshift > 0)]
-        raise InputError(f"redshift must be positive for each object, got {len(bad)} others, {bad[:3]}")
+        raise InputError(
+            f"redshift must be positive for each object, got {len(bad)} others, {bad[:3].tolist()}"
+        )
     scale = sample.pixel_scale.to_value(u.arcmin)
     kpc = scale * COSMOLOGY.kpc_proper_per_arcmin(redshift).value
     narrow = min(sample.shape[2:]) * kpc < 2 * _WHOLE * 0.98
     if narrow.any():
         raise InputError(
             f"images must be at least {2 * _WHOLE:.0f} kpc wide at their redshift, got "
-            f"{min(sample.shape[2:]) * kpc.min():.0f} kpc for {sample.object_ids[narrow][0]!r}"
+            f"{min(sample.shape[2:]) * kpc.min():.0f} kpc for {str(sample.object_ids[narrow][0])!r}"
         )
     level = numbers(sample.catalogue[background]) * scale**2 if background else np.zeros(len(sample))
     rows = []

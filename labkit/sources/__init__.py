@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labkit.sources.accept import accept_cores, read_accept
 from labkit.sources.candidates import read_candidates, write_regions
 from labkit.sources.csvrows import Export, ReadReport
 from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
@@ -15,6 +16,7 @@ __all__ = [
     "Mosaics",
     "Observation",
     "ReadReport",
+    "accept_cores",
     "candidates_sample",
     "counts_table",
     "cut_plates",
@@ -22,6 +24,7 @@ __all__ = [
     "fields_sample",
     "measure_fields",
     "members_sample",
+    "read_accept",
     "read_candidates",
     "read_export",
     "read_flat_answers",
