@@ -92,6 +92,7 @@ def notebook(tmp_path) -> Path:
 VERBS = {
     ("simulate", "survey"): ["arcmin", "counts per pixel"],
     ("simulate", "observation"): ["arcsec", "counts", "(s)"],
+    ("simulate", "cores"): ["arcsec", "counts per pixel"],
     ("simulate", "fields"): ["arcsec", "1 as published"],
     ("fetch", "kosiba2020"): ["MB", "0 to 1"],
     ("observe",): ["arcmin", "degrees", "counts", "exposure map, s"],
@@ -126,6 +127,13 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_simulated_cores_are_a_sample(tmp_path):
+    words = ("--clusters", 2, "--projections", 2, "--size-px", 16, "--pixel-scale", 60, "--population")
+    assert labkit_("simulate", "cores", tmp_path / "cores", *words, "accept").code == 0
+    assert Sample.load(tmp_path / "cores").shape == (4, 1, 16, 16)
+    fails(65, "population must be one of", "simulate", "cores", tmp_path / "other", *words, "eagle")
 
 
 def test_simulate_observation_then_observe(tmp_path):

@@ -22,7 +22,7 @@ from labkit.cli.app import (
 from labkit.errors import InputError, MissingDataError
 
 simulate_app = typer.Typer(
-    help="Simulate a survey of candidates, an XMM-Newton observation, or HST fields of clusters.",
+    help="Simulate a survey of candidates, an XMM-Newton observation, cores of clusters, or HST fields.",
     no_args_is_help=True,
 )
 fetch_app = typer.Typer(help="Fetch published data sets.", no_args_is_help=True)
@@ -69,6 +69,39 @@ def simulate_survey(
         n_objects=objects,
         hunt=KOSIBA_HUNT if hunt else None,
         size_px=size_px,
+        n_jobs=processes,
+        progress=at_terminal(),
+        path=out,
+        overwrite=overwrite,
+    )
+    typer.echo(f"{out}: {sample!r}")
+
+
+@simulate_app.command("cores")
+def simulate_cores(
+    out: Out,
+    clusters: Annotated[int, typer.Option(min=1, help="number of clusters")] = 318,
+    population: Annotated[str, typer.Option(help="tng (as Su et al. 2020) or accept")] = "tng",
+    projections: Annotated[int, typer.Option(min=1, help="images of each cluster")] = 1,
+    size_px: Annotated[int, typer.Option(min=16, help="pixels along a side, even")] = 256,
+    pixel_scale: Annotated[float, typer.Option(min=0.1, help="pixel size, arcsec")] = 3.9,
+    redshift: Annotated[float, typer.Option(help="redshift of all clusters")] = 0.05,
+    seed: Seed = 1,
+    processes: Processes = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate Chandra-like images of clusters with cool, weak and non-cool cores (counts per pixel)."""
+    refuse_existing(out, overwrite)
+    from labkit.simulate import simulate_cores as verb
+
+    sample = verb(
+        seed,
+        n_clusters=clusters,
+        population=population,
+        projections=projections,
+        size_px=size_px,
+        pixel_arcsec=pixel_scale,
+        redshift=redshift,
         n_jobs=processes,
         progress=at_terminal(),
         path=out,
