@@ -22,6 +22,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from labkit.errors import InputError
 from labkit.paths import atomic_file
 
@@ -140,8 +142,8 @@ class RunFolder:
             The manifest as it is now.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        manifest = self.manifest
-        manifest = {"created": now} | manifest | {"changed": now, "versions": versions()} | facts
-        with atomic_file(self.path / "manifest.json") as partial:
+        file = self.path / "manifest.json"
+        with FileLock(self.path / ".manifest.lock"), atomic_file(file) as partial:
+            manifest = {"created": now} | self.manifest | {"changed": now, "versions": versions()} | facts
             partial.write_text(json.dumps(manifest, indent=1))
         return manifest

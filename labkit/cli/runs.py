@@ -106,6 +106,7 @@ def run_notebooks(
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="run steps that nothing changed for, too")] = False,
+    jobs: Annotated[int, typer.Option(help="steps at the same time, 0: one for each processor")] = 0,
 ) -> None:
     """Execute a sequence of notebooks into a run folder and build its report; unchanged steps are skipped."""
     from labkit.run.parameters import parse_assignments
@@ -113,7 +114,9 @@ def run_notebooks(
     from labkit.views.report import write_report
 
     values = parse_assignments(parameter or [])
-    done = run_sequence(read_sequence(sequence), run, parameters=values, paths_from=Path.cwd(), force=force)
+    done = run_sequence(
+        read_sequence(sequence), run, parameters=values, paths_from=Path.cwd(), force=force, jobs=jobs
+    )
     for result in done:
         typer.echo(f"{result.name}: {'unchanged' if result.skipped else f'{result.seconds:.0f} s'}")
     typer.echo(write_report(run))

@@ -14,11 +14,12 @@ import sys
 import tempfile
 import time
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 import papermill
@@ -52,6 +53,12 @@ class NotebookError(FailedError):
 class LocalKernelManager(AsyncKernelManager):
     """Starts kernels with the interpreter that runs labkit, whatever kernel specifications are installed."""
 
+    started: ClassVar[weakref.WeakSet[LocalKernelManager]] = weakref.WeakSet()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.started.add(self)
+
     @property
     def kernel_spec(self) -> KernelSpec:
         """The kernel of this interpreter; what it logs when it is stopped is no news."""
@@ -71,6 +78,13 @@ class LocalKernelManager(AsyncKernelManager):
         """Command that starts the kernel."""
         parts = [*self.kernel_spec.argv, *(extra_arguments or [])]
         return [self.connection_file if part == "{connection_file}" else part for part in parts]
+
+
+def interrupt_notebooks() -> None:
+    """Press the stop button of every notebook that a thread of this process executes."""
+    for manager in list(LocalKernelManager.started):
+        if manager.has_kernel:
+            asyncio.run(manager.interrupt_kernel())
 
 
 @contextmanager

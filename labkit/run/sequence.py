@@ -23,12 +23,15 @@ import difflib
 import hashlib
 import json
 import logging
+import os
 import re
+import threading
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from labkit.errors import InputError, MissingDataError
 from labkit.paths import atomic_file, data_folder
-from labkit.run.notebooks import execute_notebook
+from labkit.run.notebooks import execute_notebook, interrupt_notebooks
 from labkit.run.parameters import Parameter, check_parameters, read_notebook, read_parameters, spell
 from labkit.runfolder import RunFolder
 
@@ -216,18 +219,22 @@ def run_sequence(
     parameters: Mapping[str, Any] | None = None,
     paths_from: str | Path | None = None,
     force: bool = False,
+    jobs: int = 1,
 ) -> tuple[StepResult, ...]:
     """Execute a sequence of notebooks into a run folder; steps whose content is unchanged are skipped.
 
     A step is skipped when its notebook, parameters, inputs and labkit's code are those of its record, its
-    outputs are there, and no step that it depends on runs. Records are withdrawn before a step starts and
-    written after it ends, so a killed run restarts at the step that was cut short.
+    outputs are there, and no step that it depends on runs. Records of steps that will run are withdrawn
+    before and written after each ends, so a killed run restarts at the steps that were cut short. Up to
+    `jobs` steps that do not depend on one another run at the same time (0: one for each processor).
 
     `parameters` go before the declared ones, by `name` or `step.name`, as values or text; relative paths
     among them are taken from `paths_from` (the shell's folder, for a command line), or else from each
     notebook's own. A wrong notebook or parameter, or a run folder in use, is refused before anything runs; a
-    cell that fails raises NotebookError, and later steps do not run.
+    cell that fails raises NotebookError, and no further step starts.
     """
+    if jobs < 0:
+        raise InputError(f"jobs must be 0 (one for each processor) or more, got {jobs}")
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     steps = prepare(sequence, run=folder.path, parameters=parameters, paths_from=paths_from)
     with _sole_use(folder):
@@ -238,19 +245,53 @@ def run_sequence(
             title=sequence.title,
             parameters={step.name: step.parameters for step in steps},
         )
-        results = []
+        results = {step.name: StepResult(step.name, "", _output(step, folder)) for step in steps}
         for step in steps:
-            output = folder.notebooks / f"{step.name}.ipynb"
             if not reasons[step.name]:
                 log.info("%s: skipped, nothing changed", step.name)
-                results.append(StepResult(step.name, "", output))
-                continue
+
+        def start(step: PreparedStep) -> None:
             log.info("%s: runs (%s)", step.name, reasons[step.name])
-            records.withdraw(_dependants(step.name, steps))
-            seconds = _run_step(step, output, folder)
+            seconds = _run_step(step, folder, records, steps)
             log.info("%s: done in %.1f s", step.name, seconds)
-            results.append(StepResult(step.name, reasons[step.name], output, seconds))
-    return tuple(results)
+            results[step.name] = replace(results[step.name], reason=reasons[step.name], seconds=seconds)
+
+        to_run = [step for step in steps if reasons[step.name]]
+        records.withdraw([step.name for step in to_run])
+        _side_by_side(to_run, start, jobs=jobs or os.cpu_count() or 1)
+    return tuple(results.values())
+
+
+def _side_by_side(steps: list[PreparedStep], start: Callable[[PreparedStep], None], *, jobs: int) -> None:
+    """Start each step as soon as those that it depends on are done, `jobs` at a time, in their order.
+
+    After a failure nothing more starts; what already runs is finished first. Stopped by hand, the notebooks
+    that run are stopped as well.
+    """
+    waiting = list(steps)
+    running: dict[Future[None], PreparedStep] = {}
+    failed: list[BaseException] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            while running or (waiting and not failed):
+                open_names = {step.name for step in (*waiting, *running.values())}
+                ready = [] if failed else [one for one in waiting if not open_names & set(one.after)]
+                for step in ready[: jobs - len(running)]:
+                    running[pool.submit(start, step)] = step
+                    waiting.remove(step)
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    del running[done]
+                    if error := done.exception():
+                        failed.append(error)
+        except KeyboardInterrupt:
+            interrupt_notebooks()
+            raise
+    if failed:
+        raise failed[0]
+
+
+def _output(step: PreparedStep, folder: RunFolder) -> Path:
+    return folder.notebooks / f"{step.name}.ipynb"
 
 
 def _reasons(steps: Iterable[PreparedStep], records: _StepRecords, *, force: bool) -> dict[str, str]:
@@ -266,15 +307,6 @@ def _reasons(steps: Iterable[PreparedStep], records: _StepRecords, *, force: boo
     return reasons
 
 
-def _dependants(name: str, steps: Iterable[PreparedStep]) -> set[str]:
-    """A step and all that depend on it."""
-    names = {name}
-    for step in steps:
-        if names & set(step.after):
-            names.add(step.name)
-    return names
-
-
 @contextmanager
 def _sole_use(folder: RunFolder) -> Iterator[None]:
     """Keep a second process out of the run folder; a killed one leaves it free."""
@@ -288,21 +320,29 @@ def _sole_use(folder: RunFolder) -> Iterator[None]:
         ) from error
 
 
-def _run_step(step: PreparedStep, output: Path, folder: RunFolder) -> float:
-    """Execute one step and record what it was made from and what it made; returns seconds."""
+def _run_step(
+    step: PreparedStep, folder: RunFolder, records: _StepRecords, steps: Iterable[PreparedStep]
+) -> float:
+    """Execute one step and record what it was made from and what it made; returns seconds.
+
+    Of a step that ran beside it, whatever that does not declare as an output counts as made by both.
+    """
     made_from = fingerprint(step.notebook, parameters=step.parameters, inputs=step.inputs, after=step.after)
-    before, started = _files_of(folder), time.monotonic()
+    before, started, output = _files_of(folder), time.monotonic(), _output(step, folder)
     execute_notebook(step.path, output, parameters=step.parameters)
     if absent := [path for path in step.outputs if not path.exists()]:
         raise InputError(
             f"step {step.name!r} must make its outputs, {str(absent[0])!r} is not there; see {str(output)!r}"
         )
-    made = [name for name, state in _files_of(folder).items() if before.get(name) != state]
+    others = {path.resolve() for one in steps if one.name != step.name for path in one.outputs}
+    made = [
+        name
+        for name, state in _files_of(folder).items()
+        if before.get(name) != state and (folder.path / name).resolve() not in others
+    ]
     seconds = time.monotonic() - started
     outputs = sorted([f"notebooks/{output.name}", *made])
-    _StepRecords(folder).add(
-        step.name, {"made_from": made_from, "outputs": outputs, "seconds": round(seconds, 2)}
-    )
+    records.add(step.name, {"made_from": made_from, "outputs": outputs, "seconds": round(seconds, 2)})
     return seconds
 
 
@@ -370,6 +410,7 @@ class _StepRecords:
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder, self.file = folder, folder.notebooks / "steps.json"
+        self._lock = threading.Lock()
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Record of each finished step; a file cut short counts as none."""
@@ -384,12 +425,14 @@ class _StepRecords:
 
     def add(self, name: str, record: Mapping[str, Any]) -> None:
         """Record a finished step."""
-        self._write(self.read() | {name: dict(record)})
+        with self._lock:
+            self._write(self.read() | {name: dict(record)})
 
     def withdraw(self, names: Iterable[str]) -> None:
         """Forget steps, so that they run again whatever happens next."""
         gone = set(names)
-        self._write({name: record for name, record in self.read().items() if name not in gone})
+        with self._lock:
+            self._write({name: record for name, record in self.read().items() if name not in gone})
 
     def why_not(self, name: str, parts: Mapping[str, Any]) -> str:
         """Why a step has to run: the empty string if its record matches and its outputs are there."""

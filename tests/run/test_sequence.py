@@ -16,6 +16,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.run import sequence
 from labkit.run.notebooks import NotebookError
 from labkit.run.sequence import NotebookSequence, Step, content_hash, prepare, read_sequence, run_sequence
+from labkit.runfolder import RunFolder
 
 COUNT = "with open('ran', 'a') as f: f.write('{} ')"
 WRITE = """\
@@ -111,6 +112,35 @@ def test_a_changed_notebook_runs_with_its_dependants_and_a_failure_stops_the_res
     assert ran(declared) == "b"
 
 
+MEET = """\
+import time
+from pathlib import Path
+Path("{0} is here").touch()
+end = time.monotonic() + 60
+while not Path("{1} is here").exists():
+    assert time.monotonic() < end, "{1} did not run at the same time"
+    time.sleep(0.02)"""
+
+
+def test_steps_that_do_not_depend_on_one_another_run_side_by_side(declared, make_notebook, tmp_path):
+    make_notebook("a", PARAMETERS, COUNT.format("a"), MEET.format("a", "c"), WRITE.format("a"))
+    make_notebook("c", PARAMETERS, MEET.format("c", "a"), WRITE.format("c"))
+    results = run_sequence(read_sequence(declared), tmp_path / "run", jobs=2)
+    assert [result.name for result in results] == ["a", "b", "c"]
+    assert ran(declared) == "ab"
+    assert all(result.skipped for result in run_sequence(read_sequence(declared), tmp_path / "run", jobs=2))
+
+
+def test_after_a_failure_what_runs_is_finished_and_nothing_starts(declared, make_notebook, tmp_path):
+    make_notebook("a", PARAMETERS, MEET.format("a", "c"), "time.sleep(1)", WRITE.format("a"))
+    make_notebook("c", PARAMETERS, MEET.format("c", "a"), "raise ValueError('no')")
+    with pytest.raises(NotebookError, match="'c.ipynb' failed"):
+        run_sequence(read_sequence(declared), tmp_path / "run", jobs=2)
+    assert ran(declared) == ""
+    records = sequence._StepRecords(RunFolder(tmp_path / "run")).read()
+    assert list(records) == ["a"]
+
+
 def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp_path):
     first = make_notebook("a", "", COUNT.format("a"))
     second = make_notebook(
@@ -188,6 +218,8 @@ def test_values_for_one_step_go_before_values_for_all(declared, tmp_path):
 def test_what_is_missing_or_in_use_is_named(declared, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
+    with pytest.raises(InputError, match="jobs must be 0 .one for each processor. or more, got -1"):
+        run_sequence(read_sequence(declared), run, jobs=-1)
     with pytest.raises(MissingDataError, match=r"in that folder: \['tiny.toml'\]"):
         read_sequence(declared.with_name("tinny.toml"))
     with FileLock(run / ".lock"), pytest.raises(InputError, match="used by one run at a time"):
