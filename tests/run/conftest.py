@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,22 +36,25 @@ def make_notebook(tmp_path: Path) -> MakeNotebook:
 
 
 @pytest.fixture
-def shared_kernel(monkeypatch) -> Iterator[None]:
-    """One kernel for all notebooks of a test, emptied before each: what they import is loaded once.
+def shared_kernels(monkeypatch) -> Iterator[None]:
+    """Kernels that go on to the next notebook of a test, emptied before: what they import is loaded once.
 
     Loading the libraries anew for every section takes longer than the small sections themselves.
     """
+    kernels, free = [], []
 
     class Shared(notebooks.LocalKernelManager):
-        first = None
+        kernel = None
 
         async def start_kernel(self, **options):
-            if Shared.first is None:
+            if not free:
                 await super().start_kernel(**options)
-                Shared.first = self
+                kernels.append(self)
+                self.kernel = self
                 return
-            self.provisioner = Shared.first.provisioner
-            self.load_connection_info(Shared.first.get_connection_info())
+            self.kernel = free.pop()
+            self.provisioner = self.kernel.provisioner
+            self.load_connection_info(self.kernel.get_connection_info())
             client = self.client()
             client.start_channels()
             await client.wait_for_ready(timeout=60)
@@ -59,7 +63,10 @@ def shared_kernel(monkeypatch) -> Iterator[None]:
             client.stop_channels()
 
         async def shutdown_kernel(self, *_, **__):
-            """It goes on to the next notebook."""
+            """The kernel is free for the next notebook."""
+            if self.kernel is not None:
+                free.append(self.kernel)
+                self.kernel = None
 
         async def cleanup_resources(self, *_, **__):
             """The manager's own connections, not the kernel's sockets."""
@@ -67,15 +74,16 @@ def shared_kernel(monkeypatch) -> Iterator[None]:
             self.context.destroy(linger=100)
 
     with tempfile.TemporaryDirectory(prefix="labkit-", dir="/tmp") as folder:
-        settings = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+        numbers = itertools.count()
 
         @contextmanager
         def connection():
+            settings = {"transport": "ipc", "connection_file": f"{folder}/kernel{next(numbers)}.json"}
             yield Config({"LocalKernelManager": settings})
 
         monkeypatch.setattr(notebooks, "LocalKernelManager", Shared)
         monkeypatch.setattr(notebooks, "_private_connection", connection)
         yield
-        if Shared.first is not None:
-            asyncio.run(Shared.first.provisioner.kill())
-            asyncio.run(Shared.first.provisioner.wait())
+        for one in kernels:
+            asyncio.run(one.provisioner.kill())
+            asyncio.run(one.provisioner.wait())

@@ -128,7 +128,7 @@ def test_the_module_leaves_no_socket_folder_behind(make_notebook, tmp_path):
     assert list(sockets.iterdir()) == []
 
 
-def test_a_shared_kernel_is_empty_for_the_next_notebook(make_notebook, tmp_path, shared_kernel):
+def test_a_shared_kernel_is_empty_for_the_next_notebook(make_notebook, tmp_path, shared_kernels):
     first = make_notebook("a", "", "import os; x = 1; print(os.getpid())")
     second = make_notebook("b", "", "import os; print(os.getpid(), 'x' in globals(), os.getcwd())")
     process = printed(execute_notebook(first, tmp_path / "a.ipynb")).strip()
@@ -212,14 +212,14 @@ def with_small_fields(sequence):
 
 
 def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
-    tmp_path, monkeypatch, shared_kernel
+    tmp_path, monkeypatch, shared_kernels
 ):
     monkeypatch.setattr(sequences, "code_hash", lambda: "as it is")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for busy cores cost more than they give
     run, sequence = tmp_path / "run", with_small_fields(read_sequence(DEMO))
     (declared := tmp_path / "small.toml").write_text(EXPERIMENTS)
     small = SMALL | {"experiments": str(declared)}
-    first = run_sequence(sequence, run, parameters=small)
+    first = run_sequence(sequence, run, parameters=small, jobs=2)
     assert [step.reason for step in first] == ["not run yet"] * len(sequence.steps)
     assert all(step.skipped for step in run_sequence(sequence, run, parameters=small))
 
