@@ -141,8 +141,8 @@ def morphology_predictions(
 def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
     need_columns(table, ["object_id", "label", *names], "table")
     values = np.column_stack([numbers(table[name]) for name in names])
-    if not np.isfinite(values).all():
-        wrong = [name for name, good in zip(names, np.isfinite(values).all(0), strict=True) if not good]
+    wrong = [name for name, column in zip(names, values.T, strict=True) if not np.isfinite(column).all()]
+    if wrong:
         raise InputError(f"{wrong} must be finite for all objects; drop the objects or the column")
     return values
 

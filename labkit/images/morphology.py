@@ -8,7 +8,7 @@ import astropy.units as u
 import numpy as np
 import sep
 from astropy.table import QTable
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from labkit.cosmology import COSMOLOGY
@@ -84,11 +84,11 @@ def _parameters(image: NDArray[np.float64], kpc: float) -> Sequence[float]:
     """`MORPHOLOGY` of one image (y, x) with pixels of `kpc`."""
     peak = _peak(image, kpc)
     core, whole = _sums(image, peak, [_CORE / kpc, _WHOLE / kpc])
-    y, x = np.indices(image.shape, dtype=np.float64)
+    axes = np.indices(image.shape, dtype=np.float64)
     return (
         core / max(whole, _LEAST),
         _cuspiness(image, peak, kpc),
-        *_shape(image, x, y, _WHOLE / kpc),
+        *_shape(image, axes[1], axes[0], _WHOLE / kpc),
         _asymmetry(image, kpc),
     )
 
@@ -103,11 +103,10 @@ def _peak(image: NDArray, kpc: float) -> tuple[float, float]:
     return float(column), float(row)
 
 
-def _sums(image: NDArray, place: tuple[float, float], radii: Sequence[float]) -> NDArray[np.float64]:
+def _sums(image: NDArray, place: tuple[float, float], radii: ArrayLike) -> NDArray[np.float64]:
     """Sums in circles about a place, pixels on the edge in proportion."""
-    return sep.sum_circle(
-        np.ascontiguousarray(image), *[[value] * len(radii) for value in place], radii, subpix=0
-    )[0]
+    x, y = (np.full(np.shape(radii), value) for value in place)
+    return sep.sum_circle(np.ascontiguousarray(image), x, y, radii, subpix=0)[0]
 
 
 def _cuspiness(image: NDArray, place: tuple[float, float], kpc: float) -> float:

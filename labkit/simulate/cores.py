@@ -141,7 +141,8 @@ def _quantile(table: dict[str, list[float]], share: float) -> float:
 
 
 def _between(rng: np.random.Generator, bounds: list[float]) -> float:
-    return float(rng.uniform(*bounds))
+    low, high = bounds
+    return float(rng.uniform(low, high))
 
 
 def _log_normal(rng: np.random.Generator, about: list[float]) -> float:
@@ -151,7 +152,7 @@ def _log_normal(rng: np.random.Generator, about: list[float]) -> float:
 
 
 def _log_between(rng: np.random.Generator, bounds: list[float]) -> float:
-    return float(np.exp(rng.uniform(*np.log(bounds))))
+    return float(np.exp(_between(rng, np.log(bounds).tolist())))
 
 
 def draw_cluster(rng: np.random.Generator, *, population: str, redshift: float) -> _Cluster:

@@ -33,7 +33,7 @@ def truths(population: str, n: int) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def tng():
-    return truths("tng", 1000)
+    return truths("tng", 800)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_fractions_and_range_of_the_paper(tng):
 
 def test_accept_clusters_are_like_accept(real):
     observed = accept_cores(read_accept(real / "accept" / "accept_profiles.txt.gz"))
-    drawn = truths("accept", 600)
+    drawn = truths("accept", 500)
     shares = [np.mean(drawn["t_cool"] < 1), np.mean(drawn["t_cool"] > 7.7)]
     assert shares == pytest.approx([0.41, 0.18], abs=0.05)
     # its innermost bins are smaller than the sphere of 0.012 R500, so its densest cores are denser
