@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -139,6 +140,33 @@ def test_after_a_failure_what_runs_is_finished_and_nothing_starts(declared, make
     assert ran(declared) == ""
     records = sequence._StepRecords(RunFolder(tmp_path / "run")).read()
     assert list(records) == ["a"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_stopped_by_hand_the_notebooks_stop_too(make_notebook, tmp_path, jobs):
+    here = (
+        "import os, time\nfrom pathlib import Path\nPath('{0}').write_text(str(os.getpid()))\ntime.sleep(120)"
+    )
+    paths = [make_notebook(name, "", here.format(name)) for name in "ac"[:jobs]]
+    steps = [Step(notebook=str(path), after=()) for path in paths]
+    declared = NotebookSequence(name="two", steps=steps).model_dump_json()
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from labkit.run import sequence; "
+        f"declared = sequence.NotebookSequence.model_validate_json({declared!r}); "
+        f"sequence.run_sequence(declared, {str(tmp_path / 'run')!r}, jobs={jobs})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    started = [path.with_name(name) for path, name in zip(paths, "ac", strict=False)]
+    deadline = time.monotonic() + 60
+    while not all(file.exists() and file.read_text() for file in started) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+    for file in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text()), 0)
 
 
 def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp_path):
