@@ -43,9 +43,9 @@ def published(paper: str, table: str) -> QTable:
     Parameters
     ----------
     paper : str
-        ``"kosiba2020"`` or ``"angora2020"``.
+        ``"kosiba2020"``, ``"angora2020"`` or ``"su2020"``.
     table : str
-        Such as ``"table5"``.
+        Such as ``"table5"``, of Su et al. "methods" or "classes".
 
     Returns
     -------

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
+from labkit.cooling import COOLING_TIME_LIMITS, DENSITY_LIMITS
 from labkit.errors import InputError
 from labkit.evaluate import (
     Resampling,
@@ -21,8 +22,10 @@ from labkit.evaluate import (
     separations,
     vote_table,
 )
+from labkit.evaluate.cores import CONCENTRATION_LIMITS
 from labkit.experiment import PRESETS
 from labkit.paths import data_folder
+from labkit.taxonomy import get_scheme
 from labkit.votes import vote_predictions
 
 SOURCES = {
@@ -42,8 +45,9 @@ def kosiba(number):
 def test_all_tables_name_their_source_and_speak_of_measures_alike():
     tables = {f"{paper}_table{n}" for paper in SOURCES for n in SOURCES[paper][1]}
     names = {path.stem for path in data_folder("published").glob("*.ecsv")}
-    assert names == tables | {"angora2020_fig12", "splus_unseen"}
-    for name in ("angora2020_fig12", "splus_unseen"):
+    others = {"angora2020_fig12", "splus_unseen", "su2020_methods", "su2020_classes"}
+    assert names == tables | others
+    for name in others:
         assert published(*name.split("_")).meta["source"]
     for paper, (source, numbers) in SOURCES.items():
         for number in numbers:
@@ -53,6 +57,26 @@ def test_all_tables_name_their_source_and_speak_of_measures_alike():
             assert table.meta["doi"].startswith("10.")
             assert table.meta["caption"]
             assert not {"precision", "recall", "efficiency", "network"} & set(table.colnames)
+
+
+def test_means_of_su_follow_from_the_classes_and_f1_from_its_parts():
+    table = published("su2020", "methods")
+    each = table[np.isin(table["class"], ("CC", "WCC", "NCC"))]
+    f1 = 2 / (1 / each["purity"] + 1 / each["completeness"])
+    assert f1 == pytest.approx(each["f1"], abs=0.011)
+    means = {row["experiment"]: row for row in table if row["class"] == "macro average"}
+    for name in set(each["experiment"]):
+        part = each[each["experiment"] == name]
+        for name_of in ("f1", "balanced_accuracy"):
+            assert np.mean(part[name_of]) == pytest.approx(means[name][name_of], abs=0.006)
+
+
+def test_limits_of_the_classes_are_those_of_the_package():
+    table = published("su2020", "classes")
+    assert tuple(table["class"]) == get_scheme("cool-core").classes
+    assert tuple(table["t_cool_max"].value[:2]) == COOLING_TIME_LIMITS
+    assert tuple(table["ne_min"].value[:2]) == DENSITY_LIMITS
+    assert tuple(table["concentration_min"][:2]) == CONCENTRATION_LIMITS
 
 
 def test_members_of_angora_table_1_add_up_to_the_printed_totals():

@@ -24,7 +24,7 @@ def test_each_builds_and_takes_a_batch(name):
     with torch.device(device), torch.inference_mode():
         network = build_network(experiment).eval()
         logits = network(torch.rand(2, len(experiment.named_bands), *2 * [experiment.image_size]))
-    assert logits.shape == (2, 2)
+    assert logits.shape == (2, len(experiment.class_scheme.classes))
     assert device == "meta" or torch.isfinite(logits).all()
 
 
@@ -53,6 +53,18 @@ def test_networks_for_members_follow_the_paper():
     assert preset("VGG").optimiser.kind == "adadelta"
     assert preset("VGG").augmentation == RightAngles(drawn="once", share=0.15)
     assert preset("VGG").image_size == 64
+
+
+def test_the_network_for_cores_follows_the_paper():
+    """Su et al. (2020): ResNet-18, 256 px, ten folds of 8/10, 1/10 and 1/10; the class sizes differ."""
+    one = preset("ResNet-18 cores")
+    assert (one.network, one.image_size, one.folds, one.validation_share) == ("timm:resnet18", 256, 10, 0)
+    assert (one.scheme, one.bands, one.batches) == ("cool-core", ("xray",), "balanced")
+    assert one.augmentation.scale == 1.0
+    with torch.device("meta"):
+        network = build_network(one)
+    count = sum(p.numel() for p in network.parameters())
+    assert count + 997 * 513 + 2 * 64 * 49 == 11_689_512  # torchvision's, of 1,000 classes and 3 channels
 
 
 def test_the_eight_of_table_5_are_there():

@@ -158,6 +158,18 @@ def test_offline_hub_says_what_to_do(monkeypatch):
         timm_network("mobilenetv1_100", 2, channels=THREE, pretrained=True)
 
 
+def test_one_channel_with_summed_weights_is_the_image_three_times(tmp_path):
+    """Su et al. (2020) replicate their images; pretrained weights are brought to one channel as sums."""
+    torch.manual_seed(2)
+    three = timm_network("resnet18", 1000, channels=("a", "b", "c"))[1].eval()
+    weights = {name: value.contiguous() for name, value in three.state_dict().items()}
+    safetensors.torch.save_file(weights, tmp_path / "resnet18.safetensors")
+    one = timm_network("resnet18", 1000, channels=("a",), pretrained=tmp_path / "resnet18.safetensors").eval()
+    image = torch.rand(2, 1, 40, 40)
+    with torch.inference_mode():
+        torch.testing.assert_close(one(image), three(image.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
+
+
 VIT = "timm:vit_tiny_patch16_224"
 
 
