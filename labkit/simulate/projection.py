@@ -54,4 +54,4 @@ def _columns(
     z = (scale * np.sinh(t)).astype(np.float32)
     weights = (scale * np.cosh(t) * (t[1] - t[0])).astype(np.float32)
     x = axis.astype(np.float32)[:, None]
-    return np.stack([emissivity(x, np.float32(y), z) @ weights for y in axis])
+    return np.stack([emissivity(x, y, z) @ weights for y in x])
