@@ -67,7 +67,10 @@ def cooling_time(
 
 
 def core_classes(cooling_times: ArrayLike) -> NDArray[np.str_]:
-    """Class of each central cooling time: "CC", "WCC" or "NCC"; of the shape given."""
+    """Class of each central cooling time: "CC", "WCC" or "NCC"; of the shape given.
+
+    `COOLING_TIME_LIMITS` part them; a time on a limit belongs to the class of longer ones.
+    """
     codes = np.searchsorted(COOLING_TIME_LIMITS, np.asarray(cooling_times, dtype=float), side="right")
     return np.array(get_scheme("cool-core").classes)[codes]
 
@@ -82,5 +85,5 @@ def mass_of_temperature(kt: ArrayLike, redshift: ArrayLike = 0.0) -> NDArray[np.
 
 
 def temperature_of_mass(m500: ArrayLike, redshift: ArrayLike = 0.0) -> NDArray[np.float64]:
-    """KT in keV outside the core: the inverse of `mass_of_temperature`."""
+    """Temperature kT in keV outside the core: the inverse of `mass_of_temperature`."""
     return 5 * (np.asarray(m500, dtype=float) / mass_of_temperature(5.0, redshift)) ** (1 / 1.53)

@@ -5,10 +5,12 @@ Layout of ``data/runs/<name>/``::
     manifest.json        versions, seed and hashes of the inputs
     experiments/         one JSON file an experiment
     checkpoints/         trained networks, a folder a run
+    states.csv, progress.html
+                         how far each training of a sweep is
     predictions.parquet  the predictions table of the binary experiments
     predictions_<scheme>.parquet, predictions[_<scheme>]_folds.parquet
                          those of another class scheme, and out-of-fold ones
-    notebooks/           executed notebooks
+    notebooks/           executed notebooks; steps.json: what each was made from
     figures/             figures and small tables
     report.html          the report page
 """

@@ -1,4 +1,4 @@
-"""One statistics: measures with intervals, curves, comparisons, published numbers, photometric methods."""
+"""Statistics: measures with intervals, curves, comparisons, published numbers, photometric methods."""
 
 from __future__ import annotations
 

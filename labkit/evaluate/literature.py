@@ -45,7 +45,7 @@ def published(paper: str, table: str) -> QTable:
     paper : str
         ``"kosiba2020"``, ``"angora2020"`` or ``"su2020"``.
     table : str
-        Such as ``"table5"``, of Su et al. "methods" or "classes".
+        Such as ``"table5"`` or ``"tableD3"``, of Su et al. "methods" or "classes".
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Measures and curves of a classification, and one rule for what is undefined: NaN, never 0.
 
 Purity is undefined where nothing was called positive, completeness where there are no positives, the AUC
-where there is one class only.
+where there is one class only. Tables of measures with intervals are those of `labkit.evaluate.tables`.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def roc_curve(true: ArrayLike | Predictions, score: ArrayLike | None = None) -> 
     ----------
     true : Predictions, or array_like of bool, shape (n,)
         Predictions with a positive class: all rows of known class together (`Predictions.runs` gives them one
-        by one). Or whether each object is a positive.
+        by one, ``select(split="test")`` those not trained on). Or whether each object is a positive.
     score : array_like, shape (n,), optional
         Probability of the positive class, beside an array of truths.
 

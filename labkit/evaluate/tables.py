@@ -1,4 +1,4 @@
-"""One statistics: a table of measures by whatever groups the objects or the runs."""
+"""`measure`: a table of measures by whatever groups the objects or the runs."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from labkit.errors import InputError
 from labkit.explain.layers import Computing, Images, Prepared, Target, default_layer, prepare
 from labkit.learn.model import Model
 
-#: Ways to make a class activation map.
+#: Ways to make a class activation map; `_raw_maps` makes them.
 METHODS = ("grad-cam", "hirescam", "cam")
 
 #: How well CAM's maps must add up to the logits, relative to the largest.

@@ -2,7 +2,7 @@
 
 One file holds one nested state (dictionaries, lists, tuples, numbers, strings, tensors). Tensors are
 the file's tensors; the structure is JSON in its header, with a digest over both, so that a file that
-was changed or damaged is refused.
+was changed or damaged is refused. `labkit.learn.fit` decides which training may go on from it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Train an Experiment on a Sample: stop when you like, resume where it was, use the best epoch."""
+"""Train an Experiment on a Sample: stop when you like, resume where it was, use the best epoch.
+
+What identifies a training (the experiment's digest, seed, fold, Sample and labels), its history and whether
+it is finished stand in ``last.safetensors`` of the model's folder. An equal call goes on from there.
+"""
 
 from __future__ import annotations
 

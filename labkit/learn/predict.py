@@ -100,8 +100,8 @@ def predict(
     precision : str, optional
         ``"auto"``, ``"fp32"`` or ``"bf16"``; default the experiment's.
     split : str, optional
-        Part of the Sample that all objects are, for the table. Default: the experiment's split column, where
-        the Sample has it; empty for a model of a fold (see `out_of_fold`).
+        What the column ``split`` of the predictions holds for every object. Default: the experiment's split
+        column, where the Sample has it; empty for a model of a fold (see `out_of_fold`).
     accept_normalisation : bool
         Take grey levels that were made in another way than the model's, see `Model.check`. A raw Sample is
         then normalised by labkit's XAmin rules for a model of the published training set.

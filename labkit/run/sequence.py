@@ -15,6 +15,9 @@ The declaration is a TOML file beside the notebooks::
     inputs = []                       # files it reads from outside the run folder, compared by content
     outputs = []                      # files it must make in the run folder
     after = []                        # steps it depends on; all earlier ones unless said
+
+``notebooks/steps.json`` in the run folder records what each finished step was made from. A step that was cut
+short runs again from its first cell; its trainings go on where they were (`labkit.run.sweep`).
 """
 
 from __future__ import annotations

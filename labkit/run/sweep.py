@@ -3,7 +3,8 @@
 Each run (an experiment, a seed, maybe a fold) leaves its network and its predictions in its own folder.
 The tables are put together from these, in the order of the experiments, so they are the same whoever did
 the runs, in whatever order, and however often the sweep was stopped. On a CPU the last bits depend on the
-number of threads of a run: the same `threads` gives the same table, bit for bit.
+number of threads of a run: the same `threads` gives the same table, bit for bit. `share_cores` decides how
+many runs are trained side by side.
 """
 
 from __future__ import annotations

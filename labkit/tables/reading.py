@@ -1,4 +1,8 @@
-"""Tables read from files of any of the usual formats, within bounds and one error."""
+"""Tables read from files of any of the usual formats, within bounds and one error.
+
+A format is an entry of `_READERS`, or of `_DELIMITERS` where it is text, at the end of this module. In text,
+`TEXT_COLUMNS` and `_typed` decide which columns stay text.
+"""
 
 from __future__ import annotations
 

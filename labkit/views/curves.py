@@ -1,4 +1,7 @@
-"""Curves over all thresholds, of several runs, classes or folds, and the history of a training."""
+"""Curves over all thresholds, of several runs, classes or folds, and the history of a training.
+
+Any other curves are drawn by `labkit.views.plots.curves`.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,8 @@ def roc(runs: Curves, *, title: str = "", width: int = 520, height: int = 500) -
     ----------
     runs : Predictions, or mapping of str to Predictions or to sequence of Table
         Predictions with a positive class give a curve per run, and a colour per experiment or per name;
-        objects of unknown class are left out. Tables are curves of `labkit.evaluate.roc_curve`, one per run.
+        objects of unknown class are left out, those trained on only by ``predictions.select(split="test")``.
+        Tables are curves of `labkit.evaluate.roc_curve`, one per run.
     title, width, height
         Of the figure; sizes in screen pixels.
 

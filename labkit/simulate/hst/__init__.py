@@ -1,7 +1,8 @@
 """Simulated fields of the CLASH and Frontier Field clusters, as Angora et al. (2020) used the real ones.
 
-What is looked through: `bands`, `footprints`; at what: `clusters`, `templates`, `galaxies`, `population`,
-which also knows what is detected and gets a redshift; how it is painted: `painting`. Put together: `field`.
+What is looked through: `bands`, which also knows colours; at what, and where the cameras looked: `clusters`;
+what is there: `galaxies`, `population`, which also knows what is detected and gets a redshift; how it is
+painted: `painting`. Put together: `field`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The twelve bands of HST in which CLASH clusters were classified, what limits them, and colours in them.
+"""The bands of HST in which CLASH clusters were classified, what limits them, and colours in them.
+
+Their numbers stand in ``bands.toml``.
 
 Colours are those of template spectra at a redshift. Templates and transmission curves come with kcorrect
 (Blanton & Roweis 2007, AJ 133, 734); they are read as files, because importing kcorrect takes seconds.
@@ -90,7 +92,7 @@ MIXED_BANDS: tuple[str, ...] = tuple(_NUMBERS["configurations"]["mixed"])
 
 
 def band_names(bands: Iterable[str] | None) -> tuple[str, ...]:
-    """Band names, checked and in the order of wavelength; all twelve for None."""
+    """Band names, checked and in the order of wavelength; all for None."""
     asked = tuple(BANDS) if bands is None else tuple(bands)
     if not asked or len(set(asked)) != len(asked) or set(asked) - set(BANDS):
         raise InputError(f"bands must be different names out of {tuple(BANDS)}, got {asked}")
@@ -98,7 +100,7 @@ def band_names(bands: Iterable[str] | None) -> tuple[str, ...]:
 
 
 def magnitudes(redshift: NDArray, light: NDArray, *, tilt: NDArray | float = 0.0) -> NDArray:
-    """AB magnitudes less distance modulus and absolute rest-frame r, in all twelve bands; (n, band).
+    """AB magnitudes less distance modulus and absolute rest-frame r, in all bands; (n, band).
 
     `light` (n, 3) holds the shares of the templates old, intermediate and young in the rest-frame r light.
     The spectrum is multiplied by wavelength^-tilt: positive is bluer, as with less metals, a younger age or

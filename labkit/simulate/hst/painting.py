@@ -48,7 +48,7 @@ class Components:
     body: NDArray  # (n,) row of the body that each belongs to
     x: NDArray  # (n,) pixels from the field's centre to the west
     y: NDArray  # (n,) and to the north
-    magnitude: NDArray  # (n, band) AB magnitudes in all twelve bands
+    magnitude: NDArray  # (n, band) AB magnitudes in all bands
     re_px: NDArray  # (n,) half-light radius
     index: NDArray  # (n,) Sersic index
     axis_ratio: NDArray  # (n,)
@@ -194,7 +194,7 @@ def paint_bands(
 ) -> NDArray[np.float32]:
     """Components through the common core, electrons per second, with `MARGIN_PX` around: (band, y, x).
 
-    `sky_sigma` is the noise of a pixel in all twelve bands: components end where they are far below it in
+    `sky_sigma` is the noise of a pixel in all bands: components end where they are far below it in
     each, so that a band's pixels do not depend on which others are painted.
     """
     side = size_px + 2 * MARGIN_PX

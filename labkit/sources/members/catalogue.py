@@ -1,4 +1,7 @@
-"""A user's catalogue made into the list of sources to cut out, labelled by velocity or by a flag."""
+"""A user's catalogue made into the list of sources to cut out, labelled by velocity or by a flag.
+
+Here it is decided what counts as no redshift (`read_redshifts`) and who is a member (`V_MAX`).
+"""
 
 from __future__ import annotations
 
