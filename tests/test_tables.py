@@ -1,3 +1,5 @@
+"""Tables in and out of files: formats, what stays text, what is missing, and what is refused."""
+
 import contextlib
 import gzip
 
