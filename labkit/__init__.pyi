@@ -15,6 +15,7 @@ from .simulate.hst import simulate_fields as simulate_fields
 
 # Read
 from .sources import candidates_sample as candidates_sample
+from .sources import cores_sample as cores_sample
 from .sources import fetch_kosiba2020 as fetch_kosiba2020
 from .sources import fields_sample as fields_sample
 from .sources import members_sample as members_sample

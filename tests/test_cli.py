@@ -96,6 +96,7 @@ VERBS = {
     ("simulate", "fields"): ["arcsec", "1 as published"],
     ("fetch", "kosiba2020"): ["MB", "0 to 1"],
     ("observe",): ["arcmin", "degrees", "counts", "exposure map, s"],
+    ("cores",): ["counts", "exposure map, s", "degrees", "kpc", "arcsec"],
     ("normalise",): ["0 to 255"],
     ("train",): ["pixels", "passes"],
     ("sweep",): ["number of processes", "passes"],
@@ -397,6 +398,7 @@ def wait_for(file: Path, process: subprocess.Popen) -> None:
         ("simulate", "observation"),
         ("fetch", "kosiba2020"),
         ("observe", "--image", "no.fits", "--candidates", "no.csv"),
+        ("cores", "--image", "no.fits", "--clusters", "no.csv"),
         ("normalise", "no"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Verbs that make Samples: simulate, fetch, observe, members, normalise."""
+"""Verbs that make Samples: simulate, fetch, observe, cores, members, normalise."""
 
 from __future__ import annotations
 
@@ -201,6 +201,49 @@ def observe(
     )
     sample.save(out, overwrite=overwrite)
     typer.echo(f"{out}: {sample!r}")
+
+
+@app.command()
+def cores(
+    out: Out,
+    image: Annotated[
+        list[Path], typer.Option(help="X-ray image in counts (FITS); repeat for those to be summed")
+    ],
+    clusters: Annotated[
+        Path,
+        typer.Option(
+            help="table: ra, dec (degrees), redshift, and for R500 r500 (kpc), m500 (Msun) or kt (keV)"
+        ),
+    ],
+    exposure: Annotated[
+        list[Path] | None, typer.Option(help="exposure map, s (FITS): one an image, or one for all")
+    ] = None,
+    points: Annotated[
+        Path | None, typer.Option(help="point sources to fill: DS9 regions, or table with radius in arcsec")
+    ] = None,
+    fwhm: Annotated[
+        float | None, typer.Option(min=0.01, help="point spread, arcsec  [default: XMM-Newton's]")
+    ] = None,
+    size_kpc: Annotated[float, typer.Option(min=1, help="side of the square, kpc")] = 1000.0,
+    size_px: Annotated[int, typer.Option(min=8, help="pixels along the side")] = 256,
+    overwrite: Overwrite = False,
+) -> None:
+    """Cut clusters out of an X-ray image at one scale in kpc, corrected for exposure, as a raw Sample."""
+    refuse_existing(out, overwrite)
+    import astropy.units as u
+
+    from labkit.sources import cores_sample, read_observation
+
+    sample = cores_sample(
+        read_observation(image, exposure or None),
+        clusters,
+        size=size_kpc * u.kpc,
+        pixels=size_px,
+        points=points,
+        fwhm=None if fwhm is None else fwhm * u.arcsec,
+    )
+    sample.save(out, overwrite=overwrite)
+    typer.echo("\n".join([*sample.provenance["warnings"], f"{out}: {sample!r}"]))
 
 
 def _split(text: str | None) -> tuple[str, ...] | None:

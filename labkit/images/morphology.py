@@ -33,6 +33,7 @@ def morphology(sample: Sample, *, band: str = "xray", background: str | None = N
     ----------
     sample : Sample
         Raw images with a ``redshift`` in the catalogue, centred on the clusters; at least 800 kpc wide.
+        ``kpc_per_pixel`` in the catalogue, where it is there, stands for the pixels' angle at the redshift.
     band : str
         The X-ray band.
     background : str, optional
@@ -61,15 +62,18 @@ def morphology(sample: Sample, *, band: str = "xray", background: str | None = N
         raise InputError(
             f"redshift must be positive for each object, got {len(bad)} others, {bad[:3].tolist()}"
         )
-    scale = sample.pixel_scale.to_value(u.arcmin)
-    kpc = scale * COSMOLOGY.kpc_proper_per_arcmin(redshift).value
+    kpc_per_arcmin = COSMOLOGY.kpc_proper_per_arcmin(redshift).value
+    kpc = sample.pixel_scale.to_value(u.arcmin) * kpc_per_arcmin
+    if "kpc_per_pixel" in sample.catalogue.colnames:
+        kpc = numbers(sample.catalogue["kpc_per_pixel"], u.kpc)
     narrow = min(sample.shape[2:]) * kpc < 2 * _WHOLE * 0.98
     if narrow.any():
         raise InputError(
             f"images must be at least {2 * _WHOLE:.0f} kpc wide at their redshift, got "
             f"{min(sample.shape[2:]) * kpc.min():.0f} kpc for {str(sample.object_ids[narrow][0])!r}"
         )
-    level = numbers(sample.catalogue[background]) * scale**2 if background else np.zeros(len(sample))
+    area = (kpc / kpc_per_arcmin) ** 2  # arcmin2 of a pixel
+    level = numbers(sample.catalogue[background]) * area if background else np.zeros(len(sample))
     rows = []
     for part, images in sample.select(bands=(band,)).batches():
         for image, pixel, sky in zip(images[:, 0], kpc[part], level[part], strict=True):
@@ -111,7 +115,7 @@ def _sums(image: NDArray, place: tuple[float, float], radii: ArrayLike) -> NDArr
 
 def _cuspiness(image: NDArray, place: tuple[float, float], kpc: float) -> float:
     edges = np.array(_RINGS) / kpc
-    light = np.diff(_sums(image, place, edges), prepend=0.0)
+    light = np.diff(_sums(image, place, edges.tolist()), prepend=0.0)
     area = np.pi * np.diff(edges**2, prepend=0.0)
     radius = np.sqrt((edges**2 + np.append(0.0, edges[:-1]) ** 2) / 2)
     brightness = np.maximum(light / area, 0.3 / area)  # less than a third of a count is none

@@ -36,6 +36,11 @@ class PointSpread:
         return CORE_ARCSEC * (1 + _WIDENING * self.off_axis_arcmin**2)
 
     @property
+    def fwhm_arcsec(self) -> float:
+        """Full width at half maximum, arcsec, of the mean profile (1 + (r / core)^2)^-slope."""
+        return 2 * self.core_arcsec * float(np.sqrt(2 ** (1 / SLOPE) - 1))
+
+    @property
     def stretch(self) -> float:
         """Tangential core radius over the mean one, which is the mean one over the radial."""
         return float(np.sqrt(1 + _STRETCHING * self.off_axis_arcmin**2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labkit.sources.accept import accept_cores, read_accept
 from labkit.sources.candidates import read_candidates, write_regions
+from labkit.sources.cores import cores_sample
 from labkit.sources.csvrows import Export, ReadReport
 from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
 from labkit.sources.members import counts_table, fields_sample, measure_fields, members_sample
@@ -18,6 +19,7 @@ __all__ = [
     "ReadReport",
     "accept_cores",
     "candidates_sample",
+    "cores_sample",
     "counts_table",
     "cut_plates",
     "fetch_kosiba2020",

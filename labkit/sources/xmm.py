@@ -46,7 +46,7 @@ class Observation:
     wcs: WCS
     exposure: NDArray[np.float32] | None  # sum of the exposure maps, (y, x), in the units of their files
     pointing: SkyCoord | None
-    about: dict[str, Any]  # file names, observation id and target
+    about: dict[str, Any]  # file names, observation id, target and telescope
     #: Counts and exposure of each detector, shapes (camera, y, x); None where there is only a sum.
     cameras: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
@@ -59,13 +59,13 @@ class Observation:
 def read_observation(
     images: Paths, exposures: Paths | None = None, *, pointing: SkyCoord | None = None
 ) -> Observation:
-    """Read an EPIC image, or sum those of several detectors, with the exposure maps.
+    """Read an X-ray image, of EPIC or others, or sum those of several detectors, with the exposure maps.
 
     Parameters
     ----------
     images : path or sequence of paths
-        FITS images of PN, MOS1 and MOS2 on one pixel grid, or one image already summed; plain, gzipped or
-        compressed, in any extension.
+        FITS images on one pixel grid, such as those of PN, MOS1 and MOS2 or of Chandra's exposures, or one
+        image already summed; plain, gzipped or compressed, in any extension.
     exposures : path or sequence of paths, optional
         Exposure maps on the same grid; as many as there are images, or one for all.
     pointing : astropy.coordinates.SkyCoord, optional
@@ -100,6 +100,7 @@ def read_observation(
         "exposures": [m.path.name for m in maps],
         "observation": header_text(found[0].header, "OBS_ID"),
         "target": header_text(found[0].header, "OBJECT"),
+        "telescope": header_text(found[0].header, "TELESCOP"),
     }
     counts = _total(found, np.ones(len(found)))
     weights = _weights(found) if len(maps) == len(found) else np.ones(len(maps))

@@ -7,8 +7,11 @@ import gzip
 import numpy as np
 import pytest
 
-from labkit.cooling import ACCEPT_PARTICLES, cooling_function, cooling_time
+from labkit.cooling import ACCEPT_PARTICLES, DENSITY_LIMITS, cooling_function, cooling_time
 from labkit.errors import InputError, MissingDataError
+from labkit.evaluate import measure
+from labkit.evaluate.cores import limit_predictions
+from labkit.evaluate.measures import confusion_matrix
 from labkit.sources.accept import accept_cores, read_accept
 
 HEAD = "#Name Rin Rout nelec Kitpl Tx Lambda tcool3/2\n### Mpc Mpc cm^-3 keV cm^-2 keV erg Gyr\n"
@@ -54,6 +57,23 @@ def test_its_classes_are_those_known(cores):
 def test_cores_wider_than_the_sphere_are_flagged(cores):
     assert 0.1 < cores["core_resolved"].mean() < 0.95
     assert (cores["r500"].value > 200).all()
+
+
+@pytest.mark.parametrize(
+    ("resolved", "confusion", "balanced"),
+    [
+        (False, [[99, 0, 0], [48, 52, 0], [0, 20, 23]], 0.763),
+        (True, [[70, 0, 0], [21, 32, 0], [0, 9, 13]], 0.803),  # the sphere of Su et al., who find 0.81
+    ],
+)
+def test_classes_by_density_are_those_by_cooling_time_or_denser(cores, resolved, confusion, balanced):
+    table = cores[cores["core_resolved"]] if resolved else cores.copy()
+    table["object_id"] = table["name"]
+    found = limit_predictions(table, "ne", limits=DENSITY_LIMITS)
+    matrix = confusion_matrix(found.true_codes, found.probabilities.argmax(axis=1), n_classes=3)
+    np.testing.assert_allclose(matrix, confusion, atol=2)
+    measured = measure(found, measures=("balanced_accuracy",), classes="macro")
+    assert measured["balanced_accuracy"][0] == pytest.approx(balanced, abs=0.01)
 
 
 def test_a_core_is_the_innermost_bin_that_has_values(tmp_path):
