@@ -18,6 +18,7 @@ Layout of ``data/runs/<name>/``::
 from __future__ import annotations
 
 import json
+import os
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
@@ -60,7 +61,7 @@ class RunFolder:
         If `path` is a file.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"path must be a folder, got the file {str(self.path)!r}")

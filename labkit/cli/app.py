@@ -25,7 +25,8 @@ CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
 
 _ENDINGS = ", ".join(CATALOGUE_ENDINGS)
 _MADE_HERE = ("sample.json", "truth.ecsv")  # a folder with one of these may be replaced
-_UsageError = typer.BadParameter.__bases__[0]  # of click, or of the copy inside newer versions of typer
+#: Of click, or of the copy inside newer versions of typer.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _debug = False
 
 

@@ -51,7 +51,7 @@ class DeLong:
 
     difference: float
     standard_error: float
-    interval: Interval
+    interval: Interval[float]
     p_value: float
 
 

@@ -126,7 +126,7 @@ def class_scores(
     }
     if not averages:
         return found
-    there = [found[name] for name, some in zip(classes, truth.any(0).tolist(), strict=True) if some]
+    there = [found[name] for name, column in zip(classes, truth.T, strict=True) if column.any()]
     macro = {name: float(np.mean([one[name] for one in there])) for name in there[0]}
     micro = binary_scores(truth.ravel(), p.ravel(), decided=chosen.ravel(), wanted=wanted)
     return found | dict(zip(AVERAGES, (macro, micro), strict=True))

@@ -236,9 +236,9 @@ class _Design:
                 for names in (features, covariates, prior)
             )
         )
-        seen = np.isfinite(found.features).any(axis=0)
-        if len(table) and not seen.all():
-            empty = [name for name, some in zip(features, seen.tolist(), strict=True) if not some]
+        columns = zip(features, found.features.T, strict=True)
+        empty = [name for name, values in columns if not np.isfinite(values).any()]
+        if len(table) and empty:
             raise InputError(f"features must hold values, got only NaN in {empty}; leave them out")
         for name, values in {"covariates": found.covariates, "prior": found.prior}.items():
             if not np.isfinite(values).all():

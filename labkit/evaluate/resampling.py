@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from astropy.stats import binom_conf_interval
@@ -23,13 +23,14 @@ from labkit.errors import InputError
 from labkit.evaluate.measures import AVERAGES, ratios
 
 _BLOCK = 4_000_000  # weights held in memory at a time
+_Bound = TypeVar("_Bound")  # a number, or an array of them
 
 
-class Interval(NamedTuple):
+class Interval(NamedTuple, Generic[_Bound]):
     """Lower and upper bound."""
 
-    low: float
-    high: float
+    low: _Bound
+    high: _Bound
 
 
 class Spread(NamedTuple):
@@ -38,7 +39,7 @@ class Spread(NamedTuple):
     mean: float
     std: float
     error: float
-    interval: Interval
+    interval: Interval[float]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _check_confidence(confidence: float) -> None:
         raise InputError(f"confidence must lie between 0 and 1, such as 0.95, got {confidence}")
 
 
-def wilson(successes: ArrayLike, trials: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def wilson(successes: ArrayLike, trials: ArrayLike, *, confidence: float = 0.95) -> Interval[Any]:
     """Wilson score interval of proportions of any shape (Wilson 1927, JASA 22, 209); NaN without a trial."""
     _check_confidence(confidence)
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
@@ -89,7 +90,7 @@ def wilson(successes: ArrayLike, trials: ArrayLike, *, confidence: float = 0.95)
         raise InputError(f"successes must lie in 0 to trials, got {k.tolist()} of {n.tolist()}")
     low, high = binom_conf_interval(k, np.maximum(n, 1), confidence, interval="wilson")
     low, high = np.where(k == 0, 0.0, low), np.where(k == n, 1.0, high)  # exact at the ends
-    return Interval(*(np.where(n > 0, bound, np.nan)[()] for bound in (low, high)))
+    return Interval(np.where(n > 0, low, np.nan)[()], np.where(n > 0, high, np.nan)[()])
 
 
 def spread(values: ArrayLike, *, confidence: float = 0.95) -> Spread:
@@ -106,7 +107,7 @@ def spread(values: ArrayLike, *, confidence: float = 0.95) -> Spread:
     return Spread(mean, std, float(std / np.sqrt(n)), Interval(mean - half, mean + half))
 
 
-def percentile_interval(draws: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def percentile_interval(draws: ArrayLike, *, confidence: float = 0.95) -> Interval[float]:
     """Interval between the percentiles of bootstrap draws; NaN draws (undefined) are left out."""
     _check_confidence(confidence)
     values = np.asarray(draws, dtype=np.float64)
@@ -198,7 +199,7 @@ def _weighted_classes(
     }
     if not averages:
         return found
-    there = [found[name] for name, some in zip(classes, truth.any(0).tolist(), strict=True) if some]
+    there = [found[name] for name, column in zip(classes, truth.T, strict=True) if column.any()]
     macro = {m: np.stack([one[m] for one in there], 1).mean(1) for m in there[0]}
     k = len(classes)
     tp, fp, positives = (

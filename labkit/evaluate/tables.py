@@ -274,7 +274,7 @@ def _measured(
         yield label, cells
 
 
-def _proportion(name: str, n: Mapping[str, float], confidence: float) -> Interval:
+def _proportion(name: str, n: Mapping[str, float], confidence: float) -> Interval[float]:
     """Wilson's interval of a measure that is a proportion, from the mean counts; NaN of another."""
     proportions = {
         "accuracy": (n["tp"] + n["tn"], n["tp"] + n["tn"] + n["fp"] + n["fn"]),

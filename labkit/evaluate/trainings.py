@@ -49,8 +49,8 @@ class Rows:
         names = list(dict.fromkeys(known.table["experiment"].tolist()))
         if len(names) != 1:
             raise InputError(f"{name} must be of one experiment with known truth, got {names}; select one")
-        runs = [np.asarray(known.table[name]) for name in ("seed", "fold")]
-        return cls(text(known.table["object_id"]), *runs, known.true_codes, known.probabilities)
+        seed, fold = (np.asarray(known.table[name]) for name in ("seed", "fold"))
+        return cls(text(known.table["object_id"]), seed, fold, known.true_codes, known.probabilities)
 
     def __len__(self) -> int:
         return len(self.object_id)

@@ -82,9 +82,9 @@ class CustomNetwork(nn.Module):
         """Logits (n, classes) of images (n, band, y, x), the filled channels' grey levels from 0 to 1."""
         first, *others = cast(list[nn.Conv2d], list(self.convolutions))
         weight = first.weight if self._all_filled else first.weight.index_select(1, self.filled)
-        images = convolve_and_pool(images, weight, first.bias)
+        images = convolve_and_pool(images, weight, cast(Tensor, first.bias))
         for layer in others:
-            images = convolve_and_pool(images, layer.weight, layer.bias)
+            images = convolve_and_pool(images, layer.weight, cast(Tensor, layer.bias))
         features = functional.relu(self.dense(images.flatten(1)))
         return self.output(self.dropout(features))
 
@@ -348,9 +348,13 @@ def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
 
 def _printed_rows(network: CustomNetwork | VggNetwork, side: int) -> list[dict[str, Any]]:
     """Rows as the papers' tables have them, with pooling and flattening."""
+    blocks: Any
+    dense: list[Any]
     rounds_up = isinstance(network, CustomNetwork)
-    blocks: Any = [[one] for one in network.convolutions] if rounds_up else network.blocks
-    dense: list[Any] = [*([network.dense] if rounds_up else network.dense), network.output]
+    if isinstance(network, CustomNetwork):
+        blocks, dense = [[one] for one in network.convolutions], [network.dense, network.output]
+    else:
+        blocks, dense = network.blocks, [*network.dense, network.output]
     rows = []
     for block in blocks:
         for layer in block:

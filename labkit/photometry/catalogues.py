@@ -37,8 +37,10 @@ def colours(
         raise InputError(f"reference must be one of the bands {list(bands)}, got {reference!r}")
     need_columns(table, (column.format(band=band) for band in bands), "table")
     values = {band: magnitudes(table[column.format(band=band)]) for band in bands}
-    against = [(band, reference) for band in bands if band != reference]
-    pairs = list(pairwise(bands)) if reference is None else against
+    if reference is None:
+        pairs = list(pairwise(bands))
+    else:
+        pairs = [(band, reference) for band in bands if band != reference]
     found = Table()
     for first, second in pairs:
         colour = values[first] - values[second]

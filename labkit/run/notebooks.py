@@ -84,7 +84,11 @@ def interrupt_notebooks() -> None:
     """Press the stop button of every notebook that a thread of this process executes."""
     for manager in list(LocalKernelManager.started):
         if manager.has_kernel:
-            asyncio.run(manager.interrupt_kernel())
+            asyncio.run(_interrupt(manager))
+
+
+async def _interrupt(manager: LocalKernelManager) -> None:
+    await manager.interrupt_kernel()
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def _label_columns(table: Table, *, into: str, split: str) -> dict[str, np.ndarr
         raise InputError(
             f"object_id must be unique in a table of labels, got {twice[:3]} again; remove the repeats"
         )
-    columns = {into: text(table["label"])}
+    columns: dict[str, np.ndarray] = {into: text(table["label"])}
     known = {label for scheme in SCHEMES.values() for label in (*scheme.mapping, *scheme.left_out)}
     if bad := sorted(set(columns[into].tolist()) - known - {""}):
         raise InputError(

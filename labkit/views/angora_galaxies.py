@@ -269,8 +269,8 @@ def member_gallery(
     for cluster in clusters if clusters is not None else [""]:
         for group in FRAMES:
             words = " and ".join(part for part in (f"cluster = {cluster}" if cluster else "", where) if part)
-            found = state.page(Selection(group, text=words), 0, size=columns)
-            rows[f"{cluster} {group}".strip()] = [(int(index), group) for index in found]
+            shown = state.page(Selection(group, text=words), 0, size=columns)
+            rows[f"{cluster} {group}".strip()] = [(int(index), group) for index in shown]
     widest = max(map(len, rows.values()))
     if not widest:
         raise InputError(f"there must be objects to show, got none in {list(rows)} at {threshold}")

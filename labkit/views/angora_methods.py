@@ -317,10 +317,11 @@ def contamination_distribution(
     name_ticks(right, list(_OUTCOMES), lines=False)
     there = {kind: place for place, kind in enumerate(_OUTCOMES) if len(groups[kind])}
     k = np.array([(groups[kind] > 0).sum() for kind in there])
-    n = np.array([len(groups[kind]) for kind in there])
-    columns = {"k": k, "n": n, "kind": list(there), "colour": [_OUTCOMES[kind][0] for kind in there]}
-    draw_points(right, list(there.values()), k / n, *wilson(k, n, confidence=_CONFIDENCE), colour="colour",
-                name="crowded", columns=columns,
+    trials = np.array([len(groups[kind]) for kind in there])
+    columns = {"k": k, "n": trials, "kind": list(there), "colour": [_OUTCOMES[kind][0] for kind in there]}
+    bounds = wilson(k, trials, confidence=_CONFIDENCE)
+    draw_points(right, list(there.values()), k / trials, *bounds, colour="colour", name="crowded",
+                columns=columns,
                 tips=[("outcome", "@kind"), ("crowded", "@k of @n"), ("share", "@y{0.00}")])  # fmt: skip
     return grid([[legend_above(left), right]])
 

@@ -153,7 +153,9 @@ def scatter(
     if not good.any():
         raise InputError(f"points must be finite and of a group for one object at least, got none of "
                          f"{len(table)} in {x!r} and {y!r}")  # fmt: skip
-    scales = {f"{axis}_axis_type": "log" if name in log else "linear" for axis, name in (("x", x), ("y", y))}
+    scales: dict[str, Any] = {
+        f"{axis}_axis_type": "log" if name in log else "linear" for axis, name in (("x", x), ("y", y))
+    }
     ranges = {}
     if central < 1:
         for axis, name, margin in (("x", x, 0.03), ("y", y, 0.08)):

@@ -223,7 +223,7 @@ def gallery(
     rows = -(-number // columns)
     line = 24 / size_px if len(titles) else 0.04  # room for the text above a picture
     x, y = np.arange(number) % columns * _STEP, -(np.arange(number) // columns) * (1 + line)
-    data = {"uri": list(pictures), "title": list(titles) or [""] * number}
+    data: dict[str, list[Any]] = {"uri": list(pictures), "title": list(titles) or [""] * number}
     data |= {field_name(name): list(values) for name, values in details.items()}
     data |= {"frame": [colour or None for colour in frames] or ["#bbbbbb"] * number}
     source = ColumnDataSource(data | {"x": x, "y": y, "cx": x + 0.5, "cy": y + 0.5, "ty": y + 1.02})

@@ -115,9 +115,9 @@ def make_controls(
     for name, (words, tip, width, colour) in _BUTTONS.items():
         layout = w.Layout(width=width)
         made[name] = w.Button(description=words, tooltip=tip, button_style=colour, layout=layout)
-    for name, (value, words, tip, width) in _TOGGLES.items():
+    for name, (pressed, words, tip, width) in _TOGGLES.items():
         layout = w.Layout(width=width)
-        made[name] = w.ToggleButton(value=value, description=words, tooltip=tip, layout=layout)
+        made[name] = w.ToggleButton(value=pressed, description=words, tooltip=tip, layout=layout)
     for name, words in _TEXTS.items():
         layout = w.Layout(flex="1", min_width="140px", width="auto")
         made[name] = w.Text(placeholder=words, continuous_update=False, layout=layout)

@@ -170,8 +170,8 @@ class ErrorState:
         self._up = {key: up[kind[up] == key] for key in (-1, 0, 1)}
         self._scores = {key: self.score[rows] for key, rows in self._up.items()}
         self._kind = kind
-        names = [] if votes is None else [name for name in votes.colnames if name != "object_id"]
-        self._votes = {f"votes_{n}" if n in catalogue.colnames else n: votes[n] for n in names}
+        given = {} if votes is None else {n: votes[n] for n in votes.colnames if n != "object_id"}
+        self._votes = {f"votes_{n}" if n in catalogue.colnames else n: given[n] for n in given}
         self._added: dict[str, NDArray] = {}
         self._version = 0  # of the added columns
         self._order = lru_cache(8)(self._sorted)
