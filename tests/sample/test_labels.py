@@ -118,7 +118,7 @@ def test_unknown_objects_are_refused_or_counted(small_sample, caplog):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (votes(["X01"], ["quasar"]), r"known to a class scheme, got \['quasar'\]; known: \['artefact'"),
+        (votes(["X01"], ["quasar"]), r"known to a class scheme, got \['quasar'\]; known: \[.*'artefact'"),
         (votes(["X01", "X01"], ["edge", "edge"]), r"must be unique in a table of labels, got \['X01'\]"),
         (votes(["X01"], ["edge"], split=["testing"]), r"split must be one of .*, got \['testing'\]"),
         (
