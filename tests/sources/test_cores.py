@@ -19,6 +19,7 @@ from labkit.instruments import PointSpread, point_spread_image
 from labkit.sample import Sample, concatenate
 from labkit.simulate import simulate_cores
 from labkit.sources import Observation, cores_sample, read_candidates, read_observation
+from labkit.sources.cores import _mirrored
 
 SIDE = 300
 KPC = COSMOLOGY.kpc_proper_per_arcmin(0.1).to_value(u.kpc / u.arcsec)  # of an arcsec at redshift 0.1
@@ -132,6 +133,30 @@ def test_gaps_and_point_sources_are_filled_as_their_surroundings_are(tmp_path):
         assert morphology(filled)[name][0] == pytest.approx(morphology(clean)[name][0], rel=0.02)
     left = cut(seen, exposure=exposure)
     assert left.images.max() > 3 * filled.images.max()
+
+
+def test_what_lies_off_the_image_is_filled_counted_and_warned_of():
+    truth = beta(3.0, core_arcsec=60)
+    part = observed(truth)
+    shorter = Observation(part.image[:, :215], part.wcs, None, None, part.about)
+    whole, sample = cut(truth), cores_sample(shorter, cluster(m500=5e14), fwhm=SPREAD, pixels=100)
+    row = sample.catalogue[0]
+    assert 0.8 < row["coverage"] < 0.95
+    assert row["filled"] == pytest.approx(1 - row["coverage"], abs=0.01)
+    assert row["partial"]
+    assert "less than 95% of the square was exposed: A1" in sample.provenance["warnings"]
+    np.testing.assert_allclose(sample.images, whole.images, rtol=0.1)
+
+
+def test_a_filled_pixel_comes_from_as_far_beyond_the_edge():
+    good = np.ones((1, 12), dtype=bool)
+    good[0, 3:6] = False
+    rows, columns = _mirrored(good)
+    assert not rows.any()
+    assert columns[0, [0, 2, 3, 5, 6, 11]].tolist() == [0, 2, 1, 7, 6, 11]
+    assert columns[0, 4] in (0, 8)
+    good[0, 1] = False  # where that is filled itself, the nearest
+    assert _mirrored(good)[1][0, 3] == 2
 
 
 def test_a_source_that_is_the_cluster_is_kept_and_said(caplog):
