@@ -24,8 +24,9 @@ $(READY):
 demo: $(READY)
 	$(BIN)/labkit run notebooks/demo.toml --run data/runs/demo
 
+# one process a core, up to four; a file's tests share what they prepare
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lab: $(READY)
 	$(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/01_data_exploration.ipynb
