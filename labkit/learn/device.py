@@ -18,9 +18,7 @@ _SMALL_IMAGE = 128
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt (malloc.h)
 # Larger blocks are returned to the system and fetched again at every step (glibc's limit for re-use).
 _REUSED_BYTES = 2**25
-# Numbers that a thread has in hand at a time: its own share of the processor's cache.
-_CACHED = 2**17
-# Up to here matrix products over pixels are faster than oneDNN's convolution, which is made for more.
+# Up to here a matrix product over pixels is faster than oneDNN's gradient of the weights, made for more.
 _FEW_CHANNELS = 4
 
 
@@ -140,16 +138,15 @@ def convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     ReLU: both are monotonic, so the result is the same with a quarter of the ReLU's work. On a CPU the images
     go through a few at a time where their full-size feature maps would not fit into memory that is re-used.
     """
-    n, channels, ny, nx = images.shape
     half = torch.is_autocast_enabled(images.device.type)
     on_cpu = images.device.type == "cpu"
-    if on_cpu and channels <= _FEW_CHANNELS and not half and not images.requires_grad:
+    if on_cpu and images.shape[1] <= _FEW_CHANNELS and not half and not images.requires_grad:
         return _FewChannels.apply(images, weight, bias)
     width = 2 if half else images.element_size()
-    group = max(1, _REUSED_BYTES // (len(weight) * ny * nx * width)) if on_cpu else n
+    group = _group(images, len(weight), width) if on_cpu else len(images)
     parts = [
         functional.max_pool2d(functional.conv2d(part, weight, bias, padding=1), 2, ceil_mode=True)
-        for part in images.split(max(1, group))
+        for part in images.split(group)
     ]
     return functional.relu_(parts[0] if len(parts) == 1 else torch.cat(parts))
 
@@ -157,67 +154,45 @@ def convolve_and_pool(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 class _FewChannels(torch.autograd.Function):
     """The same for images of few channels that need no gradient: the first layer, on a CPU.
 
-    The four pixels that are pooled into one are four matrix products over the pooled pixels. Only the highest
-    of them is kept, with a byte that says which it was; full-size maps and their gradient, three quarters of
-    which are zero, never exist. More than twice as fast; results are equal but for rounding.
+    oneDNN is slow at the gradient of the weights where there are few channels; here it is a matrix product
+    over the pixels, one image at a time. Results are equal but for rounding.
     """
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        n, _, ny, nx = images.shape
-        filters, hy, hx = len(weight), -(-ny // 2), -(-nx // 2)
-        matrix = torch.cat([weight.reshape(filters, -1), bias[:, None]], 1).T.contiguous()
-        result = images.new_empty((n, hy, hx, filters))
-        highest = images.new_empty((n, hy, hx, filters), dtype=torch.int8)  # which of the four
-        padded = functional.pad(images.contiguous(), (1, 1 + nx % 2, 1, 1 + ny % 2))
-        for part, y, rows, pixels in _blocks(padded, filters):
-            best = result[part, y : y + rows].view(-1, filters)
-            which = highest[part, y : y + rows].view(-1, filters).zero_()
-            torch.mm(pixels[0].T, matrix, out=best)
-            for number in (1, 2, 3):
-                values = pixels[number].T @ matrix
-                view = values.view(rows, hx, filters)
-                if number > 1 and ny % 2 and y + rows == hy:
-                    view[-1] = -torch.inf  # beyond the image's last row
-                if number % 2 and nx % 2:
-                    view[:, -1] = -torch.inf
-                # comparing into floats, and those into int8, is twice as fast as into bool
-                higher = torch.gt(values, best, out=torch.empty_like(values)).to(torch.int8)
-                torch.maximum(which, higher.mul_(number), out=which)
-                torch.maximum(best, values, out=best)
-        features = result.relu_().permute(0, 3, 1, 2)  # channels last
-        ctx.save_for_backward(padded, highest, features)
+        layout = {"memory_format": torch.channels_last}
+        weight = weight.contiguous(**layout)
+        ctx.parts = images.split(_group(images, len(weight), images.element_size()))
+        pooled = []
+        for part in ctx.parts:
+            full = functional.conv2d(part, weight, bias, padding=1).contiguous(**layout)
+            pooled.append(functional.max_pool2d(full, 2, ceil_mode=True, return_indices=True))
+        features = functional.relu_(torch.cat([values for values, _ in pooled]))
+        ctx.save_for_backward(features, *(indices for _, indices in pooled))
         return features
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor]:
-        padded, highest, features = ctx.saved_tensors
-        filters = highest.shape[-1]
-        gradient = torch.ops.aten.threshold_backward(gradients[0], features, 0).permute(0, 2, 3, 1)
-        total = gradient.new_zeros((9 * padded.shape[1] + 1, filters))
-        for part, y, rows, pixels in _blocks(padded, filters):
-            here = gradient[part, y : y + rows].reshape(-1, filters)
-            which = highest[part, y : y + rows].view(-1, filters)
-            for number in range(4):
-                chosen = which.clone().eq_(number).to(here.dtype).mul_(here)
-                total.addmm_(pixels[number], chosen)
-        return None, total[:-1].T.reshape(filters, -1, 3, 3), total[-1]
+        features, *indices = ctx.saved_tensors
+        filters, channels = features.shape[1], ctx.parts[0].shape[1]
+        layout = {"memory_format": torch.channels_last}
+        gradient = torch.ops.aten.threshold_backward(gradients[0].contiguous(**layout), features, 0)
+        total = gradient.new_zeros((9 * channels, filters))
+        for part, where, here in zip(
+            ctx.parts, indices, gradient.split([len(part) for part in ctx.parts]), strict=True
+        ):
+            n, _, ny, nx = part.shape
+            shape = torch.empty((n, filters, ny, nx), dtype=here.dtype, **layout)  # only its shape counts
+            full = torch.ops.aten.max_pool2d_with_indices_backward(
+                here, shape, [2, 2], [2, 2], [0, 0], [1, 1], True, where
+            )
+            seen = functional.unfold(part.contiguous(), 3, padding=1)  # (n, 9 channels, pixel)
+            for pixels, values in zip(seen, full.permute(0, 2, 3, 1).reshape(n, -1, filters), strict=True):
+                total.addmm_(pixels, values)
+        return None, total.T.reshape(filters, channels, 3, 3), gradient.sum((0, 2, 3))
 
 
-def _blocks(padded: Tensor, filters: int) -> Iterator[tuple[int, int, int, Tensor]]:
-    """Image, first pooled row, rows, and what filters see there: (4, 9 channels and a one, pixel)."""
-    n, channels, ny, nx = padded.shape
-    hy, hx = (ny - 2) // 2, (nx - 2) // 2
-    step = max(1, _CACHED * torch.get_num_threads() // (hx * filters))
-    _, sc, sy, sx = padded.stride()
-    for y in range(0, hy, step):
-        rows = min(step, hy - y)
-        pixels = padded.new_ones((4, 9 * channels + 1, rows * hx))
-        for part in range(n):
-            for number in range(4):
-                corner = padded[part, 0, 2 * y + number // 2, number % 2 :].storage_offset()
-                seen = padded.as_strided(
-                    (channels, 3, 3, rows, hx), (sc, sy, sx, 2 * sy, 2 * sx), storage_offset=corner
-                )
-                pixels[number, :-1].view(channels, 3, 3, rows, hx).copy_(seen)
-            yield part, y, rows, pixels
+def _group(images: Tensor, filters: int, width: int) -> int:
+    """Images whose full-size feature maps, numbers of so many bytes, fit into memory that is re-used."""
+    ny, nx = images.shape[-2:]
+    return max(1, _REUSED_BYTES // (filters * ny * nx * width))

@@ -301,9 +301,9 @@ def drawn(n, channels, ny, nx, filters, dtype=torch.float64):
     [(3, 2, 14, 16, 5), (2, 3, 13, 15, 4), (1, 1, 7, 8, 3), (2, 4, 8, 7, 6), (2, 5, 9, 9, 4)],
     ids=str,
 )
-@pytest.mark.parametrize("cached", [1, 2**17])
-def test_features_and_gradients_are_those_of_torch(shape, cached, monkeypatch):
-    monkeypatch.setattr("labkit.learn.device._CACHED", cached)
+@pytest.mark.parametrize("reused_bytes", [1, 2**25], ids=["one by one", "together"])
+def test_features_and_gradients_are_those_of_torch(shape, reused_bytes, monkeypatch):
+    monkeypatch.setattr("labkit.learn.device._REUSED_BYTES", reused_bytes)
     images, weight, bias = drawn(*shape)
     found, wanted = (layer(images, weight, bias) for layer in (convolve_and_pool, plain))
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
