@@ -151,7 +151,8 @@ def preset(name: str, **changes: Any) -> Experiment:
     name : str
         As in the papers' tables: "CN-E", "MN-Z", "VGG small" ...
     **changes
-        Fields of the Experiment with other values.
+        Fields of the Experiment with other values; a mapping changes what it names, as
+        ``optimiser={"learning_rate": 5e-5}``.
 
     Returns
     -------
@@ -160,4 +161,7 @@ def preset(name: str, **changes: Any) -> Experiment:
     """
     if name not in PRESETS:
         raise InputError(f"preset must be one of {tuple(PRESETS)}, got {name!r}")
-    return PRESETS[name].changed(**changes)
+    before = PRESETS[name].model_dump()
+    return PRESETS[name].changed(
+        **{field: _merged(before.get(field), value) for field, value in changes.items()}
+    )

@@ -103,3 +103,10 @@ def test_mobilenets_other_colours():
 def test_inputs_have_the_published_sizes():
     sizes = {name: preset(name).image_size for name in ("CN-E", "MN-E", "VGG19", "Inception v3")}
     assert sizes == {"CN-E": 356, "MN-E": 224, "VGG19": 224, "Inception v3": 299}
+
+
+def test_a_mapping_changes_what_it_names():
+    before, after = preset("CN-E"), preset("CN-E", optimiser={"learning_rate": 5e-5})
+    assert after.optimiser.learning_rate == 5e-5 != before.optimiser.learning_rate
+    assert after == before.changed(optimiser=before.optimiser.model_copy(update={"learning_rate": 5e-5}))
+    assert preset("CN-E", optimiser={"kind": "adamw"}).optimiser.kind == "adamw"
