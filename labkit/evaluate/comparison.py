@@ -376,7 +376,7 @@ def sentences(table: QTable, *, digits: int = 3) -> list[str]:
 
 
 def _sentence(row: QTable.Row, digits: int) -> str:
-    plain = {"f1": "F1", "auc": "AUC"}.get(row["measure"], str(row["measure"]))
+    plain = {"f1": "F1", "auc": "AUC"}.get(row["measure"], str(row["measure"]).replace("_", " "))
     name = plain[0].upper() + plain[1:]
     gap, low, high = (float(row[key]) for key in ("difference", "low", "high"))
     bounds = sorted((low, high) if row["verdict"] != "lower" else (-low, -high))

@@ -176,6 +176,14 @@ def randomisation_check(
     return Randomisation(steps=names, between=between, left_out=int(np.sum(~shown)), **arrays)
 
 
+def randomise(model: Model, *, rng: np.random.Generator) -> Model:
+    """A copy whose layers all have random weights, drawn as those of `randomisation_check`."""
+    copied = replace(model, network=copy.deepcopy(model.network))
+    for _, weights in _steps(copied):
+        _randomise(weights, rng)
+    return copied
+
+
 def _steps(model: Model) -> list[tuple[str, list[Tensor]]]:
     """Layers from the last to the first, each with its own weights, in a limited number of groups."""
     opened = open_network(model)

@@ -1,0 +1,230 @@
+"""Where a network looks in images of clusters, in kpc: maps on one scale, profiles, and rings taken away.
+
+Su et al. (2020, Fig. 9) show mean class activation maps and their radial profiles. A centred image gives a
+centred map to any network, so the same belongs beside it for networks that know nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Unpack
+
+import astropy.units as u
+import numpy as np
+import torch
+from astropy.table import Table
+from numpy.typing import ArrayLike, NDArray
+
+from labkit.cosmology import COSMOLOGY
+from labkit.errors import InputError
+from labkit.explain.bands import interval, object_shares
+from labkit.explain.layers import Computing, Target, prepare
+from labkit.images import regrid
+from labkit.learn.model import Model
+from labkit.learn.predict import probabilities
+from labkit.sample import Sample
+from labkit.tables import need_columns, numbers, text
+
+
+def _pixel_kpc(sample: Sample) -> NDArray[np.float64]:
+    """Size of a pixel of each object at its redshift."""
+    need_columns(sample.catalogue, ["redshift"], "sample")
+    redshift = numbers(sample.catalogue["redshift"])
+    if not (redshift > 0).all():
+        raise InputError(
+            f"redshift must be positive for each object, got {(~(redshift > 0)).sum()} others; leave them out"
+        )
+    scale = sample.pixel_scale.to_value(u.arcmin)
+    return scale * np.asarray(COSMOLOGY.kpc_proper_per_arcmin(redshift).value, dtype=float)
+
+
+def ring_numbers(sample: Sample, edges_kpc: Sequence[float]) -> NDArray[np.int64]:
+    """Ring in which each pixel lies, (n, y, x), about the centre of the image; -1 outside all."""
+    edges = np.asarray(edges_kpc, dtype=float)
+    if edges.ndim != 1 or len(edges) < 2 or edges[0] < 0 or (np.diff(edges) <= 0).any():
+        raise InputError(f"edges_kpc must be two radii or more that rise from 0 on, got {list(edges_kpc)}")
+    ny, nx = sample.shape[2:]
+    y, x = np.indices((ny, nx))
+    pixels = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2)
+    rings = np.searchsorted(edges, pixels * _pixel_kpc(sample)[:, None, None], side="right") - 1
+    rings[rings == len(edges) - 1] = -1
+    for number in range(len(edges) - 1):
+        if not (rings == number).any((1, 2)).all():
+            raise InputError(
+                f"edges_kpc must leave a pixel in each ring, got none in {edges[number]:g} to "
+                f"{edges[number + 1]:g} kpc; take wider rings"
+            )
+    return rings
+
+
+def common_scale(maps: ArrayLike, sample: Sample, *, width_kpc: float, size_px: int) -> NDArray[np.float32]:
+    """Maps (n, y, x) of objects at any redshift on one grid in kpc, (n, size_px, size_px)."""
+    wanted = width_kpc / size_px
+    pairs = zip(np.asarray(maps), _pixel_kpc(sample), strict=True)
+    return np.stack([regrid(one, scale=wanted / kpc, shape=(size_px, size_px)) for one, kpc in pairs])
+
+
+def ring_means(maps: ArrayLike, sample: Sample, *, edges_kpc: Sequence[float]) -> NDArray[np.float64]:
+    """Mean of each map in rings over its mean in all of them, (n, ring); NaN for a blank map.
+
+    1 everywhere is a map that points nowhere.
+    """
+    values, rings = np.asarray(maps, dtype=float), ring_numbers(sample, edges_kpc)
+    if values.shape != rings.shape:
+        raise InputError(f"maps must have the images' shape {rings.shape}, got {values.shape}")
+    means = [np.mean(values, axis=(1, 2), where=rings == number) for number in range(len(edges_kpc) - 1)]
+    with np.errstate(invalid="ignore"):
+        return np.column_stack(means) / np.mean(values, axis=(1, 2), where=rings >= 0)[:, None]
+
+
+def ring_occlusion(
+    model: Model,
+    images: Sample,
+    *,
+    edges_kpc: Sequence[float],
+    rng: np.random.Generator,
+    target: Target = "predicted",
+    donors: Sample | None = None,
+    draws: int = 3,
+    **computing: Unpack[Computing],
+) -> NDArray[np.float64]:
+    """How much the probability of a class falls when a ring is replaced by another object's.
+
+    Parameters
+    ----------
+    model : Model
+        Any network.
+    images : Sample
+        Normalised, with a ``redshift``.
+    edges_kpc : sequence of float
+        Of the rings about the centre of the image.
+    rng : Generator
+        Draws the other objects.
+    target
+        The class, see `labkit.explain.class_activation`.
+    donors : Sample, optional
+        Objects of the same grey levels and size to take rings from; `images` by default.
+    draws : int
+        Other objects for each.
+    **computing
+        See `labkit.explain`.
+
+    Returns
+    -------
+    ndarray of float64, shape (object, ring)
+        Mean over the draws; negative where the class becomes more probable.
+
+    Raises
+    ------
+    InputError
+        If edges, redshifts or target are wrong, or an object has no other to take a ring from.
+    """
+    if draws < 1:
+        raise InputError(f"draws must be at least 1, got {draws}")
+    others = images if donors is None else donors
+    if others.shape[2:] != images.shape[2:] or others.pixel_scale != images.pixel_scale:
+        raise InputError(
+            f"donors must have the images' size {images.shape[2:]} and pixels, got {others.shape[2:]}"
+        )
+    chosen = np.stack(
+        [rng.choice(_others(others, name), draws) for name in text(images.catalogue["object_id"])]
+    )  # (object, draw)
+    ready, given = prepare(model, images, **computing), prepare(model, others, **computing)
+    codes, rings = ready.codes(target), torch.from_numpy(ring_numbers(images, edges_kpc))
+    theirs = torch.cat([levels.cpu() for _, levels in given.pieces()])
+
+    def answer(levels: torch.Tensor) -> NDArray[np.float64]:
+        return probabilities(model, levels, batch_size=ready.batch_size, precision=ready.precision)
+
+    drop = np.zeros((len(ready), len(edges_kpc) - 1))
+    for rows, levels in ready.pieces():
+        before = answer(levels)
+        each = np.arange(len(before)), before.argmax(1) if codes is None else codes[rows]
+        for number in range(drop.shape[1]):
+            inside = (rings[rows] == number)[:, None].to(levels.device)
+            for draw in range(draws):
+                other = theirs[torch.from_numpy(chosen[rows, draw])].to(levels.device)
+                after = answer(torch.where(inside, other, levels))
+                drop[rows, number] += (before[each] - after[each]) / draws
+    return drop
+
+
+def _others(donors: Sample, name: str) -> NDArray[np.int64]:
+    found = np.flatnonzero(text(donors.catalogue["object_id"]) != name)
+    if not len(found):
+        raise InputError(f"donors must hold an object beside {str(name)!r}, got none; give more of them")
+    return found
+
+
+def over_folds(
+    compute: Callable[..., ArrayLike],
+    models: Mapping[int, Model] | Model,
+    sample: Sample,
+    folds: ArrayLike,
+    *,
+    target: Sequence[str],
+    **options: Any,
+) -> NDArray:
+    """What ``compute(model, images, target=, **options)`` gives for each object, by the model of its fold.
+
+    One row per object of the Sample. A single model explains all, whatever their folds; a fold without a
+    model is an error.
+    """
+    numbers_of, wanted = np.asarray(folds), np.asarray(target)
+    if not len(sample) or len(numbers_of) != len(sample) or len(wanted) != len(sample):
+        raise InputError(
+            f"folds and target must be one for each object, at least one, got {len(numbers_of)} and "
+            f"{len(wanted)} for {len(sample)}"
+        )
+    if isinstance(models, Model):
+        return np.asarray(compute(models, sample, target=wanted.tolist(), **options))
+    if missing := sorted(set(numbers_of.tolist()) - set(models)):
+        raise InputError(f"models must hold one for each fold, got none for {missing}")
+    found: Any = None
+    for fold in np.unique(numbers_of).tolist():
+        rows = np.flatnonzero(numbers_of == fold)
+        part = np.asarray(compute(models[fold], sample.select(rows), target=wanted[rows].tolist(), **options))
+        found = np.empty((len(sample), *part.shape[1:]), dtype=part.dtype) if found is None else found
+        found[rows] = part
+    return np.asarray(found)
+
+
+def ring_table(
+    values: Mapping[str, ArrayLike], classes: ArrayLike, *, edges_kpc: Sequence[float],
+    rng: np.random.Generator,
+) -> Table:  # fmt: skip
+    """Means over the objects of each class, with 95 % intervals from a bootstrap over them.
+
+    `values` (object, ring) of the same objects by several networks. One row per ``network``, ``class`` and
+    ring: ``radius`` (kpc, its middle), ``objects``, ``value``, ``value_low``, ``value_high``; objects with
+    NaN are left out.
+    """
+    edges, names = np.asarray(edges_kpc, dtype=float), text(classes)
+    rows = []
+    for network, given in values.items():
+        for name in dict.fromkeys(names.tolist()):
+            part = np.asarray(given)[names == name]
+            part = part[np.isfinite(part).all(1)]
+            if not len(part):
+                continue
+            low, high = interval(object_shares(len(part), rng) @ part)
+            for number, mean in enumerate(part.mean(0)):
+                rows.append(
+                    (
+                        network,
+                        name,
+                        edges[number : number + 2].mean(),
+                        len(part),
+                        mean,
+                        low[number],
+                        high[number],
+                    )
+                )
+    if not rows:
+        raise InputError("values must be finite for an object at least, got none; the maps are blank")
+    found = Table(
+        rows=rows,
+        names=("network", "class", "radius", "objects", "value", "value_low", "value_high"),
+    )
+    found["radius"].unit = u.kpc
+    return found

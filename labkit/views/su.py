@@ -1,0 +1,133 @@
+"""Figures of Su et al. (2020): cooling times, clusters by their cores, and where a network looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from astropy.table import Table
+from bokeh.layouts import column
+from bokeh.models import Column, GridPlot, Span
+from bokeh.plotting import figure
+from numpy.typing import ArrayLike
+
+from labkit.cooling import COOLING_TIME_LIMITS
+from labkit.errors import InputError
+from labkit.evaluate import confusion_matrix
+from labkit.predictions import Predictions
+from labkit.sample import Sample
+from labkit.tables import numbers, text
+from labkit.taxonomy import get_scheme
+from labkit.views.confusion import confusion
+from labkit.views.distributions import histogram, scatter
+from labkit.views.gallery import gallery, grey_levels, heat_colours, png_uri, smoothed
+from labkit.views.marks import need_rows
+from labkit.views.plots import curves
+from labkit.views.style import INK, PALETTE, grid
+
+_CLASSES = get_scheme("cool-core").classes
+#: Of the networks that are compared: the one that was trained first, then those that know nothing.
+_NETWORKS = (PALETTE[0], PALETTE[1], PALETTE[7])
+
+
+def cooling_times(catalogue: Table, *, title: str = "") -> GridPlot:
+    """Central cooling times with the limits of the classes, and against M500 (Su et al. 2020, Fig. 1).
+
+    `catalogue` has ``t_cool`` (Gyr), ``m500`` and ``label``.
+    """
+    need_rows(catalogue, ["object_id", "t_cool", "m500", "label"], "catalogue")
+    words = "central cooling time (Gyr)"
+    counts = histogram(catalogue["t_cool"], label=words, by=catalogue["label"], bins=24, log=True,
+                       of="clusters", title=title)  # fmt: skip
+    shown = Table(catalogue["object_id", "label"])
+    shown["t_cool"], shown["m500"] = numbers(catalogue["t_cool"]), numbers(catalogue["m500"])
+    places = scatter(shown, "t_cool", "m500", log=("t_cool", "m500"), title=" " * bool(title), x_label=words,
+                     y_label="M500 (solar masses)", height=340)  # fmt: skip
+    for plot in (counts, places):
+        for limit in COOLING_TIME_LIMITS:
+            plot.add_layout(Span(location=limit, dimension="height", line_color=INK, line_dash="dashed"))
+    return grid([[counts, places]])
+
+
+def class_examples(sample: Sample, *, columns: int = 6, band: str = "xray", title: str = "") -> figure:
+    """Images of clusters of each class, a row per class, ordered by central cooling time.
+
+    Lightly smoothed and each between its own limits. Evenly spaced in the order of the cooling time, so the
+    first and the last of a class are there.
+    """
+    need_rows(sample.catalogue, ["label", "t_cool"], "sample")
+    names, times = text(sample.catalogue["label"]), numbers(sample.catalogue["t_cool"])
+    rows = []
+    for name in _CLASSES:
+        own = np.flatnonzero(names == name)
+        own = own[np.argsort(times[own])]
+        if len(own) < columns:
+            raise InputError(f"columns must be at most {len(own)}, the number of {name}, got {columns}")
+        rows += own[np.linspace(0, len(own) - 1, columns).round().astype(int)].tolist()
+    images = smoothed(sample.select(rows).band(band), sigma_px=0.6)
+    pictures = [png_uri(grey_levels(image, stretch="log"), size_px=130) for image in images]
+    return gallery(pictures, [f"{times[row]:.2g} Gyr" for row in rows], columns=columns, size_px=130,
+                   row_titles=_CLASSES, title=title)  # fmt: skip
+
+
+def confusions(predictions: Predictions, *, columns: int = 4, cell_px: int = 58) -> GridPlot:
+    """Confusion matrix of each experiment, all its trainings together."""
+    plots = []
+    known, k = predictions.known, len(predictions.classes)
+    for name in dict.fromkeys(text(known.table["experiment"]).tolist()):
+        part = known.select(experiment=name)
+        counts = confusion_matrix(part.true_codes, part.probabilities.argmax(1), n_classes=k)
+        plots.append(confusion(counts, part.classes, title=name, cell_px=cell_px))
+    return grid(plots, columns=columns)
+
+
+def attention(
+    maps: Mapping[str, ArrayLike], classes: ArrayLike, profiles: Table, drops: Table, *, title: str = ""
+) -> Column:
+    """Mean maps of each class by each network, their profiles, and what rings are worth.
+
+    Su et al. (2020), Fig. 9, with what it lacks: networks that know nothing, and an answer without maps.
+
+    Parameters
+    ----------
+    maps : mapping of str to array_like, shape (n, y, x)
+        Class activation maps on one scale in kpc, by network.
+    classes : array_like of str, shape (n,)
+        Class of each object.
+    profiles, drops : Table
+        Mean maps and drops of the probability in rings, from `labkit.explain.ring_table`.
+    title : str
+        Title of the pictures.
+
+    Returns
+    -------
+    bokeh Column
+        Pictures, a row per network, each between 0 and its own maximum; below, a column per class, its
+        profiles (1 is the mean of the map) and its drops with bands of 95 %.
+
+    Raises
+    ------
+    InputError
+        If maps and classes differ in length.
+    """
+    names = text(classes)
+    kinds = [name for name in _CLASSES if (names == name).any()]
+    pictures, titles = [], []
+    for network, given in maps.items():
+        if len(values := np.asarray(given, dtype=float)) != len(names):
+            raise InputError(f"maps must be one for each of the {len(names)} classes, got {len(values)}")
+        for kind in kinds:
+            mean = values[names == kind].mean(0)
+            pictures.append(png_uri(heat_colours(mean / (mean.max() or 1)), size_px=170))
+            titles.append(f"{network} ({(names == kind).sum()})")
+    sheet = gallery(pictures, titles, columns=len(kinds), size_px=170, column_titles=kinds, title=title)
+    palette = dict(zip(maps, _NETWORKS, strict=False))
+    panels = [
+        [
+            curves(table[text(table["class"]) == kind], "radius", "value", by="network", palette=palette,
+                   x_label="radius (kpc)", y_label=words, title=f"{kind}: {words}", width=330, height=300)
+            for kind in kinds
+        ]
+        for table, words in ((profiles, "activation over its mean"), (drops, "drop of p without the ring"))
+    ]  # fmt: skip
+    return column(sheet, grid(panels))
