@@ -159,6 +159,7 @@ MEMBERS = {
     "epochs": 2,
     "n_jobs": 1,
 }
+CORES = {"n_clusters": 48, "population": "accept", "epochs": 2, "rings": [0, 120, 300, 500]}
 CATALOGUE = {"clusters": CLUSTERS, "detect_on": BANDS[:2], "trees": 30, "n_jobs": 1}
 MEMBER_NETWORKS = """
 [defaults]
@@ -202,8 +203,9 @@ preset = "CN-E solo optical"
 
 
 def with_small_fields(sequence):
-    """The sequence with small fields of clusters, and two epochs for their members."""
+    """The sequence with small fields of clusters, few cores, and two epochs for the networks of both."""
     small = {"06_member_classification.ipynb": MEMBERS, "13_member_catalogue.ipynb": CATALOGUE}
+    small |= {"14_cool_cores.ipynb": CORES | {"n_jobs": 1}}
     steps = [
         step.model_copy(update={"parameters": step.parameters | small.get(Path(step.notebook).name, {})})
         for step in sequence.steps
