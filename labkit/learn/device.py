@@ -160,12 +160,12 @@ class _FewChannels(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        layout = {"memory_format": torch.channels_last}
-        weight = weight.contiguous(**layout)
+        layout = torch.channels_last
+        weight = weight.contiguous(memory_format=layout)
         ctx.parts = images.split(_group(images, len(weight), images.element_size()))
         pooled = []
         for part in ctx.parts:
-            full = functional.conv2d(part, weight, bias, padding=1).contiguous(**layout)
+            full = functional.conv2d(part, weight, bias, padding=1).contiguous(memory_format=layout)
             pooled.append(functional.max_pool2d(full, 2, ceil_mode=True, return_indices=True))
         features = functional.relu_(torch.cat([values for values, _ in pooled]))
         ctx.save_for_backward(features, *(indices for _, indices in pooled))
@@ -175,14 +175,16 @@ class _FewChannels(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor]:
         features, *indices = ctx.saved_tensors
         filters, channels = features.shape[1], ctx.parts[0].shape[1]
-        layout = {"memory_format": torch.channels_last}
-        gradient = torch.ops.aten.threshold_backward(gradients[0].contiguous(**layout), features, 0)
+        gradient = gradients[0].contiguous(memory_format=torch.channels_last)
+        gradient = torch.ops.aten.threshold_backward(gradient, features, 0)
         total = gradient.new_zeros((9 * channels, filters))
         for part, where, here in zip(
             ctx.parts, indices, gradient.split([len(part) for part in ctx.parts]), strict=True
         ):
             n, _, ny, nx = part.shape
-            shape = torch.empty((n, filters, ny, nx), dtype=here.dtype, **layout)  # only its shape counts
+            shape = torch.empty(  # only its shape counts
+                (n, filters, ny, nx), dtype=here.dtype, memory_format=torch.channels_last
+            )
             full = torch.ops.aten.max_pool2d_with_indices_backward(
                 here, shape, [2, 2], [2, 2], [0, 0], [1, 1], True, where
             )
