@@ -15,27 +15,15 @@ import torch
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
 from labkit.explain.bands import interval, object_shares
 from labkit.explain.layers import Computing, Target, prepare
 from labkit.images import regrid
+from labkit.images.coordinates import pixel_kpc
 from labkit.learn.model import Model
 from labkit.learn.predict import probabilities
 from labkit.sample import Sample
-from labkit.tables import need_columns, numbers, text
-
-
-def _pixel_kpc(sample: Sample) -> NDArray[np.float64]:
-    """Size of a pixel of each object at its redshift."""
-    need_columns(sample.catalogue, ["redshift"], "sample")
-    redshift = numbers(sample.catalogue["redshift"])
-    if not (redshift > 0).all():
-        raise InputError(
-            f"redshift must be positive for each object, got {(~(redshift > 0)).sum()} others; leave them out"
-        )
-    scale = sample.pixel_scale.to_value(u.arcmin)
-    return scale * np.asarray(COSMOLOGY.kpc_proper_per_arcmin(redshift).value, dtype=float)
+from labkit.tables import text
 
 
 def ring_numbers(sample: Sample, edges_kpc: Sequence[float]) -> NDArray[np.int64]:
@@ -46,7 +34,7 @@ def ring_numbers(sample: Sample, edges_kpc: Sequence[float]) -> NDArray[np.int64
     ny, nx = sample.shape[2:]
     y, x = np.indices((ny, nx))
     pixels = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2)
-    rings = np.searchsorted(edges, pixels * _pixel_kpc(sample)[:, None, None], side="right") - 1
+    rings = np.searchsorted(edges, pixels * pixel_kpc(sample)[:, None, None], side="right") - 1
     rings[rings == len(edges) - 1] = -1
     for number in range(len(edges) - 1):
         if not (rings == number).any((1, 2)).all():
@@ -60,7 +48,7 @@ def ring_numbers(sample: Sample, edges_kpc: Sequence[float]) -> NDArray[np.int64
 def common_scale(maps: ArrayLike, sample: Sample, *, width_kpc: float, size_px: int) -> NDArray[np.float32]:
     """Maps (n, y, x) of objects at any redshift on one grid in kpc, (n, size_px, size_px)."""
     wanted = width_kpc / size_px
-    pairs = zip(np.asarray(maps), _pixel_kpc(sample), strict=True)
+    pairs = zip(np.asarray(maps), pixel_kpc(sample), strict=True)
     return np.stack([regrid(one, scale=wanted / kpc, shape=(size_px, size_px)) for one, kpc in pairs])
 
 

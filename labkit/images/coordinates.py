@@ -1,4 +1,4 @@
-"""Between sky and pixels: the one place where world coordinates are evaluated."""
+"""Between sky and pixels: the one place where world coordinates and sizes of pixels are evaluated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from astropy.wcs import WCS, NoConvergence, WcsError
 from astropy.wcs.utils import proj_plane_pixel_scales, wcs_to_celestial_frame
 from numpy.typing import ArrayLike, NDArray
 
+from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
+from labkit.sample import Sample
+from labkit.tables import need_columns, numbers
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -93,3 +96,22 @@ def _degrees(angle: ArrayLike) -> NDArray[np.float64]:
 
 def _unit_sphere(lon: NDArray, lat: NDArray) -> UnitSphericalRepresentation:
     return UnitSphericalRepresentation(lon * u.deg, lat * u.deg, copy=False)
+
+
+def pixel_kpc(sample: Sample) -> NDArray[np.float64]:
+    """Size of a pixel of each object in kpc, (n,): ``kpc_per_pixel`` of the catalogue, or from ``redshift``.
+
+    An InputError if there is no redshift, or one is not positive.
+    """
+    need_columns(sample.catalogue, ["redshift"], "sample")
+    redshift = numbers(sample.catalogue["redshift"])
+    if not (redshift > 0).all():
+        bad = sample.object_ids[~(redshift > 0)]
+        raise InputError(
+            f"redshift must be positive for each object, got {len(bad)} others, {bad[:3].tolist()}; "
+            "leave them out"
+        )
+    if "kpc_per_pixel" in sample.catalogue.colnames:
+        return numbers(sample.catalogue["kpc_per_pixel"], u.kpc)
+    scale = sample.pixel_scale.to_value(u.arcmin)
+    return scale * np.asarray(COSMOLOGY.kpc_proper_per_arcmin(redshift).value, dtype=float)

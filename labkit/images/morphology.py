@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import astropy.units as u
 import numpy as np
 import sep
 from astropy.table import QTable
@@ -13,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
+from labkit.images.coordinates import pixel_kpc
 from labkit.images.cutouts import regrid
 from labkit.sample import Sample
 from labkit.tables import need_columns, numbers
@@ -56,23 +56,15 @@ def morphology(sample: Sample, *, band: str = "xray", background: str | None = N
         If a column is missing, a redshift is not positive, or the images are narrower than 800 kpc.
     """
     need_columns(sample.catalogue, ["redshift", *([background] if background else [])], "sample")
-    redshift = numbers(sample.catalogue["redshift"])
-    if not (redshift > 0).all():
-        bad = sample.object_ids[~(redshift > 0)]
-        raise InputError(
-            f"redshift must be positive for each object, got {len(bad)} others, {bad[:3].tolist()}"
-        )
-    kpc_per_arcmin = COSMOLOGY.kpc_proper_per_arcmin(redshift).value
-    kpc = sample.pixel_scale.to_value(u.arcmin) * kpc_per_arcmin
-    if "kpc_per_pixel" in sample.catalogue.colnames:
-        kpc = numbers(sample.catalogue["kpc_per_pixel"], u.kpc)
+    kpc = pixel_kpc(sample)
     narrow = min(sample.shape[2:]) * kpc < 2 * _WHOLE * 0.98
     if narrow.any():
         raise InputError(
             f"images must be at least {2 * _WHOLE:.0f} kpc wide at their redshift, got "
             f"{min(sample.shape[2:]) * kpc.min():.0f} kpc for {str(sample.object_ids[narrow][0])!r}"
         )
-    area = (kpc / kpc_per_arcmin) ** 2  # arcmin2 of a pixel
+    redshift = numbers(sample.catalogue["redshift"])
+    area = (kpc / COSMOLOGY.kpc_proper_per_arcmin(redshift).value) ** 2  # arcmin2 of a pixel
     level = numbers(sample.catalogue[background]) * area if background else np.zeros(len(sample))
     rows = []
     for part, images in sample.select(bands=(band,)).batches():

@@ -151,6 +151,18 @@ def test_means_lie_in_their_intervals_by_class(rng):
         ring_table({"blind": values["blind"]}, classes, edges_kpc=EDGES, rng=rng)
 
 
+def test_pixels_of_one_size_in_kpc_are_taken_as_such():
+    images = sample_of(np.zeros((2, 32, 32)), redshift=[0.05, 0.25])
+    rings = ring_numbers(images, EDGES)
+    assert (rings[0] != rings[1]).any()
+    same = QTable(images.catalogue)
+    same["kpc_per_pixel"] = np.full(2, 31.25) * u.kpc
+    shared = ring_numbers(
+        Sample(images.band("xray")[:, None], same, bands=("xray",), pixel_scale=images.pixel_scale), EDGES
+    )
+    np.testing.assert_array_equal(shared, np.stack([rings[0], rings[0]]))
+
+
 SMALL = np.zeros((2, 8, 8), dtype=np.uint8)
 ERRORS = {
     "edges fall": (lambda s, m, r: ring_numbers(s, [0, 300, 200]), "edges_kpc must be two radii or more"),
