@@ -22,7 +22,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: The arrow: a room imports only from rooms in earlier rows; inside a row only from itself.
 ARROW = (
     ("errors", "__init__"),
-    ("taxonomy", "paths", "cosmology"),
+    ("taxonomy", "paths", "cosmology", "processes"),
     ("cooling",),
     ("tables",),
     ("sample", "predictions", "runfolder"),
@@ -39,7 +39,7 @@ ARROW = (
 RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
 #: The same inside `simulate`, from the sky to the volunteers.
 SIMULATE = (
-    ("numbers", "processes"),
+    ("numbers", "pieces"),
     ("painting", "xray", "gas", "projection"),
     ("galaxies", "cores", "hst"),
     ("xmm", "plates"),

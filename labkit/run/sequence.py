@@ -26,7 +26,6 @@ import difflib
 import hashlib
 import json
 import logging
-import os
 import re
 import threading
 import time
@@ -44,6 +43,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from labkit.errors import InputError, MissingDataError
 from labkit.paths import atomic_file, data_folder
+from labkit.processes import available_cores
 from labkit.run.notebooks import execute_notebook, interrupt_notebooks
 from labkit.run.parameters import Parameter, check_parameters, read_notebook, read_parameters, spell
 from labkit.runfolder import RunFolder
@@ -261,7 +261,7 @@ def run_sequence(
 
         to_run = [step for step in steps if reasons[step.name]]
         records.withdraw([step.name for step in to_run])
-        _side_by_side(to_run, start, jobs=jobs or os.cpu_count() or 1)
+        _side_by_side(to_run, start, jobs=jobs or available_cores())
     return tuple(results.values())
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,6 +29,7 @@ from labkit.learn.device import choose_device
 from labkit.learn.networks import build_network
 from labkit.learn.parts import named_bands_of, split_for_training
 from labkit.predictions import Predictions
+from labkit.processes import available_cores
 from labkit.run.stopping import interrupt_on_sigterm
 from labkit.run.sweep_runs import Board, SweepRun, read_note, run_predictions, train_run
 from labkit.runfolder import RunFolder
@@ -202,7 +202,8 @@ def share_cores(
     if workers == "auto":
         small = all(one.experiment.image_size < _SMALL_IMAGE for one in runs)
         worth = choose_device(device).type == "cpu" and small and _pixels(runs, samples) > _WORTH_PROCESSES
-        workers = min(_cores(), len(runs)) if worth and len(runs) > 1 and _cores() > 1 else 0
+        at_once = min(available_cores(), len(runs))
+        workers = at_once if worth and at_once > 1 else 0
         shares = _shares(len(runs), workers)  # of all runs: a resumed sweep must give the same last bits
         left = [one for one in runs if not (one.folder / "last.safetensors").is_file()]
         return (workers if _pixels(left, samples) > _WORTH_PROCESSES else 0), shares
@@ -220,12 +221,7 @@ def _shares(n: int, workers: int) -> list[int]:
     """Threads of each of `n` runs, so many at a time; 0 workers: one after another."""
     at_once = workers or 1
     whole = n - n % at_once
-    return [max(1, _cores() // (at_once if number < whole else n - whole)) for number in range(n)]
-
-
-def _cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [max(1, available_cores() // (at_once if number < whole else n - whole)) for number in range(n)]
 
 
 def _opened(source: Source, labels: Sequence[str | Path]) -> Sample:

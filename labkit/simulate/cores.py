@@ -23,10 +23,11 @@ from scipy.stats import special_ortho_group
 from labkit.cooling import CORE_RADIUS, core_classes
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
+from labkit.processes import run_tasks
 from labkit.sample import Sample
 from labkit.simulate.gas import Gas, entropy_scale, hydrostatic_gas
 from labkit.simulate.numbers import check_whole, read_numbers
-from labkit.simulate.processes import collect, run_tasks
+from labkit.simulate.pieces import collect
 from labkit.simulate.projection import project
 
 _CHUNK = 8

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.images import regrid
+from labkit.processes import run_tasks
 from labkit.sample import Sample
 from labkit.simulate.candidates import draw_field
 from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
+from labkit.simulate.pieces import collect
 from labkit.simulate.plates import plate_cutout
-from labkit.simulate.processes import collect, run_tasks
 from labkit.simulate.xmm import Grid, count_images, expected_counts
 
 logger = logging.getLogger(__name__)

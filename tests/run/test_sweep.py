@@ -421,7 +421,7 @@ def test_no_samples_and_no_scheduler(stored, tmp_path, monkeypatch):
     ],
 )
 def test_runs_share_the_cores(stored, tmp_path, monkeypatch, size, epochs, workers, expected):
-    monkeypatch.setitem(share_cores.__globals__, "_cores", lambda: 2)
+    monkeypatch.setitem(share_cores.__globals__, "available_cores", lambda: 2)
     experiment = TWO.changed(image_size=size, epochs=epochs)
     runs = [sweep_runs.SweepRun(experiment, seed, -1, 0, tmp_path, "x") for seed in range(3)]
     sample = Sample.load(stored)

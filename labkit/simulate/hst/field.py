@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.images.coordinates import pixel_to_sky, tangent_plane
 from labkit.paths import atomic_folder
+from labkit.processes import run_tasks
 from labkit.simulate.hst.bands import BANDS, FRONTIER_BANDS, PIXEL_SCALE_ARCSEC, band_names
 from labkit.simulate.hst.clusters import CUTOUT_HALF_PX, draw_zones, pick_clusters
 from labkit.simulate.hst.galaxies import V_MAX
 from labkit.simulate.hst.painting import blur, draw_components, expose, paint_bands
 from labkit.simulate.hst.population import Detections, Spectra, detect, is_member, populate, take_spectra
 from labkit.simulate.numbers import check_whole
-from labkit.simulate.processes import run_tasks
 
 logger = logging.getLogger(__name__)
 

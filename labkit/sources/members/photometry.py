@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +13,11 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
 from labkit.photometry import match
+from labkit.processes import run_tasks
 from labkit.sample import Sample
 from labkit.sources.members.catalogue import read_redshifts
 from labkit.sources.members.fields import ListedField, read_fields
@@ -216,7 +214,7 @@ def measure_fields(
         if len(rows[one.cluster])
     ]
     parts = []
-    for number, part in enumerate(_mapped(tasks, n_jobs), start=1):
+    for number, part in enumerate(run_tasks(_measured, tasks, n_jobs), start=1):
         parts.append(part)
         logger.info(
             "%s, %d of %d: measured %d of %d objects in %.1f s",
@@ -227,22 +225,14 @@ def measure_fields(
     return _joined(ids, [(task[0].cluster, rows[task[0].cluster]) for task in tasks], parts)
 
 
-def _mapped(tasks: Sequence[_Task], n_jobs: int) -> Iterator[QTable]:
-    if n_jobs == 1 or len(tasks) < 2:
-        yield from map(_measured, tasks)
-        return
-    with ProcessPoolExecutor(n_jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_measured, tasks)
-
-
-def _measured(task: _Task) -> QTable:
-    """The rows of one field; on one thread, because processes share the cores."""
-    field, objects, pattern, radius, options = task
+def _measured(
+    field: ListedField, objects: QTable, pattern: str, radius: u.Quantity, options: dict[str, Any]
+) -> QTable:
+    """The rows of one field."""
     start = time.perf_counter()
     mosaics = read_mosaics(field.folder, pattern=pattern)
     options = options | _detection(options.get("detect_on"), mosaics.bands, field.cluster)
-    with threadpool_limits(1):
-        found = extract_mosaics(mosaics, **options)
+    found = extract_mosaics(mosaics, **options)
     pairs = match(objects, found, radius)
     there, source = np.asarray(pairs["row"]), np.asarray(pairs["reference_row"])
     table = QTable({"measured": np.isin(np.arange(len(objects)), there)})
