@@ -142,6 +142,13 @@ class AdamW(Declared):
     minimal_learning_rate: float = Field(1e-5, ge=0)
 
 
+def merged(old: Any, new: Any) -> Any:
+    """A table changes the fields that it names, unless it is of another kind."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    return new if new.get("kind", old.get("kind")) != old.get("kind") else {**old, **new}
+
+
 class Experiment(Declared):
     """What is trained and how.
 
@@ -300,8 +307,9 @@ class Experiment(Declared):
         return f"<table><tbody>{rows}</tbody></table>"
 
     def changed(self, **fields: Any) -> Experiment:
-        """A copy with some fields changed, validated anew."""
-        return Experiment(**{**self.model_dump(), **fields})
+        """A copy with some fields changed, validated anew; a mapping changes what it names."""
+        before = self.model_dump()
+        return Experiment(**before | {name: merged(before.get(name), new) for name, new in fields.items()})
 
     @property
     def class_scheme(self) -> Scheme:

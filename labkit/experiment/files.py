@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import InputError, MissingDataError
-from labkit.experiment.experiment import Experiment
+from labkit.experiment.experiment import Experiment, merged
 
 _TOP = {"title", "defaults", "experiments"}
 
@@ -114,15 +114,8 @@ def _experiment(
     own = {name: value for name, value in entry.items() if name != "preset"}
     for layer in (defaults, own, changes):
         for name, value in layer.items():
-            fields[name] = _merged(fields.get(name), None if value == "none" else value)
+            fields[name] = merged(fields.get(name), None if value == "none" else value)
     return Experiment(**fields)
-
-
-def _merged(old: Any, new: Any) -> Any:
-    """A table changes the fields that it names, unless it is of another kind."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return new
-    return new if new.get("kind", old.get("kind")) != old.get("kind") else {**old, **new}
 
 
 def _hint(name: object, known: Iterable[str]) -> str:
@@ -161,7 +154,4 @@ def preset(name: str, **changes: Any) -> Experiment:
     """
     if name not in PRESETS:
         raise InputError(f"preset must be one of {tuple(PRESETS)}, got {name!r}")
-    before = PRESETS[name].model_dump()
-    return PRESETS[name].changed(
-        **{field: _merged(before.get(field), value) for field, value in changes.items()}
-    )
+    return PRESETS[name].changed(**changes)

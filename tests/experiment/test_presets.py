@@ -109,4 +109,5 @@ def test_a_mapping_changes_what_it_names():
     before, after = preset("CN-E"), preset("CN-E", optimiser={"learning_rate": 5e-5})
     assert after.optimiser.learning_rate == 5e-5 != before.optimiser.learning_rate
     assert after == before.changed(optimiser=before.optimiser.model_copy(update={"learning_rate": 5e-5}))
+    assert after == before.changed(optimiser={"learning_rate": 5e-5})
     assert preset("CN-E", optimiser={"kind": "adamw"}).optimiser.kind == "adamw"
