@@ -45,6 +45,9 @@ Run = Annotated[Path, typer.Option(help="run folder")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what labkit made there before")]
 Seed = Annotated[int, typer.Option(min=0, help="seed of everything random, a whole number")]
 SizePx = Annotated[int, typer.Option(min=8, help="pixels along the 7 arcmin side of a cut-out")]
+Exposures = Annotated[
+    list[Path] | None, typer.Option(help="exposure map, s (FITS): one an image, or one for all")
+]
 Processes = Annotated[int, typer.Option(min=1, help="processes; the result does not depend on them")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", min=0, help="seed of a run; repeat for more runs")]
 Epochs = Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from labkit.cli.app import (
+    Exposures,
     Out,
     Overwrite,
     Processes,
@@ -176,9 +177,7 @@ def observe(
             help="table (FITS, ECSV, CSV, VOTable) with ra and dec in degrees, or a DS9 region file"
         ),
     ],
-    exposure: Annotated[
-        list[Path] | None, typer.Option(help="exposure map, s (FITS): one an image, or one for all")
-    ] = None,
+    exposure: Exposures = None,
     plate: Annotated[list[Path] | None, typer.Option(help="optical plate (FITS); repeat for more")] = None,
     size_px: SizePx = 178,
     outside: Annotated[Outside, typer.Option(help="candidates off the image")] = Outside.refuse,
@@ -215,9 +214,7 @@ def cores(
             help="table: ra, dec (degrees), redshift, and for R500 r500 (kpc), m500 (Msun) or kt (keV)"
         ),
     ],
-    exposure: Annotated[
-        list[Path] | None, typer.Option(help="exposure map, s (FITS): one an image, or one for all")
-    ] = None,
+    exposure: Exposures = None,
     points: Annotated[
         Path | None, typer.Option(help="point sources to fill: DS9 regions, or table with radius in arcsec")
     ] = None,
