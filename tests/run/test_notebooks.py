@@ -18,7 +18,7 @@ from bs4 import BeautifulSoup
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
-from labkit.run import sequence as sequences
+from labkit.run import records
 from labkit.run.notebooks import NotebookError, execute_notebook
 from labkit.run.parameters import read_parameters
 from labkit.run.sequence import read_sequence, run_sequence
@@ -216,7 +216,7 @@ def with_small_fields(sequence):
 def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
     tmp_path, monkeypatch, shared_kernels
 ):
-    monkeypatch.setattr(sequences, "code_hash", lambda: "as it is")
+    monkeypatch.setattr(records, "code_hash", lambda: "as it is")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for busy cores cost more than they give
     run, sequence = tmp_path / "run", with_small_fields(read_sequence(DEMO))
     (declared := tmp_path / "small.toml").write_text(EXPERIMENTS)

@@ -22,7 +22,7 @@ from labkit.run.parameters import (
     read_parameters,
     with_parameters,
 )
-from labkit.run.sequence import fingerprint
+from labkit.run.records import fingerprint
 
 CELL = """\
 # The survey.

@@ -14,9 +14,10 @@ import pytest
 from filelock import FileLock
 
 from labkit.errors import InputError, MissingDataError
-from labkit.run import sequence
+from labkit.run import records
 from labkit.run.notebooks import NotebookError
-from labkit.run.sequence import NotebookSequence, Step, content_hash, prepare, read_sequence, run_sequence
+from labkit.run.records import StepRecords, content_hash
+from labkit.run.sequence import NotebookSequence, Step, prepare, read_sequence, run_sequence
 from labkit.runfolder import RunFolder
 
 COUNT = "with open('ran', 'a') as f: f.write('{} ')"
@@ -45,7 +46,7 @@ def code(monkeypatch) -> Callable[[str], None]:
     """Labkit's code as the records see it: unchanged, until a test says otherwise."""
 
     def change(text: str) -> None:
-        monkeypatch.setattr(sequence, "code_hash", lambda: text)
+        monkeypatch.setattr(records, "code_hash", lambda: text)
 
     change("as it is")
     return change
@@ -138,8 +139,8 @@ def test_after_a_failure_what_runs_is_finished_and_nothing_starts(declared, make
     with pytest.raises(NotebookError, match="'c.ipynb' failed"):
         run_sequence(read_sequence(declared), tmp_path / "run", jobs=2)
     assert ran(declared) == ""
-    records = sequence._StepRecords(RunFolder(tmp_path / "run")).read()
-    assert list(records) == ["a"]
+    done = StepRecords(RunFolder(tmp_path / "run")).read()
+    assert list(done) == ["a"]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -176,7 +177,7 @@ def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp
     )
     declared = NotebookSequence(name="two", steps=[Step(notebook=str(path)) for path in (first, second)])
     code = (
-        "from labkit.run import sequence; sequence.code_hash = lambda: 'as it is'; "
+        "from labkit.run import records, sequence; records.code_hash = lambda: 'as it is'; "
         f"declared = sequence.NotebookSequence.model_validate_json({declared.model_dump_json()!r}); "
         f"sequence.run_sequence(declared, {str(tmp_path / 'run')!r})"
     )

@@ -1,0 +1,117 @@
+"""What the steps of a run were made from and what they made, known again by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from labkit.errors import MissingDataError
+from labkit.paths import atomic_file, data_folder
+from labkit.run.parameters import spell
+from labkit.runfolder import RunFolder
+
+
+def content_hash(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, or of the names and bytes of all files in a folder."""
+    path = Path(path)
+    if not path.exists():
+        raise MissingDataError(
+            f"input must be a file or folder, got {str(path)!r}; make it, or correct the path"
+        )
+    digest = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def code_hash() -> str:
+    """SHA-256 of the names and bytes of labkit's own files: modules, and the data that they read."""
+    digest = hashlib.sha256()
+    for root in (Path(__file__).parents[1], data_folder("published"), data_folder("trees")):
+        for file in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def fingerprint(
+    notebook: nbformat.NotebookNode,
+    *,
+    parameters: Mapping[str, Any],
+    inputs: Iterable[Path] = (),
+    after: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Everything that decides what a step makes, part by part: notebook, parameters, inputs, after, code.
+
+    Of the notebook the text counts, its outputs and metadata do not; inputs are compared by content.
+    """
+    text = json.dumps([(cell.cell_type, cell.source) for cell in notebook.cells])
+    return {
+        "notebook": hashlib.sha256(text.encode()).hexdigest(),
+        "parameters": {name: spell(value) for name, value in parameters.items()},  # NaN equals itself as text
+        "inputs": {str(path): content_hash(path) for path in inputs},
+        "after": list(after),
+        "code": code_hash(),
+    }
+
+
+def files_of(folder: RunFolder) -> dict[str, tuple[int, int]]:
+    """Size and time of change of each result in a run folder, apart from notebooks and hidden files."""
+    results = {}
+    for file in folder.path.rglob("*"):
+        parts = file.relative_to(folder.path).parts
+        if parts[0] == "notebooks" or parts in (("manifest.json",), ("report.html",)):
+            continue
+        if file.is_file() and not any(part.startswith(".") for part in parts):
+            stat = file.stat()
+            results["/".join(parts)] = (stat.st_size, stat.st_mtime_ns)
+    return results
+
+
+class StepRecords:
+    """The finished steps of a run folder, in `notebooks/steps.json`."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder, self.file = folder, folder.notebooks / "steps.json"
+        self._lock = threading.Lock()
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """Record of each finished step; a file cut short counts as none."""
+        try:
+            return json.loads(self.file.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+    def _write(self, records: Mapping[str, Any]) -> None:
+        with atomic_file(self.file) as partial:
+            partial.write_text(json.dumps(records, indent=1))
+
+    def add(self, name: str, record: Mapping[str, Any]) -> None:
+        """Record a finished step."""
+        with self._lock:
+            self._write(self.read() | {name: dict(record)})
+
+    def withdraw(self, names: Iterable[str]) -> None:
+        """Forget steps, so that they run again whatever happens next."""
+        gone = set(names)
+        with self._lock:
+            self._write({name: record for name, record in self.read().items() if name not in gone})
+
+    def why_not(self, name: str, parts: Mapping[str, Any]) -> str:
+        """Why a step has to run: the empty string if its record matches and its outputs are there."""
+        record = self.read().get(name)
+        if record is None:
+            return "not run yet"
+        for part, value in parts.items():
+            if record["made_from"].get(part) != value:
+                return f"{part} changed"
+        missing = [output for output in record["outputs"] if not (self.folder.path / output).exists()]
+        return f"output {missing[0]} is missing" if missing else ""
