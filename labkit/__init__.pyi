@@ -87,7 +87,7 @@ from .views.gallery import gallery as gallery
 from .views.distributions import histogram as histogram
 from .views.inspector import inspect_errors as inspect_errors
 from .views.plots import points as points
-from .views.curves import roc as roc
+from .views.roc import roc as roc
 from .views.distributions import scatter as scatter
 from .views import show as show
 from .views.tables import table as table

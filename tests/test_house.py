@@ -41,7 +41,7 @@ RANK = {room: row for row, rooms in enumerate(ARROW) for room in rooms}
 SIMULATE = (
     ("numbers", "pieces"),
     ("painting", "xray", "gas", "projection"),
-    ("galaxies", "cores", "hst"),
+    ("optical", "cores", "hst"),
     ("xmm", "plates"),
     ("observation", "candidates"),
     ("survey", "volunteers"),
@@ -49,7 +49,7 @@ SIMULATE = (
 )
 #: The physics of the two sides, candidates seen by XMM-Newton and members seen by Hubble, which never meet.
 CANDIDATES = (
-    "instruments", "votes", "finder", "images.xamin", "simulate.xray", "simulate.galaxies", "simulate.xmm",
+    "instruments", "votes", "finder", "images.xamin", "simulate.xray", "simulate.optical", "simulate.xmm",
     "simulate.plates", "simulate.observation", "simulate.candidates", "simulate.survey",
     "simulate.volunteers", "simulate.hunt",
 )  # fmt: skip

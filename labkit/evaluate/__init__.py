@@ -6,14 +6,15 @@ from labkit.evaluate.comparison import compare, sentences
 from labkit.evaluate.cores import limit_predictions, morphology_predictions
 from labkit.evaluate.folds import (
     contradicted_labels,
-    deal_folds,
     fold_rocs,
     fold_scatter,
     fold_table,
     folds_of,
     leak,
+    photometric_folds,
 )
-from labkit.evaluate.galaxies import (
+from labkit.evaluate.measure import measure
+from labkit.evaluate.members import (
     check_members,
     complete_members,
     completion_counts,
@@ -23,7 +24,20 @@ from labkit.evaluate.galaxies import (
     magnitude_and_colour_cuts,
     member_groups,
 )
-from labkit.evaluate.literature import (
+from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
+from labkit.evaluate.metrics import (
+    area_under,
+    auc,
+    binary_scores,
+    class_rocs,
+    confusion_matrix,
+    crossing,
+    mean_roc,
+    purity_curve,
+    roc_curve,
+)
+from labkit.evaluate.profiles import central_shares, cluster_profiles, covered_radius, member_profile
+from labkit.evaluate.published import (
     as_text,
     error_shares,
     highest_counts,
@@ -35,21 +49,7 @@ from labkit.evaluate.literature import (
     separations,
     vote_table,
 )
-from labkit.evaluate.measures import (
-    area_under,
-    auc,
-    binary_scores,
-    class_rocs,
-    confusion_matrix,
-    crossing,
-    mean_roc,
-    purity_curve,
-    roc_curve,
-)
-from labkit.evaluate.methods import METHODS, photometric_members, photometric_predictions
-from labkit.evaluate.profiles import central_shares, cluster_profiles, covered_radius, member_profile
 from labkit.evaluate.resampling import Resampling, wilson
-from labkit.evaluate.tables import measure
 from labkit.evaluate.trainings import (
     OUTCOMES,
     agreement_table,
@@ -96,7 +96,6 @@ __all__ = [
     "contradicted_labels",
     "covered_radius",
     "crossing",
-    "deal_folds",
     "error_shares",
     "feature_sets",
     "fold_rocs",
@@ -119,6 +118,7 @@ __all__ = [
     "outcomes",
     "over_classes",
     "pair_table",
+    "photometric_folds",
     "photometric_members",
     "photometric_predictions",
     "published",

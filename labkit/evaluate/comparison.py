@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, norm, rankdata
 
 from labkit.errors import InputError
-from labkit.evaluate.measures import MEASURES, RATES, check_scores, class_scores, overall
+from labkit.evaluate.metrics import MEASURES, RATES, check_scores, class_scores, overall
 from labkit.evaluate.resampling import Interval, Resampling, Spread, bootstrap, percentile_interval, spread
 from labkit.evaluate.trainings import Rows
 from labkit.predictions import Predictions

@@ -13,9 +13,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 
 from labkit.errors import InputError
-from labkit.evaluate.measures import auc, roc_curve
+from labkit.evaluate.measure import measure
+from labkit.evaluate.metrics import auc, roc_curve
 from labkit.evaluate.resampling import Resampling
-from labkit.evaluate.tables import measure
 from labkit.evaluate.trainings import known_objects
 from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, rows_of, text
@@ -123,7 +123,7 @@ def contradicted_labels(predictions: Predictions, *, confidence: float = 0.9) ->
     return table[np.argsort(np.asarray(table["p_label"]), kind="stable")]
 
 
-def deal_folds(
+def photometric_folds(
     labels: ArrayLike, *, folds: int = 10, groups: ArrayLike | None = None, seed: int = 0
 ) -> NDArray[np.int64]:
     """Fold of each object (-1 where the label is unknown), for photometric methods.

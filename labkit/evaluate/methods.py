@@ -267,15 +267,15 @@ def photometric_predictions(
 
     The methods of Angora et al. (2020), section 4.3 and appendix C; one run for each seed and fold. A network
     of this lab sets one further fold aside to stop its training; photometric methods train on it, as they
-    need no such set. `folds` is the fold of each row (-1: takes no part), from `deal_folds`, or `folds_of` a
-    network's predictions; the rest is as for `photometric_members`.
+    need no such set. `folds` is the fold of each row (-1: takes no part), from `photometric_folds` or
+    `folds_of` a network's predictions; the rest is as for `photometric_members`.
     """
     data = _Design.of(table, method, features, covariates, prior)
     numbers = np.asarray(folds)
     if numbers.shape != (len(table),) or numbers.dtype.kind not in "iu":
         raise InputError(
             f"folds must hold a whole number for each row, {len(table)}, got {numbers.shape} of "
-            f"{numbers.dtype}; use deal_folds or folds_of"
+            f"{numbers.dtype}; use photometric_folds or folds_of"
         )
     codes = MEMBER.encode(text(table["label"]))
     parts = []

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 from labkit.errors import InputError
-from labkit.evaluate.measures import AVERAGES, ratios
+from labkit.evaluate.metrics import AVERAGES, ratios
 
 _BLOCK = 4_000_000  # weights held in memory at a time
 _Bound = TypeVar("_Bound")  # a number, or an array of them

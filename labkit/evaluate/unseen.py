@@ -14,10 +14,10 @@ from astropy.table import QTable, Table, vstack
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
-from labkit.evaluate.folds import deal_folds, folds_of
+from labkit.evaluate.folds import folds_of, photometric_folds
+from labkit.evaluate.measure import measure
 from labkit.evaluate.methods import member_predictions, photometric_predictions
 from labkit.evaluate.resampling import Resampling
-from labkit.evaluate.tables import measure
 from labkit.photometry import colours, magnitude_at, redshift_offset
 from labkit.predictions import Predictions
 from labkit.tables import magnitudes, need_columns, numbers, text
@@ -161,7 +161,7 @@ def colour_methods(
     """Random forest and Bayesian model given the colours: the methods that EXP3 sets beside the network.
 
     `folds` are out-of-fold predictions, whose folds are taken for the same objects while others take no part;
-    or the fold of each row, from `deal_folds`. One forest for each seed.
+    or the fold of each row, from `photometric_folds`. One forest for each seed.
     """
     hosts = None if groups is None else np.asarray(groups)
     if isinstance(folds, Predictions):
@@ -206,7 +206,7 @@ def unseen_clusters(
     about |= {"members": int(np.sum(table["label"] == "member"))}
     predictions: dict[tuple[str, str], Predictions] = {}
     for variant in feature_sets(table) if variants is None else variants:
-        dealt = [deal_folds(table["label"], folds=most, groups=hosts, seed=seed) for seed in seeds]
+        dealt = [photometric_folds(table["label"], folds=most, groups=hosts, seed=seed) for seed in seeds]
         predictions[variant.given, variant.title] = Predictions.concatenate(
             variant_predictions(table, variant, folds=numbers, groups=hosts, seeds=(seed,), trees=trees)
             for numbers, seed in zip(dealt, seeds, strict=True)

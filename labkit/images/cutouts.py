@@ -3,7 +3,7 @@
 An output pixel is the mean of the input over the area that it covers, multiplied by that area (in input
 pixels) where the flux is to be conserved. Parallel grids are integrated exactly; for rotated ones each output
 pixel is made up of small boxes along the axes of the input. Cut-outs are centred on the exact position; those
-that keep a mosaic's own pixels, up to half a pixel off, are made by `labkit.sources.members.stamps`.
+that keep a mosaic's own pixels, up to half a pixel off, are made by `labkit.sources.members.cutouts`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from torch.nn import functional
 from labkit.errors import InputError
 
 # px; on two cores with AMX, MobileNet in bfloat16 is 1.2 x slower at 64 px and 1.7 x faster at 224 px
-_SMALL_IMAGE = 128
+_DEPTHWISE_FP32_BELOW = 128
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of mallopt (malloc.h)
 # Larger blocks are returned to the system and fetched again at every step (glibc's limit for re-use).
 _REUSED_BYTES = 2**25
@@ -61,7 +61,7 @@ def choose_precision(precision: str, network: nn.Module, *, image_size: int, dev
     if not has_bfloat16_units(device):
         return "fp32"
     depthwise = any(isinstance(layer, nn.Conv2d) and layer.groups > 1 for layer in network.modules())
-    return "fp32" if device.type == "cpu" and depthwise and image_size < _SMALL_IMAGE else "bf16"
+    return "fp32" if device.type == "cpu" and depthwise and image_size < _DEPTHWISE_FP32_BELOW else "bf16"
 
 
 def sky_level(normalisation: Any) -> int:

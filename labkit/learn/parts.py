@@ -22,7 +22,7 @@ import numpy as np
 from labkit.errors import InputError
 from labkit.experiment import Experiment
 from labkit.sample import Sample
-from labkit.sample.dealing import VALIDATION, deal_folds
+from labkit.sample.splits import VALIDATION, deal_folds
 from labkit.tables import numbers as as_numbers
 from labkit.tables import text
 

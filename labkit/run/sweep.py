@@ -40,7 +40,7 @@ Source = Sample | str | Path
 Ended = tuple[SweepRun, BaseException | None]
 _POLL_S = 1.0
 _CONNECT_S = 30
-_SMALL_IMAGE = 128  # px
+_ONE_THREAD_BELOW = 128  # px
 _WORTH_PROCESSES = 1e8  # pixels through a network: half a minute of one core, three times a process's start
 
 
@@ -200,7 +200,7 @@ def share_cores(
     The runs of a last, incomplete round share all cores.
     """
     if workers == "auto":
-        small = all(one.experiment.image_size < _SMALL_IMAGE for one in runs)
+        small = all(one.experiment.image_size < _ONE_THREAD_BELOW for one in runs)
         worth = choose_device(device).type == "cpu" and small and _pixels(runs, samples) > _WORTH_PROCESSES
         at_once = min(available_cores(), len(runs))
         workers = at_once if worth and at_once > 1 else 0

@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from labkit.errors import InputError
 from labkit.images import regrid
-from labkit.simulate.galaxies import (
+from labkit.simulate.optical import (
     OpticalScene,
     cluster_members,
     draw_nearby_galaxy,

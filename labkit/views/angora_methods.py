@@ -20,9 +20,9 @@ from labkit.evaluate.resampling import draw_weights
 from labkit.predictions import Predictions
 from labkit.tables import numbers, rows_of, text
 from labkit.views.angora_galaxies import name_per_galaxy, number_per_galaxy
-from labkit.views.curves import roc, roc_by_class
 from labkit.views.marks import draw_line, draw_points, draw_steps, need_rows
 from labkit.views.plots import bars, points
+from labkit.views.roc import roc, roc_by_class
 from labkit.views.style import (
     FAINT,
     GLYPH_FONT,

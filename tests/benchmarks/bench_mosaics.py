@@ -27,7 +27,7 @@ from astropy.wcs import WCS
 from timing import timed
 
 from labkit.sources import members_sample, read_mosaics
-from labkit.sources.members.stamps import make_cutter
+from labkit.sources.members.cutouts import make_cutter
 from labkit.sources.mosaics import registered
 
 SCALE_ARCSEC = 0.065

@@ -13,15 +13,15 @@ from labkit.evaluate import (
     area_under,
     binary_scores,
     contradicted_labels,
-    deal_folds,
     fold_rocs,
     fold_scatter,
     fold_table,
     folds_of,
     join_published,
     leak,
+    photometric_folds,
 )
-from labkit.evaluate.measures import MEASURES
+from labkit.evaluate.metrics import MEASURES
 from labkit.evaluate.resampling import spread
 from labkit.predictions import Predictions
 
@@ -123,7 +123,7 @@ def test_other_predictions_are_refused(out_of_fold):
         (lambda: contradicted_labels(predictions, confidence=2), "confidence must lie in 0 to 1, got 2"),
         (lambda: contradicted_labels(others), r"of one experiment, got \['CN-E', 'MN-E'\]; select one"),
         (lambda: folds_of(twice, ["G0000"]), "must test each object in one fold"),
-        (lambda: deal_folds([*"ab"], folds=2), "labels must be known to the scheme 'member'"),
+        (lambda: photometric_folds([*"ab"], folds=2), "labels must be known to the scheme 'member'"),
         (
             lambda: leak(CATALOGUE, CLUSTER, ["flare"]),
             r"catalogue must have the columns .* \['flare'\] missing",

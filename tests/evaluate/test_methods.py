@@ -14,9 +14,9 @@ from labkit.evaluate import (
     binary_scores,
     catalogue_features,
     colour_methods,
-    deal_folds,
     feature_sets,
     folds_of,
+    photometric_folds,
     photometric_members,
     photometric_predictions,
     survey_columns,
@@ -49,26 +49,26 @@ def galaxies(n=400, *, clusters=8, seed=0):
 
 def test_whole_clusters_or_shares_of_both_classes():
     table = galaxies()
-    grouped = deal_folds(table["label"], folds=4, groups=table["cluster"])
+    grouped = photometric_folds(table["label"], folds=4, groups=table["cluster"])
     assert sorted(set(grouped)) == [0, 1, 2, 3]
     assert all(len(set(grouped[table["cluster"] == name])) == 1 for name in set(table["cluster"]))
-    dealt = deal_folds(table["label"], folds=4)
+    dealt = photometric_folds(table["label"], folds=4)
     member = table["label"] == "member"
     assert np.ptp(np.bincount(dealt[member])) <= 1
     labels = np.array(table["label"])
     labels[:7] = ""
-    assert (deal_folds(labels, folds=4)[:7] == -1).all()
-    assert (deal_folds(table["label"], folds=4, seed=1) != dealt).any()
+    assert (photometric_folds(labels, folds=4)[:7] == -1).all()
+    assert (photometric_folds(table["label"], folds=4, seed=1) != dealt).any()
     with pytest.raises(InputError, match="at most the number of groups, 8, got 9"):
-        deal_folds(table["label"], folds=9, groups=table["cluster"])
+        photometric_folds(table["label"], folds=9, groups=table["cluster"])
     with pytest.raises(InputError, match="objects of the rarer class, 1, got 2"):
-        deal_folds(["member", "non-member", "non-member"], folds=2)
+        photometric_folds(["member", "non-member", "non-member"], folds=2)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_ranks_unseen_clusters_and_repeats_itself(method):
     table = galaxies(250)
-    folds = deal_folds(table["label"], folds=3, groups=table["cluster"])
+    folds = photometric_folds(table["label"], folds=3, groups=table["cluster"])
     extra = {"covariates": ["z"]} if method == "bayesian" else {}
     features = ["b-v", "v-i"] if extra else ["b-v", "v-i", "z"]
     options = {"method": method, "folds": folds, "groups": table["cluster"], "options": OPTIONS[method]}
@@ -87,14 +87,14 @@ def test_no_object_is_seen_in_training():
     rng = np.random.default_rng(3)
     table["noise"] = rng.normal(size=len(table))
     table["label"] = rng.permutation(table["label"])  # what is known of the test fold would show
-    folds = deal_folds(table["label"], folds=5)
+    folds = photometric_folds(table["label"], folds=5)
     found = photometric_predictions(table, ["noise"], folds=folds, options=FAST)
     assert auc(found.true_codes == 1, found.score) == pytest.approx(0.5, abs=0.15)
 
 
 def test_the_folds_of_another_method_are_taken_over():
     table = galaxies(100)
-    folds = deal_folds(table["label"], folds=3)
+    folds = photometric_folds(table["label"], folds=3)
     folds[:10] = -1
     first = photometric_predictions(table, ["b-v"], folds=folds, seeds=(0, 1), options=FAST)
     assert len(list(first.runs())) == 6
@@ -165,7 +165,7 @@ def test_calibration_makes_overconfident_probabilities_honest():
     table = galaxies(600, seed=8)
     for name in ("b-v", "v-i"):
         table[name] += rng.standard_t(1.5, len(table)) * 0.05  # wings far wider than a normal's
-    folds = deal_folds(table["label"], folds=3)
+    folds = photometric_folds(table["label"], folds=3)
     options = {"method": "bayesian", "folds": folds, "covariates": ["z"]}
     raw, honest = (
         photometric_predictions(table, ["b-v", "v-i"], options={"calibrate": on, "wings": 0}, **options)
@@ -194,7 +194,7 @@ def test_sources_without_redshift_are_classified_by_all_that_have_one():
 
 BROKEN = galaxies(60)
 BROKEN["empty"], BROKEN["v-i"][:55] = np.nan, np.nan
-HALVES = deal_folds(BROKEN["label"], folds=2)
+HALVES = photometric_folds(BROKEN["label"], folds=2)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_real_galaxies_of_unseen_clusters(real):
     columns = survey_columns("S-PLUS") | {"bands": ["gSDSS", "rSDSS", "iSDSS"], "broad": ["gSDSS-rSDSS"]}
     table = catalogue_features(given, **columns)
     hosts, broad = table["cluster"], table.meta["colours"]
-    options = {"folds": deal_folds(table["label"], groups=hosts), "groups": hosts}
+    options = {"folds": photometric_folds(table["label"], groups=hosts), "groups": hosts}
     near = ["offset", "distance", "radius", "absolute_magnitude", "cluster_redshift", *broad]
     trees = photometric_predictions(
         table, near, method="extra trees", options={"n_estimators": 60}, **options
@@ -326,7 +326,7 @@ def test_no_cluster_trains_the_model_that_judges_it():
 
 def test_the_methods_of_exp3_take_the_folds_of_a_network():
     table = catalogue_features(survey(120), **NAMES)
-    dealt = deal_folds(table["label"], folds=3)
+    dealt = photometric_folds(table["label"], folds=3)
     forest, bayesian = feature_sets(table)[:2]
     network = variant_predictions(table[:100], bayesian, folds=dealt[:100], experiment="network")
     found = colour_methods(table, folds=network, seeds=(0, 1), trees=5)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
 from labkit.evaluate import binary_scores, wilson
-from labkit.evaluate.measures import AVERAGES, class_scores
+from labkit.evaluate.metrics import AVERAGES, class_scores
 from labkit.evaluate.resampling import bootstrap, percentile_interval, spread
 
 

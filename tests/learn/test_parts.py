@@ -19,7 +19,7 @@ from labkit.learn.parts import fold_parts, parts_digest, split_for_training
 from labkit.learn.resident import BalancedBatches, OrderedBatches, hold, shared_images
 from labkit.learn.task import ClassificationTask
 from labkit.sample import Sample
-from labkit.sample.dealing import VALIDATION, deal_folds
+from labkit.sample.splits import VALIDATION, deal_folds
 
 
 @pytest.fixture(autouse=True)

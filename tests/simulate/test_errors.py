@@ -20,11 +20,11 @@ from labkit.simulate import (
     simulate_survey,
 )
 from labkit.simulate.candidates import draw_candidate
-from labkit.simulate.galaxies import OpticalScene, apparent_magnitude
 from labkit.simulate.hst import bands, simulate_fields
 from labkit.simulate.hst.clusters import pick_clusters
 from labkit.simulate.hst.field import simulate_field
 from labkit.simulate.hst.galaxies import bodies
+from labkit.simulate.optical import OpticalScene, apparent_magnitude
 from labkit.simulate.painting import Optics, sersic_mixture
 from labkit.simulate.plates import Plate, plate_image
 from labkit.simulate.volunteers import assign, hunt_evidence

@@ -8,7 +8,7 @@ import sep
 from astropy.io import fits
 from scipy.ndimage import median_filter
 
-from labkit.simulate.galaxies import KINDS, OpticalScene
+from labkit.simulate.optical import KINDS, OpticalScene
 from labkit.simulate.painting import Bodies
 from labkit.simulate.plates import Plate, develop, draw_plate, expose, plate_cutout, plate_image
 

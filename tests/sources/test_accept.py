@@ -11,7 +11,7 @@ from labkit.cooling import ACCEPT_PARTICLES, DENSITY_LIMITS, cooling_function, c
 from labkit.errors import InputError, MissingDataError
 from labkit.evaluate import measure
 from labkit.evaluate.cores import limit_predictions
-from labkit.evaluate.measures import confusion_matrix
+from labkit.evaluate.metrics import confusion_matrix
 from labkit.sources.accept import accept_cores, read_accept
 
 HEAD = "#Name Rin Rout nelec Kitpl Tx Lambda tcool3/2\n### Mpc Mpc cm^-3 keV cm^-2 keV erg Gyr\n"

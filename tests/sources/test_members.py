@@ -17,7 +17,7 @@ from labkit.sample import Sample, concatenate
 from labkit.simulate.hst.field import simulate_field
 from labkit.sources import counts_table, fields_sample, members_sample, read_mosaics
 from labkit.sources.members import velocity, with_configurations
-from labkit.sources.members.stamps import coverage_of, make_cutter
+from labkit.sources.members.cutouts import coverage_of, make_cutter
 from labkit.sources.mosaics import Mosaics
 from labkit.tables import write_table
 

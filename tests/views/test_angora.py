@@ -10,7 +10,7 @@ from astropy.table import Table, vstack
 
 from labkit import evaluate, views
 from labkit.errors import InputError
-from labkit.views import curves
+from labkit.views import roc
 from labkit.views.angora import configurations, redshift_bins, table_beside, training_ranges, training_size
 
 MEASURES = ("accuracy", "purity", "completeness", "f1")
@@ -81,7 +81,7 @@ def test_a_figure_of_nothing_is_a_line_that_says_so(monkeypatch):
     nothing = evaluate.measure({}, by=("bands", "seed"))
     for draw in (configurations, training_size, training_ranges, partial(redshift_bins, bins=BINS)):
         assert draw(nothing, title="A & B").text == "A &amp; B: this run has none."
-    line, shown = curves.roc({}, title="Blind"), []
+    line, shown = roc.roc({}, title="Blind"), []
     assert line.text == "Blind: this run has none."
     monkeypatch.setattr(views, "get_ipython", object)
     monkeypatch.setattr(views, "output_notebook", lambda *args, **options: None)
@@ -89,7 +89,7 @@ def test_a_figure_of_nothing_is_a_line_that_says_so(monkeypatch):
     monkeypatch.setattr(views, "display", shown.append)
     views.show(line, "caption")
     assert shown == [line]
-    views.show(plot := curves.roc({"a": [evaluate.roc_curve([0, 1], [0.1, 0.9])]}), "**Figure**")
+    views.show(plot := roc.roc({"a": [evaluate.roc_curve([0, 1], [0.1, 0.9])]}), "**Figure**")
     assert shown[1] is plot
     assert shown[2].data == "**Figure**"
 

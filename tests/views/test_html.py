@@ -17,9 +17,9 @@ from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.sources.mosaics import Mosaics
 from labkit.views import activations, angora, angora_galaxies, angora_methods, kosiba, plots, sky
-from labkit.views.curves import roc
 from labkit.views.distributions import class_counts, histogram, linked_scatters
 from labkit.views.gallery import gallery
+from labkit.views.roc import roc
 from labkit.views.tables import bullet_list, table
 
 BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
 from labkit.sources.members.catalogue import LABELS, OURS, V_MAX, read_sources
+from labkit.sources.members.cutouts import MIN_COVERAGE, Cutter, coverage_of, has_band, make_cutter
 from labkit.sources.members.fields import read_fields
 from labkit.sources.members.photometry import field_catalogue
-from labkit.sources.members.stamps import MIN_COVERAGE, Cutter, coverage_of, has_band, make_cutter
 from labkit.sources.mosaicfile import SAME_SCALE
 from labkit.sources.mosaics import Mosaics, on_one_scale, read_mosaics
 

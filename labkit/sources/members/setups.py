@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.sample import Sample, with_columns
-from labkit.sample.dealing import dealing_order, every
-from labkit.sources.members.stamps import has_band
+from labkit.sample.splits import dealing_order, every
+from labkit.sources.members.cutouts import has_band
 from labkit.tables import numbers, text
 from labkit.taxonomy import MEMBER
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.evaluate import auc, roc_curve
-from labkit.evaluate.measures import ratios
+from labkit.evaluate.metrics import ratios
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.tables import rows_of, text

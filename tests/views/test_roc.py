@@ -10,8 +10,9 @@ from bokeh.models import Line, Step
 from labkit.errors import InputError
 from labkit.evaluate import area_under, class_rocs, roc_curve
 from labkit.predictions import Predictions
-from labkit.views.curves import history, purity_completeness, roc, roc_by_class, roc_by_fold
+from labkit.views.roc import purity_completeness, roc, roc_by_class, roc_by_fold
 from labkit.views.style import CLASS_COLOURS
+from labkit.views.training import history
 
 CLASSES = ("low-z cluster", "point source", "other")
 

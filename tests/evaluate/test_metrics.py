@@ -23,7 +23,7 @@ from labkit.evaluate import (
     purity_curve,
     roc_curve,
 )
-from labkit.evaluate.measures import AVERAGES, class_scores
+from labkit.evaluate.metrics import AVERAGES, class_scores
 from labkit.predictions import Predictions
 
 objects = st.lists(

@@ -17,7 +17,7 @@ from labkit.evaluate import (
     measure,
     wilson,
 )
-from labkit.evaluate.measures import AVERAGES, MEASURES
+from labkit.evaluate.metrics import AVERAGES, MEASURES
 from labkit.predictions import Predictions
 
 FEW = Resampling(50)

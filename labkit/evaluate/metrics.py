@@ -1,7 +1,7 @@
 """Measures and curves of a classification, and one rule for what is undefined: NaN, never 0.
 
 Purity is undefined where nothing was called positive, completeness where there are no positives, the AUC
-where there is one class only. Tables of measures with intervals are those of `labkit.evaluate.tables`.
+where there is one class only. Tables of measures with intervals are those of `labkit.evaluate.measure`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.measures import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, class_scores, overall
+from labkit.evaluate.metrics import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, class_scores, overall
 from labkit.evaluate.resampling import (
     Interval,
     Resampling,

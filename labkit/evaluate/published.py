@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.stats import linregress, t
 
 from labkit.errors import InputError, MissingDataError
-from labkit.evaluate.measures import AVERAGES, MEASURES
+from labkit.evaluate.measure import ENDINGS, measure
+from labkit.evaluate.metrics import AVERAGES, MEASURES
 from labkit.evaluate.resampling import spread
-from labkit.evaluate.tables import ENDINGS, measure
 from labkit.paths import data_folder
 from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, text

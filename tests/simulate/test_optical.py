@@ -8,7 +8,7 @@ from astropy.cosmology import FlatLambdaCDM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.simulate.galaxies import (
+from labkit.simulate.optical import (
     OpticalScene,
     apparent_magnitude,
     cluster_members,
