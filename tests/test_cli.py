@@ -95,6 +95,7 @@ VERBS = {
     ("simulate", "cores"): ["arcsec", "counts per pixel"],
     ("simulate", "fields"): ["arcsec", "1 as published"],
     ("fetch", "kosiba2020"): ["MB", "0 to 1"],
+    ("import",): ["arcsec", "pixels", "degrees", "{object_id}_{band}.fits"],
     ("observe",): ["arcmin", "degrees", "counts", "exposure map, s"],
     ("cores",): ["counts", "exposure map, s", "degrees", "kpc", "arcsec"],
     ("normalise",): ["0 to 255"],
@@ -168,6 +169,32 @@ def test_fetch_reads_a_copy(tmp_path):
     assert "5 objects, bands xray, optical, 356 x 356 px" in ended.out
     fails(65, "channels must be", *words[:2], tmp_path / "new", *words[3:], "--channels", "red,green,blue")
     fails(66, "zip file or a folder that exists", *words[:2], tmp_path / "new", "--copy", tmp_path / "no")
+
+
+def test_import_reads_a_list_and_lists_what_it_left_out(tmp_path):
+    (tmp_path / "cut").mkdir()
+    rng = np.random.default_rng(1)
+    for name in "abc":
+        for band in "gr":
+            np.save(tmp_path / "cut" / f"{name}_{band}.npy", rng.normal(size=(16, 16)))
+    (tmp_path / "cut" / "c_r.npy").unlink()
+    (tmp_path / "list.csv").write_text("object_id,type\na,lens\nb,galaxy\nc,lens\n")
+    words = ("import", tmp_path / "list.csv", "--images", tmp_path / "cut", "--out", tmp_path / "mine")
+    words = (*words, "--pixel-scale", 0.2, "--label", "type")
+    pattern = ("--file", "{object_id}_{band}.npy", "--bands", "g,r")
+    ended = labkit_(*words, *pattern, "--size-px", 8)
+    assert ended.out.splitlines() == [
+        f"{tmp_path / 'mine_refused.csv'}: 1 of 3 images left out",
+        f'{tmp_path / "mine"}: <Sample: 2 objects, bands g, r, 8 x 8 px of 0.4", raw float32>',
+    ]
+    refused = Table.read(tmp_path / "mine_refused.csv")
+    assert (refused["object_id"][0], refused["reason"][0][:21]) == ("c", "there is no file of t")
+    named = ("--file", "g={object_id}_g.npy", "--file", "r={object_id}_g.npy", "--overwrite")
+    assert labkit_(*words, *named).code == 0
+    assert Sample.load(tmp_path / "mine").labels.tolist() == ["lens", "galaxy", "lens"]
+    assert not (tmp_path / "mine_refused.csv").exists()
+    fails(65, "--file must be given once, or as band=value", *words, "--overwrite", *["--file", "a"] * 2)
+    fails(65, "OUT must not exist yet", *words, *pattern)
 
 
 def test_predict_writes_the_ranked_catalogue(made, tmp_path):

@@ -1,4 +1,4 @@
-"""Verbs that make Samples: simulate, fetch, observe, cores, members, normalise."""
+"""Verbs that make Samples: simulate, fetch, import, observe, cores, members, normalise."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ class Outside(StrEnum):
 
     refuse = "raise"
     drop = "drop"
+
+
+class Fit(StrEnum):
+    """How images are brought to one size, as in `labkit.sources.read_images`."""
+
+    resample = "resample"
+    crop = "crop"
 
 
 class WithoutPlate(StrEnum):
@@ -165,6 +172,67 @@ def fetch_kosiba2020(
     typer.echo(f"{out}: {sample!r}")
 
 
+@app.command("import")
+def import_images(
+    listed: Annotated[
+        Path, typer.Argument(help="table of objects: names of files, and maybe object_id, ra, dec, label")
+    ],
+    images: Annotated[Path, typer.Option(help="folder of the files: FITS, NumPy, PNG, JPEG, TIFF")],
+    out: Annotated[Path, typer.Option(help="folder to make")],
+    file: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="column of file names, or pattern as {object_id}_{band}.fits; band=column, repeated, for a "
+            "file per band  [default: file]"
+        ),
+    ] = None,
+    bands: Annotated[str | None, typer.Option(help="names of the bands, as in g,r,i")] = None,
+    hdu: Annotated[str | None, typer.Option(help="FITS extensions, as in SCI,WHT  [default: first]")] = None,
+    pixel_scale: Annotated[
+        float | None,
+        typer.Option(min=1e-6, help="pixel size of the files, arcsec  [default: of the world coordinates]"),
+    ] = None,
+    size_px: Annotated[
+        int | None,
+        typer.Option(min=8, help="bring images to this side, pixels  [default: the first's]"),
+    ] = None,
+    fit: Annotated[Fit, typer.Option(help="how: averaged over area, or the centre cut out")] = Fit.resample,
+    object_id: Annotated[str, typer.Option(help="column of names")] = "object_id",
+    ra: Annotated[str, typer.Option(help="column of right ascension, degrees")] = "ra",
+    dec: Annotated[str, typer.Option(help="column of declination, degrees")] = "dec",
+    label: Annotated[str, typer.Option(help="column of labels")] = "label",
+    processes: Processes = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Read images from a list and a folder, as a Sample; the same command resumes a killed one.
+
+    What cannot be read is left out, and listed with its reason in OUT_refused.csv beside the Sample.
+    """
+    refuse_existing(out, overwrite)
+    import astropy.units as u
+    from astropy.table import Table
+
+    from labkit.sources import read_images
+    from labkit.tables import write_table
+
+    given = file or ["file"]
+    source = given[0] if len(given) == 1 and "=" not in given[0] else _pairs(given, "--file")
+    scale = None if pixel_scale is None else pixel_scale * u.arcsec
+    with bar("read") as progress:
+        sample = read_images(
+            listed, images, file=source, bands=_split(bands) or (), hdu=_values(hdu) or (),
+            pixel_scale=scale, size_px=size_px, fit=fit.value, object_id=object_id, ra=ra, dec=dec,
+            label=label, path=out, overwrite=overwrite, n_jobs=processes, progress=progress,
+        )  # fmt: skip
+    left = out.with_name(f"{out.name}_refused.csv")
+    if refused := sample.provenance["refused"]:
+        write_table(Table(rows=refused), left)
+        typer.echo(f"{left}: {len(refused)} of {sample.provenance['images']['listed']} images left out")
+    else:
+        left.unlink(missing_ok=True)
+    typer.echo(f"{out}: {sample!r}")
+
+
 @app.command()
 def observe(
     out: Out,
@@ -257,10 +325,16 @@ def _mosaic_source(given: list[str]) -> Path | list[tuple[str, Path]]:
     """A folder, or band=file pairs."""
     if len(given) == 1 and (Path(given[0]).is_dir() or "=" not in given[0]):
         return Path(given[0])
+    return [(band, Path(path)) for band, path in _pairs(given, "--mosaics").items()]
+
+
+def _pairs(given: list[str], option: str) -> dict[str, str]:
+    """What is given for each band, as band=value."""
     pairs = [one.partition("=") for one in given]
-    if bad := [one for one, (band, _, path) in zip(given, pairs, strict=True) if not (band and path)]:
-        raise InputError(f"--mosaics must be one folder, or band=file for each band, got {bad}")
-    return [(band, Path(path)) for band, _, path in pairs]
+    bad = [one for one, (band, _, value) in zip(given, pairs, strict=True) if not (band and value)]
+    if bad or len({band for band, *_ in pairs}) < len(pairs):
+        raise InputError(f"{option} must be given once, or as band=value once for each band, got {given}")
+    return {band: value for band, _, value in pairs}
 
 
 @simulate_app.command("fields")

@@ -6,6 +6,7 @@ from labkit.sources.accept import accept_cores, read_accept
 from labkit.sources.candidates import read_candidates, write_regions
 from labkit.sources.cores import cores_sample
 from labkit.sources.csvrows import Export, ReadReport
+from labkit.sources.images import read_images
 from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
 from labkit.sources.members import counts_table, fields_sample, measure_fields, members_sample
 from labkit.sources.mosaics import Mosaics, read_mosaics
@@ -30,6 +31,7 @@ __all__ = [
     "read_candidates",
     "read_export",
     "read_flat_answers",
+    "read_images",
     "read_kosiba2020",
     "read_mosaics",
     "read_observation",

@@ -97,8 +97,13 @@ def is_gzipped(path: Path) -> bool:
         return stream.read(2) == b"\x1f\x8b"
 
 
-def image_number(hdus: fits.HDUList, path: Path, hdu: int | str | None = None, *, first: str = "") -> int:
-    """Number of the extension asked for, or of the first image, where one named `first` goes before."""
+def image_number(
+    hdus: fits.HDUList, path: Path, hdu: int | str | None = None, *, first: str = "", cube: bool = False
+) -> int:
+    """Number of the extension asked for, or of the first image, where one named `first` goes before.
+
+    With `cube`, an image of several planes (plane, y, x) counts, too.
+    """
     if hdu is not None:
         try:
             candidates = [hdus.index_of(hdu)]
@@ -111,7 +116,7 @@ def image_number(hdus: fits.HDUList, path: Path, hdu: int | str | None = None, *
         candidates = sorted(range(len(hdus)), key=lambda number: hdus[number].name != first)
     for number in candidates:
         shape = hdus[number].shape if hdus[number].is_image else ()
-        if len(shape) >= 2 and all(n == 1 for n in shape[:-2]):
+        if len(shape) >= 2 and sum(n != 1 for n in shape[:-2]) <= cube:
             _check_size(hdus, number, path)
             return number
     raise InputError(

@@ -53,6 +53,7 @@ from labkit.sources import (
     read_candidates,
     read_export,
     read_flat_answers,
+    read_images,
     read_kosiba2020,
     read_mosaics,
     read_observation,
@@ -257,6 +258,25 @@ def tree(folder: Path) -> Path:
     return path
 
 
+def cut_out(ending: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        pixels = np.random.default_rng(3).uniform(0, 255, (24, 24)).astype(np.float32)
+        path = folder / f"cut{ending}"
+        if ending == ".npy":
+            np.save(path, pixels)
+        elif ending == ".fits":
+            fits.writeto(path, pixels, tangent_plane(150, 2, 0.2, pixels.shape).to_header())
+        else:
+            Image.fromarray(pixels if ending == ".tif" else pixels.astype(np.uint8)).save(path)
+        return path
+
+    return make
+
+
+def read_cut_out(path: Path) -> Sample:
+    return read_images(QTable({"file": [path.name]}), path.parent, pixel_scale=1 * u.arcsec)
+
+
 def whole(sample: Sample) -> object:
     return np.asarray(sample.images[:]).sum(), sample.catalogue.meta
 
@@ -279,6 +299,10 @@ READERS = [
     Reader("votes, flat", answers, lambda path: read_flat_answers(path, "presence_absence")),
     Reader("decision tree", tree, read_tree),
     Reader("image lists", image_list, read_kosiba2020),
+    *(
+        Reader(f"cut-out, {ending}", cut_out(ending), read_cut_out)
+        for ending in (".fits", ".npy", ".png", ".jpg", ".tif")
+    ),
     Reader("sample", sample, lambda path: whole(Sample.load(path))),
     Reader("predictions", predictions, Predictions.load),
     Reader("model", model, Model.load),
