@@ -115,7 +115,7 @@ def run_notebooks(
 
     values = parse_assignments(parameter or [])
     done = run_sequence(
-        read_sequence(sequence), run, parameters=values, paths_from=Path.cwd(), force=force, jobs=jobs
+        read_sequence(sequence), run, parameters=values, paths_from=Path.cwd(), force=force, n_jobs=jobs
     )
     for result in done:
         typer.echo(f"{result.name}: {'unchanged' if result.skipped else f'{result.seconds:.0f} s'}")

@@ -13,7 +13,6 @@ import re
 import sys
 import tempfile
 import time
-import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ from labkit.runfolder import HEADLESS
 log = logging.getLogger(__name__)
 _COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 _CELL_LINE = re.compile(r"^ *Cell In\[\d+\], line (\d+)", re.MULTILINE)
+_START_S = 300  # for a kernel, on a busy machine or from a slow file system
 _LONGEST_SOCKET_PATH = 100  # bytes; the system's limit is 104 on macOS and 108 on Linux
 
 
@@ -182,9 +182,7 @@ def execute_notebook(
 
 
 def _run_papermill(target: Path, tracker: _Progress, *, folder: Path) -> None:
-    with _closing_event_loop(), _private_connection() as connection, warnings.catch_warnings():
-        # Cells of hand-made notebooks may lack the ids of format 4.5; they run all the same.
-        warnings.filterwarnings("ignore", category=nbformat.warnings.MissingIDFieldWarning)
+    with _closing_event_loop(), _private_connection() as connection:
         path = str(target).replace("{", "{{").replace("}", "}}")  # papermill takes paths for templates
         papermill.execute_notebook(
             path,
@@ -192,6 +190,7 @@ def _run_papermill(target: Path, tracker: _Progress, *, folder: Path) -> None:
             kernel_name="python3",
             language="python",
             progress_bar=False,
+            start_timeout=_START_S,
             kernel_manager_class=LocalKernelManager,
             config=connection,
             resources={"metadata": {"path": str(folder)}},

@@ -219,22 +219,22 @@ def run_sequence(
     parameters: Mapping[str, Any] | None = None,
     paths_from: str | Path | None = None,
     force: bool = False,
-    jobs: int = 1,
+    n_jobs: int = 1,
 ) -> tuple[StepResult, ...]:
     """Execute a sequence of notebooks into a run folder; steps whose content is unchanged are skipped.
 
     A step is skipped when its notebook, parameters, inputs and labkit's code are those of its record, its
     outputs are there, and no step that it depends on runs. Records of steps that will run are withdrawn
     before and written after each ends, so a killed run restarts at the steps that were cut short. Up to
-    `jobs` steps that do not depend on one another run at the same time (0: one for each processor).
+    `n_jobs` steps that do not depend on one another run at the same time (0: one for each processor).
 
     `parameters` go before the declared ones, by `name` or `step.name`, as values or text; relative paths
     among them are taken from `paths_from` (the shell's folder, for a command line), or else from each
     notebook's own. A wrong notebook or parameter, or a run folder in use, is refused before anything runs; a
     cell that fails raises NotebookError, and no further step starts.
     """
-    if jobs < 0:
-        raise InputError(f"jobs must be 0 (one for each processor) or more, got {jobs}")
+    if n_jobs < 0:
+        raise InputError(f"n_jobs must be 0 (one for each processor) or more, got {n_jobs}")
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     steps = prepare(sequence, run=folder.path, parameters=parameters, paths_from=paths_from)
     with _sole_use(folder):
@@ -258,25 +258,25 @@ def run_sequence(
 
         to_run = [step for step in steps if reasons[step.name]]
         records.withdraw([step.name for step in to_run])
-        _side_by_side(to_run, start, jobs=jobs or available_cores())
+        _side_by_side(to_run, start, n_jobs=n_jobs or available_cores())
     return tuple(results.values())
 
 
-def _side_by_side(steps: list[PreparedStep], start: Callable[[PreparedStep], None], *, jobs: int) -> None:
-    """Start each step as soon as those that it depends on are done, `jobs` at a time, in their order.
+def _side_by_side(steps: list[PreparedStep], start: Callable[[PreparedStep], None], *, n_jobs: int) -> None:
+    """Start each step as soon as those that it depends on are done, `n_jobs` at a time, in their order.
 
-    After a failure nothing more starts; what already runs is finished first. Stopped by hand, the notebooks
-    that run are stopped as well.
+    After a failure nothing more starts; what already runs is finished first, and if that fails, too, its
+    error is logged. Stopped by hand, the notebooks that run are stopped as well.
     """
     waiting = list(steps)
     running: dict[Future[None], PreparedStep] = {}
     failed: list[BaseException] = []
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(n_jobs) as pool:
         try:
             while running or (waiting and not failed):
                 open_names = {step.name for step in (*waiting, *running.values())}
                 ready = [] if failed else [one for one in waiting if not open_names & set(one.after)]
-                for step in ready[: jobs - len(running)]:
+                for step in ready[: n_jobs - len(running)]:
                     running[pool.submit(start, step)] = step
                     waiting.remove(step)
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -286,6 +286,8 @@ def _side_by_side(steps: list[PreparedStep], start: Callable[[PreparedStep], Non
         except KeyboardInterrupt:
             interrupt_notebooks()
             raise
+    for error in failed[1:]:
+        log.error("%s", error)
     if failed:
         raise failed[0]
 

@@ -221,7 +221,7 @@ def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
     run, sequence = tmp_path / "run", with_small_fields(read_sequence(DEMO))
     (declared := tmp_path / "small.toml").write_text(EXPERIMENTS)
     small = SMALL | {"experiments": str(declared)}
-    first = run_sequence(sequence, run, parameters=small, jobs=2)
+    first = run_sequence(sequence, run, parameters=small, n_jobs=2)
     assert [step.reason for step in first] == ["not run yet"] * len(sequence.steps)
     assert all(step.skipped for step in run_sequence(sequence, run, parameters=small))
 

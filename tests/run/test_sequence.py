@@ -14,8 +14,8 @@ import pytest
 from filelock import FileLock
 
 from labkit.errors import InputError, MissingDataError
-from labkit.run import records
-from labkit.run.notebooks import NotebookError
+from labkit.run import records, sequence
+from labkit.run.notebooks import NotebookError, execute_notebook
 from labkit.run.records import StepRecords, content_hash
 from labkit.run.sequence import NotebookSequence, Step, prepare, read_sequence, run_sequence
 from labkit.runfolder import RunFolder
@@ -114,56 +114,81 @@ def test_a_changed_notebook_runs_with_its_dependants_and_a_failure_stops_the_res
     assert ran(declared) == "b"
 
 
-MEET = """\
+WAIT = """\
 import time
 from pathlib import Path
-Path("{0} is here").touch()
-end = time.monotonic() + 60
-while not Path("{1} is here").exists():
-    assert time.monotonic() < end, "{1} did not run at the same time"
+end = time.monotonic() + 300
+while not Path("{0}").exists():
+    assert time.monotonic() < end, "still no {0}"
     time.sleep(0.02)"""
+MEET = "open('{0} is here', 'w').close()\n" + WAIT.replace("{0}", "{1} is here")
 
 
 def test_steps_that_do_not_depend_on_one_another_run_side_by_side(declared, make_notebook, tmp_path):
     make_notebook("a", PARAMETERS, COUNT.format("a"), MEET.format("a", "c"), WRITE.format("a"))
     make_notebook("c", PARAMETERS, MEET.format("c", "a"), WRITE.format("c"))
-    results = run_sequence(read_sequence(declared), tmp_path / "run", jobs=2)
+    results = run_sequence(read_sequence(declared), tmp_path / "run", n_jobs=2)
     assert [result.name for result in results] == ["a", "b", "c"]
     assert ran(declared) == "ab"
-    assert all(result.skipped for result in run_sequence(read_sequence(declared), tmp_path / "run", jobs=2))
+    assert all(result.skipped for result in run_sequence(read_sequence(declared), tmp_path / "run", n_jobs=2))
 
 
-def test_after_a_failure_what_runs_is_finished_and_nothing_starts(declared, make_notebook, tmp_path):
-    make_notebook("a", PARAMETERS, MEET.format("a", "c"), "time.sleep(1)", WRITE.format("a"))
-    make_notebook("c", PARAMETERS, MEET.format("c", "a"), "raise ValueError('no')")
+@pytest.fixture
+def c_fails_first(make_notebook, monkeypatch) -> Callable[..., None]:
+    """Notebooks a and c that run at the same time: c fails, and a goes on when that is over."""
+
+    def execute(path: Path, *args, **options) -> None:
+        try:
+            execute_notebook(path, *args, **options)
+        finally:
+            (path.parent / f"{path.stem} is over").touch()
+
+    def make(*code: str) -> None:
+        make_notebook("a", PARAMETERS, MEET.format("a", "c"), WAIT.format("c is over"), *code)
+        make_notebook("c", PARAMETERS, MEET.format("c", "a"), "raise ValueError('no')")
+
+    monkeypatch.setattr(sequence, "execute_notebook", execute)
+    return make
+
+
+def test_after_a_failure_what_runs_is_finished_and_nothing_starts(declared, c_fails_first, tmp_path):
+    c_fails_first(WRITE.format("a"))
     with pytest.raises(NotebookError, match="'c.ipynb' failed"):
-        run_sequence(read_sequence(declared), tmp_path / "run", jobs=2)
+        run_sequence(read_sequence(declared), tmp_path / "run", n_jobs=2)
     assert ran(declared) == ""
     done = StepRecords(RunFolder(tmp_path / "run")).read()
     assert list(done) == ["a"]
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_stopped_by_hand_the_notebooks_stop_too(make_notebook, tmp_path, jobs):
+def test_of_two_failures_the_first_is_raised_and_the_other_logged(declared, c_fails_first, tmp_path, caplog):
+    c_fails_first("raise ValueError('nor here')")
+    with pytest.raises(NotebookError, match="'c.ipynb' failed"):
+        run_sequence(read_sequence(declared), tmp_path / "run", n_jobs=2)
+    assert ran(declared) == ""
+    assert [one.getMessage() for one in caplog.records if "'a.ipynb' failed" in one.getMessage()]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_stopped_by_hand_the_notebooks_stop_too(make_notebook, tmp_path, n_jobs):
     here = (
-        "import os, time\nfrom pathlib import Path\nPath('{0}').write_text(str(os.getpid()))\ntime.sleep(120)"
+        "import os, time\nfrom pathlib import Path\nPath('{0}').write_text(str(os.getpid()))\ntime.sleep(600)"
     )
-    paths = [make_notebook(name, "", here.format(name)) for name in "ac"[:jobs]]
+    paths = [make_notebook(name, "", here.format(name)) for name in "ac"[:n_jobs]]
     steps = [Step(notebook=str(path), after=()) for path in paths]
     declared = NotebookSequence(name="two", steps=steps).model_dump_json()
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from labkit.run import sequence; "
         f"declared = sequence.NotebookSequence.model_validate_json({declared!r}); "
-        f"sequence.run_sequence(declared, {str(tmp_path / 'run')!r}, jobs={jobs})"
+        f"sequence.run_sequence(declared, {str(tmp_path / 'run')!r}, n_jobs={n_jobs})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     started = [path.with_name(name) for path, name in zip(paths, "ac", strict=False)]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not all(file.exists() and file.read_text() for file in started) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    assert "KeyboardInterrupt" in process.communicate(timeout=300)[1]
     assert process.returncode != 0
     for file in started:
         with pytest.raises(ProcessLookupError):
@@ -173,7 +198,7 @@ def test_stopped_by_hand_the_notebooks_stop_too(make_notebook, tmp_path, jobs):
 def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp_path):
     first = make_notebook("a", "", COUNT.format("a"))
     second = make_notebook(
-        "b", "", COUNT.format("b"), "import os, time; time.sleep(0 if os.path.exists('go') else 60)"
+        "b", "", COUNT.format("b"), "import os, time; time.sleep(0 if os.path.exists('go') else 600)"
     )
     declared = NotebookSequence(name="two", steps=[Step(notebook=str(path)) for path in (first, second)])
     code = (
@@ -183,7 +208,7 @@ def test_a_killed_run_restarts_at_the_step_that_was_cut_short(make_notebook, tmp
     )
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)})
     log = first.parent / "ran"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not (log.exists() and log.read_text() == "a b ") and time.monotonic() < deadline:
         time.sleep(0.05)
     process.kill()
@@ -247,8 +272,8 @@ def test_values_for_one_step_go_before_values_for_all(declared, tmp_path):
 def test_what_is_missing_or_in_use_is_named(declared, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    with pytest.raises(InputError, match="jobs must be 0 .one for each processor. or more, got -1"):
-        run_sequence(read_sequence(declared), run, jobs=-1)
+    with pytest.raises(InputError, match="n_jobs must be 0 .one for each processor. or more, got -1"):
+        run_sequence(read_sequence(declared), run, n_jobs=-1)
     with pytest.raises(MissingDataError, match=r"in that folder: \['tiny.toml'\]"):
         read_sequence(declared.with_name("tinny.toml"))
     with FileLock(run / ".lock"), pytest.raises(InputError, match="used by one run at a time"):
