@@ -198,6 +198,9 @@ def test_any_text_any_mask_and_the_meta_come_back(ending, tmp_path, caplog):
         ("t.tsv", "object_id\tra\n0042\t150.5\n1e5\t2\n"),
         ("t.txt", "object_id  ra\n0042  150.5\n1e5   2\n"),
         ("t.dat", "# a survey\n# object_id ra\n0042 150.5\n1e5 2\n"),
+        ("units.txt", "# made from 0042 maps\n# object_id ra\n# - deg\n0042 150.5\n1e5 2\n"),
+        ("short.txt", "#object_id  ra\n###        deg\n0042  150.5\n1e5  2\n"),
+        ("quote.txt", "# don't use\" it\n# object_id ra\n# deg deg\n0042 150.5\n1e5 2\n"),
         ("bar.txt", "object_id|ra\n0042|150.5\n1e5|2\n"),
         ("ecsv.txt", "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: object_id, datatype: string}\n"
          "# - {name: ra, datatype: float64}\nobject_id ra\n0042 150.5\n1e5 2\n"),
@@ -243,7 +246,7 @@ def test_broken_lines_are_refused_or_counted(tmp_path, caplog):
     with pytest.raises(InputError, match=r"row 2: must have 2 fields as .* has, got 1 \(\['c'\]\)"):
         read_catalogue(path)
     assert len(read_catalogue(path, broken_lines="skip")) == 1
-    assert "1 lines are not whole" in caplog.text
+    assert "1 incomplete lines" in caplog.text
 
 
 def test_latin_letters_are_read_with_a_word(tmp_path, caplog):

@@ -26,6 +26,7 @@ _RESAMPLES = 1000  # of every bootstrap over the objects
 _ONE_BAND = 0.5  # |index| from which on a filter is of one band: that moves it three times as much
 _DEAD = 1e-3  # of the change of a layer's filter that changes most; below it a filter answers to nothing
 _TYPICAL = 3  # filters that stand for a layer
+_LEVELS = 10  # of brightness at which a layer's sensitivity is measured, evenly up to 1
 
 
 def band_index(
@@ -234,7 +235,6 @@ def sensitivity(
     layer: str,
     rng: np.random.Generator,
     band: str | None = None,
-    levels: int = 10,
     **computing: Unpack[Computing],
 ) -> Sensitivity:
     """Answer of each filter of a layer against the peak brightness of a band.
@@ -254,8 +254,6 @@ def sensitivity(
         Draws the resamples.
     band : str, optional
         By default the model's first (X-ray).
-    levels : int
-        Brightnesses, evenly from 1/levels to 1.
     **computing
         See `labkit.explain`.
 
@@ -274,9 +272,9 @@ def sensitivity(
     ready.opened.maps(layer)
     bands = model.experiment.named_bands
     band = bands[0] if band is None else band
-    if band not in bands or levels < 2:
-        raise InputError(f"band must be one of {bands} and levels at least 2, got {band!r} and {levels}")
-    brightness = np.arange(1, levels + 1) / levels
+    if band not in bands:
+        raise InputError(f"band must be one of {bands}, got {band!r}")
+    brightness = np.arange(1, _LEVELS + 1) / _LEVELS
     squares = _squared_answers(ready, layer, bands.index(band), brightness)
     if not len(squares):
         raise InputError(f"images must have emission in the band {band!r}, got none in all {len(ready)}")

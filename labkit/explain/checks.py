@@ -32,6 +32,7 @@ from labkit.learn.predict import probabilities
 _ALIKE = 0.5
 _WINDOW, _C1, _C2 = 7, 0.01**2, 0.03**2  # Wang et al. (2004): side in px, K1 and K2 for a range of 1
 _MOST_STEPS = 8  # networks with more layers than that lose several in a step
+_SHIFTS = 5  # of a hole, as references
 
 
 def _pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -43,14 +44,10 @@ def _pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 def rank_correlation(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     """Spearman's rank correlation of each pair of maps (n, y, x); 0 where one is constant."""
-    a, b = _pair(first, second)
-    result = np.zeros(len(a))
-    for row, (one, other) in enumerate(zip(a, b, strict=True)):
-        x, y = rankdata(one), rankdata(other)
-        x, y = x - x.mean(), y - y.mean()
-        norm = np.sqrt((x @ x) * (y @ y))
-        result[row] = x @ y / norm if norm > 0 else 0.0
-    return result
+    ranks = (rankdata(maps.reshape(len(maps), -1), axis=1) for maps in _pair(first, second))
+    x, y = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    norm = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    return np.divide((x * y).sum(axis=1), norm, out=np.zeros(len(x)), where=norm > 0)
 
 
 def structural_similarity(first: ArrayLike, second: ArrayLike) -> np.ndarray:
@@ -60,9 +57,9 @@ def structural_similarity(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     """
     a, b = (torch.from_numpy(array)[:, None] for array in _pair(first, second))
     if min(a.shape[2:]) < _WINDOW:
-        raise InputError(f"maps must be at least {_WINDOW} px a side, got {tuple(a.shape[2:])}")
+        raise InputError(f"maps must be at least {_WINDOW} px wide and high, got {tuple(a.shape[2:])}")
 
-    def mean(values: torch.Tensor) -> torch.Tensor:
+    def mean(values: Tensor) -> Tensor:
         return functional.avg_pool2d(values, _WINDOW, stride=1)
 
     ma, mb = mean(a), mean(b)
@@ -214,8 +211,7 @@ class Deletion:
 
     shares: np.ndarray  # (share,), of the pixels that were blanked
     drop: np.ndarray  # (object, share), without the highest pixels of the object's map
-    reference: np.ndarray  # (object, share), without as many other pixels, mean over the draws
-    against: str  # which others
+    reference: np.ndarray  # (object, share), without as many other pixels, mean over the shifts
 
     def table(self, *, rng: np.random.Generator) -> Table:
         """Mean drops, and their difference with a 95 % interval from a bootstrap over the objects.
@@ -239,14 +235,13 @@ def deletion(
     rng: np.random.Generator,
     target: Target = None,
     shares: Sequence[float] = (0.02, 0.05, 0.1, 0.2),
-    against: str = "shifted",
-    draws: int = 5,
     **computing: Unpack[Computing],
 ) -> Deletion:
     """Blank the pixels that a map ranks highest, in all bands, and compare with blanking others.
 
-    Blank pixels hold empty sky. Scattered blank pixels are something that no network has seen, and may hurt
-    more than any hole; the fairer reference is the same hole elsewhere.
+    Blank pixels hold empty sky. The reference is the same hole elsewhere, five times: the map is moved by a
+    quarter of the image or more along both axes, around the edges. (Scattered blank pixels are something that
+    no network has seen, and may hurt more than any hole.)
 
     Parameters
     ----------
@@ -262,11 +257,6 @@ def deletion(
         The class, see `labkit.explain.class_activation`.
     shares : sequence of float
         Shares of the pixels to blank, between 0 and 1.
-    against : str
-        ``"shifted"``: the same map moved by a quarter of the image or more along both axes, around the edges;
-        ``"pixels"``: pixels drawn one by one.
-    draws : int
-        References per object.
     **computing
         See `labkit.explain`.
 
@@ -278,7 +268,7 @@ def deletion(
     Raises
     ------
     InputError
-        If maps and images differ in shape, a share is not between 0 and 1, or an option is unknown.
+        If maps and images differ in shape, or a share is not between 0 and 1.
     """
     ready = prepare(model, images, **computing)
     maps, wanted = np.asarray(maps), np.asarray(shares, dtype=np.float64)
@@ -286,12 +276,8 @@ def deletion(
         raise InputError(
             f"maps must have the images' shape {(len(ready), *ready.image_shape)}, got {maps.shape}"
         )
-    if wanted.ndim != 1 or not len(wanted) or (wanted <= 0).any() or (wanted >= 1).any() or draws < 1:
-        raise InputError(
-            f"shares must lie between 0 and 1 and draws be at least 1, got {list(shares)}, {draws}"
-        )
-    if against not in ("shifted", "pixels"):
-        raise InputError(f"against must be 'shifted' or 'pixels', got {against!r}")
+    if wanted.ndim != 1 or not len(wanted) or (wanted <= 0).any() or (wanted >= 1).any():
+        raise InputError(f"shares must lie between 0 and 1, got {list(shares)}")
     codes = ready.codes(target)
     drop, reference = (np.empty((len(ready), len(wanted))) for _ in range(2))
     for rows, levels in ready.pieces():
@@ -299,24 +285,20 @@ def deletion(
         used = before.argmax(1) if codes is None else codes[rows]
         each = np.arange(len(used)), used
         orders = [_order(maps[rows], rng)]
-        orders += [_order(_elsewhere(maps[rows], against, rng), rng) for _ in range(draws)]
+        orders += [_order(_shifted(maps[rows], rng), rng) for _ in range(_SHIFTS)]
         for column, share in enumerate(wanted):
-            after = [
-                _probabilities(ready, _blanked(levels, order, share, ready.model.sky))[each]
-                for order in orders
-            ]
+            holes = (_blanked(levels, order, share, ready.model.sky) for order in orders)
+            after = [_probabilities(ready, hole)[each] for hole in holes]
             drop[rows, column] = before[each] - after[0]
             reference[rows, column] = before[each] - np.mean(after[1:], axis=0)
-    return Deletion(wanted, drop, reference, against)
+    return Deletion(wanted, drop, reference)
 
 
 def _probabilities(ready: Prepared, levels: Tensor) -> np.ndarray:
     return probabilities(ready.model, levels, batch_size=ready.batch_size, precision=ready.precision)
 
 
-def _elsewhere(maps: np.ndarray, against: str, rng: np.random.Generator) -> np.ndarray:
-    if against == "pixels":
-        return np.zeros_like(maps)
+def _shifted(maps: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     ny, nx = maps.shape[1:]
     shifts = [[rng.integers(n // 4, n - n // 4 + 1) for n in (ny, nx)] for _ in maps]
     return np.stack([np.roll(one, shift, (0, 1)) for one, shift in zip(maps, shifts, strict=True)])

@@ -25,7 +25,7 @@ from labkit.sample import Sample
 _LEAST_SIDE = 6
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-_READ = 256  # objects read at a time
+_READ = 256  # objects read at once
 _SILENT = (nn.Identity, nn.modules.dropout._DropoutNd, FillEmpty)
 
 #: What may be explained: a Sample, or grey levels (n, band, y, x) of the model's bands in its order.
@@ -190,7 +190,7 @@ def _outputs(model: Model, network: nn.Module, named: dict[str, nn.Module]) -> d
 
 
 def default_layer(opened: Opened) -> str:
-    """The layer for Grad-CAM where none is named: the last stage whose maps have at least 6 px a side.
+    """The layer for Grad-CAM where none is named: the last stage whose maps are at least 6 px wide.
 
     For the paper's network at 356 px that is its last convolution, as Selvaraju et al. (2017) advise; at
     smaller image sizes, whose last maps are 3 px or less, an earlier one. The last where none has 6 px.

@@ -53,7 +53,7 @@ def filter_maps(
     Returns
     -------
     ndarray of float32, shape (object, filter, y, x)
-        Activations; all of a layer's at full size fill memory quickly (``conv1`` at 356 px: 32 MB an object).
+        Activations; those of a whole layer fill memory quickly (``conv1`` at 356 px: 32 MB per object).
 
     Raises
     ------
@@ -128,7 +128,7 @@ def class_activation(
         that the network decides for. None: the scheme's positive class (``"cluster"``), or ``"predicted"``
         in a scheme without one.
     layer : str, optional
-        Whose maps; by default the last stage with maps of 6 px a side or more, for CAM the one pooled.
+        Whose maps; by default the last stage with maps at least 6 px wide, for CAM the one pooled.
     **computing
         See `labkit.explain`.
 

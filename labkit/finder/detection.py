@@ -31,7 +31,7 @@ from labkit.images.segments import extract_segments
 from labkit.images.starlet import Filtered, b3_smooth, largest_scale, poisson_filter
 
 _BLOCK = 16  # pixels; side of the blocks whose sums are fitted
-_GAP = 15  # pixels; wider holes in the exposure are no gaps between chips
+_GAP = 15  # pixels; gaps between chips are narrower, wider holes in the exposure are not filled
 _CLIP = 3.0  # standard deviations; blocks further above the fit hold sources
 _SMOOTHING = 6  # planes; the smooth factor follows structures wider than 2^6 pixels
 _PRIOR = 10.0  # counts by which both factors are drawn to 1
@@ -175,16 +175,13 @@ def detect(
     *,
     pixel_arcsec: float,
     wcs: WCS | None = None,
-    false_alarm: float = 1e-4,
 ) -> Detection:
     """Find candidate sources in an X-ray observation.
 
     Counts and exposure (vignetted, any unit) have the shape (y, x) or (camera, y, x); given camera by camera,
     the background is known better at the gaps between their chips. Negative and fractional counts are allowed
-    (see `labkit.images.starlet`); NaN pixels, and those of no exposure, count as not exposed.
-    `false_alarm` is the probability for a wavelet coefficient of pure background to be significant; 1e-4
-    gives a few false candidates in a field. Background and sources are found twice, the second time without
-    the first's sources.
+    (see `labkit.images.starlet`); NaN pixels, and those of no exposure, count as not exposed. Background and
+    sources are found twice, the second time without the first's sources.
     """
     counts, exposure = _checked(counts, exposure)
     if not pixel_arcsec > 0:
@@ -193,14 +190,8 @@ def detect(
     total, sources = counts.sum(axis=0), None
     for _ in range(_ROUNDS):
         background = background_map(counts, exposure, sources=sources)
-        filtered = poisson_filter(
-            total,
-            background.image,
-            relative_exposure=background.relative_exposure,
-            scales=scales,
-            finest=finest,
-            false_alarm=false_alarm,
-        )
+        image, exposed = background.image, background.relative_exposure
+        filtered = poisson_filter(total, image, relative_exposure=exposed, scales=scales, finest=finest)
         sources = _source_pixels(filtered, background)
     candidates = _extract(filtered, background, pixel_arcsec=pixel_arcsec)
     if wcs is not None:
@@ -257,9 +248,8 @@ def _extract(filtered: Filtered, background: Background, *, pixel_arcsec: float)
     order = _distinct(found, _SAME / pixel_arcsec)
     found, contrast = found[order], contrast[order]
     gap, edge = _neighbourhood(background, found["x"], found["y"], _NEAR / pixel_arcsec)
-    columns = {name: np.asarray(found[name], dtype=float) for name in ("x", "y")}
-    columns |= {"counts": np.asarray(found["flux"], dtype=float)}
-    columns |= {name: np.asarray(found[name], dtype=float) for name in ("peak", "a", "b", "theta")}
+    names = {"x": "x", "y": "y", "counts": "flux"} | {name: name for name in ("peak", "a", "b", "theta")}
+    columns = {name: np.asarray(found[own], dtype=float) for name, own in names.items()}
     columns |= {"size": np.sqrt(columns["a"] * columns["b"]), "contrast": np.asarray(contrast, dtype=float)}
     blended = (found["flag"] & sep.OBJ_MERGED) > 0
     return QTable(columns | {"blended": blended, "near_gap": gap, "near_edge": edge})

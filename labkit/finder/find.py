@@ -9,7 +9,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.table import QTable, Row, Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
@@ -22,11 +22,10 @@ from labkit.sources.positions import position_names
 from labkit.sources.xmm import Observation
 from labkit.tables import text
 
-_NUMBERS = (
-    "counts", "rate", "extent", "extension_likelihood", "detection_likelihood", "double_likelihood",
-    "mixed_likelihood", "second_share", "separation", "background", "level", "off_axis", "exposure",
-)  # fmt: skip
-_FLAGS = ("near_gap", "near_edge", "converged")
+_COLUMNS: dict[str, Any] = {"x": float, "y": float, "class": "U16", "c1": bool} | dict.fromkeys(
+    ("counts", "rate", "extent", "extension_likelihood", "detection_likelihood", "double_likelihood",
+     "mixed_likelihood", "second_share", "separation", "background", "level", "off_axis", "exposure"), float,
+) | dict.fromkeys(("near_gap", "near_edge", "converged"), bool)  # fmt: skip
 _UNITS = {"extent": u.arcsec, "separation": u.arcsec, "off_axis": u.arcmin}
 
 
@@ -34,35 +33,21 @@ def catalogue(
     scene: Scene, detections: QTable, found: Sequence[Characterised], *, wcs: WCS, selection: Selection
 ) -> QTable:
     """Make the catalogue of a field."""
-    rows = [_row(scene, one) for one in found]
-    numbers = [one.number for one in found]
-    x, y = (np.array([getattr(one.main, axis) for one in found], dtype=float) for axis in "xy")
-    sky = SkyCoord(*pixel_to_sky(wcs, x, y), unit="deg")
-    table = QTable(
-        {"object_id": position_names(sky), "ra": sky.ra.to(u.deg), "dec": sky.dec.to(u.deg), "x": x, "y": y}
-    )
-    table["class"] = np.array([one.kind for one in found], dtype="U16")
-    table["c1"] = np.array([_is_c1(one, selection) for one in found], dtype=bool)
-    for name in _NUMBERS:
-        table[name] = np.array([row[name] for row in rows], dtype=float) * _UNITS.get(name, 1)
-    for name in _FLAGS:
-        flags = [row[name] for row in rows] if name == "converged" else detections[name][numbers]
-        table[name] = np.array(flags, dtype=bool)
+    rows = [_row(scene, one, detections[one.number], selection) for one in found]
+    columns = {name: np.array([row[name] for row in rows], dtype=kind) for name, kind in _COLUMNS.items()}
+    sky = SkyCoord(*pixel_to_sky(wcs, columns["x"], columns["y"]), unit="deg")
+    place = {"object_id": position_names(sky), "ra": sky.ra.to(u.deg), "dec": sky.dec.to(u.deg)}
+    table = QTable(place | columns, units=_UNITS)
     table = table[np.lexsort((-np.nan_to_num(table["detection_likelihood"]), ~table["c1"]))]
     lost = int((~table["converged"]).sum())
     table.meta["search"] = {"detections": len(detections), "sources": len(table), "not converged": lost}
     return table
 
 
-def _is_c1(found: Characterised, selection: Selection) -> bool:
-    detected = found.models.detection_likelihood > selection.detection_likelihood
-    return (
-        detected and "extended" in found.kind and found.extension_likelihood > selection.extension_likelihood
-    )
-
-
-def _row(scene: Scene, found: Characterised) -> dict[str, Any]:
+def _row(scene: Scene, found: Characterised, detection: Row, selection: Selection) -> dict[str, Any]:
     main, models = found.main, found.models
+    detected = models.detection_likelihood > selection.detection_likelihood
+    extended = "extended" in found.kind and found.extension_likelihood > selection.extension_likelihood
     column, row = scene.pixel(main)
     dx, dy = main.x - scene.axis[0], main.y - scene.axis[1]
     values = {
@@ -84,6 +69,12 @@ def _row(scene: Scene, found: Characterised) -> dict[str, Any]:
     if not models.converged:
         values = dict.fromkeys(values, np.nan)
     return values | {
+        "x": main.x,
+        "y": main.y,
+        "class": found.kind,
+        "c1": detected and extended,
+        "near_gap": detection["near_gap"],
+        "near_edge": detection["near_edge"],
         "background": scene.background[row, column],
         "off_axis": np.hypot(dx, dy) * scene.pixel_arcsec / 60,
         "exposure": scene.exposure[row, column],

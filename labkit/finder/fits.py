@@ -28,7 +28,7 @@ def cash(counts: ArrayLike, model: ArrayLike) -> float:
 
 
 def chance_likelihood(difference: ArrayLike, parameters: int) -> NDArray[np.float64]:
-    """Likelihood L = -ln P that a drop of Cash's statistic is no chance.
+    """Likelihood L = -ln P that a drop of Cash's statistic is not by chance.
 
     By chance, a fit with p more free parameters lowers C by an amount that follows chi2 with p degrees of
     freedom (Cash 1979), so that P = Q(p / 2, difference / 2) with the incomplete gamma function Q. The
@@ -95,22 +95,18 @@ class Fit:
 class _Problem:
     """Parameters as one vector: level, then for each source counts, x, y and, if extended, ln extent."""
 
-    def __init__(self, stamp: Stamp, start: Sequence[Source], level: float) -> None:
+    def __init__(self, stamp: Stamp, start: Sequence[Source]) -> None:
         self.stamp, self.seen = stamp, stamp.exposure > 0
         self.unit = float(stamp.exposure.max())
         self.counts = stamp.counts[self.seen]
         self.extended = [source.extent > 0 for source in start]
         reach = REACH / stamp.templates.pixel_arcsec
-        first, low, high = [level], [LEVELS[0]], [LEVELS[1]]
+        rows = [(1.0, *LEVELS)]  # first, lowest and highest value of each parameter
         for s in start:
-            first += [max(s.rate, 0.0) * self.unit, s.x, s.y]
-            low += [0.0, s.x - reach, s.y - reach]
-            high += [np.inf, s.x + reach, s.y + reach]
-            if s.extent > 0:
-                first, low, high = (
-                    [*a, np.log(b)] for a, b in ((first, s.extent), (low, EXTENTS[0]), (high, EXTENTS[1]))
-                )
-        self.low, self.high = np.array(low), np.array(high)
+            rows += [(max(s.rate, 0.0) * self.unit, 0.0, np.inf)]
+            rows += [(place, place - reach, place + reach) for place in (s.x, s.y)]
+            rows += [tuple(np.log([s.extent, *EXTENTS]))] if s.extent > 0 else []
+        first, self.low, self.high = np.array(rows).T
         self.first = np.clip(first, self.low, self.high)
 
     def sources(self, vector: NDArray[np.float64]) -> tuple[Source, ...]:
@@ -135,7 +131,7 @@ class _Problem:
         return np.maximum(expected, 1e-9), np.array(rows)
 
 
-def fit_sources(stamp: Stamp, start: Sequence[Source], *, level: float = 1.0) -> Fit:
+def fit_sources(stamp: Stamp, start: Sequence[Source]) -> Fit:
     """Fit sources to a stamp, with the level of its background, by the method of scoring.
 
     Each step solves F s = -g with the gradient g of Cash's statistic and its expected curvature F, the sum of
@@ -143,7 +139,7 @@ def fit_sources(stamp: Stamp, start: Sequence[Source], *, level: float = 1.0) ->
     model is far below the counts, as a point on a bright cluster is, that creeps; then n / m^2 replaces
     1 / m.
     """
-    problem = _Problem(stamp, start, level)
+    problem = _Problem(stamp, start)
     vector, damping = problem.first, 1e-3
     expected, rows = problem.model(vector)
     best, converged = cash(problem.counts, expected), False
@@ -186,6 +182,8 @@ def _step(
 
 #: Largest extent (arcsec) that two points are tried for, and least extension likelihood that a halo is.
 PAIR, BARELY_EXTENDED = 20.0, 3.0
+#: Radii in arcsec within which counts tell the rate of a source, and the axis of a pair.
+NEAR, PAIR_REACH = 20.0, 25.0
 
 
 @dataclass(frozen=True)
@@ -302,7 +300,7 @@ def _shifted(fit: Fit, dx: float, dy: float) -> Fit:
 
 
 def gain(simple: Fit, rich: Fit) -> float:
-    """Likelihood that the richer of two fits of the same pixels is no chance improvement."""
+    """Likelihood that the richer of two fits of the same pixels is better not by chance."""
     difference, more = simple.statistic - rich.statistic, rich.parameters - simple.parameters
     return float(chance_likelihood(difference, more))
 
@@ -317,25 +315,25 @@ def _both(fit: Fit, share: float) -> bool:
     return min(rates) > share * sum(rates)
 
 
-def _rough_rate(stamp: Stamp, place: Source, *, within: float = 20.0) -> float:
+def _excess(stamp: Stamp, place: Source, radius: float) -> tuple[NDArray[np.bool_], NDArray, NDArray]:
+    """Exposed pixels near a place; counts above the background there, and offsets (x, y) from the place."""
+    y, x = np.indices(stamp.counts.shape) - np.array([place.y, place.x])[:, None, None]
+    near = (np.hypot(x, y) * stamp.templates.pixel_arcsec < radius) & (stamp.exposure > 0)
+    excess = stamp.counts - stamp.background - stamp.neighbours
+    return near, excess[near], np.array([x[near], y[near]])
+
+
+def _rough_rate(stamp: Stamp, place: Source) -> float:
     """Counts above the background over the mean exposure, nearby."""
-    y, x = np.indices(stamp.counts.shape)
-    near = np.hypot(x - place.x, y - place.y) * stamp.templates.pixel_arcsec < within
-    near &= stamp.exposure > 0
+    near, excess, _ = _excess(stamp, place, NEAR)
     if not near.any():
         return 1 / float(stamp.exposure.max())
-    excess = (stamp.counts - stamp.background - stamp.neighbours)[near].sum()
-    return max(float(excess), 1.0) / float(stamp.exposure[near].mean())
+    return max(float(excess.sum()), 1.0) / float(stamp.exposure[near].mean())
 
 
-def _two_points(stamp: Stamp, point: Source, *, within: float = 25.0) -> list[Source]:
+def _two_points(stamp: Stamp, point: Source) -> list[Source]:
     """Two points in place of one, along the longest axis of the counts around it."""
-    y, x = np.indices(stamp.counts.shape) - np.array([point.y, point.x])[:, None, None]
-    near = np.hypot(x, y) * stamp.templates.pixel_arcsec < within
-    near &= stamp.exposure > 0
-    excess = (stamp.counts - stamp.background - stamp.neighbours)[near]
-    offset = np.array([x[near], y[near]])
-    moments = np.asarray((excess * offset) @ offset.T / max(float(excess.sum()), 1.0), dtype=float)
-    values, axes = np.linalg.eigh(moments)
+    _, excess, offset = _excess(stamp, point, PAIR_REACH)
+    values, axes = np.linalg.eigh((excess * offset) @ offset.T / max(float(excess.sum()), 1.0))
     dx, dy = 0.8 * np.sqrt(np.maximum(values[1], 1.0)) * axes[:, 1]
     return [Source(point.x + s * dx, point.y + s * dy, point.rate / 2) for s in (1, -1)]

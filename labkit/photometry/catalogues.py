@@ -8,13 +8,14 @@ from itertools import pairwise
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.cosmology import FLRW
 from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
 from labkit.tables import magnitudes, need_columns
+
+_BLUEST, _REDDEST = -5.0, 10.0  # mag
 
 
 def colours(
@@ -23,12 +24,11 @@ def colours(
     bands: Sequence[str],
     reference: str | None = None,
     column: str = "mag_{band}",
-    limits: tuple[float, float] = (-5.0, 10.0),
 ) -> Table:
     """Colours of each source.
 
     The columns ``<band>-<other>`` (mag) are each band minus the next of `bands`, by wavelength, or minus the
-    `reference`. `column` names the magnitudes; NaN where one is missing or the colour lies beyond `limits`,
+    `reference`. `column` names the magnitudes; NaN where one is missing or the colour lies beyond -5 to 10,
     which is a failed measurement.
     """
     if len(bands) < 2 or len(set(bands)) < len(bands):
@@ -45,18 +45,18 @@ def colours(
     for first, second in pairs:
         colour = values[first] - values[second]
         with np.errstate(invalid="ignore"):
-            colour[(colour < limits[0]) | (colour > limits[1])] = np.nan
+            colour[(colour < _BLUEST) | (colour > _REDDEST)] = np.nan
         found[f"{first}-{second}"] = colour
     return found
 
 
-def magnitude_at(magnitude: ArrayLike, redshift: ArrayLike, *, cosmology: FLRW = COSMOLOGY) -> NDArray:
+def magnitude_at(magnitude: ArrayLike, redshift: ArrayLike) -> NDArray:
     """Absolute magnitude (n,) at the redshift (n,) or scalar of the cluster, without K correction."""
     z = np.asarray(redshift, dtype=np.float64)
     if not (z > 0).all():
         raise InputError(f"redshift must be positive, got {z.min() if z.size else z}")
     different, place = np.unique(z, return_inverse=True)
-    modulus = cosmology.distmod(different).value[place].reshape(z.shape)
+    modulus = COSMOLOGY.distmod(different).value[place].reshape(z.shape)
     return np.asarray(magnitude, dtype=np.float64) - modulus
 
 
@@ -72,26 +72,19 @@ def match(table: Table, reference: Table, radius: u.Quantity) -> QTable:
     A pair is a match if each is the other's nearest neighbour within `radius`, so that of two sources close
     to one reference only the nearer one gets it. A k-d tree finds them in n log n.
 
-    ``ra`` and ``dec`` are in degrees where they have no unit. One row a match, in the order of `table`:
+    ``ra`` and ``dec`` are in degrees where they have no unit. One row per match, in the order of `table`:
     ``row`` of it, ``reference_row`` and ``separation`` (arcsec).
     """
     if not isinstance(radius, u.Quantity) or not radius.unit.is_equivalent(u.deg) or not radius > 0:
         raise InputError(f"radius must be a positive angle, such as 0.5 * u.arcsec, got {radius!r}")
     here, there = _positions(table, "table"), _positions(reference, "reference")
-    empty = np.zeros(0, dtype=np.int64)
-    if not len(here) or not len(there):
-        return QTable({"row": empty, "reference_row": empty, "separation": np.zeros(0) * u.arcsec})
-    forth, separation, _ = here.match_to_catalog_sky(there)
-    back, _, _ = there.match_to_catalog_sky(here)
-    rows = np.arange(len(here))
-    mutual = (back[forth] == rows) & (separation <= radius)
-    return QTable(
-        {
-            "row": rows[mutual],
-            "reference_row": np.asarray(forth)[mutual],
-            "separation": separation[mutual].to(u.arcsec),
-        }
-    )
+    rows, found, separation = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0) * u.arcsec
+    if len(here) and len(there):
+        forth, apart, _ = here.match_to_catalog_sky(there)
+        back, _, _ = there.match_to_catalog_sky(here)
+        rows = np.flatnonzero((back[forth] == np.arange(len(here))) & (apart <= radius))
+        found, separation = np.asarray(forth)[rows], apart[rows].to(u.arcsec)
+    return QTable({"row": rows, "reference_row": found, "separation": separation})
 
 
 def _positions(table: Table, name: str) -> SkyCoord:

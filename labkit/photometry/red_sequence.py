@@ -82,15 +82,8 @@ def colour_magnitude_relation(
     kept[good] = inside
     covariance = _covariance(x[inside], errors[inside] ** 2 + scatter**2)
     intercept_error, slope_error = np.sqrt(np.diag(covariance))
-    return ColourMagnitude(
-        slope=float(line[1]),
-        zero_point=float(line[0]),
-        scatter=float(scatter),
-        pivot=pivot,
-        slope_error=float(slope_error),
-        zero_point_error=float(intercept_error),
-        kept=kept,
-    )
+    errors_of = {"slope_error": float(slope_error), "zero_point_error": float(intercept_error)}
+    return ColourMagnitude(float(line[1]), float(line[0]), float(scatter), pivot, **errors_of, kept=kept)
 
 
 def differential_colour(magnitude: ArrayLike, colour: ArrayLike, relation: ColourMagnitude) -> NDArray:
@@ -238,7 +231,7 @@ class RedSequences:
     differential: NDArray[np.float64]  # NaN also in clusters without a relation
 
     def table(self) -> QTable:
-        """One row a cluster: ``cluster``, ``members`` (kept in the fit), the relation and its errors."""
+        """One row per cluster: ``cluster``, ``members`` (kept in the fit), the relation and its errors."""
         names = ("slope", "slope_error", "zero_point", "zero_point_error", "pivot", "scatter")
         rows = [
             {"cluster": name, "members": int(one.kept.sum())} | {key: getattr(one, key) for key in names}
@@ -293,7 +286,7 @@ def red_sequences(
     need_columns(table, needed, "table")
     chosen, hosts = np.asarray(member, dtype=bool), text(table[by])
     if chosen.shape != hosts.shape:
-        raise InputError(f"member must have one value a galaxy, {len(hosts)}, got {chosen.shape}")
+        raise InputError(f"member must have one value per galaxy, {len(hosts)}, got {chosen.shape}")
     wanted = (magnitude, f"{magnitude}_err", *columns, *needed[-2:])
     m, dm, blue, red, blue_error, red_error = (magnitudes(table[name]) for name in wanted)
     colour, error = blue - red, np.hypot(blue_error, red_error)

@@ -11,12 +11,13 @@ import gzip
 import io
 import json
 import logging
+import os
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import astropy.units as u
 import numpy as np
@@ -57,9 +58,10 @@ def read_catalogue(
     """Read a table: FITS, ECSV, CSV and other text, VOTable (each plain or gzipped) or Parquet.
 
     The ending of the name, in any case, says the format: .fits, .fit; .ecsv; .csv, .tsv, .tab, .txt, .dat
-    (the line of names shows the delimiter; comments may stand before it, or it may be one itself); .vot,
-    .votable, .xml; .parquet. In text tables the columns that name or label objects (`TEXT_COLUMNS`) and those
-    of `as_text` stay text as they are written, as does a column with a number such as 0042.
+    (the line of names shows the delimiter; comments may stand before it, or it may be one itself, also above
+    a comment with units); .vot, .votable, .xml; .parquet. In text tables the columns that name or label
+    objects (`TEXT_COLUMNS`) and those of `as_text` stay text as they are written, as does a column with a
+    number such as 0042.
 
     Parameters
     ----------
@@ -195,16 +197,14 @@ def _read_delimited(
         return _parse_ecsv(content)
     lines = list(io.StringIO(content, newline=""))  # ends of lines of any system, those inside quotes too
     body = list(dropwhile(lambda line: not line.strip() or line.startswith("#"), lines))
-    comments = [line for line in lines[: len(lines) - len(body)] if line.strip(" #\r\n")]
-    named = (body or comments[-1:] or [""])[0]
+    comments = [line.strip("# \t\r\n") for line in lines[: len(lines) - len(body)]]
+    named = next(filter(None, body[:1] or reversed(comments)), "")
     if delimiter not in named:
         delimiter = next((d for d in "\t,;|" if d in named), delimiter)
-    names = next(_split(body[:1], delimiter, path), [])
-    above = next(_split([comments[-1].lstrip("#").strip()] if comments else [], delimiter, path), [])
-    if above and (not body or _is_header(above, names)):
-        names = above
-    else:
-        body = body[1:]
+    first = next(_split(body[:1], delimiter, path), [])
+    names = _commented_names(comments, first, delimiter)
+    if not names:
+        names, body = first, body[1:]
     if not any(names):
         raise InputError(f"table {str(path)!r} must have a line of column names, got none; add one")
     names = _different(names, path)
@@ -215,18 +215,18 @@ def _read_delimited(
             row = row[: len(names)]
         if not row or (row[0].startswith("#") and len(row) != len(names)):
             continue
-        if len(row) != len(names):
-            if not skip_broken:
-                raise InputError(
-                    f"table {str(path)!r}, row {number}: must have {len(names)} fields as the line of names "
-                    f"has, got {len(row)} ({str(row)[:60]}); mend it"
-                )
+        if len(row) == len(names):
+            for place, values in held.items():
+                values.append(row[place])
+        elif skip_broken:
             broken += 1
-            continue
-        for place, values in held.items():
-            values.append(row[place])
+        else:
+            raise InputError(
+                f"table {str(path)!r}, row {number}: must have {len(names)} fields as the line of names has, "
+                f"got {len(row)} ({str(row)[:60]}); correct it"
+            )
     if broken:
-        logger.warning("%s: %d lines are not whole and were left out", path, broken)
+        logger.warning("%s: %d incomplete lines were left out", path, broken)
     plain = {name.lower() for name in as_text} | TEXT_COLUMNS
     table = Table()
     for place, values in held.items():
@@ -235,9 +235,26 @@ def _read_delimited(
     return table
 
 
-def _is_header(comment: list[str], first: list[str]) -> bool:
-    """Whether a comment names the columns: a word for each field of the first line, which holds a number."""
-    return len(comment) == len(first) and any(re.match(r"[-+]?\.?\d", value) for value in first)
+def _commented_names(comments: list[str], first: list[str], delimiter: str) -> list[str]:
+    """Names of columns in the comments before data that begin with the row `first`; none if it holds words.
+
+    Of the comments with a word for each field the last one counts, unless it reads as a line of units.
+    """
+    rows = (next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []) for line in comments)
+    found = [[value for value in row if value] if delimiter == " " else row for row in rows if any(row)]
+    if not first:
+        return found[-1] if found else []
+    if not any(re.match(r"[-+]?\.?\d", value) for value in first):
+        return []
+    fitting = [row for row in found if len(row) == len(first)]
+    named = [row for row in fitting if len(set(row)) == len(row) and not all(map(_is_unit, row))]
+    return (named or fitting or [[]])[-1]
+
+
+def _is_unit(word: str) -> bool:
+    """Whether a word is a unit, also in brackets, or a sign that there is none."""
+    unit = u.Unit(word.strip("[]()"), parse_strict="silent")
+    return not any(map(str.isalpha, word)) or not isinstance(unit, u.UnrecognizedUnit)
 
 
 def _split(lines: Iterable[str], delimiter: str, path: Path) -> Iterator[list[str]]:
@@ -249,7 +266,7 @@ def _split(lines: Iterable[str], delimiter: str, path: Path) -> Iterator[list[st
             yield fields if any(fields) else []
     except csv.Error as error:
         raise InputError(
-            f"table {str(path)!r}, row {rows.line_num} or the one after: {error}; mend this row"
+            f"table {str(path)!r}, row {rows.line_num} or the one after: {error}; correct it"
         ) from error
 
 
@@ -329,15 +346,15 @@ def _read_votable(path: Path, columns: Collection[str] | None) -> Table:
 
 def _read_fits(path: Path, columns: Collection[str] | None) -> Table:
     packed = _is_packed(path)
-    source: Any = io.BytesIO(_contents(path)) if packed else path
-    size = len(source.getbuffer()) if packed else path.stat().st_size
-    with io.BytesIO(source.getbuffer()) if packed else path.open("rb") as file:
+    with io.BytesIO(_contents(path)) if packed else path.open("rb") as file:
         if claim := _COUNTS.search(file.read(_HEADS)):
             raise InputError(
                 f"table {str(path)!r} must have at most 999 {claim[1].decode()}, got "
                 f"{claim[2].decode()[:20]}; get it again"
             )
-    with fits.open(source, memmap=not packed) as hdus:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        hdus = fits.open(file, memmap=not packed)
         tables = (hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU))
         hdu = next((one for one in tables if len(one.columns)), None)
         if hdu is None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from labkit.errors import InputError, MissingDataError
 from labkit.paths import data_folder
@@ -26,6 +26,7 @@ def plain_text(text: str) -> str:
     return " ".join(_PICTURE.sub(" ", text).split())
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Choice:
     """One answer that a question offers: it leads to another question or ends the tree."""
@@ -33,7 +34,7 @@ class Choice:
     text: str  # as the export writes it; pictures in Markdown are left out
     next: str | None = None  # task of the question it leads to
     leaf: str | None = None  # name of the ending answer, where it ends the tree
-    verdict: str | None = None  # class of the ending answer; the key `class` of a tree's file
+    verdict: Annotated[str | None, Field(alias="class")] = None  # class of the ending answer
     experts: tuple[str, ...] = ()  # labels of experts that mean the same
     also: tuple[str, ...] = ()  # other texts of the answer, such as those of an earlier version
 
@@ -43,15 +44,17 @@ class Choice:
         return tuple(_key(text) for text in (self.text, *self.also))
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Question:
     """One question of a tree, in the export a task, with the answers it offers."""
 
     task: str
     text: str
-    choices: tuple[Choice, ...]
+    choices: Annotated[tuple[Choice, ...], Field(alias="answers")]
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class DecisionTree:
     """Questions that volunteers walk through from the first, where everybody starts, to an ending answer.
@@ -65,9 +68,8 @@ class DecisionTree:
     classes: tuple[str, ...]  # of the verdict; on equal votes the one listed first wins
     questions: tuple[Question, ...]
     positive: str | None = None  # the class that counts as a detection
-    aside: tuple[
-        str, ...
-    ] = ()  # tasks of the export that the tree leaves out, such as those of several answers
+    # tasks of the export that the tree leaves out, such as those of several answers
+    aside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_names(self)
@@ -175,40 +177,6 @@ def _check_ways(tree: DecisionTree) -> None:
         raise InputError(f"every question of the tree {tree.name!r} must be reached, got {lost} on no way")
 
 
-class _Part(BaseModel):
-    """A part of a tree's file, as TOML has it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Answer(_Part):
-    text: str
-    next: str | None = None
-    leaf: str | None = None
-    verdict: str | None = Field(default=None, alias="class")
-    experts: list[str] = []
-    also: list[str] = []
-
-    def choice(self) -> Choice:
-        experts, also = tuple(self.experts), tuple(self.also)
-        return Choice(self.text, self.next, self.leaf, self.verdict, experts, also)
-
-
-class _Question(_Part):
-    task: str
-    text: str
-    answers: list[_Answer]
-
-
-class _Tree(_Part):
-    name: str
-    title: str
-    classes: list[str]
-    positive: str | None = None
-    aside: list[str] = []
-    questions: list[_Question]
-
-
 def tree_names() -> tuple[str, ...]:
     """Names of the trees that ship with labkit, sorted."""
     return tuple(sorted(path.stem for path in data_folder("trees").glob("*.toml")))
@@ -241,21 +209,19 @@ def read_tree(tree: str | Path) -> DecisionTree:
     if not path.is_file():
         raise MissingDataError(f"tree must be a TOML file or one of {tree_names()}, got {str(tree)!r}")
     try:
-        table = _Tree.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path.name} must be TOML text ({error})") from error
+    try:
+        return TypeAdapter(DecisionTree).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
+        if isinstance(rule := first.get("ctx", {}).get("error"), InputError):  # of `DecisionTree` itself
+            raise rule from None
         place = ".".join(map(str, first["loc"]))
         raise InputError(
             f"{path.name} must have the form of data/trees/hunt.toml, got {place}: {first['msg']}"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} must be TOML text ({error})") from error
-    questions = tuple(
-        Question(one.task, one.text, tuple(answer.choice() for answer in one.answers))
-        for one in table.questions
-    )
-    classes, aside = tuple(table.classes), tuple(table.aside)
-    return DecisionTree(table.name, table.title, classes, questions, table.positive, aside)
 
 
 def tree_from_workflow(
@@ -316,7 +282,7 @@ def _read_tasks(workflow: Mapping[str, Any]) -> tuple[dict[str, tuple[str, list[
         for task, entry in workflow["tasks"].items():
             answers = [(strings.get(a["label"], a["label"]), a.get("next")) for a in entry.get("answers", [])]
             if not all(isinstance(text, str) for text, _ in answers):
-                raise TypeError(f"an answer of {task!r} that is no text")
+                raise TypeError(f"an answer of {task!r} that is not text")
             tasks[task] = (strings.get(entry.get("question"), ""), answers, entry.get("type") != "single")
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"workflow must have the form that Zooniverse exports, got {error}") from error

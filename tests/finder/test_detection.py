@@ -213,7 +213,6 @@ ONES = np.ones((64, 64))
         (ONES, ONES - 2, {}, "exposure must never be negative, got -1"),
         (ONES, ONES, {"pixel_arcsec": 0}, "pixel_arcsec must be positive, got 0"),
         (ONES[:6], ONES[:6], {}, "at least 8 pixels of 4.35 arcsec along each side"),
-        (ONES, ONES, {"false_alarm": 2}, "false_alarm must be a probability"),
     ],
 )
 def test_what_is_no_observation_is_refused(counts, exposure, options, message):

@@ -171,7 +171,7 @@ def test_bad_input_is_named(galaxies):
     for options, message in (
         ({"bands": ("F105", "F814")}, r"\['aper_F105', 'aper_F105_err'\] missing"),
         ({"bands": ("F814",)}, "bands must be two"),
-        ({"member": member[:3]}, r"one value a galaxy, 202, got \(3,\)"),
+        ({"member": member[:3]}, r"one value per galaxy, 202, got \(3,\)"),
     ):
         with pytest.raises(InputError, match=message):
             red_sequences(table, **({"member": member} | options))

@@ -160,7 +160,7 @@ def test_ids_of_a_csv_stay_as_they_are_written_and_torn_lines_are_counted(tmp_pa
     table = read_labels(path)
     assert table["object_id"].tolist() == ["007"]
     assert table["note"].tolist() == ["a, b"]
-    assert "1 lines are not whole and were left out" in caplog.text
+    assert "1 incomplete lines were left out" in caplog.text
 
 
 def test_files_go_where_they_belong(small_sample, tmp_path):

@@ -91,7 +91,8 @@ def test_a_tree_of_ones_own(tmp_path):
     ("old", "new", "message"),
     [
         ('title = "Small"', "", "small.toml must have the form of .*, got title: Field required"),
-        ('title = "Small"', 'titel = "Small"', "got title: Field required"),
+        ('title = "Small"', 'title = "Small"\ncolour = 1', "got colour: Unexpected keyword argument"),
+        ('class = "a"', 'class = "a", colour = 1', "answers.0.colour: Unexpected keyword argument"),
         ('classes = ["a", "b"]', 'classes = ["a"]', "at least one question and two classes"),
         ('classes = ["a", "b"]', 'classes = ["a", "b", "a"]', "classes .* must differ, got .'a'."),
         (
@@ -111,7 +112,7 @@ def test_a_tree_of_ones_own(tmp_path):
         (', {text = "right", leaf = "right", class = "b"}', "", "at least two answers, got 1"),
         ("name", "name name", "small.toml must be TOML text"),
         ('title = "Small"', "title = 5", "got title: Input should be a valid string"),
-        ('classes = ["a", "b"]', 'classes = "ab"', "got classes: Input should be a valid list"),
+        ('classes = ["a", "b"]', 'classes = "ab"', "got classes: Input should be a valid tuple"),
         ('text = "up"', "text = 1", "got questions.1.answers.0.text: Input should be a valid string"),
         ('{text = "up"', '{txt = "up"', r"got questions.1.answers.0.text: Field required"),
     ],
