@@ -1,6 +1,7 @@
 # The face of labkit. Data
 from .experiment import Experiment as Experiment
 from .learn import Model as Model
+from .predictions import Estimates as Estimates
 from .predictions import Predictions as Predictions
 from .runfolder import RunFolder as RunFolder
 from .sample import Sample as Sample

@@ -1,17 +1,18 @@
-"""Predictions: a tidy table of class probabilities, one row per object and run.
+"""Predictions and Estimates: tidy tables of class probabilities, and of numbers with their widths.
 
-Every measure, figure and comparison starts from it, whether a network, a forest or volunteers gave them.
+Every measure, figure and comparison starts from them, whether a network, a forest or volunteers gave them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from astropy.table import Table, vstack
+from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.tables import need_columns, numbers, read_catalogue, rows_of, text, write_table
@@ -25,8 +26,95 @@ class Run(NamedTuple):
     fold: int
 
 
+_RUN = ("object_id", "experiment", "seed", "fold", "split")
+_LOG = "log "
+
+
+def target_column(target: str) -> tuple[str, bool]:
+    """Catalogue column of a target, and whether its logarithm to base 10 is meant: ``"log t_cool"``."""
+    return target.removeprefix(_LOG), target.startswith(_LOG)
+
+
+def _run_columns(
+    object_id: ArrayLike, experiment: str, seed: int, fold: int, split: str | Sequence[str] | np.ndarray
+) -> Table:
+    """The columns that say which objects and which run, of one run."""
+    ids = text(object_id)
+    if len(np.unique(ids)) != len(ids):
+        raise InputError("object_id must be unique within a run")
+    table = Table({"object_id": ids})
+    table["experiment"] = np.full(len(ids), experiment, dtype=f"U{max(1, len(experiment))}")
+    table["seed"], table["fold"] = (np.full(len(ids), number, dtype=np.int64) for number in (seed, fold))
+    table["split"] = np.broadcast_to(text(split), len(ids)).copy()
+    return table
+
+
 @dataclass(frozen=True)
-class Predictions:
+class RunTable:
+    """What `Predictions` and `Estimates` share: rows of objects by runs."""
+
+    table: Table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What must be equal for tables to be joined; it is saved with them."""
+        raise NotImplementedError
+
+    def select(
+        self,
+        mask: np.ndarray | None = None,
+        *,
+        split: str | None = None,
+        experiment: str | None = None,
+        seed: int | None = None,
+        fold: int | None = None,
+    ) -> Self:
+        """The rows that meet every condition given."""
+        keep = np.ones(len(self), dtype=bool) if mask is None else np.asarray(mask, dtype=bool).copy()
+        for name, value in {"split": split, "experiment": experiment, "seed": seed, "fold": fold}.items():
+            if value is not None:
+                keep &= np.asarray(self.table[name] == value)
+        return replace(self, table=self.table[keep])
+
+    def runs(self) -> Iterator[tuple[Run, Self]]:
+        """Each run with its predictions, in the order of first appearance."""
+        keys = list(zip(self.table["experiment"], self.table["seed"], self.table["fold"], strict=True))
+        for key in dict.fromkeys(keys):
+            run = Run(str(key[0]), int(key[1]), int(key[2]))
+            yield run, self.select(experiment=run.experiment, seed=run.seed, fold=run.fold)
+
+    @staticmethod
+    def concatenate(parts: Iterable[AnyRunTable]) -> AnyRunTable:
+        """All rows of several tables of one kind: predictions with the same classes, or estimates."""
+        parts = list(parts)
+        if not parts or any(part.meta != parts[0].meta for part in parts):
+            raise InputError(
+                "predictions must have the same classes, or all be of numbers, to be joined, got "
+                f"{[part.meta for part in parts]}; choose one experiment"
+            )
+        table = vstack([part.table for part in parts], metadata_conflicts="silent")
+        return replace(parts[0], table=table)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table as Parquet; the file appears whole or not at all."""
+        if Path(path).suffix.lower() != ".parquet":
+            raise InputError(f"path must end in .parquet, got {str(path)!r}; write_table writes others")
+        table = Table(self.table, copy=False)
+        table.meta = self.meta
+        return write_table(table, path)
+
+
+AnyRunTable = TypeVar("AnyRunTable", bound=RunTable)
+
+
+@dataclass(frozen=True)
+class Predictions(RunTable):
     """Class probabilities of objects.
 
     Parameters
@@ -46,13 +134,11 @@ class Predictions:
         one, or an object comes twice in a run.
     """
 
-    table: Table
     classes: tuple[str, ...]
     positive: str | None = None
 
     def __post_init__(self) -> None:
-        needed = ["object_id", "experiment", "seed", "fold", "split", "true", *self._columns]
-        need_columns(self.table, needed, "predictions")
+        need_columns(self.table, [*_RUN, "true", *self._columns], "predictions")
         if self.positive is not None and self.positive not in self.classes:
             raise InputError(f"positive must be one of {self.classes}, got {self.positive!r}")
         if unknown := sorted(set(text(self.table["true"]).tolist()) - {"", *self.classes}):
@@ -86,19 +172,16 @@ class Predictions:
             raise InputError(
                 f"probabilities must have the shape ({len(ids)}, {len(classes)}), got {probabilities.shape}"
             )
-        if len(np.unique(ids)) != len(ids):
-            raise InputError("object_id must be unique within a run")
-        table = Table({"object_id": ids})
-        table["experiment"] = np.full(len(ids), experiment, dtype=f"U{max(1, len(experiment))}")
-        table["seed"], table["fold"] = (np.full(len(ids), number, dtype=np.int64) for number in (seed, fold))
-        table["split"] = np.broadcast_to(text(split), len(ids)).copy()
+        table = _run_columns(ids, experiment, seed, fold, split)
         table["true"] = text(true)
         for name, column in zip(classes, probabilities.T, strict=True):
             table[f"p_{name}"] = column
         return cls(table, tuple(classes), positive)
 
-    def __len__(self) -> int:
-        return len(self.table)
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Classes and the positive one."""
+        return {"classes": list(self.classes), "positive": self.positive}
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -135,48 +218,6 @@ class Predictions:
             raise InputError(f"these predictions have no positive class; name one of {self.classes}")
         return self.positive
 
-    def select(
-        self,
-        mask: np.ndarray | None = None,
-        *,
-        split: str | None = None,
-        experiment: str | None = None,
-        seed: int | None = None,
-        fold: int | None = None,
-    ) -> Predictions:
-        """The rows that meet every condition given."""
-        keep = np.ones(len(self), dtype=bool) if mask is None else np.asarray(mask, dtype=bool).copy()
-        for name, value in {"split": split, "experiment": experiment, "seed": seed, "fold": fold}.items():
-            if value is not None:
-                keep &= np.asarray(self.table[name] == value)
-        return Predictions(self.table[keep], self.classes, self.positive)
-
-    def runs(self) -> Iterator[tuple[Run, Predictions]]:
-        """Each run with its predictions, in the order of first appearance."""
-        keys = list(zip(self.table["experiment"], self.table["seed"], self.table["fold"], strict=True))
-        for key in dict.fromkeys(keys):
-            run = Run(str(key[0]), int(key[1]), int(key[2]))
-            yield run, self.select(experiment=run.experiment, seed=run.seed, fold=run.fold)
-
-    @staticmethod
-    def concatenate(parts: Iterable[Predictions]) -> Predictions:
-        """All rows of several predictions with the same classes."""
-        parts = list(parts)
-        if not parts or any((p.classes, p.positive) != (parts[0].classes, parts[0].positive) for p in parts):
-            raise InputError(
-                f"predictions must have the same classes to be joined, got {[p.classes for p in parts]}"
-            )
-        table = vstack([part.table for part in parts], metadata_conflicts="silent")
-        return Predictions(table, parts[0].classes, parts[0].positive)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the table as Parquet; the file appears whole or not at all."""
-        if Path(path).suffix.lower() != ".parquet":
-            raise InputError(f"path must end in .parquet, got {str(path)!r}; write_table writes others")
-        table = Table(self.table, copy=False)
-        table.meta = {"classes": list(self.classes), "positive": self.positive}
-        return write_table(table, path)
-
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
         """Read predictions that `save` wrote."""
@@ -185,5 +226,122 @@ class Predictions:
             raise InputError(f"{str(path)!r} must be a file of predictions, but names no classes")
         return cls(Table(table), tuple(table.meta["classes"]), table.meta["positive"])
 
-    def _repr_html_(self) -> str:
-        return self.table._repr_html_()
+
+@dataclass(frozen=True)
+class Estimates(RunTable):
+    """Numbers of objects, each as the mean and the width of a normal distribution.
+
+    A target is a catalogue column, or ``"log "`` and a column: true, predicted and width are then those of
+    its logarithm to base 10.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Columns ``object_id``, ``experiment``, ``seed``, ``fold`` (-1: no folds), ``split``, ``target``,
+        ``unit`` (of the target's column), ``true`` (NaN where unknown), ``predicted`` and ``width``
+        (standard deviation); a row per object, run and target.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a prediction is not finite, its width not above zero, or a target has several
+        units.
+    """
+
+    def __post_init__(self) -> None:
+        need_columns(self.table, [*_RUN, "target", "unit", "true", "predicted", "width"], "estimates")
+        good = np.isfinite(self.predicted) & np.isfinite(self.width) & (self.width > 0)
+        if not good.all():
+            raise InputError(
+                "predicted and width must be finite and the width above zero, got "
+                f"{int((~good).sum())} rows that are not"
+            )
+        units = set(zip(text(self.table["target"]).tolist(), text(self.table["unit"]).tolist(), strict=True))
+        if len(units) > len({target for target, _ in units}):
+            raise InputError(f"unit must be one for each target, got {sorted(units)}; convert one")
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what is wrong where numbers are given to a function of classes."""
+        if name in ("classes", "positive") or (not name.startswith("_") and hasattr(Predictions, name)):
+            raise InputError(
+                f"predictions must be of classes, got estimates of numbers, which have no {name}; "
+                "measure, calibrate and draw them as numbers, or give the predictions of a class scheme"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        object_id: Sequence[str] | np.ndarray,
+        predicted: ArrayLike,
+        width: ArrayLike,
+        *,
+        targets: Sequence[str],
+        true: ArrayLike,
+        experiment: str,
+        units: Sequence[str] | None = None,
+        seed: int = 0,
+        fold: int = -1,
+        split: str | Sequence[str] | np.ndarray = "",
+    ) -> Estimates:
+        """Estimates of one run, arrays of shape (object, target); `true` is NaN where unknown."""
+        one = _run_columns(object_id, experiment, seed, fold, split)
+        given = {"true": true, "predicted": predicted, "width": width}
+        arrays = {name: np.asarray(values, dtype=np.float64) for name, values in given.items()}
+        for name, values in arrays.items():
+            if values.shape != (len(one), len(targets)):
+                raise InputError(
+                    f"{name} must have the shape ({len(one)}, {len(targets)}), got {values.shape}"
+                )
+        tables = []
+        for number, (target, unit) in enumerate(zip(targets, units or [""] * len(targets), strict=True)):
+            table = one.copy()
+            table["target"], table["unit"] = (np.full(len(one), word) for word in (target, unit))
+            for name, values in arrays.items():
+                table[name] = values[:, number]
+            tables.append(table)
+        return cls(vstack(tables))
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """That they are of numbers."""
+        return {"of": "numbers"}
+
+    @property
+    def true(self) -> np.ndarray:
+        """True numbers, NaN where unknown, shape (row,)."""
+        return numbers(self.table["true"])
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Predicted means, shape (row,)."""
+        return numbers(self.table["predicted"])
+
+    @property
+    def width(self) -> np.ndarray:
+        """Predicted standard deviations, shape (row,)."""
+        return numbers(self.table["width"])
+
+    @property
+    def pull(self) -> np.ndarray:
+        """(predicted - true) / width, shape (row,): normal with a width of 1 where the widths are right."""
+        return (self.predicted - self.true) / self.width
+
+    @property
+    def known(self) -> Estimates:
+        """The rows whose true number is known."""
+        return self.select(np.isfinite(self.true))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Estimates:
+        """Read estimates that `save` wrote."""
+        table = read_catalogue(path)
+        if table.meta.get("of") != "numbers":
+            raise InputError(f"{str(path)!r} must be a file of estimates, but has no numbers")
+        return cls(Table(table))
+
+
+def load_predictions(path: str | Path) -> Predictions | Estimates:
+    """Predictions or Estimates, whichever `save` wrote."""
+    numbers = read_catalogue(path).meta.get("of") == "numbers"
+    return Estimates.load(path) if numbers else Predictions.load(path)

@@ -9,7 +9,7 @@ Layout of ``data/runs/<name>/``::
                          how far each training of a sweep is
     predictions.parquet  the predictions table of the binary experiments
     predictions_<scheme>.parquet, predictions[_<scheme>]_folds.parquet
-                         those of another class scheme, and out-of-fold ones
+                         those of another class scheme, or of "numbers", and out-of-fold ones
     notebooks/           executed notebooks; steps.json: what each was made from
     figures/             figures and small tables
     report.html          the report page
@@ -108,21 +108,21 @@ class RunFolder:
         """File of the predictions table of the binary experiments."""
         return self.predictions_of()
 
-    def predictions_of(self, scheme: str = "binary", *, folds: bool = False) -> Path:
+    def predictions_of(self, kind: str = "binary", *, folds: bool = False) -> Path:
         """File of the predictions table of one kind of experiment.
 
-        A table has one set of classes, and rows of one kind: every object for each run, or each object
-        once, by the run that had it in its test fold. So each class scheme has a file of its own, with
-        and without folds.
+        A table has one set of classes, or numbers, and rows of one kind: every object for each run, or each
+        object once, by the run that had it in its test fold. So each class scheme has a file of its own, and
+        so have numbers, with and without folds.
 
         Parameters
         ----------
-        scheme : str
-            Class scheme of the experiments, see `labkit.taxonomy`.
+        kind : str
+            Class scheme of the experiments, see `labkit.taxonomy`, or "numbers".
         folds : bool
             Out-of-fold predictions of experiments with folds.
         """
-        parts = ["predictions", *([] if scheme == "binary" else [scheme]), *(["folds"] if folds else [])]
+        parts = ["predictions", *([] if kind == "binary" else [kind]), *(["folds"] if folds else [])]
         return self.path / f"{'_'.join(parts)}.parquet"
 
     @property

@@ -3,7 +3,8 @@ import pytest
 from astropy.table import Table
 
 from labkit.errors import InputError
-from labkit.predictions import Predictions
+from labkit.evaluate import contradicted_labels, rank, roc_curve
+from labkit.predictions import Estimates, Predictions, load_predictions, target_column
 
 CLASSES = ("non-cluster", "cluster")
 
@@ -95,3 +96,65 @@ def test_masked_classes_are_unknown_and_text_is_escaped():
     assert one.known.table["object_id"].tolist() == ["a"]
     assert "<img" not in one._repr_html_()
     assert "&lt;img" in one._repr_html_()
+
+
+def estimated(seed=0, n=4, **changes):
+    rng = np.random.default_rng(seed)
+    true = rng.normal(0, 1, (n, 2))
+    true[2, 0] = np.nan
+    options = {
+        "targets": ("log t_cool", "ne"),
+        "units": ("Gyr", "cm-3"),
+        "true": true,
+        "width": true * 0 + 0.5,
+    }
+    options = options | {"experiment": "a", "seed": seed, "split": "test"} | changes
+    options["width"] = np.nan_to_num(options["width"], nan=0.5)
+    return Estimates.from_arrays([f"o{i}" for i in range(n)], rng.normal(0, 1, (n, 2)), **options)
+
+
+def test_estimates_are_a_tidy_table_that_is_joined_and_kept(tmp_path):
+    one, other = estimated(), estimated(1, fold=2)
+    assert one.table["target"].tolist() == ["log t_cool"] * 4 + ["ne"] * 4
+    assert one.table["unit"].tolist() == ["Gyr"] * 4 + ["cm-3"] * 4
+    assert len(one.known) == 7
+    np.testing.assert_allclose(one.known.pull * 0.5, one.known.predicted - one.known.true)
+    both = Estimates.concatenate([one, other])
+    assert [run for run, _ in both.runs()] == [("a", 0, -1), ("a", 1, 2)]
+    assert len(both.select(fold=2)) == 8
+    back = load_predictions(both.save(tmp_path / "e.parquet"))
+    assert isinstance(back, Estimates)
+    np.testing.assert_array_equal(back.true, both.true)
+    assert isinstance(load_predictions(made().save(tmp_path / "p.parquet")), Predictions)
+    assert [target_column(one) for one in ("log ne", "ne")] == [("ne", True), ("ne", False)]
+
+
+def test_numbers_and_classes_are_not_taken_for_one_another(tmp_path):
+    numbers = estimated()
+    with pytest.raises(InputError, match="same classes, or all be of numbers, to be joined"):
+        Predictions.concatenate([made(), numbers])
+    with pytest.raises(InputError, match="must be a file of predictions, but names no classes"):
+        Predictions.load(numbers.save(tmp_path / "e.parquet"))
+    with pytest.raises(InputError, match="must be a file of estimates, but has no numbers"):
+        Estimates.load(made().save(tmp_path / "p.parquet"))
+    for function in (rank, roc_curve, contradicted_labels):
+        with pytest.raises(InputError, match="must be of classes, got estimates of numbers, which have no"):
+            function(numbers)
+    with pytest.raises(AttributeError, match="'Estimates' object has no attribute 'nonsense'"):
+        _ = numbers.nonsense
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": np.zeros((4, 2))}, "width above zero, got 8 rows"),
+        ({"true": np.zeros((4, 3))}, r"true must have the shape \(4, 2\), got \(4, 3\)"),
+        (
+            {"targets": ("ne", "ne")},
+            r"unit must be one for each target, got \[\('ne', 'Gyr'\), \('ne', 'cm-3'\)",
+        ),
+    ],
+)
+def test_broken_rules_of_numbers(change, message):
+    with pytest.raises(InputError, match=message):
+        estimated(**change)

@@ -32,3 +32,4 @@ def test_each_kind_of_predictions_has_its_file(tmp_path):
     names = [run.predictions_of(s, folds=f).name for s in ("binary", "five-class") for f in (False, True)]
     kinds = ("", "_folds", "_five-class", "_five-class_folds")
     assert names == [f"predictions{kind}.parquet" for kind in kinds]
+    assert run.predictions_of("numbers", folds=True).name == "predictions_numbers_folds.parquet"

@@ -62,9 +62,13 @@ def predict(
         ),
     ] = False,
 ) -> None:
-    """Score a Sample with trained models and write the ranked catalogue (probabilities, 0 to 1)."""
+    """Score a Sample with trained models and write the ranked catalogue (probabilities, 0 to 1).
+
+    Of models of numbers, the table of means and widths.
+    """
     from labkit import learn
     from labkit.evaluate import rank
+    from labkit.predictions import Estimates
     from labkit.sample import Sample
     from labkit.tables import write_table
 
@@ -73,6 +77,10 @@ def predict(
         run, data, experiment=experiment, device=device, views=views,
         accept_normalisation=accept_normalisation,
     )  # fmt: skip
+    if isinstance(predictions, Estimates):
+        write_table(predictions.table, out)
+        typer.echo(f"{out}: {len(predictions)} numbers of {len(data)} objects")
+        return
     ranked = rank(predictions, data.catalogue)
     write_table(ranked, out)
     best = f"p = {ranked[f'p_{predictions.positive}'][0]:.3f}"

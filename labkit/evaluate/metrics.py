@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context, metrics
 
 from labkit.errors import InputError
-from labkit.predictions import Predictions
+from labkit.predictions import Predictions, RunTable
 
 #: The five measures of the papers, in the order of their tables. Purity is precision, completeness recall.
 MEASURES = ("accuracy", "purity", "completeness", "f1", "auc")
@@ -151,7 +151,7 @@ def confusion_matrix(true: ArrayLike, decided: ArrayLike, *, n_classes: int) -> 
 
 
 def _truth_and_score(true: ArrayLike | Predictions, score: ArrayLike | None) -> tuple[NDArray, NDArray]:
-    if isinstance(true, Predictions):
+    if isinstance(true, RunTable):
         if score is not None:
             raise InputError("score must be left out where the first argument is Predictions")
         known = true.known

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from labkit.errors import InputError, MissingDataError
-from labkit.predictions import Run
+from labkit.predictions import Run, target_column
 from labkit.taxonomy import SCHEMES, Scheme, get_scheme
 
 #: Name of a zero-filled channel (Kosiba et al. 2020, section 3.1).
@@ -157,7 +157,11 @@ class Experiment(Declared):
     name : str
         Name in tables and figures.
     scheme : str
-        Class scheme, see `labkit.taxonomy`.
+        Class scheme, see `labkit.taxonomy`; of no effect with `targets`.
+    targets : str or tuple of str
+        Columns of the Sample's catalogue with numbers to learn instead of classes; ``"log t_cool"`` is the
+        logarithm to base 10 of the column ``t_cool``. The network gives a mean and a width for each
+        (`labkit.learn.targets`). An object takes part if it has all of them.
     bands : tuple of str
         The network's input channels in order, by the Sample's band names; ``"empty"`` is a zero-filled
         channel. The paper's are red = empty, green = X-ray, blue = optical.
@@ -176,7 +180,7 @@ class Experiment(Declared):
         Images per batch; passes, each of as many batches as the training set holds.
     batches : {"balanced", "shuffled"}
         As many objects of each class in every batch (Kosiba et al. 2020, section 5.2), or every training
-        image once an epoch, in random order.
+        image once an epoch, in random order, as it must be with `targets`.
     dropout : float
         Dropout before the last layer; in a VGG-like network after both dense layers.
     early_stopping_patience : int or None
@@ -219,6 +223,7 @@ class Experiment(Declared):
 
     name: str = Field(min_length=1)
     scheme: str = "binary"
+    targets: tuple[str, ...] = ()
     bands: tuple[str, ...] = Field((EMPTY, "xray", "optical"), min_length=1)
     network: str = "custom"
     pretrained: bool | str = False
@@ -249,6 +254,26 @@ class Experiment(Declared):
     def _known_scheme(cls, value: str) -> str:
         if value not in SCHEMES:
             raise ValueError(f"must be one of {tuple(SCHEMES)}")
+        return value
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("targets")
+    @classmethod
+    def _different_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value) or not all(target_column(one)[0].strip() for one in value):
+            raise ValueError("must name different columns, each as 'column' or 'log column'")
+        return value
+
+    @field_validator("batches", "monitor", "plateau_monitor", "soft_labels")
+    @classmethod
+    def _without_classes(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted = {"batches": "shuffled", "soft_labels": False}.get(info.field_name or "", "validation_loss")
+        if info.data.get("targets") and value != wanted:
+            raise ValueError(f"must be {wanted!r} with targets, which are numbers, not classes")
         return value
 
     @field_validator("network")
@@ -313,8 +338,22 @@ class Experiment(Declared):
 
     @property
     def class_scheme(self) -> Scheme:
-        """The class scheme itself."""
+        """The class scheme itself; refused where numbers are learned."""
+        if self.targets:
+            raise InputError(
+                f"experiment must be one of classes, got {self.name!r}, which learns numbers: {self.targets}"
+            )
         return get_scheme(self.scheme)
+
+    @property
+    def kind(self) -> str:
+        """What its predictions are of: the name of the class scheme, or "numbers"."""
+        return "numbers" if self.targets else self.scheme
+
+    @property
+    def outputs(self) -> int:
+        """Number of the network's outputs: one per class, or a mean and a width per target."""
+        return 2 * len(self.targets) or len(self.class_scheme.classes)
 
     @property
     def named_bands(self) -> tuple[str, ...]:

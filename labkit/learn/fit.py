@@ -31,7 +31,7 @@ from labkit.learn.augment import further_positions
 from labkit.learn.checkpoint import read_about, read_state, write_state
 from labkit.learn.device import choose_device, choose_precision, reused_memory, sky_level
 from labkit.learn.model import Fitted, Model, model_folder
-from labkit.learn.parts import Part, parts_digest, split_for_training
+from labkit.learn.parts import Part, parts_digest, split_for_training, training_scales
 from labkit.learn.resident import (
     BalancedBatches,
     OrderedBatches,
@@ -41,7 +41,8 @@ from labkit.learn.resident import (
     seed_of,
     shared_images,
 )
-from labkit.learn.task import ClassificationTask
+from labkit.learn.targets import Scales, standardise
+from labkit.learn.task import TrainingTask
 from labkit.runfolder import HEADLESS, RunFolder
 from labkit.sample import Sample
 
@@ -98,7 +99,8 @@ def train(
     Raises
     ------
     InputError
-        If Sample and Experiment do not fit, or the folder holds another training.
+        If Sample and Experiment do not fit, such as by a target that no object has or all have alike, or the
+        folder holds another training.
     TrainingError
         If the loss is no longer finite.
     KeyboardInterrupt
@@ -108,6 +110,7 @@ def train(
     fold = (0 if experiment.folds else -1) if fold is None else fold
     where = choose_device(device)
     parts = split_for_training(experiment, sample, fold=fold)
+    scales = training_scales(experiment, sample, parts)
     folder = model_folder(run, experiment, seed, fold)
     folder.mkdir(parents=True, exist_ok=True)
     labels = parts_digest(sample, parts)
@@ -120,14 +123,15 @@ def train(
         return _fitted(folder)
     sky = sky_level(sample.provenance.get("normalisation"))
     drawn_from = seed if fold < 0 else seed_of(seed, fold, 4)  # folds differ in their first weights, too
-    task = ClassificationTask(experiment, seed=drawn_from, sky=sky, identity=identity)
+    task = TrainingTask(experiment, seed=drawn_from, sky=sky, identity=identity)
     began_with = read_about(last).get("precision") if last is not None else None  # maybe on another machine
     task.precision = began_with or choose_precision(
         experiment.precision, task.network, image_size=experiment.image_size, device=where
     )
     model = Model.of(
-        experiment, task.network, sample, seed=seed, fold=fold, trained_on=labels, precision=task.precision
-    )
+        experiment, task.network, sample, seed=seed, fold=fold, trained_on=labels, precision=task.precision,
+        target_scales=scales,
+    )  # fmt: skip
     staging.mkdir()
     model.describe(staging if last is None else folder)
     title = f"{experiment.name}, seed {seed}" + (f", fold {fold}" if fold >= 0 else "")
@@ -135,7 +139,7 @@ def train(
     keeper = KeepBestAndLast(folder, monitor=experiment.monitor, staging=staging if last is None else None)
     trainer = _trainer(experiment, task.precision, where, folder, (shown, *callbacks, keeper))
     try:
-        _run(trainer, task, sample, parts, where, last)
+        _run(trainer, task, sample, parts, scales, where, last)
     except (StopError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
             raise
@@ -212,13 +216,14 @@ def _trainer(
 
 def _run(
     trainer: pl.Trainer,
-    task: ClassificationTask,
+    task: TrainingTask,
     sample: Sample,
     parts: dict[str, Part],
+    scales: Scales,
     device: torch.device,
     last: Path | None,
 ) -> None:
-    held, rows = _hold(task.experiment, sample, parts, device)
+    held, rows = _hold(task.experiment, sample, parts, scales, device)
     experiment = task.experiment
     places, positions = further_positions(experiment, sample, parts["train"].rows)
     batches = {"balanced": BalancedBatches, "shuffled": ShuffledBatches}[experiment.batches](
@@ -234,20 +239,21 @@ def _run(
 
 
 def _hold(
-    experiment: Experiment, sample: Sample, parts: dict[str, Part], device: torch.device
+    experiment: Experiment, sample: Sample, parts: dict[str, Part], scales: Scales, device: torch.device
 ) -> tuple[Resident, dict[str, torch.Tensor]]:
     """Every object of any part, held once, and the rows of each part among them."""
     objects = np.concatenate([part.rows for part in parts.values()])
     order = np.argsort(objects)  # the same objects in the same order for every fold
     images = shared_images(experiment, sample, objects[order], device=device)
     codes = np.concatenate([part.codes for part in parts.values()])[order]
-    soft = None
-    if experiment.soft_labels:
-        soft = np.concatenate([part.soft for part in parts.values() if part.soft is not None])[order]
+    target = None
+    if found := [part.target for part in parts.values() if part.target is not None]:
+        target = np.concatenate(found)[order]
+        target = standardise(scales, target) if scales else target
     rows = {
         name: torch.from_numpy(np.searchsorted(objects[order], part.rows)) for name, part in parts.items()
     }
-    return hold(images, codes, soft=soft), rows
+    return hold(images, codes, target=target), rows
 
 
 def _fitted(folder: Path, *, interrupted: bool = False) -> Fitted:
@@ -341,8 +347,8 @@ class Progress(ProgressBar):
             if self._headless and (self.lines * epoch) // epochs > (self.lines * (epoch - 1)) // epochs:
                 sys.stderr.write(f"{line}\n")
         else:
-            shown = ("train_loss", "validation_loss", "validation_accuracy")
-            self._bar.set_postfix({name: f"{row[name]:.3f}" for name in shown}, refresh=False)
+            shown = ("train_loss", "validation_loss", "validation_accuracy", "validation_error")
+            self._bar.set_postfix({name: f"{row[name]:.3f}" for name in shown if name in row}, refresh=False)
             self._bar.update()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

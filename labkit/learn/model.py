@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from labkit.learn.checkpoint import read_state, write_state
 from labkit.learn.device import choose_device, choose_precision, sky_level
 from labkit.learn.networks import build_network
 from labkit.learn.parts import named_bands_of
+from labkit.learn.targets import Scales
 from labkit.paths import atomic_file
 from labkit.runfolder import RunFolder, versions
 from labkit.sample import Sample
@@ -63,6 +64,8 @@ class Model:
         What it was trained in, also where the experiment says "auto".
     threads : int
         CPU threads of the training: the last bits of its sums depend on them.
+    target_scales : dict
+        Unit of each target's column, and mean and scatter of the training set; empty of classes.
     """
 
     experiment: Experiment
@@ -76,6 +79,7 @@ class Model:
     trained_on: str = ""
     precision: str = "fp32"
     threads: int = 0
+    target_scales: Scales = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -88,6 +92,7 @@ class Model:
         fold: int = -1,
         trained_on: str = "",
         precision: str = "fp32",
+        target_scales: Scales | None = None,
     ) -> Model:
         """A model of a network and the Sample it is trained on, here and now."""
         return cls(
@@ -102,11 +107,12 @@ class Model:
             trained_on=trained_on,
             precision=precision,
             threads=torch.get_num_threads(),
+            target_scales=target_scales or {},
         )
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes in the order of the network's outputs."""
+        """Classes in the order of the network's outputs; refused where these are numbers."""
         return self.experiment.class_scheme.classes
 
     @property
@@ -166,7 +172,7 @@ class Model:
         facts = {
             "format": FORMAT,
             "experiment": self.experiment.model_dump(mode="json"),
-            "classes": list(self.classes),
+            "classes": _classes(self.experiment),
             "bands": list(self.experiment.named_bands),
         }
         facts |= {name: getattr(self, name) for name in _FACTS}
@@ -204,11 +210,11 @@ class Model:
         if facts.get("format") != FORMAT:
             raise InputError(f"{str(folder)!r} must have the format {FORMAT}, got {facts.get('format')!r}")
         experiment = Experiment(**facts["experiment"])
-        if facts["classes"] != list(experiment.class_scheme.classes):
+        if facts["classes"] != _classes(experiment):
             made_with = facts["versions"].get("labkit")
             raise InputError(
                 f"the classes of scheme {experiment.scheme!r} must be the model's {facts['classes']}, "
-                f"got {list(experiment.class_scheme.classes)}; use labkit {made_with}"
+                f"got {_classes(experiment)}; use labkit {made_with}"
             )
         weights = read_state(folder / "weights.safetensors")["network"]
         with torch.random.fork_rng(devices=[]):
@@ -223,6 +229,10 @@ class Model:
         return cls(experiment=experiment, network=network.eval(), **kept)
 
 
+def _classes(experiment: Experiment) -> list[str]:
+    return [] if experiment.targets else list(experiment.class_scheme.classes)
+
+
 _FACTS = tuple(one.name for one in fields(Model) if one.name not in ("experiment", "network"))
 
 
@@ -231,7 +241,7 @@ class Fitted:
     """What a training gives."""
 
     model: Model  # of the best epoch
-    history: list[dict[str, float]]  # one row per epoch: epoch, learning_rate, losses and accuracies
+    history: list[dict[str, float]]  # one row per epoch: epoch, learning_rate, losses, accuracies or errors
     best_epoch: int  # its row in the history
     folder: Path  # of the model
     interrupted: bool = False  # stopped by hand; the same call resumes

@@ -306,7 +306,7 @@ _OURS: dict[str, Callable[..., nn.Module]] = {
 
 def build_network(experiment: Experiment) -> nn.Module:
     """The network of an experiment, with its first weights drawn from torch's global generator."""
-    classes = len(experiment.class_scheme.classes)
+    classes = experiment.outputs
     options: dict[str, Any] = {
         "channels": experiment.bands,
         "image_size": experiment.image_size,

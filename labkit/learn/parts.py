@@ -21,6 +21,7 @@ import numpy as np
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
+from labkit.learn.targets import Scales, target_scales, target_values
 from labkit.sample import Sample
 from labkit.sample.splits import VALIDATION, deal_folds
 from labkit.tables import numbers as as_numbers
@@ -36,8 +37,8 @@ class Part:
     """Objects of one part of a Sample."""
 
     rows: np.ndarray  # (n,), rows in the Sample, rising
-    codes: np.ndarray  # (n,), class numbers
-    soft: np.ndarray | None = None  # (n, classes), fraction of each class, where labels are soft
+    codes: np.ndarray  # (n,), class numbers; 0 where numbers are learned
+    target: np.ndarray | None = None  # (n, classes) fractions where labels are soft, or (n, targets) numbers
 
 
 def named_bands_of(sample: Sample, experiment: Experiment) -> Sample:
@@ -62,8 +63,25 @@ def text_column(sample: Sample, name: str, *, use: str) -> np.ndarray:
 
 
 def _label_codes(experiment: Experiment, sample: Sample) -> np.ndarray:
-    """Class number of each object by the experiment's label column, -1 where it takes no part."""
+    """Class number of each object by the experiment's label column, -1 where it takes no part.
+
+    With targets, 0 for each object that has all of them.
+    """
+    if experiment.targets:
+        return np.where(np.isfinite(target_values(experiment.targets, sample)).all(1), 0, -1)
     return experiment.class_scheme.encode(text_column(sample, experiment.label_column, use="labels"))
+
+
+def _class_names(experiment: Experiment) -> tuple[str, ...]:
+    """What each class number stands for; where numbers are learned, 0 stands for objects that have them."""
+    if experiment.targets:
+        return (f"known {' and '.join(experiment.targets)}",)
+    return experiment.class_scheme.classes
+
+
+def _needed(experiment: Experiment) -> str:
+    """Which objects every part must hold, in messages."""
+    return "with known targets" if experiment.targets else f"of every class of scheme {experiment.scheme!r}"
 
 
 def _soft_fractions(experiment: Experiment, sample: Sample, rows: np.ndarray) -> np.ndarray:
@@ -138,7 +156,7 @@ def _check_groups_are_enough(experiment: Experiment, codes: np.ndarray, groups: 
     if groups is None:
         return
     parts = experiment.folds + (experiment.validation_share > 0)
-    for code, name in enumerate(experiment.class_scheme.classes):
+    for code, name in enumerate(_class_names(experiment)):
         found = len(np.unique(groups[codes == code]))
         if found < parts:
             apart = " and a validation set" if experiment.validation_share else ""
@@ -182,12 +200,12 @@ def _check_classes(experiment: Experiment, numbers: np.ndarray, codes: np.ndarra
     if (numbers == VALIDATION).any():
         parts["the validation set"] = numbers == VALIDATION
     for part, here in parts.items():
-        for code, name in enumerate(experiment.class_scheme.classes):
+        for code, name in enumerate(_class_names(experiment)):
             if not (here & (codes == code)).any():
                 total = int(((codes == code) & (numbers != -1)).sum())
                 raise InputError(
-                    f"each of {experiment.folds} folds must have objects of every class of scheme "
-                    f"{experiment.scheme!r}, got none of {name!r} ({total} objects in all) in {part}; use "
+                    f"each of {experiment.folds} folds must have objects {_needed(experiment)}, got none "
+                    f"of {name!r} ({total} objects in all) in {part}; use "
                     "fewer folds, merge classes by another scheme, or mend the column 'fold' or group_by"
                 )
 
@@ -240,8 +258,9 @@ def fold_sizes(experiment: Experiment, sample: Sample, *, by: str = "cluster") -
 def split_for_training(experiment: Experiment, sample: Sample, *, fold: int = -1) -> dict[str, Part]:
     """Objects for training and validation, with folds also for test; fold -1 without folds.
 
-    Objects whose label takes no part in the experiment's scheme are left out; their number is logged. A
-    missing column, label, band or class raises InputError.
+    Objects whose label takes no part in the experiment's scheme, or that lack a target, are left out; their
+    number is logged. A missing column, label, band or class, and a target that does not vary, raise
+    InputError.
     """
     named_bands_of(sample, experiment)
     codes = _label_codes(experiment, sample)
@@ -254,31 +273,45 @@ def split_for_training(experiment: Experiment, sample: Sample, *, fold: int = -1
     else:
         split = text_column(sample, experiment.split_column, use="'train' and 'validation'")
     names = _PARTS if experiment.folds else _PARTS[:2]
-    return {name: _part(experiment, sample, codes, split == name, name) for name in names}
+    parts = {name: _part(experiment, sample, codes, split == name, name) for name in names}
+    training_scales(experiment, sample, parts)  # refuses what does not vary
+    return parts
+
+
+def training_scales(experiment: Experiment, sample: Sample, parts: Mapping[str, Part]) -> Scales:
+    """Unit, mean and scatter of each target in the training set; empty without targets."""
+    values = parts["train"].target
+    if not experiment.targets or values is None:
+        return {}
+    return target_scales(experiment.targets, sample, values)
 
 
 def _part(experiment: Experiment, sample: Sample, codes: np.ndarray, here: np.ndarray, name: str) -> Part:
-    scheme = experiment.class_scheme
+    names = _class_names(experiment)
     if left_out := int((here & (codes < 0)).sum()):
-        logger.info("%d %s objects have a label that scheme %r leaves out", left_out, name, scheme.name)
+        what = f"a label that scheme {experiment.scheme!r} leaves out"
+        what = f"no {' or no '.join(experiment.targets)}" if experiment.targets else what
+        logger.info("%d %s objects have %s", left_out, name, what)
     rows = np.flatnonzero(here & (codes >= 0))
-    counts = np.bincount(codes[rows], minlength=len(scheme.classes))
-    if empty := [scheme.classes[i] for i in np.flatnonzero(counts == 0)]:
+    counts = np.bincount(codes[rows], minlength=len(names))
+    if empty := [names[i] for i in np.flatnonzero(counts == 0)]:
         raise InputError(
-            f"split {name!r} must have objects of every class of scheme {scheme.name!r}, "
-            f"got none of {empty}; move objects of that class into it or choose another scheme"
+            f"split {name!r} must have objects {_needed(experiment)}, "
+            f"got none of {empty}; move such objects into it or choose another scheme or target"
         )
-    soft = _soft_fractions(experiment, sample, rows) if experiment.soft_labels else None
-    return Part(rows, codes[rows], soft)
+    target = _soft_fractions(experiment, sample, rows) if experiment.soft_labels else None
+    if experiment.targets:
+        target = target_values(experiment.targets, sample)[rows]
+    return Part(rows, codes[rows], target)
 
 
 def parts_digest(sample: Sample, parts: Mapping[str, Part]) -> str:
-    """Short hash of which objects are in which part, with their labels: equal for equal trainings."""
+    """Short hash of which objects are in which part, with their labels or numbers, for equal trainings."""
     digest = hashlib.sha256()
     ids = sample.object_ids
     for name, part in parts.items():
         digest.update(f"{name}\n{chr(10).join(ids[part.rows])}\n".encode())
         digest.update(part.codes.astype("<i8").tobytes())
-        if part.soft is not None:
-            digest.update(part.soft.astype("<f8").tobytes())
+        if part.target is not None:
+            digest.update(part.target.astype("<f8").tobytes())
     return digest.hexdigest()[:12]

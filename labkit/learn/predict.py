@@ -1,8 +1,9 @@
-"""Class probabilities of a Sample's objects, by any trained networks."""
+"""Class probabilities, or numbers, of a Sample's objects, by any trained networks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +15,16 @@ from labkit.learn.augment import augment
 from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
 from labkit.learn.parts import named_bands_of, parts_digest, split_for_training, text_column
+from labkit.learn.targets import from_standard, mean_and_variance, target_values
 from labkit.learn.trained import Models, find_models
-from labkit.predictions import Predictions
+from labkit.predictions import Estimates, Predictions, RunTable, target_column
 from labkit.sample import Sample
 
 _PIECE = 256  # objects read at a time
 
 
 def logits(model: Model, images: Tensor, *, batch_size: int = 32, precision: str = "fp32") -> Tensor:
-    """Outputs of the network before the softmax, float32, shape (n, classes), where its weights are.
+    """Outputs of the network before the softmax, float32, shape (n, outputs), where its weights are.
 
     Images are grey levels 0 to 255 of the experiment's named bands, shape (n, band, y, x), of any size.
     """
@@ -33,36 +35,44 @@ def logits(model: Model, images: Tensor, *, batch_size: int = 32, precision: str
         for part in images.split(batch_size):
             part = resize_by_area(part.to(device), model.experiment.image_size)
             results.append(network(as_input(part, sky=model.sky)).float())
-    return torch.cat(results) if results else torch.empty((0, len(model.classes)), device=device)
+    return torch.cat(results) if results else torch.empty((0, model.experiment.outputs), device=device)
 
 
 def probabilities(
-    model: Model,
-    images: Tensor,
-    *,
-    views: int = 1,
-    seed: int = 0,
-    batch_size: int = 32,
-    precision: str = "fp32",
+    model: Model, images: Tensor, *, views: int = 1, seed: int = 0, **options: Any
 ) -> np.ndarray:
-    """Probability of each class, float64, shape (n, classes).
+    """Probability of each class, float64, shape (n, classes); `options` are those of `logits`.
 
     With more than one view, the mean over as many augmented ones (with the experiment's augmentation, or the
     paper's where it has none).
     """
-    if views == 1:
-        return _softmax(logits(model, images, batch_size=batch_size, precision=precision))
+    found = [torch.softmax(one, 1) for one in _outputs(model, images, views, seed, options)]
+    return torch.stack(found).mean(0).cpu().numpy()
+
+
+def moments(model: Model, images: Tensor, *, views: int = 1, seed: int = 0, **options: Any) -> np.ndarray:
+    """Mean and width of each target in its own scale, float64, shape (n, target, 2); as `probabilities`.
+
+    With more than one view, the mean and the standard deviation of their normal distributions taken together.
+    """
+    found = [mean_and_variance(one) for one in _outputs(model, images, views, seed, options)]
+    means, variances = (torch.stack(values) for values in zip(*found, strict=True))
+    variance = variances.mean(0) + means.var(0, correction=0)
+    values = torch.stack([means.mean(0), variance]).cpu().numpy()
+    return np.stack(from_standard(model.target_scales, values), axis=-1)
+
+
+def _outputs(
+    model: Model, images: Tensor, views: int, seed: int, options: dict[str, Any]
+) -> Iterator[Tensor]:
+    """The network's outputs for each view, float64."""
     settings = model.experiment.augmentation or Augmentation()
     generator = torch.Generator().manual_seed(seed)
-    total = np.zeros((len(images), len(model.classes)))
     for _ in range(views):
-        turned = augment(images.float(), settings, generator=generator).round_().to(torch.uint8)
-        total += _softmax(logits(model, turned, batch_size=batch_size, precision=precision))
-    return total / views
-
-
-def _softmax(values: Tensor) -> np.ndarray:
-    return torch.softmax(values.double(), 1).cpu().numpy()
+        turned = images
+        if views > 1:
+            turned = augment(images.float(), settings, generator=generator).round_().to(torch.uint8)
+        yield logits(model, turned, **options).double()
 
 
 def predict(
@@ -77,8 +87,8 @@ def predict(
     precision: str | None = None,
     split: str | None = None,
     accept_normalisation: bool = False,
-) -> Predictions:
-    """Class probabilities of every object of a Sample, raw or normalised, by one trained network or more.
+) -> Predictions | Estimates:
+    """Class probabilities, or numbers, of every object of a Sample, raw or normalised, by trained networks.
 
     A raw Sample is normalised as each model's was. Pixels are read, normalised, predicted and forgotten some
     hundred objects at a time; only the bands that a model takes are used.
@@ -86,7 +96,7 @@ def predict(
     Parameters
     ----------
     models : Model, Fitted, iterable of these, path or RunFolder
-        Trained networks with the same classes, or the run folder that holds them.
+        Trained networks with the same classes, or all of numbers, or the run folder that holds them.
     sample : Sample
         Images such as the models were trained on, or raw ones; labels may be unknown.
     experiment : str, optional
@@ -108,41 +118,66 @@ def predict(
 
     Returns
     -------
-    Predictions
-        One row per object and model, model after model, in the Sample's order.
+    Predictions or Estimates
+        One row per object and model, model after model, in the Sample's order. Of models with targets:
+        Estimates, one row per target too; true numbers are there where the Sample has their columns, in the
+        unit that the model was trained in.
 
     Raises
     ------
     MissingDataError
         If there are no models.
     InputError
-        If the Sample lacks a band or is not such as the models were trained on, or an option breaks its rule.
+        If models are of several kinds, the Sample lacks a band or is not such as the models were trained on,
+        or an option breaks its rule.
     """
     if views < 1 or batch_size < 1:
         raise InputError(f"views and batch_size must be at least 1, got {views} and {batch_size}")
     parts = []
     for model in find_models(models, experiment=experiment):
         _, computed = model.move(device, precision)
-        values = [np.empty((0, len(model.classes)))]
+        of_images = moments if model.experiment.targets else probabilities
+        values = []
         for number, piece in enumerate(_normalised_pieces(model, sample, accept=accept_normalisation)):
             images = torch.from_numpy(np.array(piece.images))
             turned = {"views": views, "seed": seed + number}
-            values.append(probabilities(model, images, batch_size=batch_size, precision=computed, **turned))
-        scheme = model.experiment.class_scheme
-        parts.append(
-            Predictions.from_arrays(
-                sample.object_ids,
-                np.concatenate(values),
-                classes=model.classes,
-                true=scheme.decode(scheme.encode(sample.labels)),
-                experiment=model.experiment.name,
-                seed=model.seed,
-                fold=model.fold,
-                split=_split_of(model, sample) if split is None else split,
-                positive=scheme.positive,
-            )
+            values.append(of_images(model, images, batch_size=batch_size, precision=computed, **turned))
+        parts.append(_table(model, sample, values, _split_of(model, sample) if split is None else split))
+    return parts[0] if len(parts) == 1 else RunTable.concatenate(parts)
+
+
+def _table(
+    model: Model, sample: Sample, values: list[np.ndarray], split: str | np.ndarray
+) -> Predictions | Estimates:
+    """Probabilities, or means and widths, of a Sample's objects by one model."""
+    experiment = model.experiment
+    run: dict[str, Any] = {"experiment": experiment.name, "seed": model.seed, "fold": model.fold}
+    run |= {"split": split}
+    if not experiment.targets:
+        scheme = experiment.class_scheme
+        return Predictions.from_arrays(
+            sample.object_ids,
+            np.concatenate([np.empty((0, len(model.classes))), *values]),
+            classes=model.classes,
+            true=scheme.decode(scheme.encode(sample.labels)),
+            positive=scheme.positive,
+            **run,
         )
-    return parts[0] if len(parts) == 1 else Predictions.concatenate(parts)
+    found = np.concatenate([np.empty((0, len(experiment.targets), 2)), *values])
+    units = {target: scale["unit"] for target, scale in model.target_scales.items()}
+    true = np.full(found.shape[:2], np.nan)
+    for number, target in enumerate(experiment.targets):
+        if target_column(target)[0] in sample.catalogue.colnames:
+            true[:, number] = target_values((target,), sample, units=units)[:, 0]
+    return Estimates.from_arrays(
+        sample.object_ids,
+        found[..., 0],
+        found[..., 1],
+        targets=experiment.targets,
+        units=list(units.values()),
+        true=true,
+        **run,
+    )
 
 
 def _normalised_pieces(model: Model, sample: Sample, *, accept: bool) -> Iterator[Sample]:
@@ -176,8 +211,8 @@ def _split_of(model: Model, sample: Sample) -> str | np.ndarray:
 
 def out_of_fold(
     models: Models, sample: Sample, *, experiment: str | None = None, device: str | torch.device = "auto"
-) -> Predictions:
-    """Class probabilities of each object by the model that had it in its test fold.
+) -> Predictions | Estimates:
+    """Class probabilities, or numbers, of each object by the model that had it in its test fold.
 
     Parameters
     ----------
@@ -192,8 +227,8 @@ def out_of_fold(
 
     Returns
     -------
-    Predictions
-        For each experiment and seed one row per object, with its ``fold``; ``split`` is "test".
+    Predictions or Estimates
+        For each experiment and seed one row per object (and target), with its ``fold``; ``split`` is "test".
 
     Raises
     ------
@@ -215,4 +250,4 @@ def out_of_fold(
                 "pass that Sample or train again"
             )
         parts.append(predict(model, sample.select(found["test"].rows), split="test", device=device))
-    return Predictions.concatenate(parts)
+    return RunTable.concatenate(parts)

@@ -29,20 +29,20 @@ class Resident:
 
     images: Tensor  # uint8, (n, band, y, x)
     labels: Tensor  # int64, (n,)
-    soft: Tensor | None = None  # float32, (n, classes), fraction of each class, where labels are soft
+    target: Tensor | None = None  # float32, (n, classes) fractions of soft labels, or (n, targets) numbers
 
     def __len__(self) -> int:
         return len(self.images)
 
     def batch(self, rows: Tensor, positions: Tensor | None = None) -> dict[str, Tensor]:
-        """Images and labels of some rows: a dictionary of ``image``, ``label`` and, if there, ``soft``.
+        """Images and labels of some rows: a dictionary of ``image``, ``label`` and, if there, ``target``.
 
         The images come in their `positions` (`labkit.learn.augment.turn`), where these are given.
         """
         images = self.images.index_select(0, rows)
         found = {"image": images if positions is None else turn(images, positions)}
         found["label"] = self.labels.index_select(0, rows)
-        return found if self.soft is None else found | {"soft": self.soft.index_select(0, rows)}
+        return found if self.target is None else found | {"target": self.target.index_select(0, rows)}
 
 
 def read_images(sample: Sample, *, image_size: int, device: torch.device | str = "cpu") -> Tensor:
@@ -59,12 +59,12 @@ def read_images(sample: Sample, *, image_size: int, device: torch.device | str =
     return images
 
 
-def hold(images: Tensor, codes: np.ndarray, *, soft: np.ndarray | None = None) -> Resident:
-    """Put class numbers, and fractions (n, classes) where labels are soft, beside images on their device."""
+def hold(images: Tensor, codes: np.ndarray, *, target: np.ndarray | None = None) -> Resident:
+    """Put class numbers, and the fractions or numbers to learn if any, beside images on their device."""
     labels = torch.from_numpy(np.asarray(codes, dtype=np.int64)).to(images.device)
-    if soft is None:
+    if target is None:
         return Resident(images, labels)
-    return Resident(images, labels, torch.from_numpy(np.asarray(soft, dtype=np.float32)).to(images.device))
+    return Resident(images, labels, torch.from_numpy(np.asarray(target, dtype=np.float32)).to(images.device))
 
 
 def seed_of(seed: int, epoch: int, use: int) -> int:

@@ -17,6 +17,7 @@ from labkit.learn.augment import augment
 from labkit.learn.device import as_input
 from labkit.learn.networks import build_network
 from labkit.learn.resident import seed_of
+from labkit.learn.targets import gaussian_losses
 
 #: Smallest gain of the monitored quantity that counts as improvement (Keras' `min_delta`).
 _MIN_DELTA = 1e-4
@@ -79,15 +80,17 @@ class KerasSchedule:
         self.base_rate, self.best, self.waited = state["base_rate"], state["best"], state["waited"]
 
 
-class ClassificationTask(pl.LightningModule):
-    """Train a network of an experiment with cross entropy.
+class TrainingTask(pl.LightningModule):
+    """Train a network of an experiment with cross entropy, or with a likelihood where it learns numbers.
 
-    Batches are dictionaries with ``image`` (uint8, shape (n, band, y, x)), ``label`` (int64, shape (n,)) and,
-    where labels are soft, ``soft`` (fractions, shape (n, classes)): the loss is then the cross entropy with
-    the fractions, while accuracy counts the hard labels. Everything random in an epoch (dropout,
-    augmentation) follows from the run's seed and the epoch's number, so a resumed run continues exactly as an
-    unbroken one. `sky` is the grey level of empty sky; `identity` holds JSON-able facts that must be equal
-    for a checkpoint to be resumed.
+    Batches are dictionaries with ``image`` (uint8, shape (n, band, y, x)), ``label`` (int64, shape (n,)) and
+    maybe ``target``. Where labels are soft, these are fractions, shape (n, classes): the loss is then the
+    cross entropy with them, while accuracy counts the hard labels. Where numbers are learned, these are
+    standardised, shape (n, targets); the history holds their negative log-likelihood and, instead of the
+    accuracy, the ``error``, the root mean square in units of the training set's scatter. Everything random
+    in an epoch (dropout, augmentation) follows from the run's seed and the epoch's number, so a resumed run
+    continues exactly as an unbroken one. `sky` is the grey level of empty sky; `identity` holds JSON-able
+    facts that must be equal for a checkpoint to be resumed.
     """
 
     def __init__(
@@ -103,14 +106,14 @@ class ClassificationTask(pl.LightningModule):
         self.schedule = KerasSchedule(experiment.optimiser)
         self.history: list[dict[str, float]] = []
         self._draws = torch.Generator()
-        self._totals: dict[str, tuple[int, Tensor]] = {}  # images, (sum of losses, number right)
+        self._totals: dict[str, tuple[int, Tensor]] = {}  # images, (sum of losses, number right or squares)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The experiment's optimiser; `KerasSchedule` moves its learning rate."""
         return build_optimiser(self.network.parameters(), self.experiment.optimiser)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, shape (n, classes), of images as bytes, shape (n, band, y, x)."""
+        """The network's outputs, shape (n, outputs), of images as bytes, shape (n, band, y, x)."""
         return self.network(as_input(images, sky=self.sky))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -125,19 +128,23 @@ class ClassificationTask(pl.LightningModule):
         self._shared_step("validation", batch)
 
     def _shared_step(self, stage: str, batch: dict[str, Tensor]) -> Tensor:
-        logits, labels = self(batch["image"]).float(), batch["label"]
-        loss = functional.cross_entropy(logits, batch.get("soft", labels))
-        right = (logits.detach().argmax(1) == labels).sum()
-        summed = torch.stack([loss.detach() * len(labels), right]).double()
+        outputs, labels = self(batch["image"]).float(), batch["label"]
+        if self.experiment.targets:
+            loss, noted, second = gaussian_losses(outputs, batch["target"])
+        else:
+            loss = functional.cross_entropy(outputs, batch.get("target", labels))
+            noted, second = loss.detach(), (outputs.detach().argmax(1) == labels).sum()
+        summed = torch.stack([noted * len(labels), second]).double()
         n, total = self._totals.get(stage, (0, 0))
         self._totals[stage] = (n + len(labels), total + summed)
         return loss
 
     def _means(self, stage: str) -> dict[str, float]:
-        """Mean loss and accuracy since the last call; the only wait for the device in an epoch."""
+        """Mean loss, and accuracy or error, since the last call; the only wait for the device in an epoch."""
         n, total = self._totals.pop(stage)
-        loss, right = total.tolist()
-        return {f"{stage}_loss": loss / n, f"{stage}_accuracy": right / n}
+        loss, second = (total / n).tolist()
+        quality = {"error": second**0.5} if self.experiment.targets else {"accuracy": second}
+        return {f"{stage}_loss": loss} | {f"{stage}_{name}": value for name, value in quality.items()}
 
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Seed an epoch's random numbers and set the step's learning rate."""

@@ -14,7 +14,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Experiment
 from labkit.learn.checkpoint import read_about
 from labkit.learn.model import Fitted, Model, model_folder
-from labkit.predictions import Predictions
+from labkit.predictions import Estimates, Predictions, load_predictions
 from labkit.runfolder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def trained_sets(
     wanted: Mapping[str, Mapping[Any, str]],
     *,
     split: str | None = "test",
-) -> dict[str, dict[Any, Predictions]]:
+) -> dict[str, dict[Any, Predictions | Estimates]]:
     """Predictions for several comparisons of trained experiments.
 
     Parameters
@@ -168,16 +168,16 @@ def trained_sets(
 
     Returns
     -------
-    dict of str to dict to Predictions
+    dict of str to dict to Predictions or Estimates
         The sets of each comparison, in the order of `wanted`. One whose experiment is not among
         `experiments`, or has no predictions in the run folder, is left out; so a comparison may be empty.
     """
     _need_folder(run)
     folder, tables, trained = RunFolder(run), {}, {}
     for one in experiments:
-        path = folder.predictions_of(one.scheme, folds=one.folds > 0)
+        path = folder.predictions_of(one.kind, folds=one.folds > 0)
         if path not in tables and path.is_file():
-            tables[path] = Predictions.load(path)
+            tables[path] = load_predictions(path)
         if path in tables and len(rows := tables[path].select(experiment=one.name, split=split)):
             trained[one.name] = rows
     return {

@@ -28,7 +28,7 @@ from labkit.learn import release
 from labkit.learn.device import choose_device
 from labkit.learn.networks import build_network
 from labkit.learn.parts import named_bands_of, split_for_training
-from labkit.predictions import Predictions
+from labkit.predictions import Estimates, Predictions, RunTable
 from labkit.processes import available_cores
 from labkit.run.stopping import interrupt_on_sigterm
 from labkit.run.sweep_runs import Board, SweepRun, read_note, run_predictions, train_run
@@ -58,7 +58,7 @@ def sweep(
     device: str = "auto",
     labels: Sequence[str | Path] = (),
     progress: bool = True,
-) -> Predictions:
+) -> Predictions | Estimates:
     """Train every run of some experiments and predict the Sample with each.
 
     What a killed call has finished is kept; the same call resumes it, a half-trained network from its last
@@ -93,9 +93,9 @@ def sweep(
 
     Returns
     -------
-    Predictions
+    Predictions or Estimates
         Of all runs, in the order of experiments, seeds and folds; of those of the first experiment's kind
-        where several class schemes, or experiments with and without folds, are mixed.
+        where several class schemes, classes and numbers, or experiments with and without folds, are mixed.
 
     Raises
     ------
@@ -243,16 +243,16 @@ def _sample_for(experiment: Experiment, samples: Sequence[Sample]) -> int:
     return fitting[0]
 
 
-def _save_tables(runs: Sequence[SweepRun], folder: RunFolder) -> list[Predictions]:
+def _save_tables(runs: Sequence[SweepRun], folder: RunFolder) -> list[Predictions | Estimates]:
     """Write the predictions of each kind of experiment that has some."""
-    kinds: dict[tuple[str, bool], list[Predictions]] = {}
+    kinds: dict[tuple[str, bool], list[Predictions | Estimates]] = {}
     for one in runs:
-        kind = (one.experiment.scheme, one.fold >= 0)
+        kind = (one.experiment.kind, one.fold >= 0)
         kinds.setdefault(kind, []).append(run_predictions(one))
     tables = []
-    for (scheme, folds), parts in kinds.items():
-        tables.append(Predictions.concatenate(parts))
-        tables[-1].save(folder.predictions_of(scheme, folds=folds))
+    for (kind_of, folds), parts in kinds.items():
+        tables.append(RunTable.concatenate(parts))
+        tables[-1].save(folder.predictions_of(kind_of, folds=folds))
     return tables
 
 

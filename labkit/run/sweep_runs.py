@@ -28,13 +28,13 @@ from labkit.experiment import Experiment
 from labkit.learn import model_folder, out_of_fold, predict
 from labkit.learn.checkpoint import read_about
 from labkit.paths import atomic_file
-from labkit.predictions import Predictions
+from labkit.predictions import Estimates, Predictions, load_predictions
 from labkit.runfolder import HEADLESS
 from labkit.sample import Sample
 
 log = logging.getLogger(__name__)
 _EVERY_S = 2.0
-_COLUMNS = ("experiment", "seed", "fold", "state", "epoch", "epochs", "accuracy", "seconds", "message")
+_COLUMNS = ("experiment", "seed", "fold", "state", "epoch", "epochs", "validation", "seconds", "message")
 _STATES = ("waiting", "running", "stopped", "failed", "done")
 _COLOURS = dict(zip(_STATES, ("#eee", "#cfe6f5", "#fdf3d8", "#f9d9c7", "#cdeedd"), strict=True))
 
@@ -139,22 +139,22 @@ def read_note(run: SweepRun) -> dict[str, Any]:
     return found if found.get("sweep") == run.sweep else {}
 
 
-def run_predictions(run: SweepRun) -> Predictions:
+def run_predictions(run: SweepRun) -> Predictions | Estimates:
     """The predictions that a finished or stopped run has left."""
     table = run.folder / _TABLE
     if not table.is_file():
         raise InputError(f"predictions of {run.title} must be in {str(table)!r}; run the sweep again")
-    return Predictions.load(table)
+    return load_predictions(table)
 
 
 def state_of(run: SweepRun) -> dict[str, Any]:
     """How far a run is (columns of ``states.csv``), from what it has left in its folder in this sweep.
 
-    States are waiting, running, stopped, failed and done; accuracy is that of validation after the last
-    epoch, seconds those of training in this call.
+    States are waiting, running, stopped, failed and done; validation is the accuracy, or of numbers the
+    error, after the last epoch, seconds those of training in this call.
     """
     state = {"experiment": run.experiment.name, "seed": run.seed, "fold": run.fold, "state": "waiting"}
-    state |= {"epoch": 0, "epochs": run.experiment.epochs, "accuracy": "", "seconds": "", "message": ""}
+    state |= {"epoch": 0, "epochs": run.experiment.epochs, "validation": "", "seconds": "", "message": ""}
     note = read_note(run)
     if not note:
         return state
@@ -163,7 +163,9 @@ def state_of(run: SweepRun) -> dict[str, Any]:
     except InputError:  # not there yet, or replaced at this moment
         history = []
     if history:
-        state |= {"epoch": len(history), "accuracy": round(history[-1]["validation_accuracy"], 4)}
+        name = "error" if run.experiment.targets else "accuracy"
+        quality = f"{name} {history[-1][f'validation_{name}']:.3f}"
+        state |= {"epoch": len(history), "validation": quality}
     if "started" in note:
         state["seconds"] = round(note.get("ended", time.time()) - note["started"], 1)
     return state | {"state": note["state"], "message": note.get("message", "")}
@@ -216,7 +218,7 @@ class Board:
             state |= {"state": "failed", "message": str(error)}
         self.states[run] = state
         self.update(now=True)
-        how = f"failed: {state['message']}" if error else f"validation accuracy {state['accuracy']:.3f}"
+        how = f"failed: {state['message']}" if error else f"validation {state['validation']}"
         line = f"{run.title}: {how} ({self._count()}{self._left()})"
         log.info(line)
         if self._headless:

@@ -14,7 +14,12 @@ from labkit.errors import InputError
 from labkit.views.marks import draw_line
 from labkit.views.style import INK, axes, colours, grid, style_legend
 
-_PANELS = {"loss": "loss", "accuracy": "accuracy", "learning_rate": "learning rate"}
+_PANELS = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "error": "rms error / scatter",
+    "learning_rate": "learning rate",
+}
 _PARTS = {"train_": "dashed", "validation_": "solid", "": "solid"}
 History = Sequence[Mapping[str, float]]
 
@@ -23,8 +28,8 @@ def history(runs: Mapping[str, Sequence[History]], *, width: int = 400) -> GridP
     """Loss, accuracy and learning rate by epoch; training dashed, validation solid; epoch axes move together.
 
     `runs` holds the histories of each experiment, one per run. A history has a row per epoch: ``epoch`` and
-    any of ``train_loss``, ``validation_loss``, ``train_accuracy``, ``validation_accuracy``,
-    ``learning_rate``.
+    any of ``learning_rate`` and, with ``train_`` or ``validation_`` before them, ``loss``, ``accuracy`` (of
+    classes) and ``error`` (of numbers).
     """
     columns = {name for histories in runs.values() for rows in histories for row in rows for name in row}
     if lacking := [name for name, all_ in runs.items() for h in all_ if not h or "epoch" not in h[0]]:

@@ -27,7 +27,7 @@ from labkit.experiment import Augmentation, Experiment
 from labkit.learn.device import reused_memory
 from labkit.learn.fit import quiet
 from labkit.learn.resident import BalancedBatches, Resident
-from labkit.learn.task import ClassificationTask
+from labkit.learn.task import TrainingTask
 
 SIZE, BATCH, BANDS = 356, 10, ("empty", "xray", "optical")
 #: The known rate of a Keras pipeline as the paper describes, on two cores of such a machine.
@@ -124,7 +124,7 @@ def ours(
 
     def timed(**options: int) -> float:
         with reused_memory():
-            return run(ClassificationTask(experiment), batches, device=device, precision=precision, **options)
+            return run(TrainingTask(experiment), batches, device=device, precision=precision, **options)
 
     return timed
 

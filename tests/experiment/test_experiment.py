@@ -35,12 +35,25 @@ def test_every_other_field_changes_the_digest():
         {"split_column": "volunteer_split"},
         {"soft_labels": True},
         {"folds": 10},
+        {"targets": "ne", "batches": "shuffled", "plateau_monitor": "validation_loss"},
     ):
         assert base.changed(**change).digest != base.digest
     ten = base.changed(folds=10)
     changes = {"fold_seed": 1, "stratify_by": "host", "group_by": "host", "fold_splits": ("train",)}
     for change in ({name: value} for name, value in changes.items()):
         assert ten.changed(**change).digest != ten.digest
+
+
+def test_numbers_have_a_mean_and_a_width_and_no_classes():
+    classes = preset("CN-E")
+    numbers = classes.changed(targets="ne", batches="shuffled", plateau_monitor="validation_loss")
+    assert numbers.targets == ("ne",)
+    assert (classes.kind, classes.outputs, numbers.kind, numbers.outputs) == ("binary", 2, "numbers", 2)
+    assert numbers.changed(targets=("ne", "log kt")).outputs == 4
+    with pytest.raises(
+        InputError, match="experiment must be one of classes, got 'CN-E', which learns numbers"
+    ):
+        _ = numbers.class_scheme
 
 
 def test_runs_go_by_seed_then_fold():
@@ -58,6 +71,16 @@ def test_runs_go_by_seed_then_fold():
         ({"augmentation": {"kind": "turns"}}, "augmentation.*'right angles', got 'turns'"),
         ({"augmentation": {"kind": "right angles", "share": 0}}, "share: .*greater than 0"),
         ({"folds": -1}, "folds: .*greater than or equal to 0"),
+        (
+            {"targets": ("ne", "ne")},
+            "targets: .*must name different columns, each as 'column' or 'log column'",
+        ),
+        ({"targets": "log "}, "targets: .*must name different columns"),
+        (
+            {"targets": "ne"},
+            "batches: .*'shuffled' with targets.*plateau_monitor: .*'validation_loss' with tar",
+        ),
+        ({"targets": "ne", "soft_labels": True}, "soft_labels: .*must be False with targets"),
         ({"stratify_by": "host"}, "stratify_by: .*only with folds of at least 3, got 'host'"),
         ({"group_by": "host"}, "group_by: .*only with folds of at least 3, got 'host'"),
         ({"folds": 3, "stratify_by": "a", "group_by": "a"}, "group_by: .*another column than stratify_by"),

@@ -17,7 +17,7 @@ from labkit.learn import Model, fold_counts, fold_numbers, fold_sizes, out_of_fo
 from labkit.learn.checkpoint import read_about
 from labkit.learn.parts import fold_parts, parts_digest, split_for_training
 from labkit.learn.resident import BalancedBatches, OrderedBatches, hold, shared_images
-from labkit.learn.task import ClassificationTask
+from labkit.learn.task import TrainingTask
 from labkit.sample import Sample
 from labkit.sample.splits import VALIDATION, deal_folds
 
@@ -374,14 +374,14 @@ def test_fractions_must_be_fractions(voted, crowd, value):
 
 def test_soft_loss_is_the_cross_entropy_with_the_fractions(voted, crowd):
     part = split_for_training(crowd.changed(soft_labels=True), voted)["train"]
-    held = hold(torch.from_numpy(voted.images[part.rows]), part.codes, soft=part.soft)
-    task = ClassificationTask(crowd, seed=1)
+    held = hold(torch.from_numpy(voted.images[part.rows]), part.codes, target=part.target)
+    task = TrainingTask(crowd, seed=1)
     batch = next(iter(OrderedBatches(held, batch_size=8)))
-    assert torch.equal(batch["soft"].argmax(1), batch["label"])
+    assert torch.equal(batch["target"].argmax(1), batch["label"])
     task.network.eval()
     task.validation_step(batch, 0)
     logs = functional.log_softmax(task(batch["image"]), 1)
-    expected = -(batch["soft"] * logs).sum(1).mean()
+    expected = -(batch["target"] * logs).sum(1).mean()
     assert task._means("validation")["validation_loss"] == pytest.approx(expected.item(), rel=1e-5)
 
 

@@ -23,7 +23,7 @@ from labkit.evaluate import measure
 from labkit.experiment import SGD, AdamW, Experiment
 from labkit.learn import Model, histories, trained_sets, training_table
 from labkit.learn.checkpoint import read_about
-from labkit.predictions import Predictions
+from labkit.predictions import Estimates, Predictions
 from labkit.run import sweep_runs
 from labkit.run.sweep import SweepError, share_cores, sweep
 from labkit.runfolder import HEADLESS, RunFolder
@@ -36,6 +36,9 @@ TWO = Experiment(
 )  # fmt: skip
 ALONE = TWO.changed(name="alone", bands=("xray",), seeds=(5,))
 FOLDS = TWO.changed(name="folds", folds=3, seeds=(0,), epochs=2)
+NUMBERS = FOLDS.changed(
+    name="numbers", targets="log size", batches="shuffled", plateau_monitor="validation_loss"
+)
 WILD = TWO.changed(name="wild", optimiser=SGD(learning_rate=1e30, minimal_learning_rate=0), seeds=(0,))
 ALL = [("two", 0), ("two", 1), ("alone", 5)]
 
@@ -57,6 +60,7 @@ def stored(tmp_path_factory):
             "dec": np.arange(n) * u.deg,
             "label": np.where(wide, "low-z cluster", "point source"),
             "split": np.array(["train", "train", "validation", "test"])[np.arange(n) // 2 % 4],
+            "size": np.where(wide, 3.0, 1.0) * rng.uniform(0.8, 1.2, n) * u.arcsec,
         }
     )
     about = {"bands": ("xray", "optical"), "pixel_scale": 4 * u.arcsec}
@@ -246,6 +250,30 @@ def test_kinds_of_experiments_have_their_own_tables(stored, tmp_path):
     folds = Predictions.load(folder.predictions_of(folds=True))
     assert sorted(folds.table["object_id"]) == sorted(Sample.load(stored).object_ids)
     assert [one.fold for one, _ in folds.runs()] == [0, 1, 2]
+
+
+def test_numbers_are_swept_beside_classes_and_resumed(stored, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(HEADLESS, "1")
+    folder = RunFolder(tmp_path / "run")
+    found = run([ALONE.changed(epochs=1), NUMBERS], stored, folder)
+    assert {one.experiment for one, _ in found.runs()} == {"alone"}
+    numbers = Estimates.load(folder.predictions_of("numbers", folds=True))
+    assert sorted(numbers.table["object_id"]) == sorted(Sample.load(stored).object_ids)
+    assert set(numbers.table["unit"]) == {"arcsec"}
+    states = read_states(folder)
+    assert [state["validation"].split()[0] for state in states] == ["accuracy", *["error"] * 3]
+    assert "numbers, seed 0, fold 2: validation error " in capsys.readouterr().err
+    before = [file.stat().st_mtime_ns for file in folder.path.glob("checkpoints/*/weights.safetensors")]
+    again = run([NUMBERS], stored, folder, progress=False)
+    assert same(again, numbers)
+    after = [file.stat().st_mtime_ns for file in folder.path.glob("checkpoints/*/weights.safetensors")]
+    assert before == after, "nothing is trained twice"
+    assert trained_sets(folder, [NUMBERS], {"a": {"own": "numbers"}})["a"]["own"].known.meta == numbers.meta
+    assert set(histories(folder, [NUMBERS])["numbers"][0][0]) >= {"validation_loss", "validation_error"}
+    wrong = NUMBERS.changed(name="wrong", targets="log colour")
+    with pytest.raises(InputError, match="sample must have a column 'colour'"):
+        run([NUMBERS, wrong], stored, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_each_experiment_takes_the_first_sample_with_its_bands(stored, tmp_path):
