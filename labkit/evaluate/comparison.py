@@ -23,11 +23,12 @@ from scipy.stats import binom, norm, rankdata
 
 from labkit.errors import InputError
 from labkit.evaluate.metrics import MEASURES, RATES, check_scores, class_scores, overall
-from labkit.evaluate.resampling import Interval, Resampling, Spread, bootstrap, percentile_interval, spread
+from labkit.evaluate.resampling import Resampling, Spread, bootstrap, percentile_interval, spread
 from labkit.evaluate.trainings import Rows
 from labkit.predictions import Predictions
 
 _MEASURES = (*MEASURES, RATES[0])
+_LEVEL = 0.05  # of significance
 NO_DIFFERENCE = "no significant difference"
 _EXACT_STEPS = 200_000_000  # of the exact distribution; above, the normal one is as good
 _COLUMNS = {"first": str, "second": str, "measure": str, "pairing": str, "objects": int, "positives": int}
@@ -47,11 +48,10 @@ class McNemar:
 
 @dataclass(frozen=True)
 class DeLong:
-    """AUC of the first minus the second: difference, standard error, interval and two-sided p-value."""
+    """AUC of the first minus the second, with its standard error and two-sided p-value."""
 
     difference: float
     standard_error: float
-    interval: Interval[float]
     p_value: float
 
 
@@ -93,7 +93,7 @@ def _sign_flips(differences: NDArray) -> float:
     return float(min(1.0, chance[np.abs(2 * np.arange(most + 1) - most) >= reached].sum()))
 
 
-def delong(true: ArrayLike, first: ArrayLike, second: ArrayLike, *, confidence: float = 0.95) -> DeLong:
+def delong(true: ArrayLike, first: ArrayLike, second: ArrayLike) -> DeLong:
     """Test of a difference of AUC on the same objects (DeLong et al. 1988, Biometrics 44, 837).
 
     An AUC is a mean over objects of their *placements*: the share of the other class on the right side of
@@ -109,8 +109,7 @@ def delong(true: ArrayLike, first: ArrayLike, second: ArrayLike, *, confidence: 
     difference = float(gaps[0].mean())
     error = math.sqrt(sum(float(gap.var(ddof=1)) / len(gap) for gap in gaps))
     p_value = float(2 * norm.sf(abs(difference) / error)) if error > 0 else float(difference == 0)
-    half = float(norm.ppf(0.5 + confidence / 2)) * error
-    return DeLong(difference, error, Interval(difference - half, difference + half), p_value)
+    return DeLong(difference, error, p_value)
 
 
 def _placements(true: ArrayLike, scores: NDArray) -> tuple[NDArray, NDArray]:
@@ -200,7 +199,6 @@ def compare(
     measures: Sequence[str] = ("accuracy", "auc"),
     split: str | None = "test",
     threshold: float = 0.5,
-    level: float = 0.05,
     correct: Literal["table", "measure"] = "table",
     resampling: Resampling | None = None,
 ) -> QTable:
@@ -225,8 +223,6 @@ def compare(
         Part of the Sample; None takes all rows of known truth.
     threshold : float
         A higher probability counts as positive; of several classes the most probable one counts.
-    level : float
-        Corrected p-values below it are significant.
     correct : {"table", "measure"}
         P-values are corrected (Holm) for all rows of the table, or for those of the same measure.
     resampling : Resampling, optional
@@ -238,8 +234,8 @@ def compare(
         One row for each pair and measure: ``first``, ``second``, ``measure``, ``pairing`` ("paired",
         "unpaired"), ``objects``, ``positives`` (common ones, or of both), ``first_value``, ``second_value``
         (means over trainings), ``first_std``, ``second_std``, ``difference`` (first minus second), ``low``,
-        ``high``, ``test``, ``p_value``, ``p_holm`` and ``verdict`` on the first: "higher", "lower" or "no
-        significant difference". No row where there is no pair.
+        ``high``, ``test``, ``p_value``, ``p_holm`` and ``verdict`` on the first: "higher" or "lower" where
+        the corrected p-value is below 0.05, or "no significant difference". No row where there is no pair.
 
     Raises
     ------
@@ -271,8 +267,8 @@ def compare(
         same = table["measure"] == name
         table["p_holm"][same] = holm(table["p_value"][same])
     words = np.where(table["difference"] > 0, "higher", "lower")
-    table["verdict"] = np.where(table["p_holm"] < level, words, NO_DIFFERENCE)
-    table.meta.update(level=level, confidence=resampling.confidence)
+    table["verdict"] = np.where(table["p_holm"] < _LEVEL, words, NO_DIFFERENCE)
+    table.meta.update(level=_LEVEL, confidence=resampling.confidence)
     return table
 
 
@@ -354,15 +350,13 @@ def _difference(
     }
 
 
-def sentences(table: QTable, *, digits: int = 3) -> list[str]:
+def sentences(table: QTable) -> list[str]:
     """One sentence for each row of `compare`, with no more than the numbers support.
 
     Parameters
     ----------
     table : `~astropy.table.QTable`
         From `compare`; one without rows gives a sentence that says so.
-    digits : int
-        Digits after the point.
 
     Returns
     -------
@@ -372,26 +366,26 @@ def sentences(table: QTable, *, digits: int = 3) -> list[str]:
     """
     if not len(table):
         return ["This run has nothing to compare here."]
-    return [_sentence(row, digits) for row in table]
+    return [_sentence(row) for row in table]
 
 
-def _sentence(row: QTable.Row, digits: int) -> str:
+def _sentence(row: QTable.Row) -> str:
     plain = {"f1": "F1", "auc": "AUC"}.get(row["measure"], str(row["measure"]).replace("_", " "))
     name = plain[0].upper() + plain[1:]
     gap, low, high = (float(row[key]) for key in ("difference", "low", "high"))
     bounds = sorted((low, high) if row["verdict"] != "lower" else (-low, -high))
-    inside = f"({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"
+    inside = f"({bounds[0]:.3f} to {bounds[1]:.3f})"
     if row["verdict"] == NO_DIFFERENCE:
         said = f"No significant difference in {plain} between {row['first']} and {row['second']}: "
-        said += f"{gap:+.{digits}f} {inside}"
+        said += f"{gap:+.3f} {inside}"
     else:
         said = f"{name} of {row['first']} is {row['verdict']} than that of {row['second']} by "
-        said += f"{abs(gap):.{digits}f} {inside}"
+        said += f"{abs(gap):.3f} {inside}"
     where = "paired on" if row["pairing"] == "paired" else "different objects,"
     p = f"p = {row['p_holm']:.2g}" if row["p_holm"] >= 0.001 else "p < 0.001"
     scatter = [float(row[f"{side}_std"]) for side in ("first", "second")]
     noise = "scatter by " + " and ".join(
-        "an unknown amount" if np.isnan(one) else f"{one:.{digits}f}" for one in scatter
+        "an unknown amount" if np.isnan(one) else f"{one:.3f}" for one in scatter
     )
     seeds = "one training on each side" if np.isnan(scatter).all() else f"trainings {noise}"
     return f"{said}; {where} {row['objects']} objects, {p}; {seeds}."

@@ -36,32 +36,11 @@ def limit_predictions(
 ) -> Predictions:
     """Class of each cluster by two limits on one number that is highest for cool cores.
 
-    Parameters
-    ----------
-    table : Table
-        ``object_id``, ``label`` ("CC", "WCC", "NCC") and the column.
-    column : str
-        Such as "ne" or "concentration".
-    limits : (float, float), "fitted" or "ranked"
-        Above the first is "CC", below the second "NCC". "fitted": those that give the training objects of
-        each fold the highest mean recall. "ranked": those that give them the fractions of their classes.
-    folds : array_like of int, shape (n,), optional
-        Fold in which each object is tested, -1 for none; needed unless the limits are numbers.
-    rank_on : {"training", "all"}
-        With "ranked": fractions and limits of the training objects, or of all objects at once, as Su et al.
-        (2020) rank the concentration, which uses the truth of what is tested.
-    experiment : str, optional
-        Name; by default the column and the limits.
-
-    Returns
-    -------
-    Predictions
-        Probability 1 of the class, split "test", of the objects with a label and a fold.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a value is not finite, limits do not fall, or folds are missing.
+    `limits` are two numbers, above the first of which is "CC" and below the second "NCC"; "fitted": those
+    that give the training objects of each fold the highest mean recall; or "ranked": those that give them
+    the fractions of their classes. `folds` says where each object is tested (-1: nowhere); with
+    ``rank_on="all"`` fractions and limits are those of all objects at once, as Su et al. (2020) rank the
+    concentration, which uses the truth of what is tested. Probabilities are 1 of the class.
     """
     values = _columns(table, [column])[:, 0]
     name = experiment or f"{column}, {limits if isinstance(limits, str) else 'fixed limits'}"
@@ -85,40 +64,13 @@ def limit_predictions(
 
 
 def morphology_predictions(
-    table: Table,
-    features: Sequence[str],
-    *,
-    folds: ArrayLike,
-    method: str = "logistic",
-    seed: int = 0,
-    experiment: str | None = None,
+    table: Table, features: Sequence[str], *, folds: ArrayLike, method: str = "logistic"
 ) -> Predictions:
     """Class probabilities of each cluster by a simple classifier of numbers from its image.
 
-    Parameters
-    ----------
-    table : Table
-        ``object_id``, ``label`` and the features, such as those of `labkit.images.morphology`.
-    features : sequence of str
-        Columns.
-    folds : array_like of int, shape (n,)
-        Fold in which each object is tested, -1 for none; the classifier trains on the others.
-    method : {"logistic", "gradient boosting"}
-        Of scikit-learn; classes weigh alike, as they do in the balanced accuracy.
-    seed : int
-        Of the trees.
-    experiment : str, optional
-        Name; by default the method.
-
-    Returns
-    -------
-    Predictions
-        Split "test".
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a value is not finite, or a training set lacks a class.
+    `features` are columns such as those of `labkit.images.morphology`, `folds` the fold in which each object
+    is tested (-1: none). `method` is "logistic" or "gradient boosting" of scikit-learn; classes weigh alike,
+    as they do in the balanced accuracy.
     """
     if method not in _METHODS:
         raise InputError(f"method must be one of {_METHODS}, got {method!r}")
@@ -131,11 +83,11 @@ def morphology_predictions(
             )
         else:
             model = HistGradientBoostingClassifier(
-                learning_rate=0.05, max_iter=100, max_leaf_nodes=8, class_weight="balanced", random_state=seed
+                learning_rate=0.05, max_iter=100, max_leaf_nodes=8, class_weight="balanced", random_state=0
             )
         return model.fit(values[train], codes[train]).predict_proba(values[test])
 
-    return _by_folds(table, folds, judge, experiment or method, seed=seed)
+    return _by_folds(table, folds, judge, method)
 
 
 def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
@@ -148,7 +100,7 @@ def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _by_folds(
-    table: Table, folds: ArrayLike | None, judge: Any, name: str, *, seed: int = 0, trains: bool = True
+    table: Table, folds: ArrayLike | None, judge: Any, name: str, *, trains: bool = True
 ) -> Predictions:
     """Probabilities of each fold's objects by what was learnt from the others."""
     scheme = get_scheme(_SCHEME)
@@ -175,7 +127,6 @@ def _by_folds(
                 classes=scheme.classes,
                 true=text(table["label"])[test],
                 experiment=name,
-                seed=seed,
                 fold=number,
                 split="test",
             )

@@ -43,7 +43,6 @@ def measure(
     total: str | None = None,
     over: Literal["objects", "runs"] = "objects",
     classes: Literal["positive", "each", "macro"] = "positive",
-    positive: str | None = None,
     split: str | None = "test",
     threshold: float = 0.5,
     resampling: Resampling | None = None,
@@ -79,8 +78,6 @@ def measure(
         The positive class; each class against the rest, for more than two followed by their averages; or all
         together: accuracy is the share of objects that were given their class, the other measures are macro
         averages. Several classes of which none is positive are always measured together.
-    positive : str, optional
-        Another positive class than that of the predictions.
     split : str or None
         Part of the Sample; None measures all rows.
     threshold : float
@@ -110,7 +107,7 @@ def measure(
     if isinstance(predictions, Mapping) and not predictions:
         return _without_rows(heads, measures, about)
     keys, sets = _read_sets(predictions, by, on, split)
-    view = _View.of(next(iter(sets.values())), mode, positive, threshold)
+    view = _View.of(next(iter(sets.values())), mode, threshold)
     rows = []
     for head, part in _groups(keys, sets, by, on, parts or {}, total, split):
         for label, found in _measured(part, view, measures, over, resampling, rng):
@@ -156,8 +153,8 @@ class _View:
     threshold: float
 
     @classmethod
-    def of(cls, example: Predictions, mode: Any, positive: str | None, threshold: float) -> _View:
-        names, name = example.classes, positive or example.positive
+    def of(cls, example: Predictions, mode: Any, threshold: float) -> _View:
+        names, name = example.classes, example.positive
         if mode == "positive" and name is None and len(names) > 2:
             mode = "macro"
         if mode == "positive" and name not in names:

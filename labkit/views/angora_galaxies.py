@@ -125,7 +125,7 @@ def _typical_errors(plot: figure, m: NDArray, error: NDArray) -> None:
 
 
 def magnitude_distribution(
-    magnitude: ArrayLike, group: ArrayLike, *, limit: float = 25.0, title: str = "", height: int = 350
+    magnitude: ArrayLike, group: ArrayLike, *, limit: float = 25.0, title: str = ""
 ) -> figure:
     """Magnitudes of spectroscopic and candidate members, stacked (Angora et al. 2020, Fig. 9, first row).
 
@@ -142,7 +142,7 @@ def magnitude_distribution(
     counts = {name: np.histogram(m[good & (names == name)], bins=edges)[0] for name in _STACKED}
     total = np.sum(list(counts.values()), axis=0)
     low, high = poisson_conf_interval(total, "frequentist-confidence", sigma=norm.isf(0.16))
-    plot = axes(title=title, x="F814 (mag)", y=f"galaxies in {_STEP:g} mag", width=420, height=height,
+    plot = axes(title=title, x="F814 (mag)", y=f"galaxies in {_STEP:g} mag", width=420, height=350,
                 y_range=Range1d(0, 1.08 * float(high.max())))  # fmt: skip
     bottom = np.zeros(len(total))
     for name, colour in class_colours(_STACKED).items():
@@ -177,12 +177,12 @@ def completed_sequences(completed: Table, sequences: RedSequences, *, data: str 
     return grid(panels)
 
 
-def member_profiles(profiles: Mapping[str, Table], *, log: bool = True, title: str = "") -> GridPlot:
+def member_profiles(profiles: Mapping[str, Table], *, title: str = "") -> GridPlot:
     """Cumulative and differential projected number profiles of clusters in R/R200, in bands (Fig. 15).
 
     `profiles` are from `member_profile`. Left N(< R) / N0 at the outer edges, right the number in an annulus
-    per R200^2 over N0, at its middle, by default on logarithmic axes, where empty bins are gaps. The radius
-    within which N0 counts is dotted.
+    per R200^2 over N0, at its middle, on logarithmic axes, where empty bins are gaps. The radius within which
+    N0 counts is dotted.
     """
     if not profiles:
         raise InputError("profiles must hold one cluster at least, got none; use member_profile")
@@ -192,19 +192,18 @@ def member_profiles(profiles: Mapping[str, Table], *, log: bool = True, title: s
     within, share = first.get("scale_radius"), first.get("confidence")
     heading = f"N0 within {within:g} R200" if within is not None else "N0"
     heading += f", bands {share:.0%}" if share is not None else ""
-    kind = "log" if log else "linear"
     left = axes(title=title, x="R / R200", y="N(< R) / N0", width=480, height=430)
-    right = axes(x="R / R200", y="N per R200² / N0", x_axis_type=kind, y_axis_type=kind, width=480,
+    right = axes(x="R / R200", y="N per R200² / N0", x_axis_type="log", y_axis_type="log", width=480,
                  height=430)  # fmt: skip
     for number, (name, colour) in enumerate(colours(profiles).items()):
         column = {c: numbers(profiles[name][c]) for c in _PROFILE}
         n0 = profiles[name].meta.get("n0")
         label = f"{name} (N0 = {n0})" if n0 is not None else name
         inner, outer = column["inner"], column["outer"]
-        middle = np.where(inner > 0, np.sqrt(inner * outer), outer / 2) if log else (inner + outer) / 2
+        middle = np.where(inner > 0, np.sqrt(inner * outer), outer / 2)
         for plot, x, what in ((left, outer, "cumulative"), (right, middle, "density")):
             y, low, high = (column[f"{what}{end}"].copy() for end in _ENDS)
-            if log and plot is right:  # what a logarithmic axis cannot show becomes a gap
+            if plot is right:  # what a logarithmic axis cannot show becomes a gap
                 floor = np.nanmin(y[y > 0], initial=np.inf) / 30
                 y[~(y > 0)] = np.nan
                 low = np.maximum(low, floor if np.isfinite(floor) else 1e-3)
@@ -217,9 +216,8 @@ def member_profiles(profiles: Mapping[str, Table], *, log: bool = True, title: s
     if within is not None:
         for plot in (left, right):
             plot.add_layout(Span(location=within, dimension="height", line_color=INK, line_dash="dotted"))
-    if log:
-        outer = np.concatenate([numbers(table["outer"]) for table in profiles.values()])
-        log_ticks(right.xaxis[0], 0.3 * float(outer.min()), float(outer.max()))
+    outer = np.concatenate([numbers(table["outer"]) for table in profiles.values()])
+    log_ticks(right.xaxis[0], 0.3 * float(outer.min()), float(outer.max()))
     legend_inside(left, "top_left").legend[0].update(title=heading, title_text_font_style="normal",
                                                      title_text_font_size="12px")  # fmt: skip
     return grid([[left, right]])

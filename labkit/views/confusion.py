@@ -158,21 +158,17 @@ def cell_examples(true: ArrayLike, decided: ArrayLike, order: ArrayLike, *, limi
     return rows[np.arange(len(rows)) - starts < limit]
 
 
-def cell_cutouts(
-    predictions: Predictions, sample: Sample, *, limit: int = 6, white_sky: bool = True
-) -> Table:
+def cell_cutouts(predictions: Predictions, sample: Sample, *, limit: int = 6) -> Table:
     """Pictures of the surest objects of each cell of one run's confusion matrix, for `confusion_gallery`.
 
-    Only the images shown are read from the Sample, whose empty sky is white (255) as XAmin's unless told
-    otherwise. Columns ``true``, ``predicted``, ``picture`` (PNG data URI, some 10 kB each) and ``title`` with
-    the probability of the predicted class.
+    Only the images shown are read from the Sample, whose empty sky is white (255) as XAmin's. Columns
+    ``true``, ``predicted``, ``picture`` (PNG data URI, some 10 kB each) and ``title`` with the probability of
+    the predicted class.
     """
     sure = predictions.probabilities.max(axis=1)
     rows = cell_examples(predictions.true_codes, predictions.probabilities.argmax(axis=1), sure, limit=limit)
     chosen = sample.select(text(predictions.table["object_id"])[rows].tolist())
-    optical, xray = (
-        255 - chosen.band(name) if white_sky else chosen.band(name) for name in ("optical", "xray")
-    )
+    optical, xray = (255 - chosen.band(name) for name in ("optical", "xray"))
     return Table(
         {
             "true": text(predictions.table["true"])[rows],

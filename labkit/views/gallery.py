@@ -107,21 +107,13 @@ def photon_levels(image: NDArray) -> NDArray[np.float64]:
     return grey_levels(soft, limits=limits_of(soft, lower=60, upper=99.9), stretch="sqrt")
 
 
-def plate_pictures(
-    optical: ArrayLike, xray: ArrayLike, *, colours: str = "glow"
-) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
-    """Optical, X-ray and combined picture of each of the cut-outs (n, y, x), bright on dark.
-
-    Combined they are a glow ("glow") or green on blue ("paper").
-    """
-    if colours not in ("glow", "paper"):
-        raise InputError(f"colours must be 'glow' or 'paper', got {colours!r}")
+def plate_pictures(optical: ArrayLike, xray: ArrayLike) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
+    """Optical, X-ray and combined picture of each of the cut-outs (n, y, x), bright on dark."""
     plates, photons = np.asarray(optical), np.asarray(xray)
     if len(plates) != len(photons):
         raise InputError(f"optical and xray must hold the same objects, got {len(plates)} and {len(photons)}")
     for light, emission in zip(map(plate_levels, plates), map(photon_levels, photons), strict=True):
-        glow = overlay(light, emission) if colours == "glow" else composite(green=emission, blue=light)
-        yield light, emission, glow
+        yield light, emission, overlay(light, emission)
 
 
 def heat_colours(levels: ArrayLike) -> NDArray[np.float64]:
@@ -171,10 +163,10 @@ def _uri(picture: Image.Image, kind: str, **options: Any) -> str:
     return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def thumbnails(images: ArrayLike, *, sigma_px: float = 0.0, size_px: int | None = 120) -> list[str]:
+def thumbnails(images: ArrayLike, *, sigma_px: float = 0.0) -> list[str]:
     """PNG data URI of each image (n, y, x), smoothed if wanted, each between its own limits."""
     pixels = smoothed(images, sigma_px=sigma_px) if sigma_px else np.asarray(images)
-    return [png_uri(grey_levels(image), size_px=size_px) for image in pixels]
+    return [png_uri(grey_levels(image), size_px=120) for image in pixels]
 
 
 def gallery(

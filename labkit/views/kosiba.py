@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from textwrap import wrap
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -41,14 +41,14 @@ def intervals(beside: Table, metric: str = "auc", *, title: str = "") -> figure:
 
 
 def band_gallery(
-    optical: ArrayLike, xray: ArrayLike, titles: Sequence[str] = (), *, colours: str = "glow", title: str = ""
+    optical: ArrayLike, xray: ArrayLike, titles: Sequence[str] = (), *, title: str = ""
 ) -> figure:
     """Optical, X-ray and combined picture of each object (Kosiba et al. 2020, Figs. 4 and 9 to 11).
 
-    Cut-outs (n, y, x) of the same objects; one title per object. `colours` is "glow" for X-rays as a warm
-    glow on the optical image, or "paper" for X-ray in green and optical in blue.
+    Cut-outs (n, y, x) of the same objects; one title per object. Combined, X-rays are a warm glow on the
+    optical image.
     """
-    pictures = [png_uri(one) for three in plate_pictures(optical, xray, colours=colours) for one in three]
+    pictures = [png_uri(one) for three in plate_pictures(optical, xray) for one in three]
     captions = [text for words in titles for text in (words, "", "")]
     return gallery(pictures, captions, columns=3, size_px=180, title=title,
                    column_titles=("optical", "X-ray", "combined"))  # fmt: skip
@@ -72,19 +72,6 @@ def agreement(table: Table, *, title: str = "") -> figure:
     return plot
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A box: a question, or an ending answer."""
-
-    text: str
-    above: str  # the answer that leads here
-    x: float  # middle of the box, pixels
-    y: float
-    choice: int  # number of the answer that leads here, -1 for the first question
-    parent: int  # place in the list of nodes, -1 for the first question
-    verdict: str  # "" for a question
-
-
 def decision_tree(tree: DecisionTree, *, counts: ArrayLike | None = None, title: str = "") -> figure:
     """The questions of a tree and its ending answers (Kosiba et al. 2020, Fig. 2), read from the left.
 
@@ -96,13 +83,16 @@ def decision_tree(tree: DecisionTree, *, counts: ArrayLike | None = None, title:
     if given is not None and given.shape != (len(tree.choices),):
         raise InputError(f"counts must have one number per answer, {len(tree.choices)}, got {given.shape}")
     nodes = _nodes(tree)
-    width = round(max(1040, max(node.x for node in nodes) + _BOX / 2 + 8))
-    height = round(max(node.y for node in nodes) + _ROW / 2 + 2)
+    width = round(max(1040, max(node["x"] for node in nodes) + _BOX / 2 + 8))
+    height = round(max(node["y"] for node in nodes) + _ROW / 2 + 2)
     plot = axes(title=title, x="", y="", width=width, height=height + 50 * bool(title), grid=False,
                 x_range=Range1d(-4, width - 28), y_range=Range1d(height, 0), tools="save")  # fmt: skip
     plot.axis.visible, plot.outline_line_color = False, None
-    for x, y in _connections(nodes):
-        plot.line(x, y, color="#888888", line_width=1.4, name="connection")
+    for node in nodes[1:]:  # from the right side of the question to the left side of its answer, two corners
+        question, end = node["parent"], node["x"] - _BOX / 2
+        bend = end - _GAP / 2
+        plot.line([question["x"] + _BOX / 2, bend, bend, end], [question["y"]] * 2 + [node["y"]] * 2,
+                  color="#888888", line_width=1.4, name="connection")  # fmt: skip
     source = ColumnDataSource(_boxes(tree, nodes, given))
     boxes = plot.rect("x", "y", _BOX, "height", source=source, fill_color="colour", fill_alpha=0.28,
                       line_color="colour", line_width=1.6, border_radius=6)  # fmt: skip
@@ -114,59 +104,51 @@ def decision_tree(tree: DecisionTree, *, counts: ArrayLike | None = None, title:
     return plot
 
 
-def _nodes(tree: DecisionTree) -> list[_Node]:
-    """All boxes; ending answers in rows from above, a question in the middle of what it leads to."""
-    nodes: list[_Node | None] = []
+def _nodes(tree: DecisionTree) -> list[dict[str, Any]]:
+    """All boxes; ending answers in rows from above, a question in the middle of what it leads to.
+
+    Each has its text, its class ("" for a question), its middle in pixels, the question it follows, the
+    number of the answer that leads to it, and for a question the words of that answer.
+    """
+    nodes: list[dict[str, Any]] = []
     rows = iter(range(len(tree.choices) + 1))
     questions = {question.task: number for number, question in enumerate(tree.questions)}
 
-    def place(task: str, column: int, above: str, choice: int, parent: int) -> float:
-        number, own = questions[task], len(nodes)
-        nodes.append(None)  # its height is known after those of its answers
-        x, heights = column * (_BOX + _GAP) + _BOX / 2, []
-        for offset, answer in enumerate(tree.questions[number].choices):
-            code = int(tree.offsets[number]) + offset
+    def place(task: str, column: int, **about: Any) -> float:
+        number, heights = questions[task], []
+        x, question = column * (_BOX + _GAP) + _BOX / 2, tree.questions[number]
+        nodes.append(own := {"text": question.text, "class": "", "x": x, **about})
+        for offset, answer in enumerate(question.choices):
+            leads = {"parent": own, "choice": int(tree.offsets[number]) + offset}
             if answer.next is not None:
-                heights.append(place(answer.next, column + 1, answer.text, code, own))
+                heights.append(place(answer.next, column + 1, above=answer.text, **leads))
                 continue
             heights.append(_ROW * (next(rows) + 0.5) + 8)
-            words, verdict = str(answer.leaf), str(answer.verdict)
-            nodes.append(_Node(words, "", x + _BOX + _GAP, heights[-1], code, own, verdict))
-        y = float(np.mean(heights))
-        nodes[own] = _Node(tree.questions[number].text, above, x, y, choice, parent, "")
-        return y
+            leads |= {"text": str(answer.leaf), "class": str(answer.verdict), "above": ""}
+            nodes.append({"x": x + _BOX + _GAP, "y": heights[-1], **leads})
+        own["y"] = float(np.mean(heights))
+        return own["y"]
 
-    place(tree.tasks[0], 0, "", -1, -1)
-    return [node for node in nodes if node is not None]
-
-
-def _connections(nodes: list[_Node]) -> list[tuple[list[float], list[float]]]:
-    """Lines with two corners from the right side of each question to the left sides of its answers."""
-    lines = []
-    for node in nodes[1:]:
-        start, end = nodes[node.parent].x + _BOX / 2, node.x - _BOX / 2
-        bend, above = end - _GAP / 2, nodes[node.parent].y
-        lines.append(([start, bend, bend, end], [above, above, node.y, node.y]))
-    return lines
+    place(tree.tasks[0], 0, above="", parent=None, choice=-1)
+    return nodes
 
 
-def _boxes(tree: DecisionTree, nodes: list[_Node], counts: np.ndarray | None) -> dict[str, list]:
+def _boxes(tree: DecisionTree, nodes: list[dict[str, Any]], counts: np.ndarray | None) -> dict[str, list]:
     palette = class_colours(tree.classes)
-    start = np.nan if counts is None else counts[tree.question_of == 0].sum()
-    share = [np.nan if counts is None or n.choice < 0 else counts[n.choice] / max(start, 1) for n in nodes]
+    share = [np.nan] * len(nodes)
+    if counts is not None:
+        start = max(counts[tree.question_of == 0].sum(), 1)
+        share = [counts[node["choice"]] / start if node["choice"] >= 0 else np.nan for node in nodes]
     shown = ["" if np.isnan(s) else f"{s:.1%}" if s < 0.1 else f"{s:.0%}" for s in share]
-    lines = [wrap(node.text, _CHARACTERS) for node in nodes]
-    texts = [[*line, part] if part else line for line, part in zip(lines, shown, strict=True)]
-    heights = [_LINE * len(line) + 9 for line in texts]
+    lines = [[*wrap(n["text"], _CHARACTERS), *([s] if s else [])] for n, s in zip(nodes, shown, strict=True)]
+    heights = [_LINE * len(line) + 9 for line in lines]
     return {
-        "x": [node.x for node in nodes],
-        "y": [node.y for node in nodes],
-        "top": [node.y - height / 2 - 2 for node, height in zip(nodes, heights, strict=True)],
+        **{name: [node[name] for node in nodes] for name in ("x", "y", "above")},
+        "top": [node["y"] - height / 2 - 2 for node, height in zip(nodes, heights, strict=True)],
         "height": heights,
-        "text": ["\n".join(line) for line in texts],
-        "whole": [node.text for node in nodes],
-        "above": [node.above for node in nodes],
-        "class": [node.verdict or "question" for node in nodes],
+        "text": ["\n".join(line) for line in lines],
+        "whole": [node["text"] for node in nodes],
+        "class": [node["class"] or "question" for node in nodes],
         "share": shown,
-        "colour": [palette[node.verdict] if node.verdict else PALETTE[7] for node in nodes],
+        "colour": [palette[node["class"]] if node["class"] else PALETTE[7] for node in nodes],
     }

@@ -139,9 +139,8 @@ def points(
 
 def curves(
     table: Table, x: str, y: str, *, by: str = "", palette: Mapping[str, str] | None = None,
-    labels: Mapping[str, str] | None = None, dashes: Sequence[str] = ("solid",), line_width: float = 2.2,
-    dots: bool = False, title: str = "", x_label: str = "", y_label: str = "", width: int = 520,
-    height: int = 400, on: figure | None = None,
+    labels: Mapping[str, str] | None = None, title: str = "", x_label: str = "", y_label: str = "",
+    width: int = 520, height: int = 400, on: figure | None = None,
 ) -> figure:  # fmt: skip
     """One line for each group, in a band where the table has bounds.
 
@@ -153,8 +152,6 @@ def curves(
         Columns, `by` the one with the line that each row belongs to.
     palette, labels : mapping of str to str, optional
         Colour and legend text of each line.
-    dashes, line_width, dots
-        Bokeh's dash patterns of the lines, in turn; their width; whether their points are marked.
     title, x_label, y_label, width, height
         Of the figure; labels are the names of the columns by default, sizes in screen pixels.
     on : bokeh.plotting.figure, optional
@@ -174,20 +171,19 @@ def curves(
     groups = text(table[by]) if by else np.full(len(table), y)
     words = (x_label or column_title(table, x), y_label or column_title(table, y))
     plot = on or axes(title=title, x=words[0], y=words[1], width=width, height=height)
-    for number, (name, colour) in enumerate((palette or colours(groups.tolist())).items()):
+    for name, colour in (palette or colours(groups.tolist())).items():
         part = table[groups == name]
         value, low, high = bounded(part, y)
         known = np.isfinite(low).any()
         draw_line(plot, column_values(part, x), value, low if known else None, high if known else None,
                   colour=colour, name=name, label=(labels or {}).get(name, name) if by else "",
-                  dash=dashes[number % len(dashes)], width=line_width, dots=dots,
                   tips=[(name, "($x{0.000}, $y{0.000})")])  # fmt: skip
     return plot if on else legend_inside(plot, "top_right")
 
 
 def bars(
     table: Table, names: str, value: str, *, by: str = "", stacked: bool = False, beside: str = "",
-    percent: bool = False, opacity: float = 1.0, palette: Mapping[str, str] | None = None,
+    opacity: float = 1.0, palette: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None, details: Mapping[str, str] | None = None, title: str = "",
     x_label: str = "", width: int = 560, on: figure | None = None,
 ) -> figure:  # fmt: skip
@@ -200,8 +196,8 @@ def bars(
     names, value, by, beside : str
         Columns with the name of the row, the length of the bar, the group that colours it, and words to its
         right.
-    stacked, percent : bool
-        Put the groups of a row end to end instead of side by side; show shares as per cent.
+    stacked : bool
+        Put the groups of a row end to end instead of side by side.
     opacity : float
         Of the bars.
     palette, labels : mapping of str to str, optional
@@ -227,7 +223,7 @@ def bars(
     need_rows(table, [names, value, *details, *(one for one in (by, beside) if one)], "table")
     rows, groups = text(table[names]), text(table[by]) if by else np.full(len(table), value)
     order, found = list(dict.fromkeys(rows.tolist())), dict(palette or class_colours(groups.tolist()))
-    length, low, high = bounded(table, value, percent=percent)
+    length, low, high = bounded(table, value)
     y = np.array([order.index(name) for name in rows], dtype=float)
     start, thick = np.zeros(len(table)), 0.72
     kinds = list(found)
@@ -248,7 +244,6 @@ def bars(
         name_ticks(plot, order, along="y", lines=False)
         plot.ygrid.grid_line_color = None
     kept = {field_name(key): plain_column(table[key]) for key in details}
-    digits = "{0.0} %" if percent else "{0.[000]}"
     for name, colour in found.items():
         here = groups == name
         if not here.any():
@@ -261,7 +256,7 @@ def bars(
                           fill_alpha=opacity, source=source, name=name, **legend)  # fmt: skip
         if np.isfinite(low[here]).any():
             plot.segment("low", "y", "high", "y", color=INK, line_width=1.3, source=source)
-        tips = column_tips(details) or [("", "@row"), (labels.get(name, name), f"@value{digits}")]
+        tips = column_tips(details) or [("", "@row"), (labels.get(name, name), "@value{0.[000]}")]
         hover(plot, [drawn], tips)
     if beside:
         words = {"x": last, "y": y, "text": text(table[beside])}

@@ -11,14 +11,14 @@ import copy
 import html
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from bs4 import BeautifulSoup
-from jinja2 import DictLoader, pass_context
+from jinja2 import Environment, FileSystemLoader, pass_context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -31,46 +31,8 @@ from labkit.runfolder import RunFolder
 from labkit.views import inline_resources
 from labkit.views.style import FONT, INK
 
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; font-src data:"
-)
-_STYLE = f"""
-body {{ font-family: {FONT}; color: {INK}; line-height: 1.5; margin: 0; }}
-main {{ max-width: 62rem; margin: 0 auto; padding: 1rem 2rem 6rem; }}
-nav {{ border: 1px solid #ddd; padding: .6rem 1.4rem; margin: 1.5rem 0; }}
-nav li {{ list-style: none; }} nav .level-2 {{ padding-left: 1.2rem; }}
-h1 {{ font-size: 1.9rem; margin: 1.2rem 0 .2rem; }}
-h2 {{ font-size: 1.5rem; border-top: 2px solid {INK}; padding-top: 1.2rem; margin-top: 3.5rem; }}
-h3 {{ font-size: 1.2rem; margin-top: 2rem; }}
-details {{ margin: .5rem 0; color: #555; font-size: .9rem; }} summary {{ cursor: pointer; }}
-pre {{ overflow-x: auto; font-size: .82rem; line-height: 1.35; }}
-.highlight pre {{ background: #f7f7f7; padding: .6rem .8rem; margin: .3rem 0; }}
-pre.stderr {{ color: #777; }}
-pre.error {{ background: #fff1ec; border-left: 4px solid #D55E00; padding: .6rem; }}
-.output {{ overflow-x: auto; margin: .6rem 0; }} img {{ max-width: 100%; }}
-table {{ border-collapse: collapse; font-size: .9rem; }} td, th {{ padding: .15rem .8rem; text-align: left; }}
-main > header td:first-child {{ color: #666; white-space: nowrap; vertical-align: top; }}
-"""
-_TEMPLATE = """
-{%- extends 'basic/index.html.j2' -%}
-{%- macro stream(output) -%}
-{%- set lines = output.text.strip().splitlines() | length -%}
-{%- if lines > 12 %}<details><summary>{{ lines }} lines</summary>{% endif -%}
-{%- if lines %}<pre class="{{ output.name }}">{{ output.text | ansi2html }}</pre>{% endif -%}
-{%- if lines > 12 %}</details>{% endif -%}
-{%- endmacro -%}
-{% block input_group %}{% if cell.source.strip() -%}
-<details{% if 'parameters' in cell.metadata.get('tags', []) %} open{% endif %}>
-<summary>code</summary>{{ super() }}</details>
-{%- endif %}{% endblock %}
-{% block data_javascript %}<script>{{ output.data['application/javascript'] }}</script>{% endblock %}
-{% block stream_stdout %}{{ stream(output) }}{% endblock %}
-{% block stream_stderr %}{{ stream(output) }}{% endblock %}
-{% block error %}<pre class="error"><b>{{ (output.ename ~ ': ' ~ output.evalue) | escape_html }}</b>
-{% for line in output.traceback %}{{ line | ansi2html }}
-{% endfor %}</pre>{% endblock %}
-"""
+_FOLDER = FileSystemLoader(Path(__file__).parent)
+_PAGE = Environment(loader=_FOLDER, autoescape=True).get_template("report.html.j2")
 _BOKEH, _BOKEH_LOAD = "application/vnd.bokehjs_exec.v0+json", "application/vnd.bokehjs_load.v0+json"
 _SCRIPT, _WIDGET = "application/javascript", "application/vnd.jupyter.widget-view+json"
 _OUTSIDE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
@@ -112,8 +74,8 @@ class _Exporter(HTMLExporter):
         super().__init__(
             log=quiet,
             template_name="basic",
-            template_file="report.html.j2",
-            extra_loaders=[DictLoader({"report.html.j2": _TEMPLATE})],
+            template_file="section.html.j2",
+            extra_loaders=[_FOLDER],
             exclude_input_prompt=True,
             exclude_output_prompt=True,
             preprocessors=[CoalesceStreamsPreprocessor(enabled=True)],
@@ -183,30 +145,6 @@ def offline(page: str) -> str:
     return str(soup)
 
 
-def _table(rows: Iterable[Iterable[object]]) -> str:
-    lines = ("".join(f"<td>{html.escape(str(value))}</td>" for value in row) for row in rows)
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
-
-def _header(folder: RunFolder, title: str) -> str:
-    """Title, provenance, and the parameters of each notebook, folded; the seeds are among them."""
-    manifest = folder.manifest
-    steps: Mapping[str, Mapping[str, Any]] = manifest.get("parameters", {})
-    rows = [(step, name, value) for step, values in steps.items() for name, value in values.items()]
-    seeds = dict.fromkeys(str(value) for _, name, value in rows if name in ("seed", "seeds"))
-    facts = {
-        "run": folder.name,
-        "started": manifest.get("created", ""),
-        "report made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seeds": ", ".join(seeds),
-        "versions": ", ".join(f"{name} {number}" for name, number in manifest.get("versions", {}).items()),
-    }
-    given = _table([("notebook", "parameter", "value"), *rows])
-    folded = f"<details><summary>parameters of the notebooks</summary>{given}</details>" if rows else ""
-    known = _table((name, fact) for name, fact in facts.items() if fact)
-    return f"<header><h1>{html.escape(title)}</h1>{known}{folded}</header>"
-
-
 def _executed(folder: RunFolder) -> list[Path]:
     """Executed notebooks in the order of the recorded sequence, or of their names where there is none."""
     steps = folder.manifest.get("parameters", {})
@@ -226,21 +164,29 @@ def write_report(run: str | Path | RunFolder) -> Path:
         raise MissingDataError(
             f"run folder must hold executed notebooks, got none in {str(folder.notebooks)!r}; run them"
         )
-    title = folder.manifest.get("title") or f"labkit run {folder.name}"
-    exporter = _Exporter()
+    manifest, exporter = folder.manifest, _Exporter()
     sections = [exporter.render(path) for path in paths]
-    scripts = inline_resources().render_js() if any(bokeh for _, bokeh in sections) else ""
-    contents = "".join(
-        f'<li class="level-{level}"><a href="#{html.escape(anchor)}">{words}</a></li>'
-        for level, anchor, words in exporter.headings
-        if level <= 2
-    )
-    page = (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<style>{_STYLE}{HtmlFormatter().get_style_defs('.highlight')}</style>{scripts}</head><body><main>"
-        f"{_header(folder, title)}<nav>{contents}</nav>{''.join(section for section, _ in sections)}"
-        "</main></body></html>\n"
+    steps: Mapping[str, Mapping[str, Any]] = manifest.get("parameters", {})
+    rows = [(step, name, value) for step, values in steps.items() for name, value in values.items()]
+    seeds = dict.fromkeys(str(value) for _, name, value in rows if name in ("seed", "seeds"))
+    page = _PAGE.render(
+        title=manifest.get("title") or f"labkit run {folder.name}",
+        facts={
+            "run": folder.name,
+            "started": manifest.get("created", ""),
+            "report made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seeds": ", ".join(seeds),
+            "versions": ", ".join(
+                f"{name} {number}" for name, number in manifest.get("versions", {}).items()
+            ),
+        },
+        parameters=rows,
+        headings=exporter.headings,
+        sections=[section for section, _ in sections],
+        scripts=inline_resources().render_js() if any(bokeh for _, bokeh in sections) else "",
+        highlighting=HtmlFormatter().get_style_defs(".highlight"),
+        font=FONT,
+        ink=INK,
     )
     with atomic_file(folder.report) as partial:
         partial.write_text(page, encoding="utf-8")

@@ -49,7 +49,7 @@ def cooling_times(catalogue: Table, *, title: str = "") -> GridPlot:
     return grid([[counts, places]])
 
 
-def class_examples(sample: Sample, *, columns: int = 6, band: str = "xray", title: str = "") -> figure:
+def class_examples(sample: Sample, *, columns: int = 6, title: str = "") -> figure:
     """Images of clusters of each class, a row per class, ordered by central cooling time.
 
     Lightly smoothed and each between its own limits. Evenly spaced in the order of the cooling time, so the
@@ -64,21 +64,21 @@ def class_examples(sample: Sample, *, columns: int = 6, band: str = "xray", titl
         if len(own) < columns:
             raise InputError(f"columns must be at most {len(own)}, the number of {name}, got {columns}")
         rows += own[np.linspace(0, len(own) - 1, columns).round().astype(int)].tolist()
-    images = smoothed(sample.select(rows).band(band), sigma_px=0.6)
+    images = smoothed(sample.select(rows).band("xray"), sigma_px=0.6)
     pictures = [png_uri(grey_levels(image, stretch="log"), size_px=130) for image in images]
     return gallery(pictures, [f"{times[row]:.2g} Gyr" for row in rows], columns=columns, size_px=130,
                    row_titles=_CLASSES, title=title)  # fmt: skip
 
 
-def confusions(predictions: Predictions, *, columns: int = 4, cell_px: int = 58) -> GridPlot:
+def confusions(predictions: Predictions) -> GridPlot:
     """Confusion matrix of each experiment, all its trainings together."""
     plots = []
     known, k = predictions.known, len(predictions.classes)
     for name in dict.fromkeys(text(known.table["experiment"]).tolist()):
         part = known.select(experiment=name)
         counts = confusion_matrix(part.true_codes, part.probabilities.argmax(1), n_classes=k)
-        plots.append(confusion(counts, part.classes, title=name, cell_px=cell_px))
-    return grid(plots, columns=columns)
+        plots.append(confusion(counts, part.classes, title=name, cell_px=58))
+    return grid(plots, columns=4)
 
 
 def attention(
@@ -87,28 +87,10 @@ def attention(
     """Mean maps of each class by each network, their profiles, and what rings are worth.
 
     Su et al. (2020), Fig. 9, with what it lacks: networks that know nothing, and an answer without maps.
-
-    Parameters
-    ----------
-    maps : mapping of str to array_like, shape (n, y, x)
-        Class activation maps on one scale in kpc, by network.
-    classes : array_like of str, shape (n,)
-        Class of each object.
-    profiles, drops : Table
-        Mean maps and drops of the probability in rings, from `labkit.explain.ring_table`.
-    title : str
-        Title of the pictures.
-
-    Returns
-    -------
-    bokeh Column
-        Pictures, a row per network, each between 0 and its own maximum; below, a column per class, its
-        profiles (1 is the mean of the map) and its drops with bands of 95 %.
-
-    Raises
-    ------
-    InputError
-        If maps and classes differ in length.
+    Activation `maps` (n, y, x) of each network are on one scale in kpc, `classes` those of the n objects;
+    `profiles` and `drops` are mean maps and drops of the probability in rings, from
+    `labkit.explain.ring_table`. Pictures stand in a row per network, each between 0 and its own maximum;
+    below, in a column per class, its profiles (1 is the mean of the map) and its drops, bands of 95 %.
     """
     names = text(classes)
     kinds = [name for name in _CLASSES if (names == name).any()]

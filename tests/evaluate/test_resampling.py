@@ -15,19 +15,6 @@ from labkit.evaluate.metrics import AVERAGES, class_scores
 from labkit.evaluate.resampling import bootstrap, percentile_interval, spread
 
 
-@pytest.mark.parametrize(
-    ("k", "n", "low", "high"),
-    [
-        (81, 263, 0.2553, 0.3662),  # Newcombe 1998, Statistics in Medicine 17, 857, table I, method 3
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilson_as_in_the_literature(k, n, low, high):
-    assert wilson(k, n) == pytest.approx((low, high), abs=6e-5)
-
-
 @given(st.integers(0, 300), st.integers(1, 300), st.floats(0.5, 0.999))
 def test_wilson_is_scipys_bounded_and_symmetric(k, n, confidence):
     k = min(k, n)
@@ -75,21 +62,6 @@ def draws(true, p, *, rng, resamples, ranked=True):
     return tuple(bootstrap(truth, scores, chosen, rng=rng, resamples=resamples, **options).values())
 
 
-def test_draws_are_the_measures_of_the_resampled_objects_of_both_classes():
-    true, p = drawn_objects(np.random.default_rng(3), 12)
-    p = p.round(1)  # ties
-    ours, others = draws(true, p, rng=5, resamples=20)
-    weights, again = np.zeros((20, 24), dtype=int), np.random.default_rng(5)
-    for stratum in (true, ~true):
-        weights[:, stratum] = again.multinomial(12, np.full(12, 1 / 12), size=20)
-    for i, row in enumerate(weights):
-        t, s = np.repeat(true, row), np.repeat(p, row)
-        scores, mirrored = binary_scores(t, s), binary_scores(~t, 1 - s, decided=~(s > 0.5))
-        for found, expected in ((ours, scores), (others, mirrored)):
-            for name, values in found.items():
-                assert values[i] == pytest.approx(expected[name], nan_ok=True), name
-
-
 def test_draws_repeat_themselves_in_blocks_and_without_the_auc(monkeypatch):
     true, p = drawn_objects(np.random.default_rng(0), 20)
     (whole, _), (quick, _) = (draws(true, p, rng=1, resamples=50, ranked=ranked) for ranked in (True, False))
@@ -117,21 +89,22 @@ def test_a_single_class_has_no_auc():
     assert np.isfinite(found["completeness"]).all()
 
 
-def test_draws_of_several_classes_are_the_measures_of_the_resampled_objects():
+@pytest.mark.parametrize("k", [2, 4])
+def test_draws_are_the_measures_of_the_resampled_objects_ties_included(k):
     rng = np.random.default_rng(3)
-    true = np.concatenate([np.arange(4), rng.integers(0, 4, 36)])
-    p = rng.dirichlet(np.ones(4), 40)
-    truth, chosen = np.eye(4)[true] > 0, np.eye(4)[p.argmax(1)] > 0
-    options = {"classes": "abcd", "strata": list(truth.T), "averages": True, "rng": 4, "resamples": 8}
+    true = np.concatenate([np.arange(k), rng.integers(0, k, 40 - k)])
+    p = rng.dirichlet(np.ones(k), 40).round(1)
+    truth, chosen = np.eye(k)[true] > 0, np.eye(k)[p.argmax(1)] > 0
+    names, averages = "abcd"[:k], k > 2
+    options = {"classes": names, "strata": list(truth.T), "averages": averages, "rng": 4, "resamples": 8}
     found = bootstrap(truth, p[None], chosen[None], **options)
-    assert list(found) == [*"abcd", *AVERAGES]
+    assert list(found) == [*names, *(AVERAGES if averages else ())]
     again, weights = np.random.default_rng(4), np.zeros((8, 40), dtype=int)
     for c, n in enumerate(np.bincount(true)):
         weights[:, true == c] = again.multinomial(n, np.full(n, 1 / n), size=8)
     for i, row in enumerate(weights):
-        q = np.repeat(p, row, axis=0)
-        t, c = np.repeat(truth, row, axis=0), np.repeat(chosen, row, axis=0)
-        expected = class_scores(t, q, c, classes="abcd")
+        drawn = (np.repeat(part, row, axis=0) for part in (truth, p, chosen))
+        expected = class_scores(*drawn, classes=names, averages=averages)
         for label, values in found.items():
             for name, one in values.items():
                 assert one[i] == pytest.approx(expected[label][name], nan_ok=True), (label, name)

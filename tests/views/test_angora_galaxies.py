@@ -143,13 +143,6 @@ def test_profiles_are_one_at_the_scale_radius_and_gaps_stay_gaps(look):
     assert [len(r.data_source.data["x"]) for r in bands] == [4, 4]
 
 
-def test_linear_profiles_of_one_cluster(look):
-    left, right = look.panels(member_profiles({"R2248": profile(1, band="poisson")}, log=False))
-    assert not isinstance(right.x_scale, LogScale)
-    assert look.data(right, "density")["y"][-1] == 0
-    assert left.xaxis[0].axis_label == "R / R200"
-
-
 BANDS, N = ("F435", "F606", "F814", "F160"), 24
 
 

@@ -86,7 +86,7 @@ def test_the_first_row_is_at_the_bottom_and_a_jpeg_is_shorter_and_the_same_to_th
 
 
 def test_a_gallery_places_pictures_row_by_row(look):
-    uris = thumbnails(np.random.default_rng(0).poisson(1, (5, 9, 9)), size_px=20, sigma_px=1)
+    uris = thumbnails(np.random.default_rng(0).poisson(1, (5, 9, 9)), sigma_px=1)
     plot = gallery(uris, [f"X{i}" for i in range(5)], details={"p": list("abcde")}, columns=3,
                    row_titles=["one", "two"], column_titles=["c"])  # fmt: skip
     shown = look.glyphs(plot, ImageURL)[0].data_source.data

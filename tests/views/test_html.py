@@ -52,6 +52,7 @@ def wcs() -> WCS:
 
 ROWS = Table({"x": [1.0, 2.0], "y": [0.5, 1.5], "y_low": [0.1, 0.2], "y_high": [1.0, 2.0], "g": [BAD, BAD],
               "named": [BAD, "b"], BAD: [BAD, BAD]})  # fmt: skip
+NAMED = Table({"object_id": [BAD, "b"], "label": [BAD, BAD], "x": [1.0, 2.0], BAD: [1.0, 2.0]})
 SKY = Table({"ra": [150.0], "dec": [2.0], "group": [BAD], BAD: [BAD]})
 EXTENT = Table({"extent": [7.0], "extension_likelihood": [50.0], "class": [BAD], BAD: [BAD]})
 BESIDE = Table({"experiment": [BAD], "auc": [0.9], "auc_low": [0.8], "auc_high": [1.0],
@@ -91,11 +92,11 @@ ONE, EYE = np.ones((1, 8, 8)), np.eye(8)[None]
 FIGURES = {
     "points": lambda: plots.points(ROWS, "x", "y", by="g", details={BAD: ""}, notes={BAD: BAD}, title=BAD),
     "points at names": lambda: plots.points(ROWS, "named", "y", by="g"),
-    "curves": lambda: plots.curves(ROWS, "x", "y", by="g", dots=True),
+    "curves": lambda: plots.curves(ROWS, "x", "y", by="g"),
     "bars": lambda: plots.bars(ROWS, "named", "y", by="g", labels={BAD: BAD}, details={BAD: ""}),
     "class_counts": lambda: class_counts([BAD], by=[BAD]),
     "histogram": lambda: histogram([1.0, 2.0], by=[BAD, BAD], label=BAD),
-    "linked_scatters": lambda: linked_scatters(ROWS, [("x", "y")], by="g", details=[BAD], pictures=[BAD] * 2),
+    "linked_scatters": lambda: linked_scatters(NAMED, [("x", BAD)], pictures=[BAD] * 2),
     "gallery": lambda: gallery([BAD], [BAD], details={BAD: [BAD]}, row_titles=[BAD]),
     "band_gallery": lambda: kosiba.band_gallery(ONE, EYE, [BAD]),
     "field": lambda: sky.field(np.eye(9), wcs=wcs(), candidates=SKY, title=BAD),

@@ -100,8 +100,6 @@ def test_bands_are_shown_alone_and_combined(look):
     shown = look.glyphs(plot, ImageURL)[0].data_source.data
     assert shown["title"] == ["a", "", "", "b", "", ""]
     assert len(set(shown["uri"])) == 6
-    paper = look.glyphs(band_gallery(images, images, colours="paper"), ImageURL)[0].data_source.data
-    assert [a == b for a, b in zip(paper["uri"], shown["uri"], strict=True)] == [True, True, False] * 2
 
 
 def test_confusion_shows_counts_and_shares_of_the_true_class(look):
@@ -132,7 +130,7 @@ def test_only_the_surest_objects_of_each_cell_are_read(small_sample):
     run = Predictions.from_arrays(
         small_sample.object_ids, p, classes=("a", "b"), true=["a", "a", "b", "b"] * 3, experiment="E"
     )
-    table = cell_cutouts(run, small_sample, limit=1, white_sky=False)
+    table = cell_cutouts(run, small_sample, limit=1)
     pairs = list(zip(table["true"], table["predicted"], strict=True))
     assert pairs == [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")]
     assert table["title"][0] == "p = 0.90"
@@ -188,7 +186,6 @@ PLAIN = np.ones((2, 4, 4))
     [
         (lambda _: decision_tree(read_tree("hunt"), counts=[0] * 3), "one number per answer, 14, got"),
         (lambda _: agreement(ends([np.nan] * 3)), "must have ending answers with a fraction"),
-        (lambda _: band_gallery(PLAIN, PLAIN, colours="sepia"), "colours must be"),
         (lambda _: band_gallery(PLAIN, PLAIN[:1]), "the same objects, got 2 and 1"),
         (lambda _: confusion([[1, 2, 3]], ["a", "b"]), "counts must be 2 x 2"),
         (lambda _: cell_examples([1], [1], [0.5], limit=0), "of one length and limit at least 1"),

@@ -19,18 +19,6 @@ from labkit.views.inspector.verdicts import Journal
 from labkit.views.inspector.widget import Inspector
 from labkit.views.tables import Html
 
-__all__ = [
-    "ErrorState",
-    "Inspector",
-    "Journal",
-    "Pictures",
-    "error_rates",
-    "error_sheet",
-    "gather",
-    "inspect_errors",
-    "rates_figure",
-]
-
 
 def inspect_errors(
     sample: Sample, predictions: Predictions, *, experiment: str | None = None, positive: str | None = None,

@@ -1,12 +1,13 @@
-"""Pieces of HTML that the widget and its static twin share: counts, ROC curve, pictures, the field, facts.
+"""What the widget and its static twin show as HTML: counts, ROC curve, pictures, the field, facts.
 
-The curve is an SVG and no Bokeh figure because the twin must show the same without a script.
+The tags are those of ``front/pieces.html.j2``, which escapes every text. The curve is an SVG and no Bokeh
+figure because the twin must show the same without a script.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import Angle
 from astropy.table import Row
+from jinja2 import Environment, FileSystemLoader
 from numpy.typing import NDArray
 
 from labkit.views.inspector.pictures import Lines, Pictures
@@ -21,7 +23,7 @@ from labkit.views.inspector.state import GROUPS, ErrorState
 from labkit.views.inspector.verdicts import Verdict
 from labkit.views.style import round_length
 
-_CONTOUR = "#4de3ff"
+FRONT = Path(__file__).parent / "front"
 _MOST = 2000  # dots in the field; the nearest are drawn
 _SIDE = 226
 _SHORT = {"agree": "✓ label stands", "relabel": "→", "doubtful": "? doubtful", "note": "✎ note"}
@@ -30,101 +32,47 @@ _HIDDEN = ("object_id", "ra", "dec")
 _FIRST = ("label", "cluster", "cluster_redshift", "redshift", "velocity")
 _LAST = ("coverage_", "label_", "split_")
 
+_environment = Environment(loader=FileSystemLoader(FRONT), autoescape=True)
+_environment.filters |= {
+    "whole": "{:,}".format,
+    "tenth": "{:.1f}".format,
+    "ratio": lambda value: f"{value:.3f}" if np.isfinite(value) else "–",
+}
+pieces: Any = _environment.get_template("pieces.html.j2").module
+
 
 def headline(state: ErrorState, words: str) -> str:
     """The title: experiment, runs, objects, and what else is to be said."""
     runs = f"mean of {state.objects.runs} runs" if state.objects.runs > 1 else "one run"
-    words = f"{state.objects.experiment}, {runs} · {len(state.objects):,} objects · {words}"
-    return f'<div class="lk-head"><b>Error inspection</b><span>{html.escape(words)}</span></div>'
+    return pieces.headline(f"{state.objects.experiment}, {runs} · {len(state.objects):,} objects · {words}")
 
 
 def counts(state: ErrorState) -> str:
     """The confusion counts, truth in rows and decision in columns; accuracy, purity, completeness and FPR."""
-    name, summary = html.escape(state.positive), state.summary
-    cells = {
-        group: f'<td class="lk-cell lk-kind-{group}" title="{GROUPS[group]}">{group} <b>{number:,}</b></td>'
-        for group, number in summary.counts.items()
-    }
-    shown = {"accuracy": summary.accuracy, "precision": summary.precision, "recall": summary.recall,
-             "FPR": summary.fpr}  # fmt: skip
-    ratios = "".join(f"<div><b>{_ratio(value)}</b><span>{key}</span></div>" for key, value in shown.items())
-    return (
-        f'<table class="lk-matrix"><tr><th></th><th>taken as {name}</th><th>not taken</th></tr>'
-        f"<tr><th>{name}</th>{cells['TP']}{cells['FN']}</tr>"
-        f"<tr><th>other</th>{cells['FP']}{cells['TN']}</tr></table>"
-        f'<div class="lk-ratios">{ratios}</div>'
-    )
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else "–"
+    return pieces.counts(state.positive, state.summary, GROUPS)
 
 
 def roc_svg(state: ErrorState) -> str:
     """The ROC curve with the operating point, as an SVG that names the place of its frame in ``data-box``."""
-    left, top, side = 42, 8, _SIDE
-    pieces = []
-    for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
-        x, y = left + tick * side, top + (1 - tick) * side
-        pieces += [
-            f'<path class="lk-grid" d="M{x:.1f} {top}v{side}M{left} {y:.1f}h{side}"/>',
-            f'<text x="{x:.1f}" y="{top + side + 14}" text-anchor="middle">{tick:.1f}</text>',
-            f'<text x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{tick:.1f}</text>',
-        ]
-    middle, foot = top + side / 2, top + side
-    points = zip(state.roc["fpr"], state.roc["tpr"], strict=True)
-    line = " ".join(f"{left + x * side:.1f},{top + (1 - y) * side:.1f}" for x, y in points)
-    summary = state.summary
-    known = bool(np.isfinite(summary.fpr) and np.isfinite(summary.recall))
-    x, y = (left + summary.fpr * side, top + (1 - summary.recall) * side) if known else (left, foot)
-    hidden = "" if known else ' style="display:none"'
-    return (
-        f'<svg class="lk-curve" viewBox="0 0 {left + side + 10} {foot + 36}" data-box="{left} {top} {side}">'
-        f'{"".join(pieces)}<rect class="lk-frame" x="{left}" y="{top}" width="{side}" height="{side}"/>'
-        f'<path class="lk-guess" d="M{left} {foot}L{left + side} {top}"/>'
-        f'<text x="{left + side / 2}" y="{foot + 30}" text-anchor="middle">false positive rate</text>'
-        f'<text x="11" y="{middle}" text-anchor="middle" transform="rotate(-90 11 {middle})">true positive '
-        f'rate</text><polyline class="lk-line" points="{line}"/>'
-        f'<path class="lk-cross" d="M{left} {y:.1f}H{x:.1f}V{foot}"{hidden}/>'
-        f'<circle class="lk-point" cx="{x:.1f}" cy="{y:.1f}" r="6"{hidden}/>'
-        f'<text class="lk-label" x="{left + side - 8}" y="{foot - 10}" text-anchor="end">'
-        f"AUC {_ratio(state.auc)}</text></svg>"
-    )
+    left, top, summary = 42, 8, state.summary
+    x = left + _SIDE * np.append(state.roc["fpr"], summary.fpr)
+    y = top + _SIDE * (1 - np.append(state.roc["tpr"], summary.recall))
+    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[:-1], y[:-1], strict=True))
+    point = (x[-1], y[-1]) if np.isfinite([x[-1], y[-1]]).all() else None
+    return pieces.curve(line, point, state.auc, left, top, _SIDE)
 
 
 def contour_svg(lines: Lines, *, size: tuple[int, int]) -> str:
-    """Contours as an SVG that lies on a picture; the first row of pixels is at the bottom."""
+    """Contours as an SVG that lies on a picture, the first row of pixels at the bottom; empty without any."""
     height, width = size
-    paths = []
-    for place, (level, pieces) in enumerate(lines):
-        steps = "".join(
-            "M" + "L".join(f"{x + 0.5:.1f} {height - y - 0.5:.1f}" for x, y in piece) for piece in pieces
+    paths = [
+        (
+            level,
+            "".join("M" + "L".join(f"{x + 0.5:.1f} {height - y - 0.5:.1f}" for x, y in one) for one in parts),
         )
-        opacity = 0.55 + 0.45 * place / max(1, len(lines) - 1)
-        paths.append(
-            f'<path d="{steps}" opacity="{opacity:.2f}" vector-effect="non-scaling-stroke">'
-            f"<title>{level:.4g}</title></path>"
-        )
-    return (
-        f'<svg class="lk-contours" viewBox="0 0 {width} {height}" preserveAspectRatio="none" fill="none" '
-        f'stroke="{_CONTOUR}" stroke-width="1.2">{"".join(paths)}</svg>'
-    )
-
-
-def _scale_bar(pictures: Pictures) -> str:
-    """A bar of a round length near a fifth of the picture, and ticks that point at the centre."""
-    side = (pictures.sample.pixel_scale * pictures.sample.shape[3]).to_value(u.arcsec)
-    length, words = round_length(side / 4)
-    share = 100 * length / side
-    ticks = "".join(
-        f'<line x1="{a}" y1="{b}" x2="{c}" y2="{d}"/>'
-        for a, b, c, d in ((50, 42, 50, 46), (50, 54, 50, 58), (42, 50, 46, 50), (54, 50, 58, 50))
-    )
-    return (
-        '<svg viewBox="0 0 100 100" stroke="#fff" stroke-width="0.6" opacity="0.85">'
-        f'{ticks}<line x1="4" y1="95" x2="{4 + share:.2f}" y2="95" stroke-width="1"/>'
-        f'<text x="4" y="92" fill="#fff" stroke="none" font-size="5.5">{words}</text></svg>'
-    )
+        for level, parts in lines
+    ]
+    return pieces.contours(paths, width, height)
 
 
 def picture_box(
@@ -132,14 +80,13 @@ def picture_box(
 ) -> str:
     """One large picture of an object with its contours, scale bar and the activation for a class."""
     lines = pictures.contours(row, style) if contours else []
-    drawn = contour_svg(lines, size=pictures.sample.shape[2:]) if lines else ""
     words = style + (f" + {pictures.name_of(pictures.styles[style].contours)} contours" if lines else "")
     words += " + activation" if target is not None else ""
     uri = pictures.uri(row, style, size_px=536, target=target)
-    return (
-        f'<figure class="lk-shot"><figcaption>{html.escape(words)}</figcaption><div class="lk-frame-box">'
-        f'<img src="{uri}" alt="{html.escape(style)}">{drawn}{_scale_bar(pictures)}</div></figure>'
-    )
+    side = (pictures.sample.pixel_scale * pictures.sample.shape[3]).to_value(u.arcsec)
+    length, scale = round_length(side / 4)
+    drawn = contour_svg(lines, size=pictures.sample.shape[2:])
+    return pieces.picture(words, style, uri, drawn, pieces.scale_bar(100 * length / side, scale))
 
 
 def shots(
@@ -147,10 +94,9 @@ def shots(
 ) -> str:
     """Large pictures of an object side by side; of more than three, the first large and the others small."""
     names = pictures.main(shown)
-    boxes = [picture_box(pictures, row, name, contours=contours, target=target) for name in names]
-    if len(boxes) > 3:
-        boxes = [boxes[0], f'<div class="lk-small">{"".join(boxes[1:])}</div>']
-    return f'<div class="lk-shots">{"".join(boxes)}</div>'
+    return pieces.shots(
+        [picture_box(pictures, row, name, contours=contours, target=target) for name in names]
+    )
 
 
 def neighbours_of(state: ErrorState, index: int) -> tuple[NDArray[np.int64], NDArray, NDArray]:
@@ -185,63 +131,50 @@ def field_svg(state: ErrorState, index: int) -> str:
         return ""
     reach = 1.06 * max(np.abs(west).max(), np.abs(north).max(), 1.0)
     scale = _SIDE / (2 * reach)
-    places = np.column_stack([_SIDE / 2 + west * scale, _SIDE / 2 - north * scale])
     groups = [state.group_of(int(one)) for one in found]
-    dots = "".join(
-        f'<circle class="lk-kind-{group}" cx="{x:.1f}" cy="{y:.1f}" r="{2.6 if group[0] == "F" else 2}">'
-        f"<title>{html.escape(str(state.objects.object_id[one]))} {group}</title></circle>"
-        for one, group, (x, y) in zip(found, groups, places, strict=True)
-    )
-    x, y = places[-1]
+    names, x, y = state.objects.object_id[found], _SIDE / 2 + west * scale, _SIDE / 2 - north * scale
+    dots = list(zip(names.tolist(), groups, x, y, strict=True))
     length, words = round_length(reach / 2)
-    foot = _SIDE - 8
-    key = " ".join(f'<tspan class="lk-kind-{name}">● {name}</tspan>' for name in GROUPS if name in groups)
-    return (
-        f'<figure class="lk-shot lk-field"><figcaption>field of '
-        f"{html.escape(str(state.column('cluster')[index]))}, {len(found):,} objects, north up</figcaption>"
-        f'<svg viewBox="0 0 {_SIDE} {_SIDE + 16}" width="{_SIDE}"><rect width="{_SIDE}" height="{_SIDE}"/>'
-        f'{dots}<circle class="lk-ring" cx="{x:.1f}" cy="{y:.1f}" r="7"/>'
-        f'<path d="M8 {foot}h{length * scale:.1f}"/><text x="8" y="{foot - 4}">{words}</text>'
-        f'<text x="0" y="{_SIDE + 13}">{key}</text></svg></figure>'
-    )
+    there = [name for name in GROUPS if name in groups]
+    return pieces.field(str(state.column("cluster")[index]), dots, length * scale, words, there, _SIDE)
 
 
 def describe_object(state: ErrorState, index: int, pictures: Pictures, verdict: Verdict | None = None) -> str:
     """All that is known of an object: classes, position with links, votes, catalogue row, verdict."""
-    objects = state.objects
-    row = state.catalogue[int(objects.row[index])]
-    said = f"<div>verdict: <b>{html.escape(verdict_words(verdict))}</b></div>" if verdict else ""
-    catalogue = {name: row[name] for name in in_order(state.catalogue.colnames)}
+    row = state.catalogue[int(state.objects.row[index])]
+    catalogue = {name: shown_value(row[name]) for name in in_order(state.catalogue.colnames)}
     votes = {}
     if state.votes is not None:
-        place = int(objects.vote_row[index])
+        place = int(state.objects.vote_row[index])
         names = [name for name in state.votes.colnames if name != "object_id"]
-        votes = {name: state.votes[name][place] for name in names} if place >= 0 else {"votes": "none"}
-    return (
-        f'<div class="lk-facts">{_head(state, index)}{said}{_position(row, pictures)}{_bars(state, index)}'
-        f"{grid(votes)}{grid(catalogue)}</div>"
-    )
+        votes = {name: shown_value(state.votes[name][place]) for name in names if place >= 0} or {
+            "votes": "none"
+        }
+    said = verdict_words(verdict) if verdict else ""
+    return pieces.facts(_decision(state, index), said, _position(row, pictures), [votes, catalogue])
 
 
 def describe_briefly(state: ErrorState, index: int) -> str:
     """What catalogue and network say of an object, in three lines."""
     row = state.catalogue[int(state.objects.row[index])]
     label = with_redshift(str(row["label"]) or "no label", row)
-    return (
-        f'<div class="lk-facts">{_head(state, index)}'
-        f'<div class="lk-place">labelled {html.escape(label)}</div>'
-        f"{_bars(state, index)}</div>"
-    )
+    return pieces.facts(_decision(state, index), "", {"words": f"labelled {label}"}, [])
 
 
-def _head(state: ErrorState, index: int) -> str:
-    true, group = state.true(index) or "unknown", state.group_of(index)
-    return (
-        f"<h4>{html.escape(str(state.objects.object_id[index]))}</h4>"
-        f'<div><b style="color:var(--lk-{group.lower()})">{group}</b>: '
-        f"class of its label <b>{html.escape(true)}</b>, "
-        f"network says <b>{html.escape(state.decided(index))}</b></div>"
-    )
+def _decision(state: ErrorState, index: int) -> dict[str, Any]:
+    """What the network says of an object, and what it is."""
+    objects = state.objects
+    each = zip(objects.classes, objects.probabilities[index], objects.spread[index], strict=True)
+    return {
+        "name": str(objects.object_id[index]),
+        "group": state.group_of(index),
+        "true": state.true(index) or "unknown",
+        "decided": state.decided(index),
+        "probabilities": [
+            (name, p, f"{p:.3f}" + (f" ± {spread:.3f}" if np.isfinite(spread) else ""))
+            for name, p, spread in each
+        ],
+    }
 
 
 def verdict_words(verdict: Verdict) -> str:
@@ -252,33 +185,18 @@ def verdict_words(verdict: Verdict) -> str:
     return f"{words} ({verdict.note})" if verdict.note else words
 
 
-def _position(row: Row, pictures: Pictures) -> str:
+def _position(row: Row, pictures: Pictures) -> dict[str, Any]:
+    """Where an object is, in words and with links."""
     ra, dec = row["ra"], row["dec"]
-    words = sexagesimal(ra, dec)
-    if not words:
-        return '<div class="lk-place">position unknown</div>'
-    side = pictures.sample.pixel_scale * pictures.sample.shape[3]
+    if not (np.isfinite(ra) and np.isfinite(dec)):
+        return {"words": "position unknown"}
     simulated = "simulated" in str(pictures.sample.provenance.get("source", ""))
-    anchors = " · ".join(
-        f'<a href="{html.escape(address)}" target="_blank" rel="noopener">{name}</a>'
-        for name, address in links(ra, dec, width=side).items()
-    )
-    degrees = f"{ra.to_value(u.deg):.5f} {dec.to_value(u.deg):+.5f}°"
-    note = " · simulated position" if simulated else ""
-    return f'<div class="lk-place">{words} &nbsp; {degrees}{note}<br>{anchors}</div>'
-
-
-def _bars(state: ErrorState, index: int) -> str:
-    objects, cells = state.objects, []
-    for name, p, spread in zip(
-        objects.classes, objects.probabilities[index], objects.spread[index], strict=True
-    ):
-        spread_text = f" ± {spread:.3f}" if np.isfinite(spread) else ""
-        cells.append(
-            f'<span>{html.escape(name)}</span><span class="lk-ground"><i style="width:{100 * p:.1f}%"></i>'
-            f"</span><span>{p:.3f}{spread_text}</span>"
-        )
-    return f'<div class="lk-bar">{"".join(cells)}</div>'
+    return {
+        "words": sexagesimal(ra, dec),
+        "degrees": f"{ra.to_value(u.deg):.5f} {dec.to_value(u.deg):+.5f}°",
+        "note": " · simulated position" if simulated else "",
+        "links": links(ra, dec, width=pictures.sample.pixel_scale * pictures.sample.shape[3]),
+    }
 
 
 def card(
@@ -325,15 +243,6 @@ def with_redshift(words: str, row: Row) -> str:
     return " · ".join([words, *parts])
 
 
-def grid(values: Mapping[str, Any]) -> str:
-    """Names and values side by side, as HTML; empty without any."""
-    cells = "".join(
-        f"<div><span>{html.escape(name)}</span><b>{html.escape(shown_value(value))}</b></div>"
-        for name, value in values.items()
-    )
-    return f'<div class="lk-row">{cells}</div>' if cells else ""
-
-
 def shown_value(value: Any) -> str:
     """A value for a reader, with its unit; a dash for NaN."""
     unit = f" {value.unit.to_string('unicode')}" if getattr(value, "unit", None) else ""
@@ -346,17 +255,13 @@ def shown_value(value: Any) -> str:
 
 
 def sexagesimal(ra: u.Quantity, dec: u.Quantity) -> str:
-    """A position as "10h20m30.40s +04d05m06.7s"; empty if it is not finite."""
-    if not (np.isfinite(ra) and np.isfinite(dec)):
-        return ""
+    """A position as "10h20m30.40s +04d05m06.7s"."""
     right = Angle(ra).to_string(unit=u.hourangle, precision=2, pad=True)
     return f"{right} {Angle(dec).to_string(unit=u.deg, precision=1, pad=True, alwayssign=True)}"
 
 
 def links(ra: u.Quantity, dec: u.Quantity, *, width: u.Quantity) -> dict[str, str]:
     """Addresses of services that show an ICRS position in a field of some width; nothing is fetched."""
-    if not (np.isfinite(ra) and np.isfinite(dec)):
-        return {}
     x, y, field = (float(value.to_value(u.deg)) for value in (ra, dec, width))
     place, radius = quote(f"{x:.6f} {y:+.6f}"), f"{30 * field:.2f}"
     return {

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from bokeh.plotting import figure
 from labkit.errors import InputError
 from labkit.evaluate import wilson
 from labkit.views.inspector import markup
-from labkit.views.inspector.markup import card, describe_briefly, describe_object
+from labkit.views.inspector.markup import FRONT, pieces
 from labkit.views.inspector.pictures import Pictures
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection
 from labkit.views.inspector.verdicts import Journal
@@ -23,7 +21,7 @@ from labkit.views.plots import points
 from labkit.views.style import axes, colours, legend_inside, log_ticks
 from labkit.views.tables import Html
 
-_STYLE = (Path(__file__).parent / "front" / "style.css").read_text()
+_STYLE = (FRONT / "style.css").read_text()
 
 
 def error_rates(state: ErrorState, column: str, *, only: str | None = None, bins: int = 6) -> QTable:
@@ -100,14 +98,20 @@ def error_page(
     verdicts of a `journal` are counted.
     """
     rows = {name: _surest(state, pictures, name, objects) for name in GROUPS}
-    left = markup.roc_svg(state) + markup.counts(state)
     shown = [name for name in GROUPS if name in ("TP", "FP", "FN", "TN") or state.summary.counts[name]]
-    right = "".join(_group(state, pictures, name, rows[name], objects) for name in shown)
-    return _page(
-        f"{markup.headline(state, f'threshold {state.threshold:.3f}')}"
-        f'<div class="lk-halves"><div class="lk-left">{left}{_judged(journal)}</div>'
-        f'<div class="lk-right">{right}</div></div>{_in_field(state, pictures, rows["FP"])}'
-    )
+    groups = [
+        pieces.group(name, GROUPS[name], state.summary.counts[name],
+                     [_card(state, pictures, index) for index in rows[name]], objects)
+        for name in shown
+    ]  # fmt: skip
+    left = [markup.roc_svg(state), markup.counts(state), *_judged(journal)]
+    detail = ""
+    if rows["FP"] and (place := markup.field_svg(state, rows["FP"][0])):
+        first = rows["FP"][0]  # the surest false positive large, with its place in the field
+        shots = markup.shots(pictures, int(state.objects.row[first]))
+        detail = pieces.detail([shots, place, markup.describe_object(state, first, pictures)])
+    head = markup.headline(state, f"threshold {state.threshold:.3f}")
+    return _page([head, pieces.halves(left, groups), detail])
 
 
 def error_sheet(
@@ -118,78 +122,44 @@ def error_sheet(
     Beside the pictures stands what catalogue and network say of the object.
     With a `target` class its activation is added, on the first style's picture.
     """
-    found = _surest(state, pictures, group, objects)
-    body = "".join(_sheet_row(state, pictures, int(index), target) for index in found)
-    body = body or f'<div class="lk-empty">no {GROUPS[group]} at this threshold</div>'
+    body = []
+    for index in _surest(state, pictures, group, objects):
+        row = int(state.objects.row[index])
+        boxes = [markup.picture_box(pictures, row, style) for style in pictures.main()]
+        if target is not None:
+            boxes.append(markup.picture_box(pictures, row, next(iter(pictures.styles)), target=target))
+        facts = markup.field_svg(state, index), markup.describe_briefly(state, index)
+        body.append(pieces.detail([pieces.shots(boxes, small=False), *facts]))
+    body = body or [pieces.nothing(f"{GROUPS[group]} at this threshold")]
     return _page(body, style="--lk-size:176px;border:none")
 
 
-def _page(body: str, *, style: str = "") -> Html:
-    return Html(f'<style>{_STYLE}</style><div class="labkit-inspector" style="{style}">{body}</div>')
+def _page(body: Sequence[str], *, style: str = "") -> Html:
+    return Html(str(pieces.page(_STYLE, body, style)))
 
 
-def _surest(state: ErrorState, pictures: Pictures, group: str, objects: int) -> np.ndarray:
+def _surest(state: ErrorState, pictures: Pictures, group: str, objects: int) -> list[int]:
     """Numbers of the surest decisions of a group, their pixels read at once."""
     if objects < 1:
         raise InputError(f"objects must be at least 1, got {objects}")
     rows = state.page(Selection(group=group), 0, size=objects)
-    if len(rows):
-        pictures.read(state.objects.row[rows])
-    return rows
+    pictures.read(state.objects.row[rows])
+    return rows.tolist()
 
 
-def _in_field(state: ErrorState, pictures: Pictures, rows: np.ndarray) -> str:
-    """The surest false positive large, with its place in the field; empty where there are no fields."""
-    place = markup.field_svg(state, int(rows[0])) if len(rows) else ""
-    if not place:
-        return ""
-    shots = markup.shots(pictures, int(state.objects.row[rows[0]]))
-    return f'<div class="lk-detail">{shots}{place}{describe_object(state, int(rows[0]), pictures)}</div>'
-
-
-def _sheet_row(state: ErrorState, pictures: Pictures, index: int, target: str | None) -> str:
-    row = int(state.objects.row[index])
-    boxes = [markup.picture_box(pictures, row, style) for style in pictures.main()]
-    if target is not None:
-        boxes.append(markup.picture_box(pictures, row, next(iter(pictures.styles)), target=target))
-    shots = f'<div class="lk-shots">{"".join(boxes)}</div>'
-    facts = f"{markup.field_svg(state, index)}{describe_briefly(state, index)}"
-    return f'<div class="lk-detail">{shots}{facts}</div>'
-
-
-def _judged(journal: Journal | None) -> str:
+def _judged(journal: Journal | None) -> list[str]:
+    """How many verdicts of each kind there are."""
     if journal is None:
-        return ""
+        return []
     names = [verdict.verdict for verdict in journal.current.values() if verdict.counts]
     kinds, counts = np.unique(names, return_counts=True)
     each = ", ".join(f"{count} {kind}" for kind, count in zip(kinds, counts, strict=True)) or "none yet"
-    return f'<div class="lk-status">Verdicts: {each}</div>'
+    return [pieces.status(f"Verdicts: {each}")]
 
 
-def _group(state: ErrorState, pictures: Pictures, name: str, rows: np.ndarray, columns: int) -> str:
-    cards = "".join(_card(state, pictures, int(index)) for index in rows)
-    cards = cards or f'<div class="lk-empty">no {GROUPS[name]}</div>'
-    return (
-        f'<div class="lk-kind-{name}"><div class="lk-title"><b>{name}</b> {GROUPS[name]}: '
-        f'{state.summary.counts[name]:,}</div><div class="lk-sheet" '
-        f'style="grid-template-columns:repeat({columns},minmax(0,1fr))">{cards}</div></div>'
-    )
-
-
-def _card(state: ErrorState, pictures: Pictures, index: int) -> str:
-    row, styles = int(state.objects.row[index]), pictures.main()
-    shown = card(state, pictures, index, styles)
-    strip = "".join(_picture(pictures, row, *pair) for pair in zip(styles, shown["pictures"], strict=True))
-    return (
-        f'<div class="lk-card"><div class="lk-card-head"><span class="lk-card-id">{html.escape(shown["id"])}'
-        f'</span><span class="lk-card-p">{shown["probability"]}</span></div>'
-        f'<div class="lk-strip">{strip}</div>'
-        f'<div class="lk-card-foot">{html.escape(shown["foot"])}</div></div>'
-    )
-
-
-def _picture(pictures: Pictures, row: int, style: str, uri: str) -> str:
-    lines = pictures.contours(row, style, levels=3)
-    drawn = markup.contour_svg(lines, size=pictures.sample.shape[2:]) if lines else ""
-    image = f'<img class="lk-picture" src="{uri}" alt="{html.escape(style)}">'
-    return f'<div class="lk-over">{image}{drawn}</div>'
+def _card(state: ErrorState, pictures: Pictures, index: int) -> tuple[dict[str, Any], list[tuple]]:
+    """What the card of an object shows, and its pictures with few contours."""
+    row, styles, size = int(state.objects.row[index]), pictures.main(), pictures.sample.shape[2:]
+    shown = markup.card(state, pictures, index, styles)
+    drawn = [markup.contour_svg(pictures.contours(row, style, levels=3), size=size) for style in styles]
+    return shown, list(zip(styles, shown["pictures"], drawn, strict=True))

@@ -18,7 +18,7 @@ from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.tables import text
 from labkit.views.inspector import markup
-from labkit.views.inspector.markup import card, describe_object, verdict_words
+from labkit.views.inspector.markup import card, describe_object, pieces, verdict_words
 from labkit.views.inspector.panels import arrange, make_controls, reporting
 from labkit.views.inspector.pictures import Pictures
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection, gather
@@ -386,4 +386,4 @@ class Inspector(w.VBox):
         shots = markup.shots(self.pictures, row, **options)
         facts = describe_object(self.state, index, self.pictures, self._verdict(index))
         place = markup.field_svg(self.state, index)
-        c.detail.value = f'<div class="lk-detail">{shots}{place}{facts}</div>'
+        c.detail.value = pieces.detail([shots, place, facts])
