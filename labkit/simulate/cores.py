@@ -23,6 +23,7 @@ from scipy.stats import special_ortho_group
 from labkit.cooling import CORE_RADIUS, core_classes
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
+from labkit.instruments import PointSpread
 from labkit.processes import run_tasks
 from labkit.sample import Sample
 from labkit.simulate.gas import Gas, entropy_scale, hydrostatic_gas
@@ -232,13 +233,31 @@ def _with_shape(rng: np.random.Generator, gas: Gas, truth: dict[str, Any], redsh
     return _Cluster(main, truth, spiral, tuple(cavities), clump)
 
 
+def _blurred(image: NDArray[np.float64], pixel_arcsec: float, fwhm_arcsec: float) -> NDArray[np.float64]:
+    """An image (y, x) as mirrors like those of XMM-Newton spread it; beyond its edges it goes on as there."""
+    spread, margin = PointSpread(0.0), image.shape[0] // 2
+    wide = np.pad(image, margin, mode="edge")
+    sampling = pixel_arcsec * spread.fwhm_arcsec / fwhm_arcsec
+    ky = 2 * np.pi * np.fft.fftfreq(wide.shape[0], sampling)[:, None]
+    kx = 2 * np.pi * np.fft.rfftfreq(wide.shape[1], sampling)
+    seen = np.fft.irfft2(np.fft.rfft2(wide) * spread.transform(kx, ky), wide.shape)
+    return np.maximum(seen[margin:-margin, margin:-margin], 0)
+
+
 def _observe(
-    rng: np.random.Generator, cluster: _Cluster, *, redshift: float, size_px: int, pixel_arcsec: float
+    rng: np.random.Generator,
+    cluster: _Cluster,
+    *,
+    redshift: float,
+    size_px: int,
+    pixel_arcsec: float,
+    fwhm_arcsec: float,
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """An image in counts, (y, x), and what it is, of a cluster from a random direction."""
     about = read_numbers("cores")["observation"]
     turn = special_ortho_group.rvs(3, random_state=rng).astype(np.float32)
-    kpc = pixel_arcsec * COSMOLOGY.kpc_proper_per_arcmin(redshift).to_value(u.kpc / u.arcsec)
+    kpc_per_arcsec = COSMOLOGY.kpc_proper_per_arcmin(redshift).to_value(u.kpc / u.arcsec)
+    kpc = pixel_arcsec * kpc_per_arcsec
 
     def emissivity(x: NDArray, y: NDArray, z: NDArray) -> NDArray:
         return cluster.emissivity(*(row[0] * x + row[1] * y + row[2] * z for row in turn))
@@ -246,12 +265,14 @@ def _observe(
     depth = _DEPTH * cluster.truth["r500"]
     surface = project(emissivity, size_px=size_px, pixel_kpc=kpc, depth_kpc=depth)
     counts, share = _log_between(rng, about["counts"]), _log_between(rng, about["background_share"])
-    expected = counts * ((1 - share) * surface / surface.sum() + share / surface.size)
     luminosity = float(surface.sum()) * kpc**2 * u.kpc.to(u.cm) ** 3
+    if fwhm_arcsec:
+        surface = _blurred(surface, pixel_arcsec, fwhm_arcsec)
+    expected = counts * ((1 - share) * surface / surface.sum() + share / surface.size)
     distance = COSMOLOGY.luminosity_distance(redshift).to_value(u.cm)
     rate = luminosity / (4 * np.pi * distance**2) / about["flux_of_a_count"]
     row = {
-        "core_resolved": bool(kpc <= CORE_RADIUS * cluster.truth["r500"]),
+        "core_resolved": max(kpc, fwhm_arcsec * kpc_per_arcsec) <= CORE_RADIUS * cluster.truth["r500"],
         "luminosity": luminosity,
         "inclination": np.degrees(np.arccos(turn[2, 2])),
         "position_angle": np.degrees(np.arctan2(turn[2, 1], turn[2, 0])),
@@ -270,6 +291,7 @@ def simulate_cores(
     projections: int = 1,
     size_px: int = 256,
     pixel_arcsec: float = 3.9,
+    fwhm_arcsec: float = 0.0,
     redshift: float = 0.05,
     n_jobs: int = 1,
     progress: bool = False,
@@ -299,6 +321,9 @@ def simulate_cores(
         Pixels along the side, even.
     pixel_arcsec : float
         Pixel size; 256 of 3.9 arcsec cover the central 1 Mpc at redshift 0.05.
+    fwhm_arcsec : float
+        Full width at half maximum of the point spread, of the shape of XMM-Newton's, which has 6.5 arcsec on
+        its axis; 0 for one much narrower than a pixel, as Chandra's.
     redshift : float
         Of all clusters.
     n_jobs : int
@@ -317,7 +342,7 @@ def simulate_cores(
         and ``t_cool``; ``m500``, ``r500``, ``k0``, ``disturbance``, ``axis_ratio``, ``peak_offset``,
         ``sloshing`` (strength), ``cavities`` (number), ``clump_mass`` (over m500), and of the image
         ``inclination``, ``position_angle``, ``counts``, ``background``, ``exposure``, and ``core_resolved``:
-        whether a pixel is at most 0.012 R500.
+        whether a pixel and the point spread are at most 0.012 R500.
 
     Raises
     ------
@@ -335,8 +360,16 @@ def simulate_cores(
     for name, value, most in (("pixel_arcsec", pixel_arcsec, 100), ("redshift", redshift, 2)):
         if not 0 < value <= most:
             raise InputError(f"{name} must lie above 0 and up to {most}, got {value}")
-    look = {"redshift": redshift, "size_px": size_px, "pixel_arcsec": pixel_arcsec}
+    if not 0 <= fwhm_arcsec <= 60:
+        raise InputError(f"fwhm_arcsec must be from 0 to 60, got {fwhm_arcsec}")
+    look = {
+        "redshift": redshift,
+        "size_px": size_px,
+        "pixel_arcsec": pixel_arcsec,
+        "fwhm_arcsec": fwhm_arcsec,
+    }
     asked = {"seed": int(seed), "population": population, "projections": projections, "redshift": redshift}
+    asked |= {"fwhm_arcsec": fwhm_arcsec}
     return collect(
         _pieces(int(seed), n_clusters, population, projections, look, n_jobs),
         number=-(-n_clusters // _CHUNK),

@@ -9,10 +9,13 @@ from torch import nn
 from torch.nn import functional
 
 from labkit.errors import InputError
+from labkit.experiment import preset
 from labkit.explain import class_activation
 from labkit.explain.maps import METHODS
-from labkit.learn import predict
+from labkit.images import normalise
+from labkit.learn import predict, train
 from labkit.learn.predict import logits
+from labkit.simulate import simulate_cores
 
 
 class Pooled(nn.Module):
@@ -212,3 +215,16 @@ def test_a_layer_that_leads_nowhere_is_refused(make_model, sample):
 
     with pytest.raises(InputError, match="layer must lead to the network's output, 'aside' does not"):
         class_activation(make_model(Aside()), sample, layer="aside")
+
+
+def test_the_network_for_cores_trains_at_the_papers_size_and_is_explained(tmp_path):
+    raw = simulate_cores(4, n_clusters=6, population="accept")
+    raw.catalogue["label"] = ["CC", "WCC", "NCC"] * 2
+    raw.catalogue["split"] = ["train"] * 3 + ["validation"] * 3
+    images = normalise(raw, method="asinh", lower=0.1, upper=100.0, softening=0.1)
+    experiment = preset("ResNet-18 cores", folds=0, epochs=1, batch_size=3)
+    model = train(experiment, images, run=tmp_path, progress=False).model
+    assert images.shape[2:] == (256, 256) == model.image_shape
+    maps = np.asarray(class_activation(model, images.select([0, 1]), method="cam"))
+    assert maps.shape == (2, 256, 256)
+    assert maps.max(axis=(1, 2)) == pytest.approx([1, 1], abs=0.01)

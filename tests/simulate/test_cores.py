@@ -11,8 +11,9 @@ from scipy.stats import ks_2samp, spearmanr
 from labkit.cooling import CORE_RADIUS, cooling_function
 from labkit.errors import InputError
 from labkit.evaluate import leak
+from labkit.images.morphology import morphology
 from labkit.simulate import projection
-from labkit.simulate.cores import draw_cluster, simulate_cores
+from labkit.simulate.cores import _blurred, draw_cluster, simulate_cores
 from labkit.simulate.gas import band_cooling, entropy_scale, hydrostatic_gas, universal_pressure
 from labkit.simulate.projection import project
 from labkit.sources.accept import accept_cores, read_accept
@@ -224,6 +225,26 @@ def test_projections_show_one_cluster_from_several_sides(tmp_path):
     assert table["object_id"][0] == "CORE-3-0000-0"
 
 
+def test_the_point_spread_has_its_width_and_keeps_the_light():
+    image = np.zeros((64, 64))
+    image[32, 32] = 1.0
+    seen = _blurred(image, 2.0, 20.0)
+    half = np.interp(-0.5 * seen[32, 32], -seen[32, 32:], np.arange(32))  # pixels of 2 arcsec
+    assert 2 * half * 2.0 == pytest.approx(20.0, rel=0.05)
+    assert seen[32] == pytest.approx(seen[:, 32])
+    assert _blurred(np.full((32, 32), 3.0), 2.0, 20.0) == pytest.approx(3.0)
+
+
+def test_a_point_spread_hides_cores():
+    asked = {"n_clusters": 24, "population": "accept", "size_px": 64, "pixel_arcsec": 15.6}
+    sharp, blurred = (simulate_cores(3, **asked, fwhm_arcsec=width) for width in (0.0, 40.0))
+    assert np.array_equal(sharp.catalogue["t_cool"], blurred.catalogue["t_cool"])
+    ratio = morphology(blurred)["concentration"] / morphology(sharp)["concentration"]
+    assert np.median(ratio[sharp.labels == "CC"]) < 0.8
+    large = simulate_cores(3, n_clusters=24, population="accept", size_px=16, fwhm_arcsec=8.0).catalogue
+    assert np.array_equal(large["core_resolved"], large["r500"].value * CORE_RADIUS >= 8.0 * 0.977)
+
+
 def test_cores_of_large_clusters_are_resolved():
     table = simulate_cores(1, n_clusters=8, size_px=16, pixel_arcsec=3.9).catalogue
     resolved = table["r500"].value * CORE_RADIUS >= 3.9 * 0.977
@@ -241,6 +262,7 @@ def test_cores_of_large_clusters_are_resolved():
         ({"size_px": 33}, "size_px must be even, got 33"),
         ({"population": "eagle"}, r"population must be one of \('tng', 'accept'\), got 'eagle'"),
         ({"pixel_arcsec": 0.0}, "pixel_arcsec must lie above 0 and up to 100, got 0"),
+        ({"fwhm_arcsec": -1.0}, "fwhm_arcsec must be from 0 to 60, got -1"),
         ({"redshift": float("nan")}, "redshift must lie above 0 and up to 2, got nan"),
     ],
 )
