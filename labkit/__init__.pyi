@@ -24,7 +24,6 @@ from .sources import read_candidates as read_candidates
 from .sources import read_export as read_export
 from .sources import read_flat_answers as read_flat_answers
 from .sources import read_images as read_images
-from .sources import read_kosiba2020 as read_kosiba2020
 from .sources import read_mosaics as read_mosaics
 from .sources import read_observation as read_observation
 from .sources import read_plates as read_plates

@@ -9,7 +9,7 @@ field; `volunteers` and `hunt` let people look at that. Members: `hst`, imported
 from __future__ import annotations
 
 from labkit.simulate.cores import simulate_cores
-from labkit.simulate.hunt import Disorder, simulate_hunt
+from labkit.simulate.hunt import simulate_hunt
 from labkit.simulate.observation import field_files, simulate_observation
 from labkit.simulate.survey import (
     KOSIBA_HUNT,
@@ -19,16 +19,12 @@ from labkit.simulate.survey import (
     simulate_survey,
     survey_at,
 )
-from labkit.simulate.volunteers import Crowd, HuntBiases
 from labkit.simulate.xmm import NUISANCES
 
 __all__ = [
     "KOSIBA_HUNT",
     "KOSIBA_TABLE_2",
     "NUISANCES",
-    "Crowd",
-    "Disorder",
-    "HuntBiases",
     "HuntCounts",
     "SurveyCounts",
     "field_files",

@@ -14,7 +14,6 @@ from functools import partial
 import numpy as np
 from numpy.random import Generator
 
-from labkit.errors import InputError
 from labkit.instruments.epic import CAMERAS, PN
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.plates import OpticalScene
@@ -213,14 +212,9 @@ _KINDS: dict[str, Callable[[Generator, _Place], Candidate]] = {
     "edge": _edge,
 }
 
-#: The classes that take part in the schemes, in the experts' words.
-CLASSES = tuple(_KINDS)
-
 
 def draw_candidate(rng: Generator, true_class: str, pointing: Pointing, *, x: float, y: float) -> Candidate:
-    """Draw a candidate of one of `CLASSES` that was detected at a position."""
-    if true_class not in _KINDS:
-        raise InputError(f"true_class must be one of {CLASSES}, got {true_class!r}")
+    """Draw a candidate of one of the experts' classes that was detected at a position."""
     limit, per_flux = flux_limit(pointing, x=x, y=y)
     dx, dy = rng.normal(0, 4 / 60, 2)
     return _KINDS[true_class](rng, _Place(pointing, x, y, limit, per_flux, float(dx), float(dy)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,38 +15,21 @@ from numpy.typing import NDArray
 from labkit.errors import InputError
 from labkit.paths import atomic_file
 from labkit.sample import Sample
-from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
+from labkit.simulate.numbers import check_whole, read_numbers
 from labkit.simulate.volunteers import (
     KINDS,
-    Crowd,
     Evidence,
-    HuntBiases,
     Volunteers,
     assign,
     draw_volunteers,
     hunt_evidence,
+    hunt_numbers,
 )
 from labkit.tables import numbers, text
 from labkit.votes import DecisionTree, Weights, read_tree
 
 _EXPORT = read_numbers("hunt")["export"]
 _BATCH, _ROWS = 100_000, 50_000  # classifications that are answered, and written, at a time
-
-
-@dataclass(frozen=True)
-class Disorder:
-    """What an export holds besides complete first answers of people who were logged in.
-
-    Shares are relative to those answers, and come on top of them.
-    """
-
-    logged_out: float = default("hunt", "disorder", "logged_out")  # without a user
-    repeats: float = default("hunt", "disorder", "repeats")  # by a volunteer who classified the object before
-    unfinished: float = default("hunt", "disorder", "unfinished")  # stop before an ending answer
-    beta: float = default("hunt", "disorder", "beta")  # of an earlier version of the workflow, before launch
-
-    def __post_init__(self) -> None:
-        check_share(**asdict(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +60,7 @@ def simulate_hunt(
     path: str | Path,
     n_volunteers: int = 1227,
     answers_per_object: int = 30,
-    biases: HuntBiases | None = None,
-    crowd: Crowd | None = None,
-    disorder: Disorder | None = None,
+    changes: Mapping[str, Mapping[str, float]] | None = None,
     tree: str | Path | DecisionTree = "hunt",
 ) -> SimulatedHunt:
     """Let simulated volunteers classify candidates, and write what Zooniverse would export.
@@ -100,12 +81,10 @@ def simulate_hunt(
         Volunteers; 1,227 in Kosiba et al. (2020), section 2.
     answers_per_object : int
         Different volunteers for each object.
-    biases : HuntBiases, optional
-        What tempts volunteers to wrong answers.
-    crowd : Crowd, optional
-        What kind of volunteers.
-    disorder : Disorder, optional
-        What else the export holds.
+    changes : mapping, optional
+        Other numbers than those of ``hunt.toml``, by group: what tempts volunteers to wrong answers
+        ("biases"), what kind of volunteers there are ("crowd"), and what else the export holds ("disorder");
+        for example ``{"crowd": {"malicious": 0.1}}``.
     tree : str, path or DecisionTree
         The questions, with the answers of the Hunt.
 
@@ -129,10 +108,10 @@ def simulate_hunt(
     if not len(catalogue):
         raise InputError("survey must have objects in the Hunt, got none; simulate it with hunt=KOSIBA_HUNT")
     tree, rng = tree if isinstance(tree, DecisionTree) else read_tree(tree), np.random.default_rng(seed)
-    crowd, disorder = crowd or Crowd(), disorder or Disorder()
-    evidence = hunt_evidence(catalogue, tree, biases or HuntBiases(), rng)
-    volunteers = draw_volunteers(rng, n_volunteers, questions=len(tree.questions), crowd=crowd)
-    schedule = _schedule(rng, volunteers, len(catalogue), answers_per_object, disorder)
+    assumed = hunt_numbers(changes)
+    evidence = hunt_evidence(catalogue, tree, assumed["biases"], rng)
+    volunteers = draw_volunteers(rng, n_volunteers, questions=len(tree.questions), crowd=assumed["crowd"])
+    schedule = _schedule(rng, volunteers, len(catalogue), answers_per_object, assumed["disorder"])
     batches = (schedule[start : start + _BATCH] for start in range(0, len(schedule), _BATCH))
     ways = np.concatenate([_ways(rng, tree, evidence, volunteers, batch) for batch in batches])
     _write_export(path, schedule, ways, tree=tree, users=volunteers.names, subjects=catalogue)
@@ -140,7 +119,7 @@ def simulate_hunt(
 
 
 def _schedule(
-    rng: Generator, volunteers: Volunteers, objects: int, per_object: int, disorder: Disorder
+    rng: Generator, volunteers: Volunteers, objects: int, per_object: int, disorder: Mapping[str, float]
 ) -> Table:
     """Who classifies what and when: one row per classification, in the order of time."""
     user = assign(rng, volunteers.activity, objects=objects, per_object=per_object).ravel()
@@ -149,11 +128,11 @@ def _schedule(
     chance = volunteers.activity / volunteers.activity.sum()
     parts = [regular]
     for name in ("logged_out", "unfinished", "beta"):
-        number = round(getattr(disorder, name) * len(regular))
+        number = round(disorder[name] * len(regular))
         days = rng.uniform(-30, -5, number) if name == "beta" else rng.uniform(0, end, number)
         who = rng.choice(len(volunteers), number, p=chance)
         parts.append(_rows(who, rng.integers(objects, size=number), days, **{name: True}))
-    again = regular[rng.choice(len(regular), round(disorder.repeats * len(regular)), replace=False)]
+    again = regular[rng.choice(len(regular), round(disorder["repeats"] * len(regular)), replace=False)]
     again["day"] += rng.exponential(3.0, len(again))
     schedule = vstack([*parts, again])
     return schedule[np.argsort(schedule["day"], kind="stable")]

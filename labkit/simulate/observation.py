@@ -88,8 +88,6 @@ def simulate_observation(
     *,
     pixel_scale_arcsec: float = 4.35,
     size_px: int = 512,
-    pointing: Pointing | None = None,
-    target: Cluster | None = None,
     path: str | Path | None = None,
     overwrite: bool = False,
 ) -> SimulatedObservation:
@@ -103,10 +101,6 @@ def simulate_observation(
         Pixel size.
     size_px : int
         Pixels along a side; 512 of 4.35 arcsec hold the field of view.
-    pointing : Pointing, optional
-        Circumstances; drawn by default.
-    target : Cluster, optional
-        The cluster that was pointed at; a bright one is drawn by default.
     path : path, optional
         Also write the observation there, as `SimulatedObservation.write` does.
     overwrite : bool
@@ -128,11 +122,10 @@ def simulate_observation(
     if not pixel_scale_arcsec > 0:
         raise InputError(f"pixel_scale_arcsec must be positive, got {pixel_scale_arcsec}")
     rng = np.random.default_rng(seed)
-    drawn = draw_pointing(rng)
-    pointing = drawn if pointing is None else pointing
+    pointing = draw_pointing(rng)
     grid = Grid(0.0, 0.0, size_px, pixel_scale_arcsec / 60)
     wcs = tangent_plane(pointing.ra_deg, pointing.dec_deg, pixel_scale_arcsec, (size_px, size_px))
-    sources = _sources(rng, pointing, target)
+    sources = _sources(rng, pointing)
     images = count_images(rng, [part for source in sources for part in source.components], pointing, grid)
     exposures = {camera.name: _exposure_map(pointing, camera, grid) for camera in CAMERAS}
     images["epic"] = np.sum(list(images.values()), axis=0)
@@ -151,10 +144,9 @@ def _exposure_map(pointing: Pointing, camera: Camera, grid: Grid) -> np.ndarray:
     return seconds.reshape(grid.size, 3, grid.size, 3).mean(axis=(1, 3)).astype(np.float32)
 
 
-def _sources(rng: Generator, pointing: Pointing, target: Cluster | None) -> list[_Source]:
+def _sources(rng: Generator, pointing: Pointing) -> list[_Source]:
     """Everything in the field, the target first."""
-    if target is None:
-        target = draw_cluster(rng, low_z=bool(rng.random() < 0.7), flux_limit=3e-13, bright=True)
+    target = draw_cluster(rng, low_z=bool(rng.random() < 0.7), flux_limit=3e-13, bright=True)
     x, y = np.asarray(pointing.to_image(*PN.axis)) + rng.normal(0, 1.2, 2)
     sources = [_Source("target cluster", cluster_components(target, x=float(x), y=float(y)), target)]
     area = (2 * _HALF_FIELD / 60) ** 2

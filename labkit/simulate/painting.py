@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.special import gammainc, gammaincinv
 
-from labkit.errors import InputError
-
 FWHM_PER_SIGMA = 2.3548
 LOWEST_INDEX, _HIGHEST_INDEX, _STEP = 0.5, 6.0, 0.25  # of Sersic profiles; steps of the fine sums
 _FINE_REACH = 40.0  # half-light radii to which the fine sums reach
@@ -57,14 +55,9 @@ def projected_nfw(scaled: NDArray) -> NDArray:
 def sersic_mixture(index: float, *, fine: bool = False) -> tuple[NDArray, NDArray]:
     """Weights, which sum to 1, and widths (sigma, in half-light radii) of a Sersic profile's Gaussians.
 
-    Fine sums exist in steps of 0.25 of the index, are weighted so that every ring and the growth curve matter
-    alike, and are one Gaussian for 0.5.
+    Fine sums exist at the indices of `nearest_index`, are weighted so that every ring and the growth curve
+    matter alike, and are one Gaussian for 0.5.
     """
-    if not LOWEST_INDEX <= index <= _HIGHEST_INDEX or (fine and index % _STEP):
-        steps = f" in steps of {_STEP}" if fine else " (or 0 for a point)"
-        raise InputError(
-            f"index must be a Sersic index from {LOWEST_INDEX} to {_HIGHEST_INDEX}{steps}, got {index}"
-        )
     if not fine:
         return _coarse_mixture(lambda r: encircled(r, index), np.geomspace(0.03, 5, 9))
     if index == LOWEST_INDEX:
@@ -145,13 +138,6 @@ class Optics:
     seeing_arcsec: float  # full width at half maximum of points, at least 1.6 pixels
     zero_point: float  # magnitude of a body whose pixels sum to 1
     pixel_scale_arcsec: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.seeing_arcsec < 1.6 * self.pixel_scale_arcsec:
-            raise InputError(
-                f"seeing_arcsec must be at least 1.6 pixels of {self.pixel_scale_arcsec} arcsec, got "
-                f"{self.seeing_arcsec}"
-            )
 
     @property
     def core_px(self) -> float:

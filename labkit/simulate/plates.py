@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
-from labkit.errors import InputError
 from labkit.images import regrid
 from labkit.simulate.optical import (
     OpticalScene,
@@ -50,13 +49,6 @@ class Plate:
     gradient: tuple[float, float] = (0.0, 0.0)
     rotation_deg: float = 0.0  # angle of the diffraction spikes from the axes
     specks: float = 0.0  # dust specks per square degree
-
-    def __post_init__(self) -> None:
-        if not self.fog_counts < self.sky_counts < self.saturation_counts:
-            raise InputError(
-                "sky_counts must lie between fog_counts and saturation_counts, got "
-                f"{self.sky_counts} with {self.fog_counts} and {self.saturation_counts}"
-            )
 
     @property
     def optics(self) -> Optics:

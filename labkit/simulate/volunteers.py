@@ -2,11 +2,19 @@
 
 The evidence for a wrong answer is the log odds with which a volunteer of average skill prefers it to the
 right one. It follows from what the object is physically: kind, counts, extent, redshift, place in the field.
+
+About 20 % of the beta testers did not read the help (Kosiba et al. 2020, section 5.1); some are expected to
+guess or to mean ill (section 2.3). The paper names the biases of the volunteers and gives no sizes: the
+numbers of ``hunt.toml`` were tuned, with the overlap of `labkit.simulate.survey`, until Table 1 came out like
+the published. Over eight simulated Hunts on four surveys the true positives of the 404 are 68 +- 7 unweighted
+and 110 +- 7 weighted (published 69 and 102), those of the 170 are 48 +- 5 (published 55), false positives
+2 +- 2 (published 1), and volunteers find 500 +- 25 clusters among the 1,600 (published 506).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
@@ -14,7 +22,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.simulate.numbers import default
+from labkit.simulate.numbers import check_share, read_numbers
 from labkit.simulate.xmm import expected_counts
 from labkit.simulate.xray import LOW_Z
 from labkit.tables import numbers, text
@@ -24,28 +32,25 @@ from labkit.votes import DecisionTree
 KINDS = ("reader", "skimmer", "random", "malicious")
 
 
-@dataclass(frozen=True)
-class Crowd:
-    """What kind of volunteers a project attracts; skills are in units of the log odds of the right answer.
-
-    About 20 % of the beta testers did not read the help (Kosiba et al. 2020, section 5.1); some are expected
-    to guess or to mean ill (section 2.3).
-    """
-
-    skimmers: float = default("hunt", "crowd", "skimmers")  # share who do not read the help
-    random: float = default("hunt", "crowd", "random")  # share who guess
-    malicious: float = default("hunt", "crowd", "malicious")  # share who answer against the evidence
-    unread: float = default("hunt", "crowd", "unread")  # skill that skimmers lack on every question
-    skill: float = default("hunt", "crowd", "skill")  # standard deviation from volunteer to volunteer
-    question_skill: float = default("hunt", "crowd", "question_skill")  # and from question to question
-    #: standard deviation of the natural logarithm of the activity: few volunteers do most of the work
-    activity: float = default("hunt", "crowd", "activity")
-
-    def __post_init__(self) -> None:
-        if wrong := {f.name: getattr(self, f.name) for f in fields(self) if not getattr(self, f.name) >= 0}:
-            raise InputError(f"numbers of a crowd must be 0 or more, got {wrong}")
-        if (total := self.skimmers + self.random + self.malicious) > 1:
-            raise InputError(f"skimmers, random and malicious must add up to at most 1, got {total}")
+def hunt_numbers(changes: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, dict[str, float]]:
+    """The numbers of ``hunt.toml`` on "biases", "crowd" and "disorder", some of them changed by name."""
+    groups = {name: dict(read_numbers("hunt")[name]) for name in ("biases", "crowd", "disorder")}
+    for group in groups.values():
+        del group["source"]
+    for name, values in (changes or {}).items():
+        if name not in groups or (unknown := sorted(set(values) - set(groups[name]))):
+            known = {group: list(values) for group, values in groups.items()}
+            raise InputError(
+                f"changes must be numbers of {known}, got {unknown if name in groups else name!r}"
+            )
+        groups[name] |= values
+    crowd = groups["crowd"]
+    if wrong := {name: value for name, value in crowd.items() if not value >= 0}:
+        raise InputError(f"numbers of a crowd must be 0 or more, got {wrong}")
+    if (total := crowd["skimmers"] + crowd["random"] + crowd["malicious"]) > 1:
+        raise InputError(f"skimmers, random and malicious must add up to at most 1, got {total}")
+    check_share(**groups["disorder"])
+    return groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +77,19 @@ class Volunteers:
         return Table({"user_name": self.names, "kind": self.kind, "activity": self.activity, **skills})
 
 
-def draw_volunteers(rng: Generator, number: int, *, questions: int, crowd: Crowd) -> Volunteers:
+def draw_volunteers(rng: Generator, number: int, *, questions: int, crowd: Mapping[str, float]) -> Volunteers:
     """Draw volunteers with their activity and skill on every question; shares of kinds are exact to one."""
-    shares = np.cumsum([crowd.malicious, crowd.random, crowd.skimmers, 1.0])
+    shares = np.cumsum([crowd["malicious"], crowd["random"], crowd["skimmers"], 1.0])
     place = (rng.permutation(number) + 0.5) / number
     kind = np.array(KINDS[::-1])[np.searchsorted(shares, place).clip(max=3)]
-    skill = rng.normal(0, crowd.skill, (number, 1)) + rng.normal(0, crowd.question_skill, (number, questions))
+    skill = rng.normal(0, crowd["skill"], (number, 1)) + rng.normal(
+        0, crowd["question_skill"], (number, questions)
+    )
     return Volunteers(
         names=np.array([f"sim-volunteer-{row:0{len(str(number))}d}" for row in range(number)]),
         kind=kind,
-        activity=np.exp(rng.normal(0, crowd.activity, number)),
-        skill=skill - crowd.unread * (kind == "skimmer")[:, None],
+        activity=np.exp(rng.normal(0, crowd["activity"], number)),
+        skill=skill - crowd["unread"] * (kind == "skimmer")[:, None],
     )
 
 
@@ -114,44 +121,6 @@ _ALL_CAMERAS = 1.9  # background of the three cameras together over that of PN a
 _RADIUS = 0.5  # where the significance of a source is measured, arcmin
 
 
-@dataclass(frozen=True)
-class HuntBiases:
-    """Biases of the volunteers, after Kosiba et al. (2020), section 5.1.
-
-    All are log odds of a wrong answer against the right one for a volunteer of average skill who reads the
-    help; a slope is per factor e. The paper names the biases but gives no sizes: these were tuned, together
-    with `Crowd` and the overlap of `HuntCounts`, until Table 1 came out like the published. Over eight
-    simulated Hunts on four surveys the true positives of the 404 are 68 +- 7 unweighted and 110 +- 7 weighted
-    (published 69 and 102), those of the 170 are 48 +- 5 (published 55), false positives 2 +- 2 (published 1),
-    and volunteers find 500 +- 25 clusters among the 1,600 (published 506).
-    """
-
-    #: emission taken for none at a significance of 10, and its growth to fainter sources
-    no_emission: float = default("hunt", "biases", "no_emission")
-    no_emission_slope: float = default("hunt", "biases", "no_emission_slope")
-    #: a gap between chips taken for the edge on axis, and its growth with the off-axis angle, per arcmin
-    gap: float = default("hunt", "biases", "gap")
-    gap_slope: float = default("hunt", "biases", "gap_slope")
-    #: extended emission taken for point-like at 20 arcsec core radius and a significance of 10, and its
-    #: growth to smaller extents and, equally, to fainter sources
-    point_like: float = default("hunt", "biases", "point_like")
-    point_like_slope: float = default("hunt", "biases", "point_like_slope")
-    #: a cluster with a prominent brightest galaxy taken for one nearby galaxy at redshift 0.1, and its growth
-    #: to smaller redshifts
-    nearby_galaxy: float = default("hunt", "biases", "nearby_galaxy")
-    nearby_galaxy_slope: float = default("hunt", "biases", "nearby_galaxy_slope")
-    #: a distant cluster taken for none at redshift 0.3, where the plates show no galaxies any more, and its
-    #: growth with redshift, per 0.1
-    nothing_there: float = default("hunt", "biases", "nothing_there")
-    nothing_there_slope: float = default("hunt", "biases", "nothing_there_slope")
-    confusion: float = default("hunt", "biases", "confusion")  # every other wrong answer
-    artefact: float = default("hunt", "biases", "artefact")  # emission seen in an artefact
-    extended: float = default("hunt", "biases", "extended")  # a point taken for extended; close pairs 1 more
-    wishful: float = default("hunt", "biases", "wishful")  # a cluster seen where there is none
-    #: standard deviation from object to object, for what the catalogue does not hold: neighbours, gaps
-    scatter: float = default("hunt", "biases", "scatter")
-
-
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Evidence for the answers to a tree's questions."""
@@ -161,7 +130,9 @@ class Evidence:
     right: NDArray[np.bool_]  # (objects, answers) the right answer of each question
 
 
-def hunt_evidence(catalogue: Table, tree: DecisionTree, biases: HuntBiases, rng: Generator) -> Evidence:
+def hunt_evidence(
+    catalogue: Table, tree: DecisionTree, biases: Mapping[str, float], rng: Generator
+) -> Evidence:
     """What volunteers have to go by for each object of a simulated survey; its labels are not read."""
     if missing := [name for name in _NEEDED if name not in catalogue.colnames]:
         raise InputError(
@@ -175,14 +146,14 @@ def hunt_evidence(catalogue: Table, tree: DecisionTree, biases: HuntBiases, rng:
     for answers in questions:
         for name, (wrong, is_right) in answers.items():
             odds[:, names.index(name)], right[:, names.index(name)] = wrong, is_right
-    odds += rng.normal(0, biases.scatter, odds.shape)
+    odds += rng.normal(0, biases["scatter"], odds.shape)
     return Evidence(np.where(right > 0, 0.0, odds), right > 0)
 
 
 _Answer = tuple[NDArray[np.float64] | float, NDArray[np.bool_]]
 
 
-def _questions(catalogue: Table, biases: HuntBiases) -> list[dict[str, _Answer]]:
+def _questions(catalogue: Table, biases: Mapping[str, float]) -> list[dict[str, _Answer]]:
     """For each question, the log odds of each answer where it is wrong, and where it is right."""
     kind, column = text(catalogue["true_class"]), {name: numbers(catalogue[name]) for name in _NEEDED[1:]}
     edge, artefact, galaxy = kind == "edge", kind == "artefact", kind == "nearby galaxy"
@@ -193,21 +164,21 @@ def _questions(catalogue: Table, biases: HuntBiases) -> list[dict[str, _Answer]]
     beneath = np.pi * _RADIUS**2 * _ALL_CAMERAS * column["background"] * seconds
     fainter = np.log(10 * np.sqrt(counts + beneath) / counts)  # a significance of 10 over the object's
     smaller = np.nan_to_num(np.log(20 / column["core_radius"]))
-    other, wishful = biases.confusion, biases.wishful
-    missed = biases.no_emission + biases.no_emission_slope * fainter
-    gap = biases.gap + biases.gap_slope * off_axis
-    point_like = biases.point_like + biases.point_like_slope * (smaller + fainter)
-    one_galaxy = biases.nearby_galaxy - biases.nearby_galaxy_slope * np.log(redshift.clip(0.01) / 0.1)
-    nothing = biases.nothing_there + biases.nothing_there_slope * (redshift - LOW_Z) / 0.1
+    other, wishful = biases["confusion"], biases["wishful"]
+    missed = biases["no_emission"] + biases["no_emission_slope"] * fainter
+    gap = biases["gap"] + biases["gap_slope"] * off_axis
+    point_like = biases["point_like"] + biases["point_like_slope"] * (smaller + fainter)
+    one_galaxy = biases["nearby_galaxy"] - biases["nearby_galaxy_slope"] * np.log(redshift.clip(0.01) / 0.1)
+    nothing = biases["nothing_there"] + biases["nothing_there_slope"] * (redshift - LOW_Z) / 0.1
     extended = cluster | galaxy
     near, pair = extended & (redshift < LOW_Z), kind == "double source"
     return [
         {
-            "X-ray emission": (biases.artefact, ~edge & ~artefact),
+            "X-ray emission": (biases["artefact"], ~edge & ~artefact),
             "no emission": (missed, artefact),
             "edge": (gap, edge),
         },
-        {"Extended": (biases.extended + pair, extended), "point": (point_like, ~extended)},
+        {"Extended": (biases["extended"] + pair, extended), "point": (point_like, ~extended)},
         {
             "Galaxies or an empty field": (other, ~galaxy),
             "nearby galaxy": (np.where(cluster, one_galaxy, other), galaxy),

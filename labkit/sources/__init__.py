@@ -7,7 +7,7 @@ from labkit.sources.candidates import read_candidates, write_regions
 from labkit.sources.cores import cores_sample
 from labkit.sources.csvrows import Export, ReadReport
 from labkit.sources.images import read_images
-from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
+from labkit.sources.kosiba2020 import fetch_kosiba2020
 from labkit.sources.members import counts_table, fields_sample, measure_fields, members_sample
 from labkit.sources.mosaics import Mosaics, read_mosaics
 from labkit.sources.xmm import Observation, candidates_sample, cut_plates, read_observation, read_plates
@@ -32,7 +32,6 @@ __all__ = [
     "read_export",
     "read_flat_answers",
     "read_images",
-    "read_kosiba2020",
     "read_mosaics",
     "read_observation",
     "read_plates",

@@ -1,34 +1,28 @@
 """Which channel of a stacked colour image is the X-ray image, which the optical one, which is empty.
 
-The published training set comes with two descriptions that contradict each other: [empty, optical,
-X-ray] (its archive record) and red = empty, green = X-ray, blue = optical (Kosiba et al. 2020,
-section 3.1). The pixels know better than either text.
-
-- *Empty*: it was filled with one number, so its grey levels span next to nothing in every image.
-- *X-ray*: counts in 5-20 ks are few, 0, 1, 2, ..., on pixels of 2.5" to 4.4" that become blocks of two
-  to four pixels in a 356-pixel image. So neighbours are very often exactly equal and the grey levels
-  carry few bits.
-- *Optical*: a scanned photographic plate is sky noise, grain and stars on a continuous scale, sampled
-  finely. Neighbours are seldom exactly equal, the levels carry many bits.
-
-Both statistics ignore brightness, contrast and polarity (XAmin draws bright sources dark): only
-equality of grey levels and their frequencies count. On real XMM-Newton cut-outs after XAmin's
-normalisation the share of equal neighbours is 0.80 to 0.90 with enlarged pixels (0.14 to 0.39 if
-they were interpolated) and the entropy 1.1 to 3.3 bits (5.2 to 6.8); on cut-outs of a real red
-Schmidt plate 0.03 to 0.32 and 5.9 to 7.6 bits. One image can mislead, by a saturated star or a flat
-nebula; it then abstains, or is outvoted.
+The published training set comes with two descriptions that contradict each other: [empty, optical, X-ray]
+(its archive record) and red = empty, green = X-ray, blue = optical (Kosiba et al. 2020, section 3.1). The
+pixels know better, whatever their brightness, contrast and polarity (XAmin draws bright sources dark). The
+empty channel has next to one grey level in every image. Counts of 5-20 ks are few, on pixels of 2.5" to 4.4"
+that become blocks in a 356-pixel image, so neighbours are very often equal and the levels carry few bits; a
+scanned photographic plate is sky, grain and stars on a continuous scale. On real XMM-Newton cut-outs after
+XAmin's normalisation the share of equal neighbours is 0.80 to 0.90 with enlarged pixels (0.14 to 0.39 if they
+were interpolated) and the entropy 1.1 to 3.3 bits (5.2 to 6.8); on cut-outs of a real red Schmidt plate 0.03
+to 0.32 and 5.9 to 7.6 bits. One image can mislead, by a saturated star or a flat nebula; it then abstains, or
+is outvoted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from labkit.errors import InputError
 
-_ROLES = ("empty", "xray", "optical")
+#: What a channel may be.
+ROLES = ("empty", "xray", "optical")
 _EMPTY_SPAN = 2  # grey levels between the 1st and 99th percentile
 _EQUAL_RATIO, _ENTROPY_GAP = 1.5, 0.5
 _AGREEMENT, _TURNOUT, _EMPTY_SHARE = 0.9, 0.5, 0.95
@@ -48,14 +42,6 @@ def channel_statistics(image: np.ndarray) -> np.ndarray:
         used = share[share > 0]
         rows.append((high - low, equal, -(used * np.log2(used)).sum(), share.argmax()))
     return np.array(rows)
-
-
-def check_channels(channels: Sequence[str]) -> tuple[str, ...]:
-    """A channel order given by hand, refused if it is not the three roles, each once."""
-    order = tuple(channels)
-    if sorted(order) != sorted(_ROLES):
-        raise InputError(f"channels must be {_ROLES} in some order, got {order}")
-    return order
 
 
 def decide_channels(images: Iterable[np.ndarray]) -> dict[str, Any]:

@@ -26,13 +26,14 @@ from labkit.votes import Answers, DecisionTree, drop_logged_out, drop_repeats, r
 
 #: Classification ids that a report shows of each reason.
 EXAMPLES = 3
+_BLOCK = 8 * 2**20  # bytes read at a time
 _LONGEST_LINE = 64 * 2**20
 _LARGEST = 64 * 2**30  # bytes of text; the largest export of Zooniverse is some 10 GB
 _UNPACKED = 100  # times its compressed file, beyond 64 MiB; exports reach about 20
 
 
 class CsvBlocks:
-    """Iterate over a CSV file, or a ``.gz`` of one, in pieces of about `block_bytes`.
+    """Iterate over a CSV file, or a ``.gz`` of one, in pieces.
 
     Each line is a row: the only long texts of an export are JSON, which escapes its line breaks. So a row
     with an open quote spoils itself and not the rest of the file. Columns `needed` must be there; those
@@ -40,15 +41,8 @@ class CsvBlocks:
     read.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        needed: Sequence[str],
-        wanted: Sequence[str] = (),
-        block_bytes: int = 8 * 2**20,
-    ) -> None:
-        self.path, self.block_bytes = Path(path), block_bytes
+    def __init__(self, path: str | Path, *, needed: Sequence[str], wanted: Sequence[str] = ()) -> None:
+        self.path = Path(path)
         self.rows = self.broken = 0
         if not self.path.is_file():
             raise MissingDataError(f"there is no file {str(path)!r}; check the path")
@@ -100,7 +94,7 @@ class CsvBlocks:
     def _whole_lines(self, file: BinaryIO) -> Iterator[bytes]:
         rest, skipping, read = b"", False, 0
         largest = min(_LARGEST, max(2**26, _UNPACKED * self.path.stat().st_size))
-        while block := file.read(self.block_bytes):
+        while block := file.read(_BLOCK):
             if (read := read + len(block)) > largest:
                 raise InputError(f"{self.path.name} must hold at most {largest} bytes of text, got more")
             if skipping:  # inside a line that is longer than any row can be

@@ -15,10 +15,9 @@ import logging
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import astropy.units as u
 import numpy as np
@@ -27,7 +26,7 @@ from PIL import Image
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
-from labkit.sources.channel_order import check_channels, decide_channels
+from labkit.sources.channel_order import ROLES, decide_channels
 from labkit.sources.download import check_sum, download
 
 logger = logging.getLogger(__name__)
@@ -49,60 +48,51 @@ _CSV_LIMIT, _PNG_LIMIT = 10_000_000, 4 * 3 * IMAGE_SIZE**2  # bytes
 _BATCH, _LOOK_AT = 64, 200  # images in memory at a time, and those of a list that tell the channel order
 
 
-class _Archive:
-    """The files below `root`, a folder on disk or in a zip file; `path`, as given, is named in errors."""
+_Folder = Path | zipfile.Path
 
-    def __init__(self, path: Path, top: Path | zipfile.Path) -> None:
-        folders = [top, *(one for one in top.iterdir() if one.is_dir() and one.name != "__MACOSX")]
-        roots = [folder for folder in folders if (folder / "train.csv").is_file()]
+
+@contextmanager
+def _open_set(path: str | Path) -> Iterator[_Folder]:
+    """The folder with the lists, on disk or in a zip file: `path` itself, or one in it."""
+    path = Path(path)
+    if not path.exists():
+        raise MissingDataError(f"path must be a zip file or a folder that exists, got {str(path)!r}")
+    with ExitStack() as stack:
+        top: _Folder = path
+        try:
+            if not path.is_dir():
+                top = zipfile.Path(stack.enter_context(zipfile.ZipFile(path)))
+            folders = [top, *(one for one in top.iterdir() if one.is_dir() and one.name != "__MACOSX")]
+            roots = [folder for folder in folders if (folder / "train.csv").is_file()]
+        except Exception as error:
+            raise InputError(
+                f"{str(path)!r} is not a whole zip file ({error}); delete it and get it again"
+            ) from error
         if len(roots) != 1:
             raise MissingDataError(
                 f"{str(path)!r} must hold one 'train.csv', directly or one folder down, got {len(roots)}; "
                 "give the data set's zip file or its unpacked folder"
             )
-        self.path, self.root = path, roots[0]
-
-    def read(self, name: str, *, limit: int) -> bytes:
-        """Content of one file, by its name in the data set's folder; above `limit` bytes, refused."""
-        if not (self.root / name).is_file():
-            raise MissingDataError(
-                f"{str(self.path)!r} must hold {name!r}; get a complete copy of the data set"
-            )
-        try:
-            with (self.root / name).open("rb") as file:
-                content = file.read(limit + 1)
-        except Exception as error:  # zip files break in many ways
-            raise InputError(
-                f"{name!r} in {str(self.path)!r} is damaged ({error}); get the file again"
-            ) from error
-        if len(content) > limit:
-            raise InputError(f"{name!r} in {str(self.path)!r} must have at most {limit} bytes, got more")
-        return content
+        yield roots[0]
 
 
-@contextmanager
-def _open_archive(path: str | Path) -> Iterator[_Archive]:
-    path = Path(path)
-    if path.is_dir():
-        yield _Archive(path, path)
-        return
-    if not path.is_file():
-        raise MissingDataError(f"path must be a zip file or a folder that exists, got {str(path)!r}")
+def _read(root: _Folder, name: str, *, limit: int) -> bytes:
+    """Content of one file; above `limit` bytes, refused."""
     try:
-        handle = zipfile.ZipFile(path)
-        archive = _Archive(path, zipfile.Path(handle))
-    except MissingDataError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{str(path)!r} is not a whole zip file ({error}); delete it and get it again"
+        with (root / name).open("rb") as file:
+            content = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise MissingDataError(
+            f"{str(root)!r} must hold {name!r}; get a complete copy of the data set"
         ) from error
-    with handle:
-        yield archive
+    except Exception as error:  # zip files break in many ways
+        raise InputError(f"{name!r} in {str(root)!r} is damaged ({error}); get the file again") from error
+    if len(content) > limit:
+        raise InputError(f"{name!r} in {str(root)!r} must have at most {limit} bytes, got more")
+    return content
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """One row of a published list."""
 
     image_id: str  # also the name of the image file
@@ -113,9 +103,9 @@ class _Entry:
     def file(self) -> str:
         return f"{self.split}_images/{self.image_id}.png"
 
-    def read(self, archive: _Archive) -> np.ndarray:
-        """Pixels, uint8, shape (356, 356, 3): y, x, channel."""
-        content = archive.read(self.file, limit=_PNG_LIMIT)
+    def pixels(self, root: _Folder) -> np.ndarray:
+        """Grey levels, uint8, shape (356, 356, 3): y, x, channel."""
+        content = _read(root, self.file, limit=_PNG_LIMIT)
         try:
             with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
                 size, mode = picture.size, picture.mode
@@ -131,11 +121,11 @@ class _Entry:
         )
 
 
-def _read_list(archive: _Archive, split: str) -> list[_Entry]:
+def _read_list(root: _Folder, split: str) -> list[_Entry]:
     """Rows of ``train.csv`` or ``test.csv``, in order; an unknown class or a repeated id is an error."""
     name = f"{split}.csv"
     try:
-        reader = csv.DictReader(io.StringIO(archive.read(name, limit=_CSV_LIMIT).decode("utf-8-sig")))
+        reader = csv.DictReader(io.StringIO(_read(root, name, limit=_CSV_LIMIT).decode("utf-8-sig")))
         rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{name} must be a text table, got something else ({error})") from error
@@ -161,7 +151,7 @@ def _read_list(archive: _Archive, split: str) -> list[_Entry]:
     return entries
 
 
-def _object_ids(archive: _Archive, entries: Sequence[_Entry]) -> list[str]:
+def _object_ids(root: _Folder, entries: Sequence[_Entry]) -> list[str]:
     """An id for each listed image that is unique over both: the published one, if need be with its list.
 
     An id in both lists with the same pixels is an error: one object would be trained and tested on.
@@ -169,20 +159,26 @@ def _object_ids(archive: _Archive, entries: Sequence[_Entry]) -> list[str]:
     train, test = ({e.image_id: e for e in entries if e.split == split} for split in _LISTS)
     shared = sorted(train.keys() & test.keys())
     for image_id in shared:
-        if np.array_equal(train[image_id].read(archive), test[image_id].read(archive)):
+        if np.array_equal(train[image_id].pixels(root), test[image_id].pixels(root)):
             raise InputError(
                 f"no object may be in both train.csv and test.csv, got {image_id!r} with equal pixels"
             )
     return [f"{e.split}-{e.image_id}" if shared else e.image_id for e in entries]
 
 
-def _decide(archive: _Archive, entries: Sequence[_Entry]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The channel order, decided for each list by itself, and its evidence."""
+def _channel_order(
+    root: _Folder, entries: Sequence[_Entry], given: Sequence[str] | None
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The channel order, as given or decided for each list by itself, and its evidence."""
+    if given:
+        if sorted(given) != sorted(ROLES):
+            raise InputError(f"channels must be {ROLES} in some order, got {tuple(given)}")
+        return tuple(given), {}
     evidence = {}
     for split in _LISTS:
         members = [entry for entry in entries if entry.split == split]
         chosen = members[:: -(-len(members) // _LOOK_AT)]
-        evidence[split] = decide_channels(entry.read(archive) for entry in chosen)
+        evidence[split] = decide_channels(entry.pixels(root) for entry in chosen)
     orders = {tuple(decision["order"]) for decision in evidence.values()}
     if len(orders) > 1:
         raise InputError(f"train and test images must have the same channel order, got {sorted(orders)}")
@@ -203,7 +199,7 @@ def _splits(entries: Sequence[_Entry], fraction: float, seed: int | np.random.Ge
 
 
 def _pieces(
-    archive: _Archive,
+    root: _Folder,
     entries: Sequence[_Entry],
     order: tuple[str, ...],
     progress: Callable[[int, int], None] | None,
@@ -212,29 +208,32 @@ def _pieces(
     planes = [order.index(band) for band in BANDS]
     for start in range(0, len(entries), _BATCH):
         rows = slice(start, start + _BATCH)
-        pixels = np.stack([entry.read(archive) for entry in entries[rows]])  # (object, y, x, channel)
+        pixels = np.stack([entry.pixels(root) for entry in entries[rows]])  # (object, y, x, channel)
         yield np.ascontiguousarray(np.moveaxis(pixels[..., planes], -1, 1)), rows
         if progress:
             progress(min(start + _BATCH, len(entries)), len(entries))
 
 
-def read_kosiba2020(
-    path: str | Path,
+def fetch_kosiba2020(
+    path: str | Path | None = None,
     *,
     output: str | Path | None = None,
     overwrite: bool = False,
     channels: Sequence[str] | None = None,
     validation_fraction: float = 0.2,
     seed: int | np.random.Generator = 0,
-    provenance: dict[str, Any] | None = None,
+    url: str = URL,
+    checksum: str | None = None,
+    cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    download_progress: Callable[[int, int], None] | None = None,
 ) -> Sample:
-    """Read a copy of the published training set.
+    """The published training set of Kosiba et al. (2020), downloaded once or read from a copy.
 
     Parameters
     ----------
-    path : path
-        ``Kosiba2020.zip`` or the folder it unpacks to.
+    path : path, optional
+        A copy that you have: ``Kosiba2020.zip`` or the folder it unpacks to. Nothing is downloaded then.
     output, overwrite : path, bool
         Folder for the Sample, and whether to replace it; it is then written a batch at a time (25 MB in
         memory). Without it all images are held in memory (430 MB for the 1,707 published ones).
@@ -244,10 +243,15 @@ def read_kosiba2020(
     validation_fraction, seed : float, int or Generator
         Share of each class of the training list that is drawn for the validation split; the paper took 304 of
         1,537 (Table 2), which objects is not published.
-    provenance : dict, optional
-        Added to what is recorded.
-    progress : callable, optional
-        Called as ``progress(done, total)`` in objects.
+    url, checksum : str
+        Address of the zip file, and its ``"md5:..."``. By default the sum that the archive record states when
+        it is downloaded; it is kept beside the file. So the default guards against a broken transfer, not
+        against a changed record. A zip file given by `path` is checked only if you state its sum.
+    cache : path, optional
+        Folder that keeps the download, by default the user's cache folder or that of ``LABKIT_CACHE``.
+    progress, download_progress : callable, optional
+        Called as ``progress(done, total)`` in objects, and in bytes of the download; `total` is 0 where the
+        server does not say.
 
     Returns
     -------
@@ -263,20 +267,28 @@ def read_kosiba2020(
     Raises
     ------
     MissingDataError
-        If `path`, a list or an image is not there.
+        If `path`, a list or an image is not there, or the file cannot be downloaded.
     InputError
-        If the zip file is damaged, a list has other columns, classes or repeated ids, an
-        image is not 356 x 356 RGB, an object is in both lists, or the channel order cannot be decided.
+        If a checksum does not hold, the zip file is damaged, a list has other columns, classes or repeated
+        ids, an image is not 356 x 356 RGB, an object is in both lists, or the channel order cannot be
+        decided.
     """
-    with _open_archive(path) as archive:
-        entries = [entry for split in _LISTS for entry in _read_list(archive, split)]
-        if missing := [entry.file for entry in entries if not (archive.root / entry.file).is_file()]:
+    if path is None:
+        path, checksum = download(url, checksum=checksum, cache=cache, progress=download_progress)
+        origin: dict[str, Any] = {"url": url, "checksum": checksum}
+    else:
+        if checksum is not None:
+            check_sum(path, checksum)
+        origin = {"url": None, "checksum": checksum}
+    with _open_set(path) as root:
+        entries = [entry for split in _LISTS for entry in _read_list(root, split)]
+        if missing := [entry.file for entry in entries if not (root / entry.file).is_file()]:
             raise MissingDataError(
                 f"{str(path)!r} must hold an image for each row of its lists; {len(missing)} missing, "
                 f"first {missing[0]!r}: get a complete copy"
             )
-        ids = _object_ids(archive, entries)
-        order, evidence = (check_channels(channels), {}) if channels else _decide(archive, entries)
+        ids = _object_ids(root, entries)
+        order, evidence = _channel_order(root, entries, channels)
         unknown = np.full(len(entries), np.nan) * u.deg
         catalogue = QTable({"object_id": ids, "ra": unknown, "dec": unknown.copy()})
         catalogue["label"] = [entry.label for entry in entries]
@@ -298,9 +310,9 @@ def read_kosiba2020(
                 "fraction": validation_fraction,
                 "seed": seed if isinstance(seed, int) else "generator",
             },
-        } | (provenance or {})
+        } | origin
         logger.info("channel order %s; %d images", order, len(entries))
-        pieces = _pieces(archive, entries, order, progress)
+        pieces = _pieces(root, entries, order, progress)
         form = {"bands": BANDS, "pixel_scale": PIXEL_SCALE, "provenance": about}
         if output is None:
             images = np.empty((len(entries), len(BANDS), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
@@ -311,53 +323,3 @@ def read_kosiba2020(
             for piece, rows in pieces:
                 writer.append(piece, catalogue[rows])
     return Sample.load(output)
-
-
-def fetch_kosiba2020(
-    path: str | Path | None = None,
-    *,
-    cache: str | Path | None = None,
-    url: str = URL,
-    checksum: str | None = None,
-    attempts: int = 3,
-    download_progress: Callable[[int, int], None] | None = None,
-    **reading: Any,
-) -> Sample:
-    """The published training set of Kosiba et al. (2020), downloaded once or read from a copy.
-
-    Parameters
-    ----------
-    path : path, optional
-        A copy that you have: the zip file or its unpacked folder. Nothing is downloaded then.
-    cache : path, optional
-        Folder that keeps the download, by default the user's cache folder or that of ``LABKIT_CACHE``.
-    url, checksum : str
-        Address of the zip file, and its ``"md5:..."``. By default the sum that the archive record states when
-        it is downloaded; it is kept beside the file. So the default guards against a broken transfer, not
-        against a changed record. A zip file given by `path` is checked only if you state its sum.
-    attempts : int
-        How often a broken download is resumed before giving up.
-    download_progress : callable, optional
-        Called as ``download_progress(done, total)`` in bytes; `total` is 0 where the server does not say.
-    **reading
-        As for `read_kosiba2020`: ``output``, ``overwrite``, ``channels``, ``validation_fraction``,
-        ``seed``, ``progress``.
-
-    Returns
-    -------
-    Sample
-        As for `read_kosiba2020`.
-
-    Raises
-    ------
-    MissingDataError, InputError
-        As for `read_kosiba2020`, or if the file cannot be downloaded, or its checksum does not hold.
-    """
-    if path is not None:
-        if checksum is not None:
-            check_sum(path, checksum)
-        return read_kosiba2020(path, provenance={"url": None, "checksum": checksum}, **reading)
-    file, checked = download(
-        url, checksum=checksum, cache=cache, attempts=attempts, progress=download_progress
-    )
-    return read_kosiba2020(file, provenance={"url": url, "checksum": checked}, **reading)

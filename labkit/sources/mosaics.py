@@ -247,17 +247,12 @@ def annulus_shares(
     return covered.mean(axis=(1, 2))
 
 
-def registered(
-    mosaics: Mosaics,
-    *,
-    pixel_scale: u.Quantity | None = None,
-    blank: float | None = 0.0,
-) -> Mosaics:
+def registered(mosaics: Mosaics, *, pixel_scale: u.Quantity | None = None) -> Mosaics:
     """The same field with all bands on one grid and of one shape, in memory: float32, NaN without data.
 
     Mosaics that share a grid keep their pixels on the frame of the largest. Others are regridded to north up
     on a tangent plane about the middle of the largest, weighted by area, with the flux conserved.
-    `pixel_scale` is needed where pixel scales differ; pixels without data are NaN or `blank`.
+    `pixel_scale` is needed where pixel scales differ; pixels without data are NaN or 0.
     """
     scale = common_scale(mosaics.mosaics, pixel_scale)
     largest = mosaics.largest
@@ -269,10 +264,9 @@ def registered(
             one.copy_into(image, dx - origin[0], dy - origin[1])
     else:
         wcs = _north_up(largest, scale)
-        images = [_regridded(one, wcs, blank) for one in mosaics.mosaics]
+        images = [_regridded(one, wcs) for one in mosaics.mosaics]
     for image in images:
-        if blank is not None:
-            image[image == np.float32(blank)] = np.nan
+        image[image == 0] = np.nan
     pairs = zip(mosaics.mosaics, images, strict=True)
     return Mosaics(tuple(replace(one, data=image, wcs=wcs) for one, image in pairs))
 
@@ -288,17 +282,15 @@ def _north_up(one: Mosaic, scale: u.Quantity) -> WCS:
     return tangent_plane(*plane, (ny, nx))
 
 
-def _regridded(one: Mosaic, wcs: WCS, blank: float | None) -> NDArray[np.float32]:
+def _regridded(one: Mosaic, wcs: WCS) -> NDArray[np.float32]:
     out = np.full(wcs.array_shape, np.nan, dtype=np.float32)
     for y in range(0, out.shape[0], _TILE_PX):
         for x in range(0, out.shape[1], _TILE_PX):
-            _fill(out[y : y + _TILE_PX, x : x + _TILE_PX], one, wcs, (x, y), blank)
+            _fill(out[y : y + _TILE_PX, x : x + _TILE_PX], one, wcs, (x, y))
     return out
 
 
-def _fill(
-    tile: NDArray[np.float32], one: Mosaic, wcs: WCS, corner: tuple[int, int], blank: float | None
-) -> None:
+def _fill(tile: NDArray[np.float32], one: Mosaic, wcs: WCS, corner: tuple[int, int]) -> None:
     """Average what a mosaic has over the pixels of one tile."""
     ny, nx = tile.shape
     x_out, y_out = np.meshgrid(
@@ -315,8 +307,7 @@ def _fill(
     steps = max(2, int(np.ceil(np.sqrt(area))))
     left, low = max(int(x.min()) - 2, 0), max(int(y.min()) - 2, 0)
     window = np.array(one.data[low : int(y.max()) + 4, left : int(x.max()) + 4], dtype=np.float32)
-    if blank is not None:
-        window[window == np.float32(blank)] = np.nan
+    window[window == 0] = np.nan
     if not np.isfinite(window).any():
         return
     rows, columns = linear_weights(ny * steps), linear_weights(nx * steps)
@@ -330,7 +321,6 @@ def extract_mosaics(
     *,
     zero_points: Mapping[str, float] | None = None,
     pixel_scale: u.Quantity | None = None,
-    blank: float | None = 0.0,
     **options: Any,
 ) -> QTable:
     """Find the sources of a field and measure them in all bands, as `~labkit.photometry.extract` gives them.
@@ -353,7 +343,7 @@ def extract_mosaics(
     options.setdefault("psf_fwhm_arcsec", None if None in psf.values() else psf)
     if options["psf_fwhm_arcsec"] is None:
         logger.info("bands are compared as they are, without matching their point-spread functions")
-    there = registered(mosaics, pixel_scale=pixel_scale, blank=blank)
+    there = registered(mosaics, pixel_scale=pixel_scale)
     images = {one.band: one.data for one in there.mosaics}
     return extract(
         images, wcs=there.mosaics[0].wcs, zeropoints={band: known[band] for band in images}, **options

@@ -56,9 +56,7 @@ class Observation:
         return np.isfinite(self.image) & ((self.exposure > 0) if self.exposure is not None else True)
 
 
-def read_observation(
-    images: Paths, exposures: Paths | None = None, *, pointing: SkyCoord | None = None
-) -> Observation:
+def read_observation(images: Paths, exposures: Paths | None = None) -> Observation:
     """Read an X-ray image, of EPIC or others, or sum those of several detectors, with the exposure maps.
 
     Parameters
@@ -68,13 +66,11 @@ def read_observation(
         image already summed; plain, gzipped or compressed, in any extension.
     exposures : path or sequence of paths, optional
         Exposure maps on the same grid; as many as there are images, or one for all.
-    pointing : astropy.coordinates.SkyCoord, optional
-        By default RA_PNT and DEC_PNT of the first image that has them.
 
     Returns
     -------
     Observation
-        Summed counts and exposure.
+        Summed counts and exposure; the pointing is RA_PNT and DEC_PNT of the first image that has them.
 
     Raises
     ------
@@ -93,8 +89,7 @@ def read_observation(
         _check_grid(found[0], other)
     if maps:
         _check_counts(found)
-    if pointing is None:
-        pointing = next((place for place in map(_pointing, found) if place is not None), None)
+    pointing = next((place for place in map(_pointing, found) if place is not None), None)
     about = {
         "images": [f.path.name for f in found],
         "exposures": [m.path.name for m in maps],

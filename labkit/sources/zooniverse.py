@@ -30,15 +30,14 @@ def read_export(
     reworded: bool = False,
     logged_out: bool = False,
     repeats: Literal["first", "none", "all"] = "first",
-    gold_standard: bool = False,
     object_id: str = "object_id",
-    block_bytes: int = 8 * 2**20,
 ) -> Export:
     """Read a classification export, a piece at a time; memory beyond a piece is some tens of bytes per row.
 
-    Rows that cannot be used are left out, counted and named; the rest is kept. Answers are compared without
-    pictures, case and repeated blanks; numbers are places in the question's list, 0 the first. A value in a
-    list of one is that value. Tasks that the tree leaves aside are passed over.
+    Rows that cannot be used, and those that the project's team gave as right answers (``gold_standard``), are
+    left out, counted and named; the rest is kept. Answers are compared without pictures, case and repeated
+    blanks; numbers are places in the question's list, 0 the first. A value in a list of one is that value.
+    Tasks that the tree leaves aside are passed over.
 
     Parameters
     ----------
@@ -58,14 +57,10 @@ def read_export(
         Keep volunteers who were not logged in: those without ``user_id`` or named ``not-logged-in-...``.
     repeats : {"first", "none", "all"}
         What stays of several classifications of a subject by a volunteer, see `labkit.votes.drop_repeats`.
-    gold_standard : bool
-        Keep rows that the project's team gave as right answers.
     object_id : str
         Key in ``subject_data`` with the object's name; prefixes ``#``, ``!``, ``/``, which hide it from
         volunteers, may stand before it. Subjects of the same object are one subject. Without it, the id of
         the subject is the name; where that is also an object's name, ``subject <id>``.
-    block_bytes : int
-        Bytes read at a time.
 
     Returns
     -------
@@ -80,8 +75,8 @@ def read_export(
         questions.
     """
     chosen = None if workflow is None else str(workflow)
-    reading = _Reading(tree, repeats, chosen, versions, gold_standard, object_id)
-    blocks = CsvBlocks(path, needed=_NEEDED, wanted=_WANTED, block_bytes=block_bytes)
+    reading = _Reading(tree, repeats, chosen, versions, object_id)
+    blocks = CsvBlocks(path, needed=_NEEDED, wanted=_WANTED)
     for block in blocks:
         reading.read(block)
     reading.check(blocks.path.name)
@@ -108,13 +103,11 @@ class _Reading(Gathering):
         repeats: str,
         workflow: str | None,
         versions: tuple[str, ...] | None,
-        gold_standard: bool,
         object_id: str,
     ) -> None:
         super().__init__(tree, "classification_id", repeats)
         self.chosen, self.several = workflow, workflow is None
         self.chosen_versions = versions
-        self.gold_standard = gold_standard
         self.ways = Ways(self.tree)
         self.subjects = _Subjects(object_id)
         self.workflows: Counter[str] = Counter()
@@ -124,7 +117,7 @@ class _Reading(Gathering):
     def read(self, block: pa.Table) -> None:
         """Take in a piece of the file."""
         block = self._of_the_workflow(block)
-        if "gold_standard" in block.column_names and not self.gold_standard:
+        if "gold_standard" in block.column_names:
             block = self.drop("gold standard", block, is_true(block["gold_standard"]))
         block = self.drop("no subject", block, ~is_filled(block["subject_ids"]))
         way = self._ways(block)
@@ -178,7 +171,7 @@ class _Reading(Gathering):
             ways[i], remarks = self.ways.number(text, int(counts[i]))
             if NOTHING in remarks:
                 ways[i] = -2
-            for remark in remarks - {BROKEN, NOTHING}:
+            for remark in sorted(remarks - {BROKEN, NOTHING}):
                 self.remarks[remark] += int(counts[i])
                 if len(self.examples.get(remark, ())) < EXAMPLES:
                     self.show(remark, block, annotation == i)

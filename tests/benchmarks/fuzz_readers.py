@@ -50,11 +50,11 @@ from labkit.run.sequence import read_sequence
 from labkit.sample import Sample
 from labkit.sample.labels import read_labels
 from labkit.sources import (
+    fetch_kosiba2020,
     read_candidates,
     read_export,
     read_flat_answers,
     read_images,
-    read_kosiba2020,
     read_mosaics,
     read_observation,
     read_plates,
@@ -298,7 +298,7 @@ READERS = [
     Reader("votes, export.gz", packed(export), lambda path: read_export(path, "hunt")),
     Reader("votes, flat", answers, lambda path: read_flat_answers(path, "presence_absence")),
     Reader("decision tree", tree, read_tree),
-    Reader("image lists", image_list, read_kosiba2020),
+    Reader("image lists", image_list, fetch_kosiba2020),
     *(
         Reader(f"cut-out, {ending}", cut_out(ending), read_cut_out)
         for ending in (".fits", ".npy", ".png", ".jpg", ".tif")

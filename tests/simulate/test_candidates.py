@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labkit.simulate.candidates import CLASSES, covered, draw_candidate, draw_position
+from labkit.simulate.candidates import covered, draw_candidate, draw_position
+from labkit.simulate.numbers import read_numbers
 from labkit.simulate.xmm import SURVEY_LIMIT, draw_pointing, flux_limit
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", read_numbers("survey")["assumed"]["confused"])
 def test_every_class_is_drawn_with_sources_or_artefacts_near_the_centre(name):
     for seed in range(12):
         rng = np.random.default_rng(seed)

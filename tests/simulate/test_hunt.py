@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,14 @@ from astropy.table import QTable
 
 from labkit.errors import InputError
 from labkit.evaluate import auc
-from labkit.simulate import Crowd, Disorder, HuntBiases, simulate_hunt
+from labkit.simulate import simulate_hunt
 from labkit.simulate.numbers import read_numbers
-from labkit.simulate.volunteers import assign, draw_volunteers, hunt_evidence
+from labkit.simulate.volunteers import assign, draw_volunteers, hunt_evidence, hunt_numbers
 from labkit.sources import read_export
 from labkit.votes import Answers, answer_counts, consensus, read_tree, weights
 
 COLUMNS = tuple(read_numbers("hunt")["export"]["columns"])
-CALM = Disorder(logged_out=0, repeats=0, unfinished=0, beta=0)
+CALM = dict.fromkeys(("logged_out", "repeats", "unfinished", "beta"), 0)
 TREE = read_tree("hunt")
 
 
@@ -64,8 +63,8 @@ TRUTH = {row["object_id"]: row["true_class"].endswith("cluster") for row in surv
 def hunt(tmp_path_factory):
     """Two hundred volunteers on 120 candidates, with everything an export can hold."""
     path = tmp_path_factory.mktemp("hunt") / "hunt.csv"
-    disorder = Disorder(logged_out=0.1, repeats=0.05, unfinished=0.04, beta=0.05)
-    made = simulate_hunt(survey(), 1, path=path, n_volunteers=200, disorder=disorder)
+    disorder = {"logged_out": 0.1, "repeats": 0.05, "unfinished": 0.04, "beta": 0.05}
+    made = simulate_hunt(survey(), 1, path=path, n_volunteers=200, changes={"disorder": disorder})
     assert made.rows == round(3600 * 1.24)
     return made
 
@@ -78,14 +77,14 @@ def read(hunt):
     return found
 
 
-def answers_of(table: QTable, tmp_path: Path, *, seed: int = 0, **options) -> Answers:
-    options = {"n_volunteers": 60, "disorder": CALM} | options
-    made = simulate_hunt(table, seed, path=tmp_path / "hunt.csv", **options)
+def answers_of(table: QTable, tmp_path: Path, **changes) -> Answers:
+    changes = {"disorder": CALM} | changes
+    made = simulate_hunt(table, 0, path=tmp_path / "hunt.csv", n_volunteers=60, changes=changes)
     return read_export(made.path, TREE).answers
 
 
-def share_of(ending: str, table: QTable, tmp_path: Path, **options) -> np.ndarray:
-    answers = answers_of(table, tmp_path, **options)
+def share_of(ending: str, table: QTable, tmp_path: Path) -> np.ndarray:
+    answers = answers_of(table, tmp_path)
     counts = answer_counts(answers)[:, TREE.endings[ending]]
     return counts[np.argsort(answers.subjects.astype(str))] / 30
 
@@ -177,18 +176,18 @@ def test_beyond_the_plates_there_is_no_distant_cluster(tmp_path):
 
 
 def test_without_biases_and_scatter_skilled_volunteers_are_right(tmp_path):
-    never = {name: -9.0 for name in vars(HuntBiases()) if not name.endswith(("_slope", "scatter"))}
-    sure = HuntBiases(**dict.fromkeys(vars(HuntBiases()), 0.0) | never)
-    crowd = Crowd(skimmers=0, random=0, malicious=0, skill=0, question_skill=0)
+    biases = hunt_numbers()["biases"]
+    sure = {name: 0.0 if name.endswith(("_slope", "scatter")) else -9.0 for name in biases}
+    crowd = dict.fromkeys(("skimmers", "random", "malicious", "skill", "question_skill"), 0)
     votes = consensus(answers_of(survey(), tmp_path, biases=sure, crowd=crowd))
     assert all((row["label"] == "cluster") == TRUTH[row["object_id"]] for row in votes)
     assert votes["agreement"].min() > 0.8
 
 
 def test_weights_tell_who_is_malicious(tmp_path):
-    crowd = Crowd(skimmers=0.2, random=0.1, malicious=0.1)
+    changes = {"crowd": {"skimmers": 0.2, "random": 0.1, "malicious": 0.1}, "disorder": CALM}
     path = tmp_path / "hunt.csv"
-    made = simulate_hunt(survey(), 2, path=path, n_volunteers=60, crowd=crowd, disorder=CALM)
+    made = simulate_hunt(survey(), 2, path=path, n_volunteers=60, changes=changes)
     kinds = made.by_kind(weights(read_export(path, TREE).answers))
     assert kinds["volunteers"].sum() == 60
     mean = dict(zip(kinds["kind"], kinds["T0"], strict=True))
@@ -196,7 +195,7 @@ def test_weights_tell_who_is_malicious(tmp_path):
 
 
 def test_evidence_has_one_right_answer_a_question_at_most():
-    evidence = hunt_evidence(survey(), TREE, HuntBiases(), np.random.default_rng(0))
+    evidence = hunt_evidence(survey(), TREE, hunt_numbers()["biases"], np.random.default_rng(0))
     per_question = np.add.reduceat(evidence.right, TREE.offsets, axis=1)
     assert (per_question == 1).all()
     assert (evidence.odds[evidence.right] == 0).all()
@@ -212,11 +211,11 @@ def test_nobody_sees_an_object_twice():
 
 
 def test_crowds_have_the_shares_asked_for():
-    crowd = Crowd(skimmers=0.3, random=0.1, malicious=0.05)
+    crowd = hunt_numbers({"crowd": {"skimmers": 0.3, "random": 0.1, "malicious": 0.05}})["crowd"]
     drawn = draw_volunteers(np.random.default_rng(0), 400, questions=6, crowd=crowd)
     assert Counter(drawn.kind.tolist()) == {"reader": 220, "skimmer": 120, "random": 40, "malicious": 20}
     assert drawn.skill.shape == (400, 6)
     skimmer, reader = (drawn.skill[drawn.kind == kind].mean() for kind in ("skimmer", "reader"))
-    assert skimmer == pytest.approx(reader - crowd.unread, abs=0.3)
-    calm = replace(crowd, skill=0.0, question_skill=0.0, unread=0.0)
+    assert skimmer == pytest.approx(reader - crowd["unread"], abs=0.3)
+    calm = crowd | {"skill": 0.0, "question_skill": 0.0, "unread": 0.0}
     assert (draw_volunteers(np.random.default_rng(0), 9, questions=2, crowd=calm).skill == 0).all()

@@ -8,9 +8,11 @@ import sep
 from astropy.io import fits
 from scipy.ndimage import median_filter
 
-from labkit.simulate.optical import KINDS, OpticalScene
+from labkit.simulate.optical import OpticalScene
 from labkit.simulate.painting import Bodies
 from labkit.simulate.plates import Plate, develop, draw_plate, expose, plate_cutout, plate_image
+
+KINDS = ("cluster", "nearby galaxy", "star", "agn", "none")
 
 R500 = {0.1: 8.5, 0.8: 1.5}  # arcmin, of 3e14 solar masses
 

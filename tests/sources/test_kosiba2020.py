@@ -15,8 +15,8 @@ from scipy.ndimage import gaussian_filter
 
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample
-from labkit.sources.channel_order import channel_statistics, check_channels, decide_channels
-from labkit.sources.kosiba2020 import fetch_kosiba2020, read_kosiba2020
+from labkit.sources.channel_order import channel_statistics, decide_channels
+from labkit.sources.kosiba2020 import fetch_kosiba2020
 from labkit.taxonomy import BINARY, FIVE_CLASSES
 
 TRAIN = {f"t{i}": name for i, name in enumerate(["low-z"] * 5 + ["hi-z"] * 5 + ["galaxy", "point", "other"])}
@@ -93,7 +93,7 @@ def pack(good, tmp_path):
 
 
 def test_sample_of_a_zip_file(pack, good):
-    sample = read_kosiba2020(pack())
+    sample = fetch_kosiba2020(pack())
     assert sample.shape == (15, 2, 356, 356)
     assert sample.dtype == np.uint8
     assert sample.bands == ("xray", "optical")
@@ -110,7 +110,7 @@ def test_sample_of_a_zip_file(pack, good):
 @pytest.mark.parametrize("order", [ARCHIVE, ("optical", "xray", "empty"), ("xray", "empty", "optical")])
 def test_channel_order_is_read_from_the_pixels(order, tmp_path):
     files = _files(order, train={"b1": "low-z", "b2": "point"}, test={"c": "other"})
-    sample = read_kosiba2020(_zip(tmp_path / "a.zip", files))
+    sample = fetch_kosiba2020(_zip(tmp_path / "a.zip", files))
     record = sample.provenance["channels"]
     assert record["order"] == list(order)
     assert record["evidence"]["train"]["votes_for"] == 2
@@ -142,7 +142,7 @@ def test_level_of_empty_sky_is_read_from_the_pixels(tmp_path, flip, level):
     for name in ("train_images/b.png", "test_images/c.png"):
         pixels = np.array(Image.open(io.BytesIO(files[name])))
         files[name] = _png(255 - pixels if flip else pixels)
-    sample = read_kosiba2020(_zip(tmp_path / "a.zip", files))
+    sample = fetch_kosiba2020(_zip(tmp_path / "a.zip", files))
     assert sample.provenance["normalisation"]["no_emission"] == level
     assert sample.provenance["channels"]["order"] == list(PAPER)
 
@@ -161,11 +161,11 @@ def test_order_that_cannot_be_decided(tmp_path):
     files = _files(("empty", "optical", "optical"), train={"b1": "low-z"}, test={"c": "other"})
     path = _zip(tmp_path / "a.zip", files)
     with pytest.raises(InputError, match=r"X-ray and optical channels must differ clearly.*give channels="):
-        read_kosiba2020(path)
-    sample = read_kosiba2020(path, channels=ARCHIVE)
+        fetch_kosiba2020(path)
+    sample = fetch_kosiba2020(path, channels=ARCHIVE)
     assert sample.provenance["channels"] == {"order": list(ARCHIVE), "evidence": "given"}
     with pytest.raises(InputError, match=r"channels must be .* in some order, got \('xray', 'optical'\)"):
-        check_channels(["xray", "optical"])
+        fetch_kosiba2020(path, channels=["xray", "optical"])
 
 
 def test_train_and_test_must_agree(tmp_path):
@@ -174,7 +174,7 @@ def test_train_and_test_must_agree(tmp_path):
     }
     files["test.csv"] = b"image_id,class\na1,low-z\n"
     with pytest.raises(InputError, match="train and test images must have the same channel order"):
-        read_kosiba2020(_zip(tmp_path / "a.zip", files))
+        fetch_kosiba2020(_zip(tmp_path / "a.zip", files))
 
 
 @pytest.mark.parametrize(
@@ -214,38 +214,38 @@ def test_real_counts_against_a_real_plate(real):
 
 def test_splits_are_the_published_ones_with_validation_drawn_by_class(pack):
     path = pack()
-    sample = read_kosiba2020(path, validation_fraction=0.4, seed=3)
+    sample = fetch_kosiba2020(path, validation_fraction=0.4, seed=3)
     split, labels = np.asarray(sample.catalogue["split"]), sample.labels
     assert (split == "test").sum() == len(TEST)
     for label in ("low-z cluster", "high-z cluster"):
         assert (split[labels == label] == "validation").sum() == 2
-    again = read_kosiba2020(path, validation_fraction=0.4, seed=np.random.default_rng(3))
+    again = fetch_kosiba2020(path, validation_fraction=0.4, seed=np.random.default_rng(3))
     np.testing.assert_array_equal(split, again.catalogue["split"])
-    none = read_kosiba2020(path, validation_fraction=0)
+    none = fetch_kosiba2020(path, validation_fraction=0)
     assert set(none.catalogue["split"]) == {"train", "test"}
     with pytest.raises(InputError, match="validation_fraction must be at least 0 and below 1, got 1"):
-        read_kosiba2020(path, validation_fraction=1)
+        fetch_kosiba2020(path, validation_fraction=1)
 
 
 def test_unpacked_or_written_in_pieces_it_is_the_same(pack, tmp_path, monkeypatch):
     path = pack()
     with zipfile.ZipFile(path) as handle:
         handle.extractall(tmp_path / "out")
-    whole = read_kosiba2020(path)
+    whole = fetch_kosiba2020(path)
     monkeypatch.setattr("labkit.sources.kosiba2020._BATCH", 4)
     done = []
     options = {"output": tmp_path / "sample", "progress": lambda *step: done.append(step)}
-    written = read_kosiba2020(tmp_path / "out", **options)
+    written = fetch_kosiba2020(tmp_path / "out", **options)
     assert done == [(4, 15), (8, 15), (12, 15), (15, 15)]
     assert written.content_hash == whole.content_hash
     assert Sample.load(tmp_path / "sample").provenance["source"].startswith("Kosiba et al. 2020")
-    assert read_kosiba2020(tmp_path / "out" / "Kosiba2020").content_hash == whole.content_hash
+    assert fetch_kosiba2020(tmp_path / "out" / "Kosiba2020").content_hash == whole.content_hash
 
 
 def test_a_damaged_image_leaves_no_half_written_sample(pack, tmp_path, good):
     path = pack({"train_images/t12.png": good["train_images/t12.png"][:2000]})
     with pytest.raises(InputError, match=r"train_images/t12.png is not a whole PNG image"):
-        read_kosiba2020(path, output=tmp_path / "sample", channels=PAPER)
+        fetch_kosiba2020(path, output=tmp_path / "sample", channels=PAPER)
     assert [entry.name for entry in tmp_path.iterdir()] == ["Kosiba2020.zip"]
 
 
@@ -272,11 +272,11 @@ def test_fetch_of_an_own_copy_checks_a_stated_sum(server, pack):
 
 def test_same_numbering_in_both_lists(tmp_path):
     files = _files(PAPER, train={"1": "low-z", "2": "point"}, test={"1": "hi-z"})
-    sample = read_kosiba2020(_zip(tmp_path / "a.zip", files))
+    sample = fetch_kosiba2020(_zip(tmp_path / "a.zip", files))
     assert sample.object_ids.tolist() == ["train-1", "train-2", "test-1"]
     files["test_images/1.png"] = files["train_images/1.png"]
     with pytest.raises(InputError, match=r"both train.csv and test.csv, got '1'"):
-        read_kosiba2020(_zip(tmp_path / "b.zip", files))
+        fetch_kosiba2020(_zip(tmp_path / "b.zip", files))
 
 
 def listing(rows):
@@ -309,7 +309,7 @@ def one_image(*shape):
 )
 def test_damaged_sets_are_refused(pack, changes, message):
     with pytest.raises((InputError, MissingDataError), match=message):
-        read_kosiba2020(pack(changes))
+        fetch_kosiba2020(pack(changes))
 
 
 def test_a_file_in_the_zip_that_swells_is_not_read_to_its_end(good, tmp_path):
@@ -318,7 +318,7 @@ def test_a_file_in_the_zip_that_swells_is_not_read_to_its_end(good, tmp_path):
         handle.writestr("Kosiba2020/train.csv", bytes(50_000_000))
     assert path.stat().st_size < 20_000_000
     with pytest.raises(InputError, match="'train.csv' in .* must have at most 10000000 bytes, got more"):
-        read_kosiba2020(path)
+        fetch_kosiba2020(path)
 
 
 def test_damaged_zips_and_paths_without_one(pack, good, tmp_path):
@@ -326,12 +326,12 @@ def test_damaged_zips_and_paths_without_one(pack, good, tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[:-500])
     with pytest.raises(InputError, match="is not a whole zip file"):
-        read_kosiba2020(path)
+        fetch_kosiba2020(path)
     where = content.index(good["test_images/a1.png"][:400]) + 3000
     path.write_bytes(content[:where] + bytes(20) + content[where + 20 :])
     with pytest.raises(InputError, match="'test_images/a1.png' in .* is damaged"):
-        read_kosiba2020(path)
+        fetch_kosiba2020(path)
     with pytest.raises(MissingDataError, match="path must be a zip file or a folder that exists"):
-        read_kosiba2020(tmp_path / "none.zip")
+        fetch_kosiba2020(tmp_path / "none.zip")
     with pytest.raises(MissingDataError, match="must hold one 'train.csv', directly or one folder down"):
-        read_kosiba2020(tmp_path)
+        fetch_kosiba2020(tmp_path)

@@ -143,8 +143,6 @@ def test_repeated_sources_are_merged_by_rule():
     assert (counts["merged"], counts["contradicting"]) == (2, 1)
     assert "1 sources with rows that disagree" in warnings[0]
     assert len(read(table, merge_radius=0.01 * u.arcsec)[0]) == 6
-    with pytest.raises(InputError, match=r"each source once, got 2 rows within 0\.1 arcsec of another"):
-        read(table, repeats="refuse")
 
 
 def test_groups_are_chains_and_keep_the_best_row():
@@ -167,7 +165,6 @@ def test_groups_are_chains_and_keep_the_best_row():
         ({"ra": [], "dec": [], "z_spec": []}, {}, "must hold at least one source, got none"),
         ({}, {"redshift": -0.1}, "redshift of 'A1' must be between 0 and 20, got -0.1"),
         ({}, {"cluster": " "}, "cluster must be a name, got ' '"),
-        ({}, {"repeats": "no"}, "repeats must be 'merge' or 'refuse', got 'no'"),
         ({}, {"v_max": 3000}, "v_max must be one positive velocity, such as 3000"),
         ({}, {"merge_radius": 1}, "merge_radius must be an angle of zero or more"),
         ({}, {"z": None, "quality": "z_spec", "accepted": (1,)}, "quality 'z_spec' needs redshifts"),

@@ -228,7 +228,7 @@ def test_all_sources_of_a_field_with_each_spectrum_used_once():
     spectra["dec"][1] = spectra["dec"][0]
     spectra["z_spec"][2] = -99.0
     table = field_catalogue(field(), spectra, quality="q")
-    assert table.meta == {"detected": 4, "spectra": 3, "spectra_matched": 2, "point_like_dropped": 0}
+    assert table.meta == {"detected": 4, "spectra": 3, "spectra_matched": 2}
     assert len(table) == 5
     assert table["source_id"].tolist() == [f"{row:05d}" for row in range(5)]
     assert np.sort(table["spectrum"]).tolist() == [-1, -1, 0, 1, 3]
@@ -247,18 +247,12 @@ def test_all_sources_of_a_field_with_each_spectrum_used_once():
         assert half_light == pytest.approx(1.1774 * body[3] * 0.065, rel=0.12)
 
 
-def test_point_like_sources_are_marked_and_dropped_where_asked():
+def test_point_like_sources_are_marked():
     psf = dict.fromkeys("RI", 0.8 * 2.3548 * 0.065)  # of the third body
     marked = field_catalogue(field(), psf_fwhm_arcsec=psf)
     star = place_of(marked, BODIES[2])
     assert np.flatnonzero(marked["point_like"]).tolist() == [star]
-    kept = field_catalogue(field(), psf_fwhm_arcsec=psf, point_like="drop")
-    assert (len(kept), kept.meta["point_like_dropped"]) == (3, 1)
-    with_spectrum = field_catalogue(field(), sky(), psf_fwhm_arcsec=psf, point_like="drop")
-    assert len(with_spectrum) == 4
     assert "point_like" not in field_catalogue(field()).colnames
-    with pytest.raises(InputError, match="point_like='drop' needs the widths of the PSFs"):
-        field_catalogue(field(), point_like="drop")
 
 
 @pytest.mark.parametrize(
@@ -290,8 +284,6 @@ def test_fields_that_give_nothing_and_wrong_columns_are_named():
         field_catalogue(blank)
     with pytest.raises(MissingDataError, match=r"must have the columns \['X', 'dec', 'z_spec'\]"):
         field_catalogue(field(), sky(), ra="X")
-    with pytest.raises(InputError, match="point_like must be 'keep' or 'drop', got 'no'"):
-        field_catalogue(field(), point_like="no")
 
 
 def test_a_run_set_is_cut_out_with_sources_at_border_and_gaps_counted():

@@ -220,7 +220,6 @@ def test_versions_are_counted_and_chosen(read):
 def test_gold_standard_rows(read):
     rows = [row(1, gold_standard="true"), row(2, user="bob", gold_standard="false"), row(3, user="cy")]
     assert read(rows).report.dropped == {"gold standard": 1}
-    assert len(read(rows, gold_standard=True).answers) == 3
 
 
 def test_subjects_take_the_name_of_their_object(read):
@@ -343,26 +342,30 @@ def test_compressed_files(tmp_path, monkeypatch):
         with pytest.raises(InputError, match="e.csv.gz cannot be read to its end"):
             read_export(path, "hunt")
     monkeypatch.setattr("labkit.sources.csvrows._LARGEST", 2**20)
+    monkeypatch.setattr("labkit.sources.csvrows._BLOCK", 2**18)
     path.write_bytes(gzip.compress(content + b"\n" * 2**21))
     with pytest.raises(InputError, match="must hold at most 1048576 bytes of text, got more"):
-        read_export(path, "hunt", block_bytes=2**18)
+        read_export(path, "hunt")
 
 
 def test_a_line_without_an_end_is_passed_over(tmp_path, monkeypatch):
     monkeypatch.setattr("labkit.sources.csvrows._LONGEST_LINE", 5000)
+    monkeypatch.setattr("labkit.sources.csvrows._BLOCK", 1000)
     path = write(tmp_path / "e.csv", [row(1), row(2, user="long" * 4000), row(3, user="bob")])
-    export = read_export(path, "hunt", block_bytes=1000)
+    export = read_export(path, "hunt")
     assert export.answers.users.tolist() == ["ann", "bob"]
     assert export.report.dropped == {"row cannot be split into the columns": 1}
     assert export.report.rows == 3
 
 
 @pytest.mark.parametrize("block_bytes", [300, 1000, 5000, 10**6])
-def test_pieces_of_any_size_give_the_same(tmp_path, block_bytes):
+def test_pieces_of_any_size_give_the_same(tmp_path, monkeypatch, block_bytes):
     ways = [CLUSTER, POINT, [("T0", EMISSION)], [("T0", "Blue")]]
     rows = [row(i, user=f"u{i % 5}", subject=str(i % 7), annotations=ways[i % 4]) for i in range(40)]
     path = write(tmp_path / "e.csv", rows)
-    whole, pieces = read_export(path, "hunt"), read_export(path, "hunt", block_bytes=block_bytes)
+    whole = read_export(path, "hunt")
+    monkeypatch.setattr("labkit.sources.csvrows._BLOCK", block_bytes)
+    pieces = read_export(path, "hunt")
     assert whole.report == pieces.report
     for name in ("user", "subject", "ending", "classification", "answer", "order"):
         np.testing.assert_array_equal(getattr(whole.answers, name), getattr(pieces.answers, name))

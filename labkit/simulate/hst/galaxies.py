@@ -55,8 +55,6 @@ _COLUMNS: dict[str, object] = {
 
 def bodies(n: int, **columns: object) -> Table:
     """Table of `n` bodies with the given columns, the others at their neutral value."""
-    if unknown := sorted(set(columns) - set(_COLUMNS)):
-        raise TypeError(f"no such columns: {unknown}")
     full = {name: np.asarray(value) for name, value in (_COLUMNS | columns).items()}
     for name, value in full.items():
         full[name] = np.broadcast_to(value, (n,)).astype("U8" if value.dtype.kind == "U" else float)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -56,7 +56,6 @@ def read_sources(
     labelled: bool = False,
     source_id: str | None = "source_id",
     merge_radius: u.Quantity = 0.1 * u.arcsec,
-    repeats: Literal["merge", "refuse"] = "merge",
 ) -> tuple[QTable, dict[str, int], list[str]]:
     """Read a catalogue and label its sources.
 
@@ -64,7 +63,7 @@ def read_sources(
     that has a name of ours and another content is called ``<name>_listed``); counts of what was listed and
     left out; and warnings. `~labkit.sources.members_sample` explains the arguments.
     """
-    _check(cluster, redshift, quality, accepted, z, repeats)
+    _check(cluster, redshift, quality, accepted, z)
     if isinstance(catalogue, str | Path):
         table = read_catalogue(catalogue, as_text=() if source_id is None else [source_id])
     else:
@@ -84,11 +83,6 @@ def read_sources(
         raise InputError(f"columns {ra!r} and {dec!r} must hold positions in degrees, got none that is one")
     groups = groups_within(SkyCoord(*sky[:, placed], unit="deg"), merge_radius)
     kept, disputed = merge_repeats(groups, labels[placed], np.isfinite(found[placed]))
-    if repeats == "refuse" and len(kept) < len(placed):
-        raise InputError(
-            f"the catalogue must list each source once, got {len(placed) - len(kept)} rows within "
-            f"{merge_radius} of another; remove them, choose a smaller merge_radius or repeats='merge'"
-        )
     rows = placed[kept]
     ours = {
         "object_id": _names(table, source_id, cluster)[rows],
@@ -133,7 +127,7 @@ def read_sources(
     return sources[known], counts | {"unlabelled": int((~known).sum())}, warnings
 
 
-def _check(cluster: str, redshift: float, quality: Any, accepted: Any, z: Any, repeats: str) -> None:
+def _check(cluster: str, redshift: float, quality: Any, accepted: Any, z: Any) -> None:
     if not isinstance(cluster, str) or not cluster.strip():
         raise InputError(f"cluster must be a name, got {cluster!r}")
     if not 0 <= float(redshift) < 20:
@@ -145,8 +139,6 @@ def _check(cluster: str, redshift: float, quality: Any, accepted: Any, z: Any, r
         )
     if quality is not None and z is None:
         raise InputError(f"quality {quality!r} needs redshifts; name their column by z=")
-    if repeats not in ("merge", "refuse"):
-        raise InputError(f"repeats must be 'merge' or 'refuse', got {repeats!r}")
 
 
 def read_redshifts(table: Table, z: str | None) -> tuple[NDArray[np.float64], int]:

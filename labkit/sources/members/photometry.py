@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import MaskedColumn, QTable, Table
+from astropy.table import MaskedColumn, QTable, Table, vstack
+from astropy.utils.masked import Masked
 from numpy.typing import NDArray
 
 from labkit.cosmology import COSMOLOGY
@@ -45,7 +46,6 @@ def field_catalogue(
     z: str = "z_spec",
     quality: str | None = None,
     radius: u.Quantity = 0.5 * u.arcsec,
-    point_like: Literal["keep", "drop"] = "keep",
     **options: Any,
 ) -> QTable:
     """Find all sources of a field and give them the redshifts of a spectroscopic catalogue.
@@ -56,19 +56,16 @@ def field_catalogue(
 
     Rows of the catalogue without a redshift are not looked at. Each spectrum is used once, for a source
     within `radius` (`~labkit.photometry.match`); those without a source are kept as rows without magnitudes,
-    so that no spectroscopic member is lost. `quality` names a column that is passed on as ``z_quality``. With
-    ``point_like="drop"``, sources without redshift go that are as narrow as a point: half of their light
-    within 0.7 times the mean FWHM of the detection bands' PSFs. `options` are those of
-    `~labkit.sources.mosaics.extract_mosaics`.
+    so that no spectroscopic member is lost. `quality` names a column that is passed on as ``z_quality``.
+    `options` are those of `~labkit.sources.mosaics.extract_mosaics`.
 
     One row per source, brightest first, unmatched spectra last: ``source_id`` (numbers from 00000), ``ra``,
     ``dec``, ``z_spec`` (NaN where none), ``z_quality`` (if named), ``spectrum`` (row of the spectroscopic
     catalogue, -1 where none), ``separation`` (arcsec), ``detected`` (bool), the magnitudes and shapes of
-    `~labkit.photometry.extract`, and ``point_like`` where the PSFs are known. ``meta`` counts ``detected``,
-    ``spectra``, ``spectra_matched`` and ``point_like_dropped``.
+    `~labkit.photometry.extract`, and, where the PSFs are known, ``point_like``: half of the light within 0.7
+    times the mean FWHM of the detection bands' PSFs. ``meta`` counts ``detected``, ``spectra`` and
+    ``spectra_matched``.
     """
-    if point_like not in ("keep", "drop"):
-        raise InputError(f"point_like must be 'keep' or 'drop', got {point_like!r}")
     spectra = _spectra(spectroscopy, ra, dec, z, quality)
     found = extract_mosaics(mosaics, **options)
     if not len(found):
@@ -80,24 +77,10 @@ def field_catalogue(
     limit = _point_limit(mosaics, options)
     if limit is not None:
         table["point_like"] = np.asarray(table["half_light"] < limit)
-    elif point_like == "drop":
-        raise InputError(
-            "point_like='drop' needs the widths of the PSFs, but not all headers say them; pass "
-            "psf_fwhm_arcsec="
-        )
     pairs = match(table, spectra, radius)
     whole = _with_spectra(table, spectra, pairs)
-    dropped = np.zeros(len(whole), dtype=bool)
-    if point_like == "drop":
-        dropped = np.asarray(whole["point_like"]) & ~np.isfinite(whole["z_spec"])
-    whole = whole[~dropped]
     whole.add_column([f"{row:05d}" for row in range(len(whole))], name="source_id", index=0)
-    whole.meta = {
-        "detected": len(found),
-        "spectra": len(spectra),
-        "spectra_matched": len(pairs),
-        "point_like_dropped": int(dropped.sum()),
-    }
+    whole.meta = {"detected": len(found), "spectra": len(spectra), "spectra_matched": len(pairs)}
     logger.info("%d sources, %d of %d spectra among them", len(found), len(pairs), len(spectra))
     return whole
 
@@ -272,15 +255,12 @@ def _joined(ids: QTable, places: Sequence[tuple[str, NDArray]], parts: Sequence[
     bands = sorted({band for part in parts for band in part.meta["bands"]}, key=blue_to_red)
     about = ["measured", "separation", "radius", "radius_r200"]
     kinds = ("mag_{}", "mag_{}_err", "aper_{}", "aper_{}_err")
+    order = np.argsort(np.concatenate([rows for _, rows in places]))
+    joined = vstack(parts, metadata_conflicts="silent")[order]
     table = ids
     for name in [*about, *(kind.format(band) for band in bands for kind in kinds), *_SHAPES]:
-        first = next(part[name] for part in parts if name in part.colnames)
-        unit = getattr(first, "unit", None)
-        values = np.zeros(len(ids), first.dtype) if first.dtype.kind in "bi" else np.full(len(ids), np.nan)
-        for (_, rows), part in zip(places, parts, strict=True):
-            if name in part.colnames:
-                values[rows] = part[name] if unit is None else part[name].to_value(unit)
-        table[name] = values if unit is None else values * unit
+        column = joined[name]
+        table[name] = column.filled(np.nan) if isinstance(column, Masked) else column
     table.meta["measured"] = {
         name: float(part["measured"].mean()) for (name, _), part in zip(places, parts, strict=True)
     }

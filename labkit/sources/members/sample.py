@@ -99,11 +99,11 @@ def members_sample(
         one; masked, NaN, below -0.05 and 99, 9.99, 999, -99 are none; None: no column); ``quality`` and
         ``accepted`` (column and the values of it that count; other redshifts are as if not there); ``member``
         (column that says who is one, instead of the velocities); ``source_id`` (column with names; rows
-        without one are numbered); ``merge_radius`` (rows closer than this, also in a chain, are one source;
-        0.1 arcsec) and ``repeats`` ("merge" keeps one of them, its label emptied if they disagree; "refuse").
-        Of the cutting: ``resample`` ("auto": regrid where needed; "never": the mosaics' own pixels whatever
-        their orientation, an error where they share no grid; "always"), ``conserve`` ("flux" a pixel, as
-        HST's electrons/s, or "surface brightness") and ``blank`` (value of pixels without data besides NaN).
+        without one are numbered) and ``merge_radius`` (rows closer than this, also in a chain, are one
+        source, its label emptied if they disagree; 0.1 arcsec). Of the cutting: ``resample`` ("auto": regrid
+        where needed; "never": the mosaics' own pixels whatever their orientation, an error where they share
+        no grid; "always"), ``conserve`` ("flux" a pixel, as HST's electrons/s, or "surface brightness") and
+        ``blank`` (value of pixels without data besides NaN).
 
     Returns
     -------

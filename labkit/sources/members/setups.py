@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -23,7 +23,8 @@ from labkit.taxonomy import MEMBER
 
 logger = logging.getLogger(__name__)
 
-Range = Sequence[float] | Sequence[str]
+_VALIDATION = 0.1  # share of the sources of a training range
+_SUBSETS = 10  # into which growing sets are divided
 
 
 def _column(sample: Sample, name: str) -> Any:
@@ -40,8 +41,13 @@ def _codes_and_clusters(sample: Sample, label: str) -> tuple[NDArray[np.int64], 
     return MEMBER.encode(text(_column(sample, label))), text(_column(sample, "cluster"))
 
 
+def _count(codes: NDArray[np.int64]) -> tuple[int, int]:
+    """Numbers of members and non-members."""
+    return int((codes == 1).sum()), int((codes == 0).sum())
+
+
 def _need_both(codes: NDArray[np.int64], what: str, *, remedy: str) -> None:
-    members, others = (int((codes == code).sum()) for code in (1, 0))
+    members, others = _count(codes)
     if not members or not others:
         raise InputError(f"{what} must hold members and non-members, got {members} and {others}; {remedy}")
 
@@ -85,9 +91,8 @@ def with_configurations(
         part = np.where(keep, codes, -1)
         _need_both(part, f"configuration {name!r}", remedy="leave out fewer bands or clusters")
         for host in dict.fromkeys(hosts[part >= 0].tolist()):
-            kinds = np.unique(part[(hosts == host) & (part >= 0)])
-            if len(kinds) == 1:
-                logger.warning("%s: %s has %s only", name, host, ("non-members", "members")[int(kinds[0])])
+            if 0 in (found := _count(part[hosts == host])):
+                logger.warning("%s: %s has %s only", name, host, "members" if found[0] else "non-members")
         columns[f"label_{name}"] = np.where(part >= 0, sample.labels, "")
         about[name] = {"bands": list(names), "without": list(left_out.get(name, ()))}
     return _with_setups(sample, columns, about)
@@ -97,79 +102,56 @@ def with_training_ranges(
     sample: Sample,
     *,
     blind: Iterable[str],
-    ranges: Mapping[str, Range],
-    validation: float = 0.1,
+    ranges: Mapping[str, tuple[float, float]],
     label: str = "label_mixed_star",
     seed: int = 0,
 ) -> Sample:
     """A column ``split_<name>`` for each range: some clusters to train on, the blind ones to test.
 
-    A range is the lowest and highest cluster redshift of its training set, blind clusters excepted, or its
-    clusters by name. The blind clusters are "test" in every range. By cluster redshift, both ends included,
-    the ranges of the paper hold the numbers of section 4.2 exactly, from Table 1: 514 members and 555 non-
-    members (narrow, 0.332 to 0.412), 898 and 1157 (intermediate, 0.286 to 0.467), 1286 and 1725 (large, 0.174
-    to 0.606). The paper does not say whether the tenth for validation is part of them; here it is.
+    A range is the lowest and highest cluster redshift, both included, of the clusters that train; the blind
+    ones are "test" in every range. Those of the paper hold the numbers of section 4.2 exactly, from Table 1:
+    514 members and 555 non-members (narrow, 0.332 to 0.412), 898 and 1157 (intermediate, 0.286 to 0.467),
+    1286 and 1725 (large, 0.174 to 0.606). The paper does not say whether the tenth for validation is part of
+    them; here it is.
 
     The validation set holds its share of every class of every cluster, within one source, and is drawn once:
     a source that validates in one range does in all that hold its cluster, so that ranges differ by their
     clusters alone. No training set holds a cluster of the test, by design.
     """
-    if not 0 <= validation < 1:
-        raise InputError(f"validation must be a share from 0 to below 1, got {validation}")
     codes, hosts = _codes_and_clusters(sample, label)
-    taking_part = dict.fromkeys(hosts[codes >= 0].tolist())
     z = numbers(_column(sample, "cluster_redshift"))
-    redshifts = {host: float(z[hosts == host][0]) for host in taking_part}
-    tested = _clusters_named("blind", (blind,) if isinstance(blind, str) else blind, redshifts)
+    redshifts = {host: float(z[hosts == host][0]) for host in dict.fromkeys(hosts[codes >= 0].tolist())}
+    tested = list(dict.fromkeys((blind,) if isinstance(blind, str) else blind))
+    if not tested or (strange := [host for host in tested if host not in redshifts]):
+        raise InputError(
+            f"blind must name clusters with sources that take part, {tuple(redshifts)}, one at least, got "
+            f"{strange if tested else 'none'}"
+        )
     is_test = np.isin(hosts, tested) & (codes >= 0)
     _need_both(codes[is_test], f"the blind clusters {tested}", remedy="choose other clusters")
     order = dealing_order(np.where(is_test, -1, codes), hosts, np.random.default_rng(seed))
     aside = np.zeros(len(hosts), dtype=bool)
-    aside[order[every(validation, len(order))]] = True
+    aside[order[every(_VALIDATION, len(order))]] = True
     columns: dict[str, NDArray[np.str_]] = {}
     about: dict[str, Any] = {}
     for name, given in ranges.items():
-        clusters = _clusters(name, given, tested, redshifts)
+        if np.shape(given) != (2,):
+            raise InputError(f"range {name!r} must be a lowest and a highest redshift, got {given}")
+        low, high = given
+        clusters = [host for host, z in redshifts.items() if low <= z <= high and host not in tested]
+        if not clusters:
+            listed = {host: round(z, 3) for host, z in redshifts.items()}
+            raise InputError(
+                f"range {name!r} must hold a cluster that is not blind, got none from {low} to {high}; there "
+                f"are {listed}, blind {tested}"
+            )
         here = np.isin(hosts, clusters) & (codes >= 0)
         parts = {"train": here & ~aside, "validation": here & aside, "test": is_test}
-        for part in ("train", "validation") if validation else ("train",):
-            remedy = "widen it" if part == "train" else "widen it, or raise validation"
-            _need_both(codes[parts[part]], f"the {part} set of range {name!r}", remedy=remedy)
+        for part in ("train", "validation"):
+            _need_both(codes[parts[part]], f"the {part} set of range {name!r}", remedy="widen it")
         columns[f"split_{name}"] = np.select(list(parts.values()), list(parts), "")
         about[f"range {name}"] = {"clusters": clusters, "blind": tested, "label": label, "seed": seed}
     return _with_setups(sample, columns, about)
-
-
-def _clusters_named(argument: str, names: Iterable[str], known: Mapping[str, float]) -> list[str]:
-    found = list(dict.fromkeys(map(str, names)))
-    if strange := [name for name in found if name not in known]:
-        raise InputError(
-            f"{argument} must name clusters with sources that take part, {tuple(known)}, got {strange}"
-        )
-    if not found:
-        raise InputError(f"{argument} must name a cluster at least, got none")
-    return found
-
-
-def _clusters(name: str, given: Range, blind: list[str], redshifts: Mapping[str, float]) -> list[str]:
-    """Training clusters of a range, by redshift or by name."""
-    values = list(given)
-    if all(isinstance(value, str) for value in values):
-        clusters = _clusters_named(f"range {name!r}", [str(value) for value in values], redshifts)
-        if both := [host for host in clusters if host in blind]:
-            raise InputError(f"range {name!r} must hold no blind cluster, got {both}; keep them out of it")
-        return clusters
-    if len(values) != 2:
-        raise InputError(f"range {name!r} must be a lowest and a highest redshift, or clusters, got {values}")
-    low, high = cast(tuple[float, float], values)
-    clusters = [host for host, z in redshifts.items() if low <= z <= high and host not in blind]
-    if not clusters:
-        listed = {host: round(z, 3) for host, z in redshifts.items()}
-        raise InputError(
-            f"range {name!r} must hold a cluster that is not blind, got none from {low} to {high}; there are "
-            f"{listed}, blind {blind}"
-        )
-    return clusters
 
 
 def with_redshift_bins(
@@ -200,7 +182,7 @@ def with_redshift_bins(
             f"bins must be at most the number of members with redshift, {len(members)}, and of non-members, "
             f"{len(others)}, got {bins}"
         )
-    if unknown := int((codes == 1).sum()) - len(members):
+    if unknown := _count(codes)[0] - len(members):
         logger.warning("%d members without redshift are in no bin", unknown)
     members = members[np.argsort(z[members], kind="stable")]
     groups = np.array_split(members, bins)
@@ -236,40 +218,31 @@ def redshift_bins(sample: Sample) -> dict[str, tuple[float, float]]:
 
 
 def with_growing_sets(
-    sample: Sample,
-    *,
-    label: str = "label_mixed_star",
-    subsets: int = 10,
-    steps: Sequence[int] | None = None,
-    seed: int = 0,
+    sample: Sample, *, label: str = "label_mixed_star", steps: Sequence[int] = (1, 3), seed: int = 0
 ) -> Sample:
     """Columns ``label_grow_<configuration>_<n>``: n of ten disjoint subsets together, for each of `steps`.
 
-    Every subset holds its share of each class of each cluster, within one source; a cluster with fewer
-    sources of a class than there are subsets lacks it in some, which the log tells. A larger set holds every
-    smaller one.
+    Every subset holds its share of each class of each cluster, within one source; a cluster with fewer than
+    ten sources of a class lacks it in some, which the log tells. A larger set holds every smaller one.
     """
-    merged = tuple(range(1, subsets + 1) if steps is None else steps)
-    if subsets < 2 or not merged or list(merged) != sorted(set(merged) & set(range(1, subsets + 1))):
-        raise InputError(
-            f"steps must rise within 1 to subsets, and subsets be 2 or more, got {merged} and {subsets}"
-        )
+    merged = list(steps)
+    if not merged or merged != sorted(set(merged) & set(range(1, _SUBSETS + 1))):
+        raise InputError(f"steps must rise within 1 to {_SUBSETS}, got {merged}")
     codes, hosts = _codes_and_clusters(sample, label)
-    members, others = (int((codes == code).sum()) for code in (1, 0))
-    if min(members, others) < subsets:
+    if min(_count(codes)) < _SUBSETS:
         raise InputError(
-            f"subsets must be at most the number of members and of non-members, {members} and {others}, got "
-            f"{subsets}; use fewer"
+            f"{label!r} must hold a member and a non-member for each of {_SUBSETS} subsets, got "
+            f"{' and '.join(map(str, _count(codes)))}; give more sources"
         )
     order = dealing_order(codes, hosts, np.random.default_rng(seed))
-    number = np.full(len(codes), subsets, dtype=np.int64)
-    number[order] = np.arange(len(order)) % subsets
+    number = np.full(len(codes), _SUBSETS, dtype=np.int64)
+    number[order] = np.arange(len(order)) % _SUBSETS
     groups, sizes = np.unique([hosts[order], codes[order].astype(str)], axis=1, return_counts=True)
-    if short := sorted({str(host) for host in groups[0][sizes < subsets]}):
-        logger.warning("clusters with fewer than %d sources of a class: %s", subsets, ", ".join(short))
+    if short := sorted({str(host) for host in groups[0][sizes < _SUBSETS]}):
+        logger.warning("clusters with fewer than %d sources of a class: %s", _SUBSETS, ", ".join(short))
     labels, name = text(_column(sample, label)), label.removeprefix("label_")
     columns = {f"label_grow_{name}_{n}": np.where(number < n, labels, "") for n in merged}
-    about = {f"grow {name}": {"subsets": subsets, "steps": list(merged), "label": label, "seed": seed}}
+    about = {f"grow {name}": {"subsets": _SUBSETS, "steps": merged, "label": label, "seed": seed}}
     return _with_setups(sample, columns, about)
 
 
@@ -284,9 +257,9 @@ def setup_counts(sample: Sample, labels: Iterable[str]) -> Table:
     table = Table({"cluster": [*names, "all"]})
     for label in labels:
         codes, _ = _codes_and_clusters(sample, label)
-        for code, kind in ((1, "members"), (0, "non_members")):
-            each = [int(((hosts == host) & (codes == code)).sum()) for host in names]
-            table[f"{label.removeprefix('label_')}_{kind}"] = [*each, sum(each)]
+        counts = [*(_count(codes[hosts == host]) for host in names), _count(codes)]
+        for kind, column in zip(("members", "non_members"), zip(*counts, strict=True), strict=True):
+            table[f"{label.removeprefix('label_')}_{kind}"] = column
     return table
 
 
@@ -302,8 +275,8 @@ def split_counts(sample: Sample, splits: Iterable[str], *, label: str = "label")
         values = text(_column(sample, split))
         for part in ("train", "validation", "test"):
             here = (values == part) & (codes >= 0)
-            counts = [int((codes[here] == code).sum()) for code in (1, 0)]
-            rows.append([split.removeprefix("split_"), part, len(np.unique(hosts[here])), *counts])
+            clusters = len(np.unique(hosts[here]))
+            rows.append([split.removeprefix("split_"), part, clusters, *_count(codes[here])])
     return Table(rows=rows, names=["training", "part", "clusters", "members", "non_members"])
 
 
@@ -312,7 +285,7 @@ def with_setups(
     configurations: Mapping[str, Iterable[str]],
     *,
     blind: Iterable[str],
-    ranges: Mapping[str, Range],
+    ranges: Mapping[str, tuple[float, float]],
     without: Mapping[str, Iterable[str]] | None = None,
     bins: int = 5,
     steps: Sequence[int] = (1, 3),
