@@ -216,6 +216,20 @@ def test_run_skips_the_second_time_and_report_builds_the_page_again(notebook, tm
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+def test_run_says_what_it_would_do_and_what_can_be_set(notebook, tmp_path):
+    run = tmp_path / "run"
+    assert labkit_("run", notebook, "--run", run, "--dry-run").out == "a: would run (not run yet)\n"
+    assert not run.exists()
+    labkit_("run", notebook, "--run", run)
+    assert labkit_("run", notebook, "--run", run, "--dry-run").out == "a: unchanged\n"
+    changed = labkit_("run", notebook, "--run", run, "--dry-run", "-p", "n=2")
+    assert changed.out == "a: would run (parameters changed)\n"
+    assert labkit_("run", notebook, "--list-parameters").out == "a.n: int = 1  # count\n"
+    assert labkit_("run", notebook.with_name("a.ipynb"), "--list-parameters").out == "n: int = 1  # count\n"
+    ended = labkit_("run", notebook)
+    assert (ended.code, "--run: must be given" in ended.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -95,8 +95,11 @@ def _echo_runs(experiments: Sequence[Experiment], run: Path) -> None:
 
 @app.command("run")
 def run_notebooks(
-    sequence: Annotated[Path, typer.Argument(help="declared sequence of notebooks (TOML)")],
-    run: Run,
+    sequence: Annotated[
+        Path,
+        typer.Argument(help="declared sequence of notebooks (TOML); for --list-parameters a notebook, too"),
+    ],
+    run: Annotated[Path | None, typer.Option(help="run folder; not needed for --list-parameters")] = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,19 +110,49 @@ def run_notebooks(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="run steps that nothing changed for, too")] = False,
     jobs: Annotated[int, typer.Option(help="steps at the same time, 0: one for each processor")] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say which steps would run, and why; run nothing")
+    ] = False,
+    list_parameters: Annotated[
+        bool, typer.Option("--list-parameters", help="list what -p can set, with meanings; run nothing")
+    ] = False,
 ) -> None:
     """Execute a sequence of notebooks into a run folder and build its report; unchanged steps are skipped."""
     from labkit.run.parameters import parse_assignments
-    from labkit.run.sequence import read_sequence, run_sequence
+    from labkit.run.sequence import plan_sequence, read_sequence, run_sequence
+
+    if list_parameters:
+        _echo_parameters(sequence)
+        return
+    if run is None:
+        raise typer.BadParameter("must be given: the folder for everything that is made", param_hint="--run")
+    declared, values = read_sequence(sequence), parse_assignments(parameter or [])
+    options: dict[str, Any] = {"parameters": values, "paths_from": Path.cwd(), "force": force}
+    if dry_run:
+        for step in plan_sequence(declared, run, **options):
+            typer.echo(f"{step.name}: {'unchanged' if step.skipped else f'would run ({step.reason})'}")
+        return
+    for step in run_sequence(declared, run, n_jobs=jobs, **options):
+        typer.echo(f"{step.name}: {'unchanged' if step.skipped else f'{step.seconds:.0f} s'}")
     from labkit.views.report import write_report
 
-    values = parse_assignments(parameter or [])
-    done = run_sequence(
-        read_sequence(sequence), run, parameters=values, paths_from=Path.cwd(), force=force, n_jobs=jobs
-    )
-    for result in done:
-        typer.echo(f"{result.name}: {'unchanged' if result.skipped else f'{result.seconds:.0f} s'}")
     typer.echo(write_report(run))
+
+
+def _echo_parameters(source: Path) -> None:
+    """A line for each parameter of a notebook, or of each step of a sequence, with what it sets."""
+    from labkit.run.parameters import read_parameters, spell
+    from labkit.run.sequence import prepare, read_sequence
+
+    if source.suffix == ".ipynb":
+        for one in read_parameters(source):
+            typer.echo(f"{one.name}: {one.annotation} = {spell(one.default)}  # {one.meaning}")
+        return
+    run = Path("{run}").resolve()
+    for step in prepare(read_sequence(source), run=run):
+        for one in read_parameters(step.notebook):
+            value = spell(step.parameters[one.name]).replace(str(run), "{run}")
+            typer.echo(f"{step.name}.{one.name}: {one.annotation} = {value}  # {one.meaning}")
 
 
 @app.command()

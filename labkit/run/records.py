@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -79,8 +80,9 @@ def files_of(folder: RunFolder) -> dict[str, tuple[int, int]]:
 class StepRecords:
     """The finished steps of a run folder, in `notebooks/steps.json`."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder, self.file = folder, folder.notebooks / "steps.json"
+    def __init__(self, run: str | os.PathLike[str]) -> None:
+        self.run = Path(run)
+        self.file = self.run / "notebooks" / "steps.json"
         self._lock = threading.Lock()
 
     def read(self) -> dict[str, dict[str, Any]]:
@@ -113,5 +115,5 @@ class StepRecords:
         for part, value in parts.items():
             if record["made_from"].get(part) != value:
                 return f"{part} changed"
-        missing = [output for output in record["outputs"] if not (self.folder.path / output).exists()]
+        missing = [output for output in record["outputs"] if not (self.run / output).exists()]
         return f"output {missing[0]} is missing" if missing else ""

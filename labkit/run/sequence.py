@@ -114,7 +114,7 @@ def read_sequence(path: str | Path) -> NotebookSequence:
 def prepare(
     sequence: NotebookSequence,
     *,
-    run: str | Path,
+    run: str | Path | RunFolder,
     parameters: Mapping[str, Any] | None = None,
     paths_from: str | Path | None = None,
 ) -> tuple[PreparedStep, ...]:
@@ -199,7 +199,7 @@ def _dependencies(steps: tuple[Step, ...]) -> list[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What happened to a step: why it ran (empty: it was skipped), the executed notebook, and the time."""
+    """What happened to a step, or would: why it runs (empty: it is skipped), the notebook made, the time."""
 
     name: str
     reason: str
@@ -210,6 +210,20 @@ class StepResult:
     def skipped(self) -> bool:
         """Whether the step was left as it is."""
         return not self.reason
+
+
+def plan_sequence(
+    sequence: NotebookSequence,
+    run: str | Path | RunFolder,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    paths_from: str | Path | None = None,
+    force: bool = False,
+) -> tuple[StepResult, ...]:
+    """What `run_sequence` would do now: which steps run, and why; nothing is executed or written."""
+    steps = prepare(sequence, run=run, parameters=parameters, paths_from=paths_from)
+    reasons = _reasons(steps, StepRecords(run), force=force)
+    return tuple(StepResult(step.name, reasons[step.name], _output(step, run)) for step in steps)
 
 
 def run_sequence(
@@ -292,8 +306,8 @@ def _side_by_side(steps: list[PreparedStep], start: Callable[[PreparedStep], Non
         raise failed[0]
 
 
-def _output(step: PreparedStep, folder: RunFolder) -> Path:
-    return folder.notebooks / f"{step.name}.ipynb"
+def _output(step: PreparedStep, run: str | Path | RunFolder) -> Path:
+    return Path(run) / "notebooks" / f"{step.name}.ipynb"
 
 
 def _reasons(steps: Iterable[PreparedStep], records: StepRecords, *, force: bool) -> dict[str, str]:

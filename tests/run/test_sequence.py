@@ -17,7 +17,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.run import records, sequence
 from labkit.run.notebooks import NotebookError, execute_notebook
 from labkit.run.records import StepRecords, content_hash
-from labkit.run.sequence import NotebookSequence, Step, prepare, read_sequence, run_sequence
+from labkit.run.sequence import NotebookSequence, Step, plan_sequence, prepare, read_sequence, run_sequence
 from labkit.runfolder import RunFolder
 
 COUNT = "with open('ran', 'a') as f: f.write('{} ')"
@@ -97,6 +97,21 @@ def test_resume_runs_only_what_changed_and_what_depends_on_it(declared, tmp_path
     code("edited")
     edited = run_sequence(read_sequence(declared), run, parameters={"b.n": "2"})
     assert [result.reason for result in edited] == ["code changed"] * 3
+
+
+def test_a_plan_says_what_would_run_and_makes_nothing(declared, tmp_path):
+    sequence, run = read_sequence(declared), tmp_path / "run"
+    assert [step.reason for step in plan_sequence(sequence, run)] == ["not run yet"] * 3
+    assert not run.exists()
+    run_sequence(sequence, run)
+    ran(declared)
+    assert all(step.skipped for step in plan_sequence(sequence, run))
+    (declared.parent / "input.txt").write_text("two")
+    planned = plan_sequence(sequence, run)
+    assert [step.reason for step in planned] == ["inputs changed", "a runs again", ""]
+    assert ran(declared) == ""
+    done = run_sequence(sequence, run)
+    assert [(step.name, step.reason) for step in done] == [(step.name, step.reason) for step in planned]
 
 
 def test_a_changed_notebook_runs_with_its_dependants_and_a_failure_stops_the_rest(
