@@ -66,6 +66,11 @@ class RunTable:
         """What must be equal for tables to be joined; it is saved with them."""
         raise NotImplementedError
 
+    @property
+    def known(self) -> Self:
+        """The rows whose truth is known."""
+        raise NotImplementedError
+
     def select(
         self,
         mask: np.ndarray | None = None,
@@ -194,7 +199,7 @@ class Predictions(RunTable):
         return rows_of(self.classes, self.table["true"])
 
     @property
-    def known(self) -> Predictions:
+    def known(self) -> Self:
         """The rows whose true class is known."""
         return self.select(self.true_codes >= 0)
 
@@ -328,7 +333,7 @@ class Estimates(RunTable):
         return (self.predicted - self.true) / self.width
 
     @property
-    def known(self) -> Estimates:
+    def known(self) -> Self:
         """The rows whose true number is known."""
         return self.select(np.isfinite(self.true))
 

@@ -12,6 +12,7 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+from labkit.evaluate.estimates import NUMBER_MEASURES, number_draws, number_scores
 from labkit.evaluate.metrics import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, class_scores, overall
 from labkit.evaluate.resampling import (
     Interval,
@@ -22,11 +23,12 @@ from labkit.evaluate.resampling import (
     wilson,
 )
 from labkit.evaluate.trainings import Rows, Trainings, find_rows, known_objects
-from labkit.predictions import Predictions
+from labkit.predictions import Estimates, Predictions, target_column
 from labkit.tables import text
 
-Sets = Predictions | Mapping[Any, Predictions]
+Sets = Predictions | Estimates | Mapping[Any, Predictions] | Mapping[Any, Estimates]
 ENDINGS = ("", "_std", "_error", "_low", "_high")
+_OF_NUMBERS = ("target", "unit")
 _OWN = ("experiment", "seed", "fold", "part", "class")
 _BOOTSTRAPPED = ("balanced_accuracy", "f1", "auc")
 _NAN = float("nan")
@@ -47,7 +49,7 @@ def measure(
     threshold: float = 0.5,
     resampling: Resampling | None = None,
 ) -> QTable:
-    """Measure predictions: one row for each group of objects or runs.
+    """Measure predictions, of classes or of numbers: one row for each group of objects or runs.
 
     The tables of the papers are calls of this: ``by=("experiment",)`` is Kosiba et al. (2020), Table 5, and
     with ``classes="each"`` Table 6 and Angora et al. (2020), Table D.1; ``by=("cluster", "bands"),
@@ -55,15 +57,18 @@ def measure(
 
     Parameters
     ----------
-    predictions : Predictions or mapping to Predictions
-        Any runs; each value of a mapping is of one experiment. Objects of unknown class are left out. An
-        empty mapping, a comparison of which nothing was trained, gives a table without rows.
+    predictions : Predictions, Estimates, or mapping to one of them
+        Any runs; each value of a mapping is of one experiment. Objects of unknown class or number are left
+        out. An empty mapping, a comparison of which nothing was trained, gives a table without rows.
     by : sequence of str
         What makes a row, outermost first: "experiment", "seed", "fold", "part", "class", a column of `on`, or
         any name for the keys of a mapping ("bands"); keys that are tuples have as many names.
     measures : sequence of str
         Among `MEASURES`, "balanced_accuracy", "fp_rate", "fn_rate", "brier", "log_loss", and the counts "tp",
-        "fp", "fn", "tn" and "predicted".
+        "fp", "fn", "tn" and "predicted". Of numbers by default all of "bias", "scatter" (standard
+        deviation), "mad_scatter" (1.4826 MAD), "relative_bias" and "relative_error" (mean of predicted / true
+        - 1 and of its size, of the number itself also where its logarithm was learned), "coverage_68" and
+        "coverage_95" (shares of objects in their intervals).
     on : Table, optional
         Catalogue with ``object_id`` and the columns named in `by`.
     parts : mapping of str to array_like, optional
@@ -88,7 +93,8 @@ def measure(
     Returns
     -------
     `~astropy.table.QTable`
-        The columns of `by`, ``objects``, ``positives``, ``runs`` (trainings, or runs), and for each measure
+        The columns of `by` (and of numbers ``target`` and ``unit``, "dex" of a logarithm, with no
+        ``positives``), ``objects``, ``positives``, ``runs`` (trainings, or runs), and for each measure
         its mean, ``_std`` (n - 1), ``_error`` (of the mean), ``_low`` and ``_high``, NaN where undefined;
         counts are means over trainings. ``meta`` has split, over and confidence.
 
@@ -100,16 +106,28 @@ def measure(
     """
     resampling = resampling or Resampling()
     rng = np.random.default_rng(resampling.rng)
-    _check(measures, over, classes)
+    several = list(predictions.values()) if isinstance(predictions, Mapping) else [predictions]
+    numbers = bool(several) and all(isinstance(one, Estimates) for one in several)
+    measures = NUMBER_MEASURES if numbers and measures is MEASURES else measures
+    _check(measures, over, classes, numbers)
+    if numbers and ("class" in by or classes != "positive"):
+        raise InputError("by and classes must name no class, because numbers have none")
     mode = "each" if "class" in by else classes
+    asked = tuple(name for name in by if not numbers or name not in _OF_NUMBERS)
+    by = (*asked, *(_OF_NUMBERS if numbers else ()))
     heads = [*dict.fromkeys([*by, *(["part"] if parts else []), *(["class"] if mode == "each" else [])])]
     about = {"split": split, "over": over, "confidence": resampling.confidence}
     if isinstance(predictions, Mapping) and not predictions:
         return _without_rows(heads, measures, about)
-    keys, sets = _read_sets(predictions, by, on, split)
-    view = _View.of(next(iter(sets.values())), mode, threshold)
+    keys, sets = _read_sets(predictions, asked, on, split)
+    if numbers:
+        keys, sets = (*keys, *_OF_NUMBERS), _by_target(sets)
+    view = None if numbers else _View.of(next(iter(sets.values())), mode, threshold)
     rows = []
     for head, part in _groups(keys, sets, by, on, parts or {}, total, split):
+        if view is None:
+            rows.append(head | _measured_numbers(part, head["target"], measures, over, resampling, rng))
+            continue
         for label, found in _measured(part, view, measures, over, resampling, rng):
             rows.append(head | ({"class": label} if view.mode == "each" else {}) | found)
     if not rows:
@@ -129,8 +147,8 @@ def _without_rows(heads: Sequence[str], measures: Sequence[str], about: dict[str
     return QTable(names=list(kinds), dtype=list(kinds.values()), meta=about)
 
 
-def _check(measures: Sequence[str], over: str, classes: str) -> None:
-    known = (*MEASURES, *RATES, *LOSSES, *COUNTS)
+def _check(measures: Sequence[str], over: str, classes: str, numbers: bool) -> None:
+    known = NUMBER_MEASURES if numbers else (*MEASURES, *RATES, *LOSSES, *COUNTS)
     if isinstance(measures, str) or (strange := [name for name in measures if name not in known]):
         raise InputError(
             f"measures must be a list of {known}, got {measures if isinstance(measures, str) else strange}"
@@ -271,6 +289,40 @@ def _measured(
         yield label, cells
 
 
+def _measured_numbers(
+    rows: Rows,
+    target: str,
+    measures: Sequence[str],
+    over: str,
+    resampling: Resampling,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """The cells of a group of numbers."""
+    units = rows.units() if over == "runs" else [rows.trainings()]
+    logarithmic = target_column(target)[1]
+    each = [
+        number_scores(one.codes, *np.moveaxis(one.probabilities, -1, 0), logarithmic=logarithmic)
+        for one in units
+    ]
+    draws: dict[str, NDArray] = {}
+    if over == "objects" and resampling.number:
+        draws = number_draws(units[0], resamples=resampling.number, rng=rng, logarithmic=logarithmic)
+    n = len(np.unique(rows.object_id))
+    cells: dict[str, Any] = {"objects": n, "runs": len(units) if over == "runs" else len(each[0]["bias"])}
+    for name in measures:
+        values = np.array([one[name].mean() for one in each]) if over == "runs" else each[0][name]
+        scatter = spread(values, confidence=resampling.confidence)
+        if over == "runs":
+            bounds = scatter.interval
+        elif name.startswith("coverage") and resampling.proportions == "wilson":
+            bounds = wilson(round(scatter.mean * n), n, confidence=resampling.confidence)
+        else:
+            bounds = percentile_interval(draws.get(name, ()), confidence=resampling.confidence)
+        found = (scatter.mean, scatter.std, scatter.error, *bounds)
+        cells |= {f"{name}{end}": float(v) for end, v in zip(ENDINGS, found, strict=True)}
+    return cells
+
+
 def _proportion(name: str, n: Mapping[str, float], confidence: float) -> Interval[float]:
     """Wilson's interval of a measure that is a proportion, from the mean counts; NaN of another."""
     proportions = {
@@ -288,7 +340,7 @@ def _proportion(name: str, n: Mapping[str, float], confidence: float) -> Interva
 
 def _read_sets(
     predictions: Sets, by: Sequence[str], on: Table | None, split: str | None
-) -> tuple[tuple[str, ...], dict[Any, Predictions]]:
+) -> tuple[tuple[str, ...], dict[Any, Any]]:
     """The columns of `by` that tell sets apart, and the sets, each of one experiment, by their keys."""
     there = [] if on is None else on.colnames
     keys = tuple(name for name in by if name not in _OWN and name not in there)
@@ -309,9 +361,21 @@ def _read_sets(
     return keys or ("experiment",), sets
 
 
+def _by_target(sets: Mapping[Any, Estimates]) -> dict[Any, Estimates]:
+    """The numbers of each target, their keys with target and unit at the end."""
+    found = {}
+    for key, one in sets.items():
+        names, units = text(one.table["target"]), text(one.table["unit"])
+        for name, unit in dict(zip(names.tolist(), units.tolist(), strict=True)).items():
+            several = key if isinstance(key, tuple) else (key,)
+            shown = "dex" if target_column(name)[1] else unit
+            found[(*several, name, shown)] = one.select(names == name)
+    return found
+
+
 def _groups(
     keys: tuple[str, ...],
-    sets: Mapping[Any, Predictions],
+    sets: Mapping[Any, Predictions | Estimates],
     by: Sequence[str],
     on: Table | None,
     parts: Mapping[str, Any],

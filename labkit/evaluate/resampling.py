@@ -55,8 +55,8 @@ class Resampling:
     rng : Generator or int
         Draws the objects; the rows of a table draw from it one after the other.
     proportions : {"wilson", "bootstrap"}
-        Intervals of accuracy, purity and completeness: Wilson's from the mean counts over trainings, or the
-        bootstrap's of the mean, as for F1 and AUC.
+        Intervals of accuracy, purity, completeness and coverage: Wilson's from the mean counts over
+        trainings, or the bootstrap's of the mean, as for F1 and AUC.
 
     Raises
     ------

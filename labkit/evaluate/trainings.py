@@ -12,7 +12,7 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.predictions import Predictions
+from labkit.predictions import AnyRunTable, Estimates, Predictions
 from labkit.tables import rows_of, text
 
 logger = logging.getLogger(__name__)
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 OUTCOMES = ("TP", "TN", "FP", "FN")
 
 
-def known_objects(predictions: Predictions, split: str | None) -> Predictions:
-    """The rows of a split whose true class is known."""
+def known_objects(predictions: AnyRunTable, split: str | None) -> AnyRunTable:
+    """The rows of a split whose true class, or number, is known."""
     chosen = predictions if split is None else predictions.select(split=split)
     chosen = chosen.known
     if not len(chosen):
@@ -39,18 +39,23 @@ class Rows:
     object_id: NDArray[np.str_]  # (row,)
     seed: NDArray[np.int64]  # (row,)
     fold: NDArray[np.int64]  # (row,)
-    codes: NDArray[np.int64]  # (row,)
-    probabilities: NDArray[np.float64]  # (row, class)
+    codes: NDArray  # (row,), numbers of the classes, or true numbers
+    probabilities: NDArray[np.float64]  # (row, class), or means and widths (row, 2)
 
     @classmethod
-    def of(cls, predictions: Predictions, split: str | None, *, name: str = "predictions") -> Rows:
+    def of(
+        cls, predictions: Predictions | Estimates, split: str | None, *, name: str = "predictions"
+    ) -> Rows:
         """The rows of known class; refuses several experiments."""
         known = known_objects(predictions, split)
         names = list(dict.fromkeys(known.table["experiment"].tolist()))
         if len(names) != 1:
             raise InputError(f"{name} must be of one experiment with known truth, got {names}; select one")
         seed, fold = (np.asarray(known.table[name]) for name in ("seed", "fold"))
-        return cls(text(known.table["object_id"]), seed, fold, known.true_codes, known.probabilities)
+        ids = text(known.table["object_id"])
+        if isinstance(known, Estimates):
+            return cls(ids, seed, fold, known.true, np.column_stack([known.predicted, known.width]))
+        return cls(ids, seed, fold, known.true_codes, known.probabilities)
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -90,11 +95,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Trainings:
-    """Objects of known class, sorted by id, and their probabilities in every training."""
+    """Objects of known class or number, sorted by id, and what every training made of them."""
 
     object_id: NDArray[np.str_]  # (n,)
-    codes: NDArray[np.int64]  # (n,)
-    probabilities: NDArray[np.float64]  # (training, n, class)
+    codes: NDArray  # (n,)
+    probabilities: NDArray[np.float64]  # (training, n, class), or (training, n, 2)
 
     def part(self, chosen: NDArray) -> Trainings:
         """Some of the objects."""
