@@ -6,8 +6,9 @@ experiments.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType
@@ -59,7 +60,8 @@ class Scheme:
         labels = [str(label) for label in labels]
         if unknown := sorted(set(labels) - set(codes)):
             raise InputError(
-                f"labels must be known to the scheme {self.name!r}, got {unknown}; known: {sorted(codes)}"
+                f"labels must be known to the scheme {self.name!r}, got {unknown}; known: {sorted(codes)}; "
+                "mend them, or give classes of your own, with merge= and left_out= for further labels"
             )
         return np.fromiter((codes[label] for label in labels), dtype=np.int64, count=len(labels))
 
@@ -86,6 +88,25 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(_SCHEMES)
 BINARY, FIVE_CLASSES, MEMBER = (SCHEMES[name] for name in ("binary", "five-class", "member"))
 #: The answers that the X-CLASS experts could give, and those that no scheme uses.
 EXPERT_CLASSES, LEFT_OUT = (tuple(_EXPERTS[name]) for name in ("labels", "left_out"))
+
+
+def own_scheme(
+    classes: Sequence[str], merge: Sequence[tuple[str, str]], left_out: Sequence[str], positive: str | None
+) -> Scheme:
+    """A scheme of classes of one's own, named after them, with pairs of a further label and its class.
+
+    InputError if a name is empty or comes twice, a label has two places, or nothing says what is positive.
+    """
+    if len(set(classes)) < max(2, len(classes)) or "" in classes:
+        raise InputError(f"classes must be two or more different names, got {tuple(classes)}")
+    if len(classes) == 2 and positive is None:
+        raise InputError(f"positive must name the one of {tuple(classes)} that counts as a detection")
+    labels = [*classes, *(label for label, _ in merge), *left_out]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise InputError(f"a label must be a class, merged or left out, got {twice} more than once")
+    name = "+".join(re.sub(r"[^A-Za-z0-9]+", "-", one).strip("-") for one in classes)
+    mapping = {name: name for name in classes} | dict(merge)
+    return Scheme(name, tuple(classes), mapping, tuple(left_out), positive)
 
 
 def get_scheme(name: str) -> Scheme:

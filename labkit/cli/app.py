@@ -151,6 +151,11 @@ def refuse_existing(out: Path, overwrite: bool) -> None:
         )
 
 
+def split_words(text: str | None) -> tuple[str, ...] | None:
+    """The words between commas; None where nothing is given."""
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 @contextmanager
 def bar(title: str, *, unit: str = "object") -> Iterator[Callable[[int, int], None] | None]:
     """A function that shows how much is done, at a terminal; elsewhere none."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labkit.cli.app import Device, Epochs, Run, Seeds, app, at_terminal
+from labkit.cli.app import Device, Epochs, Run, Seeds, app, at_terminal, split_words
 from labkit.errors import MissingDataError
 
 if TYPE_CHECKING:
@@ -25,12 +25,20 @@ def train(
     seeds: Seeds = None,
     epochs: Epochs = None,
     image_size: Annotated[int | None, typer.Option(min=8, help="side of the network's input, pixels")] = None,
+    bands: Annotated[str | None, typer.Option(help="bands, as in g,r,i  [default: the experiment's]")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="classes of your own, as in galaxy,lens  [default: the experiment's]")
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="the class that counts as a detection")] = None,
     device: Device = "auto",
 ) -> None:
     """Train experiments; the same command resumes a killed one."""
     from labkit.experiment import Experiment, preset
 
-    changes = _given(seeds=tuple(seeds) if seeds else None, epochs=epochs, image_size=image_size)
+    changes = _given(
+        seeds=tuple(seeds) if seeds else None, epochs=epochs, image_size=image_size, bands=split_words(bands),
+        classes=split_words(classes), positive=positive,
+    )  # fmt: skip
     wanted = [
         Experiment.load(name).changed(**changes) if name.endswith(".json") else preset(name, **changes)
         for name in experiment

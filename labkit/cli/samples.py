@@ -19,6 +19,7 @@ from labkit.cli.app import (
     at_terminal,
     bar,
     refuse_existing,
+    split_words,
 )
 from labkit.errors import InputError, MissingDataError
 
@@ -222,7 +223,7 @@ def import_images(
     scale = None if pixel_scale is None else pixel_scale * u.arcsec
     with bar("read") as progress:
         sample = read_images(
-            listed, images, file=source, bands=_split(bands) or (), hdu=_values(hdu) or (),
+            listed, images, file=source, bands=split_words(bands) or (), hdu=_values(hdu) or (),
             pixel_scale=scale, size_px=size_px, fit=fit.value, object_id=object_id, ra=ra, dec=dec,
             label=label, path=out, overwrite=overwrite, n_jobs=processes, progress=progress,
         )  # fmt: skip
@@ -313,13 +314,9 @@ def cores(
     typer.echo("\n".join([*sample.provenance["warnings"], f"{out}: {sample!r}"]))
 
 
-def _split(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def _values(text: str | None) -> tuple[Any, ...] | None:
     """Whole numbers as such, other words as text."""
-    parts = _split(text)
+    parts = split_words(text)
     return None if parts is None else tuple(int(one) if one.lstrip("-").isdecimal() else one for one in parts)
 
 
@@ -359,8 +356,8 @@ def simulate_hst_fields(
     fields = simulate_fields(
         out,
         seed=seed,
-        clusters=_split(clusters),
-        bands=_split(bands),
+        clusters=split_words(clusters),
+        bands=split_words(bands),
         size_arcsec=size,
         scale=scale,
         n_jobs=processes,
@@ -437,8 +434,8 @@ def members(
     from labkit.sources import counts_table, fields_sample, members_sample, read_mosaics
 
     options: dict[str, Any] = {
-        "bands": _split(bands),
-        "needed": _split(needed),
+        "bands": split_words(bands),
+        "needed": split_words(needed),
         "size_px": size_px,
         "pixel_scale": None if pixel_scale is None else pixel_scale * u.arcsec,
         "v_max": v_max * u.km / u.s,
@@ -446,7 +443,7 @@ def members(
         **{"quality": quality, "accepted": _values(accepted), "path": out, "overwrite": overwrite},
     }
     if extract:
-        options["extract"] = {} if detect_on is None else {"detect_on": _split(detect_on)}
+        options["extract"] = {} if detect_on is None else {"detect_on": split_words(detect_on)}
     else:
         options |= {"member": member, "source_id": source_id}
     if fields is not None:

@@ -25,7 +25,7 @@ from pydantic import (
 
 from labkit.errors import InputError, MissingDataError
 from labkit.predictions import Run, target_column
-from labkit.taxonomy import SCHEMES, Scheme, get_scheme
+from labkit.taxonomy import SCHEMES, Scheme, get_scheme, own_scheme
 
 #: Name of a zero-filled channel (Kosiba et al. 2020, section 3.1).
 EMPTY = "empty"
@@ -157,7 +157,17 @@ class Experiment(Declared):
     name : str
         Name in tables and figures.
     scheme : str
-        Class scheme, see `labkit.taxonomy`; of no effect with `targets`.
+        Class scheme by its name, see `labkit.taxonomy`; named after `classes` where there are some, and of no
+        effect with `targets`.
+    classes : tuple of str
+        Classes of one's own, in the order of the network's outputs, instead of a known scheme. A class's name
+        is one of its labels.
+    positive : str or None
+        The class of one's own that counts as a detection; of two classes one must be.
+    merge : mapping of str to str
+        Further labels, and the class of one's own that each belongs to.
+    left_out : tuple of str
+        Labels that take no part in classes of one's own.
     targets : str or tuple of str
         Columns of the Sample's catalogue with numbers to learn instead of classes; ``"log t_cool"`` is the
         logarithm to base 10 of the column ``t_cool``. The network gives a mean and a width for each
@@ -222,6 +232,10 @@ class Experiment(Declared):
     """
 
     name: str = Field(min_length=1)
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    merge: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
     scheme: str = "binary"
     targets: tuple[str, ...] = ()
     bands: tuple[str, ...] = Field((EMPTY, "xray", "optical"), min_length=1)
@@ -249,11 +263,26 @@ class Experiment(Declared):
     group_by: str | None = Field(None, min_length=1)
     fold_splits: tuple[str, ...] = ()
 
+    @field_validator("merge", mode="before")
+    @classmethod
+    def _as_pairs(cls, value: Any) -> Any:
+        return tuple(sorted(value.items())) if isinstance(value, dict) else value
+
+    @field_validator("positive", "merge", "left_out")
+    @classmethod
+    def _only_with_classes(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and not info.data.get("classes", True):
+            raise ValueError("takes effect only with classes of one's own")
+        return value
+
     @field_validator("scheme")
     @classmethod
-    def _known_scheme(cls, value: str) -> str:
-        if value not in SCHEMES:
-            raise ValueError(f"must be one of {tuple(SCHEMES)}")
+    def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
+        own: list[Any] = [info.data.get(name) for name in ("classes", "merge", "left_out", "positive")]
+        if own[0]:
+            return own_scheme(*own).name
+        if value not in SCHEMES and "classes" in info.data:
+            raise ValueError(f"must be one of {tuple(SCHEMES)}, or give classes of your own")
         return value
 
     @field_validator("targets", mode="before")
@@ -263,9 +292,11 @@ class Experiment(Declared):
 
     @field_validator("targets")
     @classmethod
-    def _different_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _different_targets(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if len(set(value)) != len(value) or not all(target_column(one)[0].strip() for one in value):
             raise ValueError("must name different columns, each as 'column' or 'log column'")
+        if value and info.data.get("classes"):
+            raise ValueError("are numbers, and must not stand beside classes")
         return value
 
     @field_validator("batches", "monitor", "plateau_monitor", "soft_labels")
@@ -343,6 +374,8 @@ class Experiment(Declared):
             raise InputError(
                 f"experiment must be one of classes, got {self.name!r}, which learns numbers: {self.targets}"
             )
+        if self.classes:
+            return own_scheme(self.classes, self.merge, self.left_out, self.positive)
         return get_scheme(self.scheme)
 
     @property

@@ -136,7 +136,7 @@ def _read_presets() -> dict[str, Experiment]:
 PRESETS = _read_presets()
 
 
-def preset(name: str, **changes: Any) -> Experiment:
+def preset(name: str, /, **changes: Any) -> Experiment:
     """One of `PRESETS`, the networks of the papers, with some fields changed.
 
     Parameters
@@ -144,7 +144,7 @@ def preset(name: str, **changes: Any) -> Experiment:
     name : str
         As in the papers' tables: "CN-E", "MN-Z", "VGG small" ...
     **changes
-        Fields of the Experiment with other values; a mapping changes what it names, as
+        Fields of the Experiment with other values, its name among them; a mapping changes what it names, as
         ``optimiser={"learning_rate": 5e-5}``.
 
     Returns

@@ -179,7 +179,15 @@ def _check(experiments: Sequence[Experiment], workers: int | str, threads: int |
         raise InputError(f"threads must be 'auto' or at least 1, got {threads!r}")
     if isinstance(workers, int) or workers == "auto":
         choose_device(device)
+    tables: dict[str, Any] = {}
     for experiment in experiments:
+        scheme = None if experiment.targets else experiment.class_scheme
+        found = scheme and (scheme.classes, scheme.positive)
+        if (other := tables.setdefault(experiment.kind, found)) != found:
+            raise InputError(
+                f"experiments must agree on the classes {experiment.kind!r}, of which a run has one table, "
+                f"got classes and positive {other} and {found}; use a run folder each"
+            )
         weights = experiment.pretrained if experiment.network == "custom" else False
         with torch.device("meta"):  # its layers and their sizes, without any numbers
             build_network(experiment.changed(pretrained=weights))

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from labkit.errors import InputError
 from labkit.sample.sample import Sample
 from labkit.tables import need_columns, numbers, read_catalogue, rows_of, text
-from labkit.taxonomy import SCHEMES
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +105,6 @@ def _label_columns(table: Table, *, into: str, split: str) -> dict[str, np.ndarr
             f"object_id must be unique in a table of labels, got {twice[:3]} again; remove the repeats"
         )
     columns: dict[str, np.ndarray] = {into: text(table["label"])}
-    known = {label for scheme in SCHEMES.values() for label in (*scheme.mapping, *scheme.left_out)}
-    if bad := sorted(set(columns[into].tolist()) - known - {""}):
-        raise InputError(
-            f"labels must be empty or known to a class scheme, got {bad}; known: {sorted(known)}"
-        )
     if "split" in table.colnames:
         columns[split] = text(table["split"])
         if bad := sorted(set(columns[split].tolist()) - set(_PARTS)):
@@ -161,8 +155,8 @@ def with_labels(
     Raises
     ------
     InputError
-        If a column is missing, an object comes twice in a table of labels or is unknown, or a label, split or
-        verdict is not one that is known.
+        If a column is missing, an object comes twice in a table of labels or is unknown, or a split or
+        verdict is not one that is known. Labels are checked against the classes of what is trained on them.
     """
     for name, value, known in (
         ("unknown", unknown, ("refuse", "drop")),

@@ -26,7 +26,8 @@ from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.tables import text
-from labkit.views.gallery import gallery, plate_pictures, png_uri
+from labkit.views.gallery import gallery, png_uri
+from labkit.views.inspector.pictures import Pictures
 from labkit.views.marks import need_rows
 from labkit.views.style import GLYPH_FONT, INK, axes, hover
 
@@ -161,19 +162,19 @@ def cell_examples(true: ArrayLike, decided: ArrayLike, order: ArrayLike, *, limi
 def cell_cutouts(predictions: Predictions, sample: Sample, *, limit: int = 6) -> Table:
     """Pictures of the surest objects of each cell of one run's confusion matrix, for `confusion_gallery`.
 
-    Only the images shown are read from the Sample, whose empty sky is white (255) as XAmin's. Columns
-    ``true``, ``predicted``, ``picture`` (PNG data URI, some 10 kB each) and ``title`` with the probability of
-    the predicted class.
+    Only the images shown are read from the Sample. X-ray and optical images are combined, other bands shown
+    in colour, a single one in grey. Columns ``true``, ``predicted``, ``picture`` (PNG data URI, some 10 kB
+    each) and ``title`` with the probability of the predicted class.
     """
     sure = predictions.probabilities.max(axis=1)
     rows = cell_examples(predictions.true_codes, predictions.probabilities.argmax(axis=1), sure, limit=limit)
-    chosen = sample.select(text(predictions.table["object_id"])[rows].tolist())
-    optical, xray = (255 - chosen.band(name) for name in ("optical", "xray"))
+    pictures = Pictures(sample.select(text(predictions.table["object_id"])[rows].tolist()))
+    style = "combined" if "combined" in pictures.styles else next(iter(pictures.styles))
     return Table(
         {
             "true": text(predictions.table["true"])[rows],
             "predicted": predictions.decided[rows],
-            "picture": [png_uri(both, size_px=96) for *_, both in plate_pictures(optical, xray)],
+            "picture": [png_uri(pictures.levels(row, style), size_px=96) for row in range(len(rows))],
             "title": [f"p = {p:.2f}" for p in sure[rows]],
         }
     )

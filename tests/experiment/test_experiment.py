@@ -85,12 +85,22 @@ def test_runs_go_by_seed_then_fold():
         ({"group_by": "host"}, "group_by: .*only with folds of at least 3, got 'host'"),
         ({"folds": 3, "stratify_by": "a", "group_by": "a"}, "group_by: .*another column than stratify_by"),
         ({"label_column": ""}, "label_column: "),
-        ({"epoch": 3}, "epoch is not a field of Experiment; fields: name, scheme"),
+        ({"epoch": 3}, "epoch is not a field of Experiment; fields: name, classes"),
         ({"optimiser": {"kind": "sgd", "lr": 1}}, "lr is not a field of SGD"),
         ({"optimiser": {"kind": "lion"}}, "optimiser: .*lion"),
         ({"bands": ("xray", "xray")}, "bands: .*each band once"),
         ({"bands": ("empty",)}, "bands: .*at least one"),
         ({"scheme": "ternary"}, "scheme: .*must be one of"),
+        ({"classes": ["lens"]}, r"scheme: .*classes must be two or more different names, got \('lens',\)"),
+        ({"classes": ["lens", "lens"]}, "two or more different names"),
+        ({"classes": ["lens", "galaxy"]}, "positive must name the one of .* that counts as a detection"),
+        ({"classes": ["a", "b"], "positive": "c"}, r"must use the classes \('a', 'b'\), got \['c'\]"),
+        ({"classes": ["a", "b", "c"], "merge": {"d": "e"}}, r"must use the classes .*, got \['e'\]"),
+        ({"classes": ["a", "b", "c"], "left_out": ["a"]}, r"merged or left out, got \['a'\] more than once"),
+        ({"classes": ["a", "b", "c"], "targets": ["z"]}, "targets: .*must not stand beside classes"),
+        ({"positive": "cluster"}, "positive: .*takes effect only with classes of one's own"),
+        ({"merge": {"a": "cluster"}}, "merge: .*takes effect only with classes"),
+        ({"left_out": ["a"]}, "left_out: .*takes effect only with classes"),
         ({"network": "resnet"}, "network: .*'timm:<model name>'"),
         ({"seeds": (1, 1)}, "seeds: .*different numbers"),
         ({"dropout": 1.0}, "dropout: .*less than 1, got 1.0"),
@@ -100,6 +110,26 @@ def test_runs_go_by_seed_then_fold():
 def test_mistakes_are_named(fields, message):
     with pytest.raises(InputError, match=message):
         Experiment(**{"name": "x"} | fields)
+
+
+def test_classes_of_ones_own_merge_labels_and_leave_some_out(tmp_path):
+    fields = {"classes": ["galaxy", "lens"], "positive": "lens", "left_out": ["artefact"]}
+    own = preset("CN-E", merge={"spiral": "galaxy", "elliptical": "galaxy"}, **fields)
+    scheme = own.class_scheme
+    labels = ["lens", "spiral", "galaxy", "artefact", "", "elliptical"]
+    assert scheme.encode(labels).tolist() == [1, 0, 0, -1, -1, 0]
+    assert (scheme.classes, scheme.positive, own.scheme) == (("galaxy", "lens"), "lens", "galaxy+lens")
+    with pytest.raises(InputError, match=r"'galaxy\+lens', got \['star'\].* or give classes of your own"):
+        scheme.encode(["star"])
+    assert Experiment.load(own.save(tmp_path / "own.json")) == own
+    assert hash(own)
+    pairs = (("elliptical", "galaxy"), ("spiral", "galaxy"))
+    assert own.changed(merge=pairs).digest == own.digest
+    assert own.changed(classes=("lens", "galaxy")).digest != own.digest
+    assert own.changed(merge={}).digest != own.digest
+    several = own.changed(classes=("galaxy", "lens", "ring system"), positive=None)
+    assert several.scheme == "galaxy+lens+ring-system"
+    assert several.class_scheme.positive is None
 
 
 def test_loading_errors(tmp_path):
