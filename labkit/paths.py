@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import glob
 import os
 import platform
 import shutil
@@ -72,25 +73,18 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def _partial(path: Path) -> Path:
     """A name beside `path` that tells who writes there; what dead writers of this machine left is removed."""
     host = platform.node() or "host"
-    for left in path.parent.glob(f".{_plain(path.name)}.{_plain(host)}.*.partial"):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}.*.partial"):
         owner = left.name.split(".")[-2].split("-")[0]
         if owner.isdecimal() and not _alive(int(owner)):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     return path.with_name(f".{path.name}.{host}.{os.getpid()}-{os.urandom(3).hex()}.partial")
 
 
-def _plain(name: str) -> str:
-    """A name whose brackets and stars stand for themselves in a pattern."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
-
-
 def _alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # someone else's, or a system without signal 0
-        return True
+    except OSError as error:  # another one is someone else's process, or a system without signal 0
+        return not isinstance(error, ProcessLookupError)
     return True
 
 

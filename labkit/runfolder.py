@@ -3,8 +3,8 @@
 Layout of ``data/runs/<name>/``::
 
     manifest.json        versions, seed and hashes of the inputs
-    experiments/         one JSON file an experiment
-    checkpoints/         trained networks, a folder a run
+    experiments/         one JSON file per experiment
+    checkpoints/         trained networks, one folder per run
     states.csv, progress.html
                          how far each training of a sweep is
     predictions.parquet  the predictions table of the binary experiments
@@ -30,7 +30,7 @@ from filelock import FileLock
 from labkit.errors import InputError
 from labkit.paths import atomic_file
 
-#: Environment variable of kernels that run a notebook with nobody watching.
+#: Environment variable of kernels that run a notebook headlessly.
 HEADLESS = "LABKIT_HEADLESS"
 
 _RECORDED = ("labkit", "numpy", "torch", "pytorch-lightning", "timm", "astropy", "scikit-learn", "bokeh")

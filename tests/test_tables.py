@@ -28,15 +28,6 @@ from labkit.tables import (
 IDS = ["café", "a,b", 'q"q', "tab\tx", "line\nbreak", "=1+1", "#hash", " lead", "x" * 300, "", "0042", "1e5"]
 
 
-@pytest.fixture
-def table() -> QTable:
-    found = QTable({"name": ["a", "b", "cé"], "good": [True, False, True]}, meta={"source": "test"})
-    found["flux"] = [1.0, np.nan, 3.0] * u.Unit("erg s-1 cm-2")
-    found["count"] = np.array([1, 2, 3], dtype=np.int32)
-    found["maybe"] = MaskedColumn([1.5, 0.0, 2.5], mask=[False, True, False])
-    return found
-
-
 def written(path, content):
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
@@ -105,7 +96,7 @@ def test_rows_are_found_by_id():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: numbers(["1", "0,5"]), "must hold numbers, got '0,5' in row 2; mend it"),
+        (lambda: numbers(["1", "0,5"]), "must hold numbers, got '0,5' in row 2; correct it"),
         (lambda: numbers([1] * u.deg, u.s), "must be convertible to s, got the unit deg"),
         (lambda: numbers(np.array(["2020-01-01"], dtype="M8[D]")), "must hold numbers, got datetime64"),
         (lambda: numbers(np.ones((2, 2))), r"must hold one value per row, got the shape \(2, 2\)"),
@@ -125,28 +116,16 @@ def test_columns_that_do_not_fit_are_refused(call, message):
 # Files there and back
 
 
-def test_units_types_masks_and_meta_survive(table, tmp_path):
-    write_table(table, tmp_path / "t.parquet")
-    back = read_catalogue(tmp_path / "t.parquet")
-    assert back["flux"].unit == table["flux"].unit
-    np.testing.assert_array_equal(back["flux"].value, table["flux"].value)
-    assert back["name"].tolist() == ["a", "b", "cé"]
-    assert back["count"].dtype == np.int32
-    assert back["good"].dtype == bool
-    assert back["maybe"].mask.tolist() == [False, True, False]
-    assert back.meta == {"source": "test"}
-    assert pq.read_schema(tmp_path / "t.parquet").field("flux").metadata == {b"unit": b"erg / (s cm2)"}
-
-
-def test_columns_are_read_alone_and_pieces_joined(table, tmp_path):
-    with TableWriter(tmp_path / "t.parquet") as writer:
+def test_pieces_of_parquet_are_joined_and_columns_read_alone(tmp_path):
+    table = QTable({"n": np.array([1, 2], dtype=np.int32), "flux": [1.0, np.nan] * u.Unit("erg s-1 cm-2")})
+    with contextlib.closing(TableWriter(tmp_path / "t.parquet")) as writer:
         writer.append(table)
-        writer.append(table[["maybe", "good", "count", "flux", "name"]])
+        writer.append(table[["flux", "n"]])
         with pytest.raises(InputError, match="every piece must have the columns"):
-            writer.append(table[["name"]])
-    back = read_catalogue(tmp_path / "t.parquet", columns=["count"])
-    assert back.colnames == ["count"]
-    assert back["count"].tolist() == [1, 2, 3, 1, 2, 3]
+            writer.append(table[["n"]])
+    back = read_catalogue(tmp_path / "t.parquet", columns=["n"])
+    assert (back.colnames, back["n"].tolist(), back["n"].dtype) == (["n"], [1, 2, 1, 2], np.int32)
+    assert pq.read_schema(tmp_path / "t.parquet").field("flux").metadata == {b"unit": b"erg / (s cm2)"}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".ecsv", ".fits", ".parquet", ".CSV", ".FITS"])
@@ -360,16 +339,16 @@ def test_files_that_are_not_what_they_say(name, make, message, tmp_path):
         read_catalogue(tmp_path / name)
 
 
-def test_missing_files_columns_and_other_endings_are_named(table, tmp_path):
+def test_missing_files_columns_and_other_endings_are_named(tmp_path):
     with pytest.raises(MissingDataError, match="does not exist; check the path"):
         read_catalogue(tmp_path / "no.parquet")
-    path = write_table(table, tmp_path / "t.parquet")
+    path = write_table(QTable({"x": [1]}), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"lacks the columns \['mass'\]"):
         read_catalogue(path, columns=["mass"])
     with pytest.raises(InputError, match="must hold one value per row"):
         write_table(QTable({"x": np.ones((2, 2))}), tmp_path / "u.parquet")
     with pytest.raises(InputError, match="path must end in one of .ecsv"):
-        write_table(table, tmp_path / "c.xls")
+        write_table(QTable({"x": [1]}), tmp_path / "c.xls")
 
 
 def test_damaged_files_are_refused_or_read_but_nothing_else(tmp_path):

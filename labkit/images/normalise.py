@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 Method = Literal["xamin", "asinh", "percentile", "fixed-asinh"]
 METHODS = ("xamin", "asinh", "percentile", "fixed-asinh")
-_KINDS = {"xray": "xray", "optical": "optical"}
 _DEFAULTS: dict[str, Any] = {
     "output": "grey", "kinds": None, "lower": 0.5, "upper": 99.5, "softening": None, "scales": None,
     "low": -3.0, "high": 1000.0,
@@ -172,7 +171,7 @@ def _levels(sample: Sample, method: str, **options: Any) -> Levels:
     """The method's functions and record, with those options that it has."""
     softening = options["softening"]
     if method == "xamin":
-        return _xamin(sample.bands, options["output"], _KINDS | dict(options["kinds"] or {}))
+        return _xamin(sample.bands, options["output"], options["kinds"] or {})
     if method == "fixed-asinh":
         limits = {"low": options["low"], "high": options["high"]}
         limits |= {"softening": 2.0 if softening is None else softening}
@@ -188,9 +187,10 @@ def _levels(sample: Sample, method: str, **options: Any) -> Levels:
     return sample.bands, (function,) * len(sample.bands), record
 
 
-def _xamin(bands: tuple[str, ...], output: Literal["grey", "colour"], kinds: dict[str, str]) -> Levels:
+def _xamin(bands: tuple[str, ...], output: Literal["grey", "colour"], kinds: Mapping[str, str]) -> Levels:
     """The tables of Kosiba et al. (2020), Appendix A, for X-ray and optical bands."""
     table = {"xray": xamin.xamin_xray, "optical": xamin.xamin_optical}
+    kinds = {kind: kind for kind in table} | dict(kinds)
     if unknown := [band for band in bands if kinds.get(band) not in table]:
         raise InputError(
             f"method 'xamin' knows 'xray' and 'optical' images, got the bands {unknown}; say what they are, "

@@ -199,9 +199,9 @@ def poisson_filter(
     the papers:
 
     * The background is known (`labkit.finder.detection`), so gaps and vignetting, which it contains, are no
-      structure. Where a pixel was exposed for a part only, the missing counts are those of the model so far.
+      structure. Where a pixel was exposed only in part, the missing counts are those of the model so far.
     * From the coarsest plane to the finest, what was significant before adds to the expected counts:
-      fluctuations of a bright cluster's own photons are no sources in it.
+      fluctuations of a bright cluster's own photons do not become sources in it.
     * Negative and fractional counts (out-of-time events were subtracted) are taken as they are. All steps but
       the limits are linear in the counts, so cutting them at zero or rounding would add a bias; the limits
       become those of the net background, a few per cent too tight where as much was subtracted.

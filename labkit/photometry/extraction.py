@@ -80,13 +80,18 @@ def extract(
     ``aper_<band>`` and ``aper_<band>_err`` (fixed aperture). NaN where the flux is not positive.
     """
     scale = pixel_scale_arcsec(wcs)
-    _check(images, zeropoints, detect_on, psf_fwhm_arcsec, aperture_arcsec, least_coverage)
+    names = [detect_on] if isinstance(detect_on, str) else list(detect_on or images)
+    _check(images, names, zeropoints=zeropoints, psf_fwhm_arcsec=psf_fwhm_arcsec)
+    if not aperture_arcsec > 0 or not 0 < least_coverage <= 1:
+        raise InputError(
+            "aperture_arcsec must be positive and least_coverage in 0 to 1, "
+            f"got {aperture_arcsec} and {least_coverage}"
+        )
     meshes = tuple(max(8, round(mesh / scale)) for mesh in (wide_mesh_arcsec, fine_mesh_arcsec))
     frames = {
         band: frame(band, image, meshes=meshes, noise=(noise or {}).get(band), gain=(gain or {}).get(band))
         for band, image in images.items()
     }
-    names = [detect_on] if isinstance(detect_on, str) else list(detect_on or images)
     options: dict[str, Any] = {
         "zeropoints": [zeropoints[name] for name in names],
         "threshold": threshold,
@@ -114,44 +119,30 @@ def extract(
     return table[order]
 
 
-def _check(
-    images: Bands,
-    zeropoints: Mapping[str, float],
-    detect_on: str | Sequence[str] | None,
-    psf: Mapping[str, float] | None,
-    aperture_arcsec: float,
-    least_coverage: float,
-) -> None:
+def _check(images: Bands, detect_on: list[str], **of_bands: Mapping[str, float] | None) -> None:
     shapes = {band: np.shape(image) for band, image in images.items()}
     if not shapes or len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 2:
         raise InputError(f"images must be of one shape (y, x), got {shapes}; regrid them to one WCS first")
-    for name, given in {"zeropoints": zeropoints, "psf_fwhm_arcsec": psf}.items():
+    for name, given in of_bands.items():
         if given is not None and (missing := sorted(set(images) - set(given))):
             raise InputError(f"{name} must have every band of images, got none for {missing}")
-    named = [detect_on] if isinstance(detect_on, str) else list(detect_on or images)
-    if unknown := sorted(set(named) - set(images)):
+    if unknown := sorted(set(detect_on) - set(images)):
         raise InputError(f"detect_on must name bands of images {list(images)}, got {unknown}")
-    if not aperture_arcsec > 0 or not 0 < least_coverage <= 1:
-        raise InputError(
-            "aperture_arcsec must be positive and least_coverage in 0 to 1, "
-            f"got {aperture_arcsec} and {least_coverage}"
-        )
 
 
 def _positions(found: Detected, shapes: _Shapes, wcs: WCS, scale: float) -> QTable:
-    objects = found.objects
-    x, y = np.asarray(objects["x"], dtype=float), np.asarray(objects["y"], dtype=float)
+    names = ("x", "y", "a", "b", "theta")
+    x, y, a, b, theta = (np.asarray(found.objects[name], dtype=float) for name in names)
     ra, dec = pixel_to_sky(wcs, x, y)
-    a: NDArray = np.asarray(objects["a"], dtype=float)
     return QTable(
         {
             "x": x,
             "y": y,
-            "ra": np.asarray(ra) * u.deg,
-            "dec": np.asarray(dec) * u.deg,
+            "ra": ra * u.deg,
+            "dec": dec * u.deg,
             "a": a * scale * u.arcsec,
-            "b": np.asarray(objects["b"], dtype=float) * scale * u.arcsec,
-            "theta": np.asarray(objects["theta"], dtype=float) * u.rad,
+            "b": b * scale * u.arcsec,
+            "theta": theta * u.rad,
             "kron_radius": shapes.kron * a * scale * u.arcsec,
             "half_light": _half_light(found, shapes) * scale * u.arcsec,
             "flags": shapes.flags,

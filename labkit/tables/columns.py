@@ -95,7 +95,7 @@ def numbers(column: Any, unit: u.UnitBase | str | None = None) -> NDArray[np.flo
     except (u.UnitConversionError, AttributeError) as error:
         raise InputError(
             f"column {_name(column)!r} must be convertible to {u.Unit(unit)}, got the unit {own}; "
-            "mend its unit or name another column"
+            "correct its unit or name another column"
         ) from error
 
 
@@ -116,7 +116,8 @@ def _parsed(values: NDArray[np.str_], name: str) -> NDArray[np.float64]:
                 result[row] = float(value)
         except ValueError:
             raise InputError(
-                f"column {name!r} must hold numbers, got {value!r} in row {row + 1}; mend it or name another"
+                f"column {name!r} must hold numbers, got {value!r} in row {row + 1}; correct it or name "
+                "another column"
             ) from None
     return result
 

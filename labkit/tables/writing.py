@@ -7,8 +7,8 @@ import json
 import logging
 import unicodedata
 import warnings
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
@@ -72,12 +72,6 @@ class TableWriter:
         if self._writer is not None:
             self._writer.close()
 
-    def __enter__(self) -> TableWriter:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
 
 def write_table(table: Table, path: str | Path) -> Path:
     """Write a table in the format that the ending of the file's name says; it appears whole or not at all.
@@ -113,7 +107,7 @@ def write_table(table: Table, path: str | Path) -> Path:
             table[name] = table[name][:, 0]
     with atomic_file(path) as partial:
         if ending == ".parquet":
-            with TableWriter(partial) as writer:
+            with closing(TableWriter(partial)) as writer:
                 writer.append(table)
         elif ending == ".fits":
             _write_fits(table, partial)

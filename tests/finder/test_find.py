@@ -146,17 +146,9 @@ def test_fits_that_do_not_converge_are_rows_without_numbers(monkeypatch):
     assert table.meta["search"]["not converged"] == len(table)
 
 
-@pytest.mark.parametrize(
-    ("exposure", "error", "message"),
-    [
-        (None, MissingDataError, r"observation must have an exposure map.*read_observation"),
-        (np.zeros((SIZE, SIZE)), InputError, "exposure must be positive somewhere"),
-    ],
-)
-def test_something_must_be_exposed(exposure, error, message):
-    seen = observation()
-    with pytest.raises(error, match=message):
-        find_candidates(Observation(seen.image, seen.wcs, exposure, seen.pointing, {}))
+def test_an_exposure_map_is_needed():
+    with pytest.raises(MissingDataError, match=r"observation must have an exposure map.*read_observation"):
+        find_candidates(replace(observation(), exposure=None))
 
 
 def write_fits(seen: Observation, folder) -> tuple[str, str]:
@@ -183,13 +175,6 @@ def test_the_verb_refuses_an_ending_before_it_works(tmp_path, capsys):
         main(["find", "none.fits", "--exposure", "none.fits", "--out", str(tmp_path / "found.txt")])
     assert end.value.code == 2
     assert "must end in one of" in capsys.readouterr().err
-
-
-def test_regions_need_positions_and_the_ending_of_ds9(found, tmp_path):
-    with pytest.raises(InputError, match=r"path must end in \.reg"):
-        write_regions(found.candidates, tmp_path / "found.txt")
-    with pytest.raises(InputError, match=r"'object_id', 'ra', 'dec'.*\['dec'\] missing"):
-        write_regions(found.candidates["object_id", "ra"], tmp_path / "found.reg")
 
 
 @pytest.mark.parametrize("name", ["a907_0201903501", "a907_0404910601"])

@@ -47,10 +47,9 @@ def test_counts_position_and_extent_are_recovered(gap):
         fit_sources(stamp_of(rng, truth, gap=gap), [source(300, 8.0, 20.0, 20.0)]).sources[0]
         for _ in range(6)
     ]
-    assert np.mean([s.rate for s in found]) * EXPOSURE == pytest.approx(600, rel=0.1)
-    assert np.mean([s.extent for s in found]) == pytest.approx(20, rel=0.15)
-    assert np.mean([s.x for s in found]) == pytest.approx(20.3, abs=0.3)
-    assert np.mean([s.y for s in found]) == pytest.approx(19.6, abs=0.3)
+    rate, extent, x, y = np.mean([(s.rate, s.extent, s.x, s.y) for s in found], axis=0)
+    assert (rate * EXPOSURE, extent) == pytest.approx((600, 20), rel=0.12)
+    assert (x, y) == pytest.approx((20.3, 19.6), abs=0.3)
 
 
 def test_a_fit_of_the_expected_counts_is_exact():

@@ -65,14 +65,6 @@ def test_positions_hold_near_poles_and_in_other_projections(dec, ctype):
     assert centroid(image) == pytest.approx((88.5, 88.5), abs=0.05)
 
 
-def test_galactic_images_are_turned_to_north_up():
-    ref = CENTRE.galactic
-    wcs = make_wcs(frame=("GLON", "GLAT"), ref=ref)
-    north = CENTRE.directional_offset_by(0 * u.deg, 2 * u.arcmin)
-    x, y = centroid(cutout(spots(wcs, north.galactic), wcs, CENTRE))
-    assert (x, y) == pytest.approx((88.5, 88.5 + 120 / (420 / 178)), abs=0.05)
-
-
 @pytest.mark.parametrize("pixels", [60, 97, 178, 356])
 @pytest.mark.parametrize("angle", [0.0, 25.0])
 def test_counts_are_conserved_at_any_pixel_scale(pixels, angle):

@@ -45,14 +45,6 @@ def test_planes_sum_to_zero_give_the_image_back_and_know_no_direction(image, gen
         np.testing.assert_allclose(turned, [turn(plane) for plane in planes], atol=tolerance)
 
 
-def test_smoothing_is_its_own_adjoint():
-    rng = np.random.default_rng(0)
-    one, two = rng.normal(size=(2, 37, 23))
-    for scale in range(4):
-        left = (b3_smooth(one, scale=scale) * two).sum()
-        assert left == pytest.approx((one * b3_smooth(two, scale=scale)).sum(), abs=1e-3)
-
-
 def test_the_kernel_is_the_cubic_spline_on_both_axes():
     image = np.zeros((9, 9))
     image[4, 4] = 1
