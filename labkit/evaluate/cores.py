@@ -64,13 +64,18 @@ def limit_predictions(
 
 
 def morphology_predictions(
-    table: Table, features: Sequence[str], *, folds: ArrayLike, method: str = "logistic"
+    table: Table,
+    features: Sequence[str],
+    *,
+    folds: ArrayLike,
+    method: str = "logistic",
+    experiment: str | None = None,
 ) -> Predictions:
     """Class probabilities of each cluster by a simple classifier of numbers from its image.
 
     `features` are columns such as those of `labkit.images.morphology`, `folds` the fold in which each object
     is tested (-1: none). `method` is "logistic" or "gradient boosting" of scikit-learn; classes weigh alike,
-    as they do in the balanced accuracy.
+    as they do in the balanced accuracy. `experiment` is its name, by default the method.
     """
     if method not in _METHODS:
         raise InputError(f"method must be one of {_METHODS}, got {method!r}")
@@ -87,7 +92,7 @@ def morphology_predictions(
             )
         return model.fit(values[train], codes[train]).predict_proba(values[test])
 
-    return _by_folds(table, folds, judge, method)
+    return _by_folds(table, folds, judge, experiment or method)
 
 
 def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from labkit.errors import InputError
 from labkit.evaluate import Resampling, compare, measure
 from labkit.evaluate.cores import CONCENTRATION_LIMITS, _fitted, limit_predictions, morphology_predictions
+from labkit.tables import text
 
 CLASSES = ("CC", "WCC", "NCC")
 RNG = np.random.default_rng(4)
@@ -87,10 +88,11 @@ def test_fitted_limits_are_better_than_shifted_ones(table):
 @pytest.mark.parametrize("method", ["logistic", "gradient boosting"])
 def test_simple_classifiers_learn_from_what_matters(table, method):
     good = morphology_predictions(table, ["concentration", "slope"], folds=FOLDS % 3, method=method)
-    poor = morphology_predictions(table, ["noise"], folds=FOLDS % 3, method=method)
+    poor = morphology_predictions(table, ["noise"], folds=FOLDS % 3, method=method, experiment="noise")
     scores = [balanced_accuracy_score(p.table["true"], p.decided) for p in (good, poor)]
     assert scores[0] > 0.65
     assert scores[1] == pytest.approx(1 / 3, abs=0.12)
+    assert [set(text(p.table["experiment"])) for p in (good, poor)] == [{method}, {"noise"}]
     assert sorted(good.table["object_id"]) == sorted(table["object_id"])
 
 
