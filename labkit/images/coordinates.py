@@ -115,3 +115,11 @@ def pixel_kpc(sample: Sample) -> NDArray[np.float64]:
         return numbers(sample.catalogue["kpc_per_pixel"], u.kpc)
     scale = sample.pixel_scale.to_value(u.arcmin)
     return scale * np.asarray(COSMOLOGY.kpc_proper_per_arcmin(redshift).value, dtype=float)
+
+
+def pixels_at(image: NDArray, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Value of the pixel that each place (counted from 0) lies in, and whether there is one; as x and y."""
+    column, row = (np.rint(np.nan_to_num(axis, nan=-1e6)).astype(int) for axis in (x, y))
+    height, width = image.shape
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return np.asarray(image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]), inside

@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 from numpy.random import Generator
 
 from labkit.errors import InputError
-from labkit.images.coordinates import sky_to_pixel, tangent_plane
+from labkit.images.coordinates import pixels_at, sky_to_pixel, tangent_plane
 from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
 from labkit.paths import atomic_folder
 from labkit.simulate.numbers import check_whole
@@ -32,6 +32,7 @@ from labkit.simulate.xray import (
 _CLUSTER_DENSITY, _LOW_Z_SHARE = 15.0, 0.25
 #: Half the side of the square of sky in which sources are drawn, arcmin; it holds the field of view.
 _HALF_FIELD = 18.0
+_LEAST_COUNTS = 30  # expected, of the candidates that an observer would list
 
 
 @dataclass(frozen=True)
@@ -190,27 +191,17 @@ def _truth(sources: list[_Source], pointing: Pointing, wcs: WCS) -> QTable:
     )
 
 
-def field_files(
-    path: str | Path, seed: int, *, least_counts: float = 30.0
-) -> tuple[list[str], list[str], str]:
+def field_files(path: str | Path, seed: int) -> tuple[list[str], list[str], str]:
     """Simulate an observation into a folder, made again if it is there, and return what a user would hold.
 
     These are the FITS images of PN, MOS1 and MOS2, their exposure maps, and a candidate list (ECSV) with
-    nothing but ``ra`` and ``dec`` of the sources from `least_counts` expected counts on.
+    nothing but ``ra`` and ``dec`` of the sources of at least 30 expected counts.
     """
     observation = simulate_observation(seed, path=path, overwrite=True)
-    truth = observation.truth[observation.truth["counts"] >= least_counts]
-    inside = observation.exposures["epic"] > 0
-    x, y = truth["x"].round().astype(int), truth["y"].round().astype(int)
-    size_y, size_x = inside.shape
-    on = (x >= 0) & (x < size_x) & (y >= 0) & (y < size_y)
-    on[on] = inside[y[on], x[on]]
-    if not on.any():
-        raise InputError(
-            f"least_counts must leave a candidate, got {least_counts} and none in the field of view"
-        )
+    truth = observation.truth[observation.truth["counts"] >= _LEAST_COUNTS]
+    seen, inside = pixels_at(observation.exposures["epic"], truth["x"], truth["y"])
     folder = Path(path)
-    truth["ra", "dec"][on].write(folder / "candidates.ecsv")
+    truth["ra", "dec"][inside & (seen > 0)].write(folder / "candidates.ecsv")
     images, exposures = (
         [str(folder / f"{camera.name}_{kind}.fits") for camera in CAMERAS] for kind in ("image", "exposure")
     )

@@ -15,12 +15,11 @@ from scipy.ndimage import distance_transform_edt
 from labkit.cooling import CORE_RADIUS, mass_of_temperature
 from labkit.cosmology import COSMOLOGY, r500
 from labkit.errors import InputError
-from labkit.images.coordinates import pixel_scale_arcsec, sky_to_pixel
+from labkit.images.coordinates import pixel_scale_arcsec, pixels_at, sky_to_pixel
 from labkit.images.cutouts import Conserve, coverage, cutouts
 from labkit.instruments import PointSpread
 from labkit.sample import Sample
 from labkit.sources.candidates import read_candidates
-from labkit.sources.fitsfile import pixels_at
 from labkit.sources.xmm import Observation
 from labkit.tables import need_columns, numbers
 

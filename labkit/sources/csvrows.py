@@ -24,6 +24,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.tables.columns import decoded
 from labkit.votes import Answers, DecisionTree, drop_logged_out, drop_repeats, read_tree
 
+_ROW = np.dtype([("user", "i4"), ("subject", "i4"), ("way", "i4"), ("logged_in", "?"), ("order", "i8")])
 #: Classification ids that a report shows of each reason.
 EXAMPLES = 3
 _BLOCK = 8 * 2**20  # bytes read at a time
@@ -251,7 +252,7 @@ class Gathering:
         self.dropped: Counter[str] = Counter()
         self.remarks: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
-        self._columns: list[dict[str, np.ndarray]] = []
+        self._rows: list[np.ndarray] = []
 
     def drop(self, reason: str, block: pa.Table, rows: np.ndarray) -> pa.Table:
         """The block without the rows where `rows` is true, which are counted."""
@@ -280,15 +281,10 @@ class Gathering:
         """Append rows; a name "not-logged-in-..." or none is nobody who was logged in."""
         values, indices = encode(users)
         named = np.array([bool(v) and not v.startswith(b"not-logged-in") for v in values], dtype=bool)
-        self._columns.append(
-            {
-                "user": self.users.codes(users),
-                "subject": subject.astype(np.int32),
-                "way": way.astype(np.int32),
-                "logged_in": logged_in & named[indices],
-                "order": order.astype(np.int64),
-            }
-        )
+        rows = np.empty(len(users), dtype=_ROW)
+        rows["user"], rows["subject"], rows["way"] = self.users.codes(users), subject, way
+        rows["logged_in"], rows["order"] = logged_in & named[indices], order
+        self._rows.append(rows)
 
     def finish(
         self,
@@ -298,12 +294,9 @@ class Gathering:
         **counts: Mapping[str, int],
     ) -> Export:
         """All that was added, each way spelt out as its answers, and the report."""
-        none = {"user": np.int32, "subject": np.int32, "way": np.int32, "logged_in": bool, "order": np.int64}
-        columns = {
-            name: np.concatenate([np.empty(0, dtype=kind), *(part[name] for part in self._columns)])
-            for name, kind in none.items()
-        }
-        self._columns.clear()
+        rows = np.concatenate([np.empty(0, dtype=_ROW), *self._rows])
+        self._rows.clear()
+        columns = {name: np.ascontiguousarray(rows[name]) for name in _ROW.names or ()}
         way, ways = columns.pop("way"), [*ways] or [()]
         lengths = np.array([len(steps) for steps in ways], dtype=np.int64)
         steps = np.array([answer for answers in ways for answer in answers] or [-1], dtype=np.int16)

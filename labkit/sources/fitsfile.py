@@ -265,14 +265,6 @@ def header_value(header: fits.Header, key: str) -> Any:
     return None if isinstance(value, fits.card.Undefined) else value
 
 
-def pixels_at(image: Any, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Value of the pixel that each place (counted from 0) lies in, and whether there is one; as x and y."""
-    column, row = (np.rint(np.nan_to_num(axis, nan=-1e6)).astype(int) for axis in (x, y))
-    height, width = image.shape
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    return np.asarray(image[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]), inside
-
-
 def _is_number(value: Any) -> bool:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
     return bool(number and np.isfinite(value))

@@ -17,10 +17,9 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
-from labkit.images.coordinates import pixel_to_sky, sky_to_pixel, tangent_plane
+from labkit.images.coordinates import pixel_to_sky, pixels_at, sky_to_pixel, tangent_plane
 from labkit.images.cutouts import NODES, average_boxes, linear_weights
 from labkit.photometry import extract
-from labkit.sources.fitsfile import pixels_at
 from labkit.sources.mosaicfile import (
     SAME_SCALE,
     Mosaic,

@@ -16,12 +16,12 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
-from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
+from labkit.images.coordinates import pixel_to_sky, pixels_at, sky_to_pixel
 from labkit.images.cutouts import coverage, cutouts
 from labkit.instruments.epic import MOS1, MOS2, PN
 from labkit.sample import Sample
 from labkit.sources.candidates import read_candidates
-from labkit.sources.fitsfile import FitsImage, header_number, header_text, pixels_at, read_image
+from labkit.sources.fitsfile import FitsImage, header_number, header_text, read_image
 
 logger = logging.getLogger(__name__)
 

@@ -11,24 +11,14 @@ from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import tangent_plane
 from labkit.sources.candidates import read_candidates, read_regions, write_regions
 from labkit.sources.positions import position_names
-from labkit.tables import write_table
 
 WCS_ = WCS(naxis=2)
 
 
-def table():
-    return Table({"name": ["a", "b"], "RA": [10.5, 200.0], "DEC": [-5.0, 70.0], "ml": [12.0, 30.0]})
-
-
-@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".csv", ".vot", ".parquet"])
-def test_table_files_with_own_column_names(tmp_path, suffix):
-    path = tmp_path / f"list{suffix}"
-    options = {".csv": {"format": "ascii.csv"}, ".vot": {"format": "votable"}}.get(suffix, {})
-    if suffix == ".parquet":
-        write_table(table(), path)
-    else:
-        table().write(path, **options)
-    found = read_candidates(path, wcs=WCS_, ra="RA", dec="DEC", object_id="name")
+def test_columns_have_names_of_their_own_and_others_are_kept():
+    table = Table({"name": ["a", "b"], "RA": [10.5, 200.0], "DEC": [-5.0, 70.0], "ml": [12.0, 30.0]})
+    found = read_candidates(table, wcs=WCS_, ra="RA", dec="DEC", object_id="name")
+    assert found.colnames == ["object_id", "ra", "dec", "ml"]
     assert list(found["object_id"]) == ["a", "b"]
     np.testing.assert_allclose(found["ra"].to_value(u.deg), [10.5, 200])
     np.testing.assert_allclose(found["dec"].to_value(u.deg), [-5, 70])

@@ -98,6 +98,7 @@ def test_qualities_are_the_same_as_text_and_as_number(quality, accepted):
     table = QTable(PLACE | {"z_spec": [0.4, 0.4], "q": quality})
     sources, counts, _ = read(table, quality="q", accepted=accepted)
     assert np.isnan(sources["redshift"]).tolist() == [False, True]
+    assert (sources["velocity"][0], sources["label"].tolist()) == (velocity(0.4, 0.4), ["member", ""])
     assert counts["redshift_not_accepted"] == 1
 
 

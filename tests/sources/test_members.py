@@ -16,7 +16,7 @@ from labkit.images.cutouts import cutouts
 from labkit.sample import Sample, concatenate
 from labkit.simulate.hst.field import simulate_field
 from labkit.sources import counts_table, fields_sample, members_sample, read_mosaics
-from labkit.sources.members import velocity, with_configurations
+from labkit.sources.members import with_configurations
 from labkit.sources.members.cutouts import coverage_of, make_cutter
 from labkit.sources.mosaics import Mosaics
 from labkit.tables import write_table
@@ -234,16 +234,6 @@ def test_what_cannot_be_cut_out_is_refused(options, message):
 # Catalogues
 
 
-def test_redshifts_of_poor_quality_are_not_used():
-    table = inside(z_spec=[0.4, 0.4, 0.7, 0.7, np.nan, -99], q=[3, 1, 9, 2, 3, 3])
-    sample = cut(table=table, quality="q", accepted=(3, 9))
-    assert sample.labels.tolist() == ["member", "", "non-member", "", "", ""]
-    assert np.isfinite(sample.catalogue["redshift"]).tolist() == [True, False, True] + [False] * 3
-    assert counts(sample)["redshift_not_accepted"] == 2
-    assert sample.catalogue["velocity"].unit == u.km / u.s
-    assert sample.catalogue["velocity"][2] == velocity(0.7, 0.4)
-
-
 def test_a_flag_instead_of_velocities_and_a_catalogue_without_redshifts():
     table = inside(is_in=[True, False] * 3)
     assert cut(table=table, member="is_in").labels.tolist() == ["member", "non-member"] * 3
@@ -266,21 +256,6 @@ def test_a_computed_coverage_stands_beside_that_of_the_list():
     sample = cut(table=inside(coverage_R=np.arange(6)))
     assert sample.catalogue["coverage_R_listed"].tolist() == list(range(6))
     assert (sample.catalogue["coverage_R"] == 1).all()
-
-
-@pytest.mark.parametrize("name", ["c.fits", "c.ecsv", "c.csv", "c.vot", "c.parquet", "c.csv.gz"])
-def test_catalogues_of_all_formats_give_the_same_sample(name, tmp_path):
-    table = inside(source_id=[f"{i:04d}" for i in range(6)], flag=["yes", "no"] * 3)
-    table.rename_column("ra", "ALPHA")
-    path = tmp_path / name
-    if path.suffix in (".vot", ".gz"):
-        table.write(path, format={".vot": "votable", ".gz": "ascii.csv"}[path.suffix])
-    else:
-        write_table(table, path)
-    read, direct = (cut(table=one, ra="ALPHA", member="flag") for one in (path, table))
-    assert read.object_ids.tolist() == direct.object_ids.tolist() == [f"A1-{i:04d}" for i in range(6)]
-    assert read.labels.tolist() == direct.labels.tolist()
-    np.testing.assert_array_equal(read.images, direct.images)
 
 
 def test_only_labelled_sources_are_cut_out_where_asked():
@@ -411,7 +386,10 @@ def test_the_verb_makes_one_field_or_several(two_fields, tmp_path, run_verb):
     code, _, error = run_verb("members", new, "--mosaics", folder)
     assert (code, "give --catalogue, --cluster, --redshift, or --fields" in error) == (2, True)
     code, _, error = run_verb("members", new, "--mosaics", pair, "--mosaics", "x", *options)
-    assert (code, "one folder, or band=file for each band, got ['x']" in error) == (65, True)
+    assert (code, "--mosaics must be given once, or as band=value once for each band, got" in error) == (
+        65,
+        True,
+    )
     assert run_verb("members", new, "--mosaics", tmp_path / "no", *options)[0] == 66
 
 
