@@ -22,7 +22,7 @@ from labkit.evaluate.metrics import AVERAGES, MEASURES
 from labkit.evaluate.resampling import spread
 from labkit.paths import data_folder
 from labkit.predictions import Predictions
-from labkit.tables import need_columns, numbers, text
+from labkit.tables import need_columns, numbers, rows_of, text
 
 _FOUR = MEASURES[:4]
 _SLOPE = ("slope", "slope_error", "slope_low", "slope_high")
@@ -309,19 +309,16 @@ def highest_counts(table: Table) -> QTable:
     if not len(table):
         return QTable(names=["bands", *columns], dtype=[str, int, int], meta=dict.fromkeys(columns, 0))
     need_columns(table, ("cluster", "bands", *columns.values()), "table")
-    names, hosts = text(table["bands"]), text(table["cluster"])
-    every = list(dict.fromkeys(names.tolist()))
-    found, counted = QTable({"bands": every}), {}
+    every = list(dict.fromkeys(text(table["bands"]).tolist()))
+    _, host = np.unique(text(table["cluster"]), return_inverse=True)
+    band = rows_of(every, table["bands"])
+    found = QTable({"bands": every})
     for side, column in columns.items():
-        values = numbers(table[column])
-        won, counted[side] = dict.fromkeys(every, 0), 0
-        for host in dict.fromkeys(hosts.tolist()):
-            here = {name: values[(hosts == host) & (names == name)] for name in every}
-            if all(len(one) == 1 and np.isfinite(one[0]) for one in here.values()):
-                won[max(every, key=lambda name: here[name][0])] += 1
-                counted[side] += 1
-        found[side] = list(won.values())
-    found.meta = counted
+        values = np.full((host.max() + 1, len(every)), np.nan)
+        values[host, band] = numbers(table[column])
+        best = values[np.isfinite(values).all(axis=1)].argmax(axis=1)
+        found[side] = np.bincount(best, minlength=len(every))
+        found.meta[side] = len(best)
     return found
 
 

@@ -84,15 +84,15 @@ def table_beside(
 
 
 def configurations(
-    measured: Table, published: Table | None = None, *, by: str = "experiment",
-    measures: Sequence[str] = FOUR, data: str = "measured", title: str = "",
+    measured: Table, published: Table | None = None, *, by: str = "experiment", published_by: str = "bands",
+    measures: Sequence[str] = FOUR, data: str = "measured", title: str = "", width: int = 680,
 ) -> figure | Div:  # fmt: skip
     """Measures of each band configuration with intervals, the published value beside, hollow (Fig. 4).
 
     Points instead of bars from zero, so that differences of a few per cent can be seen. Tables have a row per
-    configuration, named by `by` (the published one by ``bands``), and the measures with ``_low`` and
-    ``_high``, or ``_std``, where known; a measure that was not published has no hollow point. Where a table
-    has a column ``class`` its members are taken; `data` says in the legend what the measured objects were.
+    configuration, named by `by` and `published_by`, and the measures with ``_low`` and ``_high``, or
+    ``_std``, where known; a measure that was not published has no hollow point. Where a table has a column
+    ``class`` its members are taken; `data` says in the legend what the measured objects were.
     """
     if not len(measured):
         return absent(title)
@@ -100,8 +100,8 @@ def configurations(
     ours, theirs = _by_name(measured, by, measures, strict=True), {}
     sides = {"value": ours}
     if published is not None:
-        need_rows(published, ["bands"], "published")
-        sides["value_published"] = theirs = _by_name(published, "bands", measures)
+        need_rows(published, [published_by], "published")
+        sides["value_published"] = theirs = _by_name(published, published_by, measures)
     keys = list(dict.fromkeys(name for name, _ in ours))
     if len(keys) < len(_of_class(measured, "member")):
         raise InputError(f"measured must have one row per configuration, got more for {keys}; select a class")
@@ -115,7 +115,7 @@ def configurations(
             rows.append(row)
     labels = {name: f"{name}, {data}" for name in keys}
     plot = points(Table(rows), "measure", "value", by="name", percent=True, labels=labels, title=title,
-                  y_label="members (%)", width=680, height=420)  # fmt: skip
+                  y_label="members (%)", width=width, height=420)  # fmt: skip
     plot.y_range = percent_range(*(100 * np.array(v) for v in (*ours.values(), *theirs.values())))
     plot.legend[0].ncols = min(5, len(plot.legend[0].items))
     return plot

@@ -37,7 +37,8 @@ _SELECTING = "pan,wheel_zoom,box_zoom,tap,box_select,lasso_select,reset,save"
 
 def histogram(
     values: ArrayLike, *, label: str, by: ArrayLike | None = None, bins: int | Sequence[float] = 30,
-    log: bool = False, of: str = "objects", title: str = "", width: int = 460,
+    log: bool = False, normalised: bool = False, of: str = "objects", title: str = "", width: int = 460,
+    height: int = 340,
 ) -> figure:  # fmt: skip
     """Distribution of a quantity, as steps, one line for each group.
 
@@ -51,12 +52,12 @@ def histogram(
         Group of each object, such as class, split, or real and simulated.
     bins : int or sequence of float
         Number of bins, or their edges, the same for all groups; values beyond the edges are left out.
-    log : bool
-        Bins of equal ratio on a logarithmic axis.
+    log, normalised : bool
+        Bins of equal ratio on a logarithmic axis; the share of each group instead of numbers.
     of : str
         What is counted, for the axis label.
-    title, width
-        Of the figure; the width in screen pixels.
+    title, width, height
+        Of the figure; sizes in screen pixels.
 
     Returns
     -------
@@ -81,12 +82,13 @@ def histogram(
     if edges.ndim == 0:
         edges = np.histogram_bin_edges(np.log10(x[good]) if log else x[good], bins=int(edges))
         edges = 10**edges if log else edges
-    plot = axes(title=title, x=label, y=f"number of {of}", width=width, height=340,
-                x_axis_type="log" if log else "linear")  # fmt: skip
+    plot = axes(title=title, x=label, y=f"share of {of}" if normalised else f"number of {of}", width=width,
+                height=height, x_axis_type="log" if log else "linear")  # fmt: skip
     plot.y_range.start = 0
     names = class_colours(groups[good].tolist())
     for name, colour in names.items():
         count = np.histogram(x[good & (groups == name)], bins=edges)[0].astype(float)
+        count /= max(count.sum(), 1) if normalised else 1
         fill = 0.15 if len(names) <= 2 else 0.0  # more fills than two hide one another
         draw_steps(plot, edges, count, colour=colour, name=name or label, label=name, fill=fill)
     return legend_inside(plot, "top_right")

@@ -71,23 +71,17 @@ class Line:
 
 
 def fitted_line(x: ArrayLike, y: ArrayLike, *, error: ArrayLike | None = None) -> Line | None:
-    """Straight line by least squares, weighted if all errors of y are positive; None without two different x.
-
-    Ours because the slope's error is from the scatter about the line and two points are allowed.
-    """
+    """Straight line by least squares, weighted if all errors of y are positive; None at a single x."""
     places, heights = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    sigma = np.ones_like(places) if error is None else np.asarray(error, dtype=np.float64)
     good = np.isfinite(places) & np.isfinite(heights)
-    u, v, sigma = places[good], heights[good], sigma[good]
-    weight = sigma**-2.0 if (np.isfinite(sigma) & (sigma > 0)).all() else np.ones_like(u)
-    if len(np.unique(u)) < 2:
+    sigma = np.ones(good.sum()) if error is None else np.asarray(error, dtype=np.float64)[good]
+    weight = 1 / sigma if (np.isfinite(sigma) & (sigma > 0)).all() else None
+    if len(np.unique(places[good])) < 2:
         return None
-    middle, height = float(np.average(u, weights=weight)), float(np.average(v, weights=weight))
-    spread = (weight * (u - middle) ** 2).sum()
-    slope = float((weight * (u - middle) * v).sum() / spread)
-    rest = v - height - slope * (u - middle)
-    variance = (weight * rest**2).sum() / (len(u) - 2) if len(u) > 2 else np.nan
-    return Line(slope, height - slope * middle, float(np.sqrt(variance / spread)))
+    if good.sum() == 2:  # on the line, which says nothing of the error
+        return Line(*np.polyfit(places[good], heights[good], 1).tolist(), float("nan"))
+    line, covariance = np.polyfit(places[good], heights[good], 1, w=weight, cov=True)
+    return Line(*line.tolist(), float(np.sqrt(covariance[0, 0])))
 
 
 def draw_points(

@@ -1,7 +1,5 @@
 """Predictions made from arrays, of the kinds that the tests of this room need."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.table import Table

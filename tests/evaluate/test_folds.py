@@ -1,7 +1,5 @@
 """Folds: rows of Table 8, scatter that chance explains, labels that networks contradict."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Galaxies of clusters: parts, crowded cut-outs, and the catalogue that a network completed."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Members by photometry: Bayes' rule by hand, folds that keep clusters apart, catalogues of any survey."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.table import QTable, Table

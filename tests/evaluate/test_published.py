@@ -1,7 +1,5 @@
 """The published tables: found, true to themselves, joined to measured numbers and never mixed with them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.table import QTable

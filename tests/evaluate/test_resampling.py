@@ -1,7 +1,5 @@
 """Intervals: textbook values, limits, and how often they cover the truth."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

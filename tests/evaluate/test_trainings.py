@@ -1,7 +1,5 @@
 """What trainings and methods make of the same objects: outcomes, common objects, agreement, ranks, parts."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Looking into figures: what is drawn, under which name, with which words."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures of what a network looks at, by their labels and the data that they plot."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Figures of Angora et al. (2020): bands, training sets, ranges, methods, by labels and plotted data."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures of the galaxies: colours, profiles, cut-outs of right and wrong decisions."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

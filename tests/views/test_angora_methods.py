@@ -1,7 +1,5 @@
 """Methods beside each other, and their errors, by labels and plotted data."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.table import Table

@@ -1,7 +1,5 @@
 """Grey levels, colours, pictures, and pictures in a grid."""
 
-from __future__ import annotations
-
 import base64
 import io
 

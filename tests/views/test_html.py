@@ -1,7 +1,5 @@
 """Texts from data reach a page as text: no tag of theirs is ever part of its markup."""
 
-from __future__ import annotations
-
 import re
 
 import astropy.units as u

@@ -1,7 +1,5 @@
 """Figures of Kosiba et al. (2020): the decision tree, votes, measures beside print, confusion matrices."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Saved pages and the report open without a network."""
 
-from __future__ import annotations
-
 import base64
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Curves over thresholds, of runs, classes and folds, and histories."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.table import Table

@@ -1,7 +1,5 @@
 """Images of the sky: fields, candidates, members, cut-outs side by side, the plane of extents."""
 
-from __future__ import annotations
-
 import base64
 import io
 

@@ -1,7 +1,5 @@
 """Figures of cool cores: what is drawn, by its labels and data."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

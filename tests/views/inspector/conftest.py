@@ -1,7 +1,5 @@
 """A small normalised Sample with predictions of two experiments, and a Sample that counts what is read."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

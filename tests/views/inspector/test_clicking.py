@@ -1,7 +1,5 @@
 """The inspector, clicked without a browser: every message that the browser would send, and what it leaves."""
 
-from __future__ import annotations
-
 import asyncio
 import csv
 import re

@@ -1,7 +1,5 @@
 """The inspector in a real JupyterLab in headless Chromium: threshold, key, button, CSV, screenshot."""
 
-from __future__ import annotations
-
 import csv
 import os
 import secrets

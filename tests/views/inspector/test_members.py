@@ -1,7 +1,5 @@
 """The inspector on cluster members: composites, chosen bands, redshifts, the place in the field."""
 
-from __future__ import annotations
-
 import re
 
 import astropy.units as u

@@ -1,7 +1,5 @@
 """Who is right and who is wrong, in which order; against direct sums over all objects."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

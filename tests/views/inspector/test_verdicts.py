@@ -1,7 +1,5 @@
 """The journal: nothing is lost, the last line counts, and every step can be taken back."""
 
-from __future__ import annotations
-
 import csv
 import os
 import signal
