@@ -37,6 +37,7 @@ from .images import normalise as normalise
 from .images.morphology import morphology as morphology
 from .sample import concatenate as concatenate
 from .sample import with_labels as with_labels
+from .sample import with_split as with_split
 
 # Learn
 from .experiment import preset as preset

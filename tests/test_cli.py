@@ -98,6 +98,7 @@ VERBS = {
     ("import",): ["arcsec", "pixels", "degrees", "{object_id}_{band}.fits"],
     ("observe",): ["arcmin", "degrees", "counts", "exposure map, s"],
     ("cores",): ["counts", "exposure map, s", "degrees", "kpc", "arcsec"],
+    ("split",): ["0 to 0.9"],
     ("normalise",): ["0 to 255"],
     ("train",): ["pixels", "passes"],
     ("sweep",): ["number of processes", "passes"],

@@ -1,4 +1,4 @@
-"""Verbs that make Samples: simulate, fetch, import, observe, cores, members, normalise."""
+"""Verbs that make Samples: simulate, fetch, import, observe, cores, members, split, normalise."""
 
 from __future__ import annotations
 
@@ -457,6 +457,41 @@ def members(
     typer.echo(f"{out}: {sample!r}")
 
 
+@app.command("split")
+def split_sample(
+    sample: Annotated[Path, typer.Argument(help="folder of a labelled Sample")],
+    out: Out,
+    validation: Annotated[float, typer.Option(min=0, max=0.9, help="share for validation, 0 to 0.9")] = 0.15,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="share for tests, 0 to 0.9")] = 0.15,
+    group: Annotated[
+        str | None, typer.Option(help="column whose objects of one value stay together, as cluster")
+    ] = None,
+    into: Annotated[str, typer.Option(help="column that gets the parts")] = "split",
+    seed: Seed = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Deal a Sample's objects to training, validation and test set, each label in proportion."""
+    _check_other_folder(sample, out)
+    refuse_existing(out, overwrite)
+    from collections import Counter
+
+    from labkit.sample import Sample, with_split
+
+    dealt = with_split(
+        Sample.load(sample), validation=validation, test=test, group=group, into=into, seed=seed
+    )
+    dealt.save(out, overwrite=overwrite)
+    pairs = Counter(zip(dealt.labels.tolist(), dealt.catalogue[into].tolist(), strict=True))
+    for label, part in sorted(pairs):
+        typer.echo(f"{label or 'no label'}, {part or 'no part'}: {pairs[label, part]}")
+    typer.echo(f"{out}: {dealt!r}")
+
+
+def _check_other_folder(sample: Path, out: Path) -> None:
+    if out.resolve() == sample.resolve():
+        raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
+
+
 class Method(StrEnum):
     """Ways to grey levels, as in `labkit.images.normalise`."""
 
@@ -495,8 +530,7 @@ def normalise_sample(
     """Turn a raw Sample's pixels into grey levels, 0 to 255."""
     if method is not None and like is not None:
         raise typer.BadParameter("give --method or --like, not both")
-    if out.resolve() == sample.resolve():
-        raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
+    _check_other_folder(sample, out)
     how = {"method": (method or Method.xamin).value} if like is None else {"like": _normalised(like)}
     refuse_existing(out, overwrite)
     from labkit.images import normalise

@@ -23,6 +23,7 @@ from labkit.errors import InputError
 from labkit.experiment import Experiment
 from labkit.learn.targets import Scales, target_scales, target_values
 from labkit.sample import Sample
+from labkit.sample.labels import meant_part
 from labkit.sample.splits import VALIDATION, deal_folds
 from labkit.tables import numbers as as_numbers
 from labkit.tables import text
@@ -272,6 +273,7 @@ def split_for_training(experiment: Experiment, sample: Sample, *, fold: int = -1
         raise InputError(f"fold must be -1 for the experiment {experiment.name!r} without folds, got {fold}")
     else:
         split = text_column(sample, experiment.split_column, use="'train' and 'validation'")
+        _check_parts(experiment, split)
     names = _PARTS if experiment.folds else _PARTS[:2]
     parts = {name: _part(experiment, sample, codes, split == name, name) for name in names}
     training_scales(experiment, sample, parts)  # refuses what does not vary
@@ -284,6 +286,16 @@ def training_scales(experiment: Experiment, sample: Sample, parts: Mapping[str, 
     if not experiment.targets or values is None:
         return {}
     return target_scales(experiment.targets, sample, values)
+
+
+def _check_parts(experiment: Experiment, split: np.ndarray) -> None:
+    """Refuse a split column without a training or validation part, which may be there under another name."""
+    if missing := [name for name in _PARTS[:2] if not (split == name).any()]:
+        found = [f"{word!r}{meant_part(word)}" for word in np.unique(split).tolist() if word not in _PARTS]
+        raise InputError(
+            f"column {experiment.split_column!r} must name objects for {' and '.join(map(repr, missing))}, "
+            f"got none, but {', '.join(found) or 'no other word'}; mend it, or deal by with_split"
+        )
 
 
 def _part(experiment: Experiment, sample: Sample, codes: np.ndarray, here: np.ndarray, name: str) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import hashlib
 import logging
 from collections import Counter
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: What a journal of verdicts may say of an object.
 VERDICTS = ("agree", "relabel", "doubtful", "note", "withdrawn")
-_PARTS = ("", "train", "validation", "test")
+PARTS = ("train", "validation", "test")
 _HASHED = ("label", "split")  # columns that a Sample's content_hash covers
 _FIXED = ("object_id", "ra", "dec")
 
@@ -97,6 +98,20 @@ def _last_verdicts(table: Table, *, drop_doubtful: bool = False) -> Table:
     return Table({"object_id": ids[rows], "label": np.where(relabelled, labels[rows], "")})
 
 
+def check_parts(values: np.ndarray) -> None:
+    """Refuse parts other than train, validation and test, with the one that is meant."""
+    if bad := sorted(set(values.tolist()) - {"", *PARTS}):
+        hints = ", ".join(f"{word!r}{meant_part(word)}" for word in bad)
+        raise InputError(f"split must be empty or one of {PARTS}, got {hints}")
+
+
+def meant_part(word: str) -> str:
+    """A question that names the part which a misspelt word may mean; nothing where it is like none."""
+    known = {part[:n]: part for part in PARTS for n in range(2, len(part) + 1)} | {"dev": "validation"}
+    near = difflib.get_close_matches(word.lower(), known, n=1)
+    return f" (did you mean {known[near[0]]!r}?)" if near else ""
+
+
 def _label_columns(table: Table, *, into: str, split: str) -> dict[str, np.ndarray]:
     """What a table of labels puts into a catalogue, (row,) each, by the name of the column there."""
     need_columns(table, ("object_id", "label"), "a table of labels")
@@ -107,8 +122,7 @@ def _label_columns(table: Table, *, into: str, split: str) -> dict[str, np.ndarr
     columns: dict[str, np.ndarray] = {into: text(table["label"])}
     if "split" in table.colnames:
         columns[split] = text(table["split"])
-        if bad := sorted(set(columns[split].tolist()) - set(_PARTS)):
-            raise InputError(f"split must be one of {_PARTS}, got {bad}")
+        check_parts(columns[split])
     for name in table.colnames:
         if name.startswith("soft_"):
             columns[name] = numbers(table[name])

@@ -1,4 +1,4 @@
-"""Dealing objects out, so that every part has its share of each class and stratum, or holds whole groups."""
+"""Parts of a Sample: objects dealt so that each part has its share of every class, or holds whole groups."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import warnings
 import numpy as np
 
 from labkit.errors import InputError
+from labkit.sample.labels import PARTS, with_columns
+from labkit.sample.sample import Sample
+from labkit.tables import need_columns, text
 
 #: Number of the objects drawn for validation before the folds.
 VALIDATION = -2
@@ -26,6 +29,92 @@ def dealing_order(codes: np.ndarray, strata: np.ndarray, rng: np.random.Generato
 def every(share: float, n: int, *, start: float = 0.5) -> np.ndarray:
     """Mark a share of `n` places evenly along their order, as every tenth: (n,)."""
     return np.diff(np.floor(np.arange(n + 1) * share + start)) > 0
+
+
+def with_split(
+    sample: Sample,
+    *,
+    validation: float = 0.15,
+    test: float = 0.15,
+    group: str | None = None,
+    seed: int = 1,
+    into: str = "split",
+) -> Sample:
+    """A Sample whose objects are dealt to training, validation and test set; pixels stay unread.
+
+    Each label has its share in every part, within an object or two. Objects without a label belong to none.
+
+    Parameters
+    ----------
+    sample : Sample
+        Labelled, at least in part.
+    validation, test : float
+        Shares of the labelled objects, from 0; the rest, at least a tenth, trains.
+    group : str, optional
+        Catalogue column whose objects of one value stay together: exposures of one sky, members of one
+        cluster. Labels are then in proportion as far as whole groups allow.
+    seed : int
+        What is drawn follows from it.
+    into : str
+        Column that gets the parts "train", "validation" and "test"; an Experiment names another one than
+        "split" by ``split_column``.
+
+    Returns
+    -------
+    Sample
+        The same pixels with that column; its provenance says how it was dealt.
+
+    Raises
+    ------
+    InputError
+        If shares are out of bounds, no object is labelled, the column holds parts already, or groups are
+        missing, or too few for a part of the share asked for.
+    """
+    if not (validation >= 0 and test >= 0 and validation + test <= 0.9):
+        raise InputError(
+            f"validation and test must be from 0 and sum to 0.9 or less, got {validation}, {test}"
+        )
+    if into in sample.catalogue.colnames and (text(sample.catalogue[into]) != "").any():
+        raise InputError(
+            f"into must name a column without parts, {into!r} holds some; name another, as into='my_split' "
+            "with split_column='my_split' for the training"
+        )
+    names, codes = np.unique(sample.labels, return_inverse=True)
+    codes = np.where(names[codes] == "", -1, codes)
+    if not (codes >= 0).any():
+        raise InputError("sample must have labelled objects to be dealt, got none; join labels first")
+    groups = None if group is None else _groups(sample, group, codes)
+    rng = np.random.default_rng(seed)
+    parts = np.where(codes >= 0, PARTS[0], "").astype("U10")
+    left = 1.0
+    for name, share in (("test", test), ("validation", validation)):
+        rest = np.flatnonzero(parts == PARTS[0])
+        if share and len(rest):
+            own = None if groups is None else groups[rest]
+            parts[rest[_draw(codes[rest], own, share / left, rng)]] = name
+        left -= share
+    how = {"column": into, "validation": validation, "test": test, "group": group, "seed": seed}
+    return with_columns(sample, {into: parts}, provenance={"split": how})
+
+
+def _groups(sample: Sample, group: str, codes: np.ndarray) -> np.ndarray:
+    need_columns(sample.catalogue, [group], "sample")
+    groups = text(sample.catalogue[group])
+    if (lacking := (groups == "") & (codes >= 0)).any():
+        raise InputError(
+            f"group must be a column with a value for every labelled object, got {group!r} with "
+            f"{int(lacking.sum())} empty, first {str(sample.object_ids[lacking][0])!r}; fill them in"
+        )
+    return groups
+
+
+def _draw(codes: np.ndarray, groups: np.ndarray | None, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Rows of a share of the objects of each class, or of whole groups."""
+    if groups is not None:
+        number = np.unique(groups, return_inverse=True)[1]
+        return np.flatnonzero(_draw_groups(np.unique(codes, return_inverse=True)[1], number, share, rng))
+    order = dealing_order(codes, np.zeros(len(codes)), rng)
+    return order[every(share, len(order), start=rng.random())]
 
 
 def deal_folds(
@@ -105,7 +194,7 @@ def _draw_groups(
             chosen.append(one)
     if not chosen:
         raise InputError(
-            f"validation_share must be enough for a whole group, got {share} of {len(group)} objects in "
-            f"{len(counts)} groups; raise it, group by a finer column, or set it to 0 (the next fold)"
+            f"the share drawn must be enough for a whole group, got {share:.3g} of {len(group)} objects in "
+            f"{len(counts)} groups; raise it, group by a finer column, or set it to 0"
         )
     return np.isin(group, chosen)

@@ -251,7 +251,7 @@ def hosts_of_one_class(sample):
         (
             lambda sample: None,
             {"validation_share": 0.01},
-            "validation_share must be enough for a whole group",
+            "the share drawn must be enough for a whole group",
         ),
         (lambda sample: None, {"stratify_by": "object_id"}, "some class, in some value .* 3 objects or more"),
         (lambda sample: None, {"group_by": "hast"}, "must have a column 'hast' with values for group_by"),
