@@ -78,12 +78,6 @@ def _background(pixels: NDArray, mask: NDArray[np.bool_], mesh: int) -> sep.Back
     return sep.Background(pixels, mask=mask, bw=size, bh=size, fw=3, fh=3)
 
 
-def _above(image: NDArray, lost: NDArray[np.bool_], mesh: int) -> NDArray[np.float32]:
-    """An image less its own background, 0 where it is lost."""
-    pixels = np.ascontiguousarray(image, dtype=np.float32)
-    return np.where(lost, np.float32(0), pixels - _background(pixels, lost, mesh).back())
-
-
 def matched_to(one: Frame, fwhm_px: float, widest_px: float) -> Frame:
     """A frame blurred by the Gaussian that widens its PSF.
 
@@ -190,14 +184,11 @@ def _profile(
     """Median brightness in elliptical annuli, falling to 0 at the last."""
     edges = np.concatenate([[0.0], np.geomspace(1.0, max(reach, 2.0), _ANNULI)])
     values, bins = image[use], np.searchsorted(edges, radius[use], side="right") - 1
-    order = np.argsort(bins, kind="stable")
+    order = np.argsort(bins, kind="stable")  # scipy's medians by bin are the same, two to three times slower
     parts = np.split(values[order], np.searchsorted(bins[order], np.arange(1, len(edges))))[: len(edges) - 1]
     filled = [number for number, part in enumerate(parts) if len(part)]
-    middle = 0.5 * (edges[1:] + edges[:-1])[filled]
-    if not filled:
-        return middle, np.zeros(0)
     profile = np.minimum.accumulate([float(np.median(parts[number])) for number in filled])
-    return middle, np.maximum(profile - profile[-1], 0)
+    return 0.5 * (edges[1:] + edges[:-1])[filled], np.maximum(profile - profile[-1:], 0)
 
 
 def without_halos(
@@ -219,10 +210,12 @@ def without_halos(
             if len(middle):
                 model = np.interp(radius, middle, profile, right=0.0)
                 clean[band][box] = np.where(one.lost[box], 0, image - model).astype(np.float32)
-    return {
-        band: replace(one, fine=_above(clean[band], one.lost, mesh)) if not one.lost.all() else one
-        for band, one in frames.items()
-    }
+    result = dict(frames)
+    for band, one in frames.items():
+        if not one.lost.all():
+            fine = clean[band] - _background(clean[band], one.lost, mesh).back()
+            result[band] = replace(one, fine=np.where(one.lost, np.float32(0), fine))
+    return result
 
 
 def _ellipses(found: Detected, row: int, reach: float) -> tuple[tuple[slice, slice], NDArray[np.float64]]:

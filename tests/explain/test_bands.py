@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from labkit.errors import InputError
 from labkit.explain import band_index, index_summary, sensitivity, typical_filters
-from labkit.explain.bands import _index, _kind
 
 
 class Looks(nn.Module):
@@ -45,27 +42,21 @@ def even(sample):
     return pixels
 
 
-def test_filters_of_one_band_are_at_the_ends(known, sample, rng):
-    table = band_index(known, sample, layers=["act"], rng=rng)
-    assert list(table["kind"][:4]) == ["xray", "optical", "both", "dead"]
-    np.testing.assert_allclose(table["index"][:2], [1, -1])
-    np.testing.assert_allclose(table["index_low"][:2], [1, -1])
-    assert np.isnan(table["index"][3])
-    assert np.isnan(table["index_high"][3])
-    assert table["kind"][7] == "dead"  # its ReLU never opens
-
-
 def test_the_index_is_that_of_the_root_mean_square_changes(known, sample, rng):
     table = band_index(known, sample, layers=["act"], rng=rng, batch_size=7)
+    kinds = ["xray", "optical", "both", "dead", "both", "xray", "xray", "dead"]  # the last ReLU never opens
+    assert table["kind"].tolist() == kinds
     rms = np.sqrt(((sample.images / 255.0) ** 2).mean((0, 2, 3)))
     np.testing.assert_allclose(table["change_xray"][:2], [rms[0], 0], atol=1e-6)
     np.testing.assert_allclose(table["change_optical"][:2], [0, rms[1]], atol=1e-6)
+    np.testing.assert_allclose(table["index"][:2], [1, -1])
     np.testing.assert_allclose(table["index"][2], (3 * rms[0] - rms[1]) / (3 * rms[0] + rms[1]), atol=1e-5)
     wanted = (rms[0] - 0.1 * rms[1]) / (rms[0] + 0.1 * rms[1])
     np.testing.assert_allclose(table["index"][4], wanted, atol=1e-5)
-    ok = np.isfinite(table["index"])
-    assert np.all(table["index_low"][ok] <= table["index"][ok] + 1e-9)
-    assert np.all(table["index_high"][ok] >= table["index"][ok] - 1e-9)
+    alive = table["kind"] != "dead"
+    low, index, high = (np.asarray(table[name]) for name in ("index_low", "index", "index_high"))
+    assert np.isnan([low[~alive], index[~alive], high[~alive]]).all()
+    assert ((low <= index + 1e-9) & (index <= high + 1e-9))[alive].all()
     assert table["index_high"][2] - table["index_low"][2] > 0.02
 
 
@@ -100,25 +91,6 @@ def test_a_summary_counts_each_kind_by_layer(known, sample, rng):
     assert list(summary["dead"]) == [1, 2]
 
 
-@given(st.floats(0, 1e3), st.floats(0, 1e3))
-@settings(deadline=None)
-def test_the_index_is_bounded_and_turns_with_the_bands(first, second):
-    value, turned = _index(np.array([first, second])), _index(np.array([second, first]))
-    assert -1 <= value <= 1
-    assert value == pytest.approx(-turned)
-    if first > 3.001 * second:
-        assert _kind(value) == 0
-
-
-def test_intervals_shrink_with_more_objects(known, sample):
-    few, many = (
-        band_index(known, sample.select(slice(0, n)), layers=["act"], rng=np.random.default_rng(3))
-        for n in (4, 24)
-    )
-    width = [float(t["index_high"][2] - t["index_low"][2]) for t in (few, many)]
-    assert width[1] < width[0]
-
-
 def test_sensitivity_finds_the_brightness_where_a_filter_opens(known, even, rng):
     """On flat images the answer is ReLU(b + bias): half of it is reached half way from the opening to 1."""
     found = sensitivity(known, even, layer="act", rng=rng)
@@ -147,11 +119,7 @@ def test_sensitivity_of_the_other_band_and_without_empty_objects(known, even, rn
         (slice(24), {"replace": "noise"}, "replace must be 'sky' or 'shuffle', got 'noise'"),
         (slice(24), {"layers": "act"}, r"layers must be one name or more in a list, got 'act'"),
         (slice(24), {"layers": ["act", "relu"]}, "layer must be one of the network's"),
-        (
-            slice(24),
-            {"bands": ("xray", "radio")},
-            r"two of the model's, .* got \('xray', 'radio'\)",
-        ),
+        (slice(24), {"bands": ("xray", "radio")}, r"two of the model's, .* got \('xray', 'radio'\)"),
         ([0], {"replace": "shuffle"}, "two objects or more for replace='shuffle', got 1"),
         ([], {}, "images must be at least 1, got none"),
     ],

@@ -183,10 +183,7 @@ def test_bfloat16_shows_the_same_places(trained, sample):
     [
         ({"method": "saliency"}, r"method must be one of \('grad-cam', 'hirescam', 'cam'\), got 'saliency'"),
         ({"method": "cam"}, "method 'cam' needs a network that ends with global average pooling .* 'custom'"),
-        (
-            {"target": "galaxy"},
-            r"target must be among the classes \('non-cluster', 'cluster'\).*got 'galaxy'",
-        ),
+        ({"target": "galaxy"}, r"target must be among .*\('non-cluster', 'cluster'\).*got 'galaxy'"),
         ({"target": 2}, "got 2"),
         ({"target": [0, 1, 1]}, "one for each of the 24 images, got 3"),
         ({"layer": "conv9"}, "layer must be one of the network's 15, got 'conv9'"),

@@ -72,10 +72,6 @@ def test_shares_are_positive_and_add_up_to_less_than_one(off_axis, angle, extent
     assert 0 < seen.sum() < 1.001
 
 
-def test_a_wide_image_holds_nearly_all_photons():
-    assert image(151).sum() == pytest.approx(1 - (1 + (80 * 4.35 / 4.3) ** 2) ** -0.55, abs=0.005)
-
-
 def test_images_widen_off_axis_stretch_across_the_radius_and_turn_with_it():
     images = [image(41, off_axis=angle) for angle in (0, 5, 12)]
     assert np.all(np.diff([seen.max() for seen in images]) < 0)
@@ -105,12 +101,6 @@ def test_derivatives_are_the_differences_of_the_image(extent):
     if extent:
         wider, tighter = (templates.image(14.3, 11.8, extent * np.exp(s)) for s in (step, -step))
         assert found[3] == pytest.approx((wider - tighter) / (2 * step), abs=1e-8)
-
-
-def test_a_shift_by_whole_pixels_moves_the_image():
-    templates = Templates((25, 25), pixel_arcsec=4.35, spread=PointSpread(3.0))
-    moved = templates.image(14.25, 12.5)
-    assert moved[2:, 3:] == pytest.approx(templates.image(11.25, 10.5)[:-2, :-3], abs=2e-5)
 
 
 @pytest.mark.parametrize("wrong", [{"pixel": 0}, {"off_axis": -1}, {"extent": -2}, {"pixel": np.nan}])

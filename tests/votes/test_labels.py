@@ -93,10 +93,7 @@ def test_agreement_needs_a_truth(hunt, answers_of):
     answers = answers_of(hunt, [("a", "s", (0, 4))])
     for truth, message in (
         ({"object_id": ["s"]}, r"truth must have the columns .* \['label'\] missing"),
-        (
-            {"object_id": ["t", "s"], "label": ["edge", ""]},
-            "share labelled objects with the answers; compare",
-        ),
+        ({"object_id": ["t", "s"], "label": ["edge", ""]}, "share labelled objects with the answers; comp"),
         ({"object_id": ["s", "s"], "label": ["edge", "edge"]}, "ids must be unique, got 1 repeated"),
     ):
         with pytest.raises(InputError, match=message):

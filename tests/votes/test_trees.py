@@ -50,6 +50,8 @@ def test_every_tree_that_ships_is_read():
     assert {"hunt", "presence_absence"} <= set(tree_names())
     for name in tree_names():
         assert read_tree(name).name == name
+    with pytest.raises(MissingDataError, match="TOML file or one of .*'hunt'.* got 'fox'"):
+        read_tree("fox")
 
 
 def test_pictures_and_blanks_are_no_text():
@@ -123,11 +125,6 @@ def test_what_makes_no_tree(tmp_path, old, new, message):
         from_text(tmp_path, TREE.replace(old, new, 1))
 
 
-def test_a_tree_that_is_not_there():
-    with pytest.raises(MissingDataError, match="TOML file or one of .*'hunt'.* got 'fox'"):
-        read_tree("fox")
-
-
 WORKFLOW = {
     "first_task": "T0",
     "strings": {
@@ -161,29 +158,27 @@ def test_an_answer_with_a_class_ends_the_tree():
     assert deeper.questions[1].text == "Odd how?"
 
 
+def other(tasks: object) -> dict:
+    return WORKFLOW | {"tasks": tasks}
+
+
 @pytest.mark.parametrize(
-    ("classes", "message"),
+    ("workflow", "classes", "message"),
     [
-        ({"T0": {"square": "x"}}, "'T0' offers .'odd', 'round'., got .'square'."),
-        ({"T7": {"square": "x"}}, "'T7' offers .., got .'square'."),
-        ({"T0": {"odd": "x"}}, "end every way before 'T2', no question with a single answer"),
-        ({"T0": {"round": "x"}, "T1": {"ring": "y"}}, "class of 'Arc' in 'T1', where the tree ends"),
+        (WORKFLOW, {"T0": {"square": "x"}}, "'T0' offers .'odd', 'round'., got .'square'."),
+        (WORKFLOW, {"T7": {"square": "x"}}, "'T7' offers .., got .'square'."),
+        (WORKFLOW, {"T0": {"odd": "x"}}, "end every way before 'T2', no question with a single answer"),
+        (WORKFLOW, {"T0": {"round": "x"}, "T1": {"ring": "y"}}, "class of 'Arc' in 'T1', where the tree"),
+        ({"first_task": "T0"}, {}, r"lacks \['strings', 'tasks'\]"),
+        (other([]), {}, "workflow must have the form that Zooniverse exports"),
+        (other({"T0": []}), {}, "workflow must have the form"),
+        (other({"T0": {"answers": [3]}}), {}, "workflow must have the form"),
+        (other({"T0": {"answers": [{}]}}), {}, "workflow must have the form"),
     ],
 )
-def test_workflows_need_a_class_for_every_end(classes, message):
+def test_workflows_that_make_no_tree(workflow, classes, message):
     with pytest.raises(InputError, match=message):
-        tree_from_workflow(WORKFLOW, classes)
-
-
-def test_no_workflow():
-    with pytest.raises(InputError, match=r"lacks \['strings', 'tasks'\]"):
-        tree_from_workflow({"first_task": "T0"}, {})
-
-
-@pytest.mark.parametrize("tasks", [[], {"T0": []}, {"T0": {"answers": [3]}}, {"T0": {"answers": [{}]}}])
-def test_no_form_of_a_workflow(tasks):
-    with pytest.raises(InputError, match="workflow must have the form that Zooniverse exports"):
-        tree_from_workflow(WORKFLOW | {"tasks": tasks}, {})
+        tree_from_workflow(workflow, classes)
 
 
 def test_a_real_workflow(real):
