@@ -36,6 +36,9 @@ CLASS_COLOURS = {
     "other": PALETTE[7],
     "member": PALETTE[2],
     "non-member": PALETTE[0],
+    "CC": PALETTE[0],
+    "WCC": PALETTE[2],
+    "NCC": PALETTE[1],
 }
 #: Galaxies by what is known of them and by how they were judged, in the order in which they are drawn
 #: (Angora et al. 2020, Fig. 9, with colours that differ for all eyes).

@@ -36,17 +36,20 @@ def cooling_times(catalogue: Table, *, title: str = "") -> GridPlot:
     `catalogue` has ``t_cool`` (Gyr), ``m500`` and ``label``.
     """
     need_rows(catalogue, ["object_id", "t_cool", "m500", "label"], "catalogue")
-    words = "central cooling time (Gyr)"
-    counts = histogram(catalogue["t_cool"], label=words, by=catalogue["label"], bins=24, log=True,
-                       of="clusters", title=title)  # fmt: skip
-    shown = Table(catalogue["object_id", "label"])
-    shown["t_cool"], shown["m500"] = numbers(catalogue["t_cool"]), numbers(catalogue["m500"])
-    places = scatter(shown, "t_cool", "m500", log=("t_cool", "m500"), title=" " * bool(title), x_label=words,
-                     y_label="M500 (solar masses)", height=340)  # fmt: skip
-    for plot in (counts, places):
+    shown, words = Table(catalogue["object_id", "label"]), "central cooling time (Gyr)"
+    shown["t_cool"], shown["log_m500"] = numbers(catalogue["t_cool"]), np.log10(numbers(catalogue["m500"]))
+    shown.sort("t_cool")  # classes in their order
+    low, high = np.log10(COOLING_TIME_LIMITS)
+    places = (np.log10(shown["t_cool"][[0, -1]]) - low) / (high - low) * 8  # the limits part bins
+    edges = 10 ** (low + (high - low) / 8 * np.arange(np.floor(places[0]), np.ceil(places[1]) + 1))
+    counts = histogram(shown["t_cool"], label=words, by=shown["label"], bins=edges, log=True, of="clusters",
+                       title=title)  # fmt: skip
+    masses = scatter(shown, "t_cool", "log_m500", log=("t_cool",), counts=True, x_label=words,
+                     y_label="log10 M500 (solar masses)", height=340)  # fmt: skip
+    for plot in (counts, masses):
         for limit in COOLING_TIME_LIMITS:
             plot.add_layout(Span(location=limit, dimension="height", line_color=INK, line_dash="dashed"))
-    return grid([[counts, places]])
+    return grid([[counts, masses]])
 
 
 def class_examples(sample: Sample, *, columns: int = 6, title: str = "") -> figure:

@@ -32,10 +32,10 @@ def test_cooling_times_stand_beside_the_limits(catalogue, look):
     counts, places = look.panels(cooling_times(catalogue, title="clusters"))
     for plot in (counts, places):
         assert sorted(span.location for span in plot.select(Span)) == [1.0, 7.7]
-    assert look.axis_labels(places) == ("central cooling time (Gyr)", "M500 (solar masses)")
+    assert look.axis_labels(places) == ("central cooling time (Gyr)", "log10 M500 (solar masses)")
     times = look.data(places, "NCC")["t_cool"]
     assert sorted(times) == pytest.approx(sorted(catalogue["t_cool"].value[8:]))
-    assert sum(len(look.data(places, name)["m500"]) for name in CLASSES) == 12
+    assert sum(len(look.data(places, name)["log_m500"]) for name in CLASSES) == 12
 
 
 def test_examples_go_by_class_and_cooling_time(catalogue, rng, look):
