@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
@@ -33,18 +34,7 @@ from labkit.views.style import GLYPH_FONT, INK, axes, hover
 
 #: White to the palette's blue; light enough for dark text below one half.
 _BLUES = [RGB(*(round(255 + (c - 255) * k / 63) for c in (0, 90, 150))).to_hex() for k in range(64)]
-_PICK = """
-const cell = matrix.selected.indices[0]
-if (cell === undefined) return
-const name = matrix.data.true[cell], given = matrix.data.predicted[cell]
-const found = all.data.uri.flatMap((_, k) =>
-  all.data.true[k] === name && all.data.predicted[k] === given ? [k] : [])
-const data = {uri: found.map((k) => all.data.uri[k]), title: found.map((k) => all.data.title[k])}
-for (const place of Object.keys(grid.data)) data[place] = grid.data[place].slice(0, found.length)
-shown.data = data
-const what = name === given ? `${name}, recognised` : `${name} taken for ${given}`
-heading.text = `${what}: ${found.length} of ${matrix.data.count[cell]}`
-"""
+_PICK = Path(__file__).with_name("confusion.js").read_text()
 _PLACES = ("x", "y", "cx", "cy", "ty", "frame")
 
 

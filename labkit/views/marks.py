@@ -79,9 +79,10 @@ def fitted_line(x: ArrayLike, y: ArrayLike, *, error: ArrayLike | None = None) -
     if len(np.unique(places[good])) < 2:
         return None
     if good.sum() == 2:  # on the line, which says nothing of the error
-        return Line(*np.polyfit(places[good], heights[good], 1).tolist(), float("nan"))
+        slope, intercept = np.polyfit(places[good], heights[good], 1).tolist()
+        return Line(slope, intercept, float("nan"))
     line, covariance = np.polyfit(places[good], heights[good], 1, w=weight, cov=True)
-    return Line(*line.tolist(), float(np.sqrt(covariance[0, 0])))
+    return Line(float(line[0]), float(line[1]), float(np.sqrt(covariance[0, 0])))
 
 
 def draw_points(

@@ -18,7 +18,7 @@ from typing import Any
 
 import nbformat
 from bs4 import BeautifulSoup
-from jinja2 import Environment, FileSystemLoader, pass_context
+from jinja2 import pass_context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -30,9 +30,8 @@ from labkit.paths import atomic_file
 from labkit.runfolder import RunFolder
 from labkit.views import inline_resources
 from labkit.views.style import FONT, INK
+from labkit.views.tables import templates
 
-_FOLDER = FileSystemLoader(Path(__file__).parent)
-_PAGE = Environment(loader=_FOLDER, autoescape=True).get_template("report.html.j2")
 _BOKEH, _BOKEH_LOAD = "application/vnd.bokehjs_exec.v0+json", "application/vnd.bokehjs_load.v0+json"
 _SCRIPT, _WIDGET = "application/javascript", "application/vnd.jupyter.widget-view+json"
 _OUTSIDE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
@@ -75,7 +74,7 @@ class _Exporter(HTMLExporter):
             log=quiet,
             template_name="basic",
             template_file="section.html.j2",
-            extra_loaders=[_FOLDER],
+            extra_loaders=[templates.loader],
             exclude_input_prompt=True,
             exclude_output_prompt=True,
             preprocessors=[CoalesceStreamsPreprocessor(enabled=True)],
@@ -169,7 +168,7 @@ def write_report(run: str | Path | RunFolder) -> Path:
     steps: Mapping[str, Mapping[str, Any]] = manifest.get("parameters", {})
     rows = [(step, name, value) for step, values in steps.items() for name, value in values.items()]
     seeds = dict.fromkeys(str(value) for _, name, value in rows if name in ("seed", "seeds"))
-    page = _PAGE.render(
+    page = templates.get_template("report.html.j2").render(
         title=manifest.get("title") or f"labkit run {folder.name}",
         facts={
             "run": folder.name,

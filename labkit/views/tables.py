@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
+from jinja2 import Environment, FileSystemLoader
 
 from labkit.errors import InputError
 from labkit.views.style import FONT, INK
 
-_CELL = "padding:3px 14px;border:none;text-align:{align};white-space:nowrap"
+#: Where the HTML of pages, tables and the inspector stands; whatever text it is given is escaped.
+templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+_pieces: Any = templates.get_template("tables.html.j2").module
 
 
 @dataclass(frozen=True)
@@ -64,31 +68,17 @@ def table(
     if unknown := sorted({*names, *formats} - set(rows.colnames)):
         raise InputError(f"columns and formats must name columns of the table {rows.colnames}, got {unknown}")
     if not len(rows):
-        line = f"font-family:{FONT};font-size:14px;margin:12px 0"
-        return Html(f'<p style="{line}">{html.escape(caption or "Table")} This run has none.</p>')
+        return Html(str(_pieces.nothing(caption or "Table", FONT)))
     titles = dict(columns) if isinstance(columns, Mapping) else {n: column_title(rows, n) for n in names}
     kinds = {name: getattr(rows[name], "dtype", np.dtype(object)).kind for name in names}
     if digits is not None:
         formats = {name: f".{digits}f" for name in names if kinds[name] == "f"} | formats
-    style = {n: _CELL.format(align="right" if kinds[n] in "iufc" else "left") for n in names}
-    rule = f"border-bottom:1px solid {INK};font-weight:600"
-    head = "".join(f'<th style="{style[n]};{rule}">{html.escape(titles[n])}</th>' for n in names)
-    body = []
-    for row in rows[:longest]:
-        cells = []
-        for name in names:
-            words = html.escape(_words(getattr(row[name], "value", row[name]), formats.get(name, "")))
-            cells.append(f'<td style="{style[name]}">{words}</td>')
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    if len(rows) > longest:
-        body.append(f"<tr><td colspan={len(names)}>… {len(rows) - longest:,} more rows</td></tr>")
-    above = "text-align:left;padding:6px 14px;caption-side:top"
-    above = f'<caption style="{above}">{html.escape(caption)}</caption>' if caption else ""
-    return Html(
-        f'<table style="font-family:{FONT};font-size:14px;border-collapse:collapse;'
-        f'border-top:2px solid {INK};border-bottom:2px solid {INK};margin:12px 0">{above}'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    )
+    heads = [(titles[name], "right" if kinds[name] in "iufc" else "left") for name in names]
+    cells = [
+        [_words(getattr(row[name], "value", row[name]), formats.get(name, "")) for name in names]
+        for row in rows[:longest]
+    ]
+    return Html(str(_pieces.table(caption, heads, cells, len(rows) - longest, FONT, INK)))
 
 
 def transposed(rows: Table, by: str, *, columns: Sequence[str]) -> Table:
@@ -110,9 +100,7 @@ def transposed(rows: Table, by: str, *, columns: Sequence[str]) -> Table:
 
 def bullet_list(sentences: Iterable[str]) -> Html:
     """Sentences as a list that wraps with the page, such as those of `labkit.evaluate.sentences`."""
-    items = "".join(f'<li style="margin:3px 0">{html.escape(one)}</li>' for one in sentences)
-    style = f"font-family:{FONT};font-size:14px;line-height:1.45;padding-left:24px;margin:12px 0"
-    return Html(f'<ul style="{style}">{items}</ul>' if items else "")
+    return Html(str(_pieces.bullets(list(sentences), FONT)))
 
 
 def column_title(rows: Table, name: str) -> str:

@@ -28,6 +28,8 @@ def test_every_question_and_ending_answer_has_a_box(look):
     assert len(look.drawn(plot, "connection")) == len(tree.choices)
     colour = dict(zip(data["whole"], data["colour"], strict=True))
     assert colour["nearby cluster"] == colour["distant cluster"]
+    kind = dict(zip(data["whole"], data["class"], strict=True))
+    assert (kind["point"], kind[tree.questions[0].text]) == ("non-cluster", "question")
     assert colour["point"] == colour["edge"] != colour["nearby cluster"]
 
 

@@ -15,13 +15,13 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import Angle
 from astropy.table import Row
-from jinja2 import Environment, FileSystemLoader
 from numpy.typing import NDArray
 
 from labkit.views.inspector.pictures import Lines, Pictures
 from labkit.views.inspector.state import GROUPS, ErrorState
 from labkit.views.inspector.verdicts import Verdict
 from labkit.views.style import round_length
+from labkit.views.tables import templates
 
 FRONT = Path(__file__).parent / "front"
 _MOST = 2000  # dots in the field; the nearest are drawn
@@ -32,13 +32,12 @@ _HIDDEN = ("object_id", "ra", "dec")
 _FIRST = ("label", "cluster", "cluster_redshift", "redshift", "velocity")
 _LAST = ("coverage_", "label_", "split_")
 
-_environment = Environment(loader=FileSystemLoader(FRONT), autoescape=True)
-_environment.filters |= {
+templates.filters |= {
     "whole": "{:,}".format,
     "tenth": "{:.1f}".format,
     "ratio": lambda value: f"{value:.3f}" if np.isfinite(value) else "–",
 }
-pieces: Any = _environment.get_template("pieces.html.j2").module
+pieces: Any = templates.get_template("inspector/front/pieces.html.j2").module
 
 
 def headline(state: ErrorState, words: str) -> str:
