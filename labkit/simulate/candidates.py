@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -115,7 +116,7 @@ def _points(
 
 def _counterpart(rng: Generator, flux: float, centre: tuple[float, float], star: float = 0.0) -> OpticalScene:
     """Optical counterpart of a point source: an AGN, log(fX / fR) about 0, or an active star, about -2.5."""
-    kind = "star" if rng.random() < star else "agn"
+    kind: Literal["star", "agn"] = "star" if rng.random() < star else "agn"
     ratio = rng.normal(-2.5, 0.6) if kind == "star" else rng.normal(0.0, 0.5)
     magnitude = float(np.clip(2.5 * (ratio - np.log10(flux) - 5.5), 5.0, 24.0))
     return OpticalScene(kind=kind, magnitude=magnitude, centre=centre)

@@ -41,18 +41,6 @@ def parse_checksum(checksum: str) -> tuple[str, str]:
     return match[1], match[2].lower()
 
 
-def check_sum(path: str | Path, checksum: str) -> None:
-    """Refuse a file of one's own whose checksum is another, or that is not there."""
-    algorithm, expected = parse_checksum(checksum)
-    if not Path(path).is_file():
-        raise MissingDataError(f"path must be a file for its checksum to be verified, got {str(path)!r}")
-    found = pooch.file_hash(str(path), alg=algorithm)
-    if found != expected:
-        raise InputError(
-            f"{str(path)!r} must have the checksum {checksum}, got {algorithm}:{found}; get it again"
-        )
-
-
 def zenodo_entry(url: str) -> tuple[str, int | None]:
     """Checksum (``"md5:..."``) and size in bytes of a file, as its Zenodo record states them.
 

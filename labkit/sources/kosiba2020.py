@@ -27,7 +27,7 @@ from PIL import Image
 from labkit.errors import InputError, MissingDataError
 from labkit.sample import Sample, SampleWriter
 from labkit.sources.channel_order import ROLES, decide_channels
-from labkit.sources.download import check_sum, download
+from labkit.sources.download import download
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +246,7 @@ def fetch_kosiba2020(
     url, checksum : str
         Address of the zip file, and its ``"md5:..."``. By default the sum that the archive record states when
         it is downloaded; it is kept beside the file. So the default guards against a broken transfer, not
-        against a changed record. A zip file given by `path` is checked only if you state its sum.
+        against a changed record.
     cache : path, optional
         Folder that keeps the download, by default the user's cache folder or that of ``LABKIT_CACHE``.
     progress, download_progress : callable, optional
@@ -273,13 +273,10 @@ def fetch_kosiba2020(
         ids, an image is not 356 x 356 RGB, an object is in both lists, or the channel order cannot be
         decided.
     """
+    origin = dict.fromkeys(("url", "checksum"))
     if path is None:
         path, checksum = download(url, checksum=checksum, cache=cache, progress=download_progress)
-        origin: dict[str, Any] = {"url": url, "checksum": checksum}
-    else:
-        if checksum is not None:
-            check_sum(path, checksum)
-        origin = {"url": None, "checksum": checksum}
+        origin = {"url": url, "checksum": checksum}
     with _open_set(path) as root:
         entries = [entry for split in _LISTS for entry in _read_list(root, split)]
         if missing := [entry.file for entry in entries if not (root / entry.file).is_file()]:

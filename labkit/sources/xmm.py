@@ -236,10 +236,8 @@ def candidates_sample(
     size: u.Quantity = 7 * u.arcmin,
     pixels: int = 178,
     optical: Paths | None = None,
-    label: str = "",
     outside: Literal["raise", "drop"] = "raise",
     without_optical: Literal["raise", "drop", "omit band"] = "raise",
-    **columns: str,
 ) -> Sample:
     """Cut the candidates of an observation out of its image, and of optical plates, as a raw Sample.
 
@@ -251,20 +249,16 @@ def candidates_sample(
     observation : Observation
         Image and exposure.
     candidates : path, Table or SkyCoord
-        See `~labkit.sources.candidates.read_candidates`.
+        See `~labkit.sources.read_candidates`, which also reads lists with other names of columns.
     size, pixels : Quantity, int
         Side of a cut-out, an angle, and the pixels along it, whatever the pixels of the image are.
     optical : path or sequence of paths, optional
         Plates for the band ``"optical"``; without them the band is absent.
-    label : str
-        Label of all candidates that have none in a column ``label``; "" is unknown.
     outside : {"raise", "drop"}
         What to do with candidates whose cut-outs hold no exposed pixel: an error, or leave them out.
     without_optical : {"raise", "drop", "omit band"}
         What to do when some candidates lie on no plate as a whole: an error, leave these candidates out, or
         leave the band out.
-    **columns : str
-        Names of the columns ``ra``, ``dec`` and ``object_id`` in the candidate list.
 
     Returns
     -------
@@ -285,9 +279,7 @@ def candidates_sample(
             "outside must be 'raise' or 'drop' and without_optical 'raise', 'drop' or 'omit band', "
             f"got {outside!r} and {without_optical!r}"
         )
-    if unknown := set(columns) - {"ra", "dec", "object_id"}:
-        raise InputError(f"columns must be ra, dec or object_id, got {sorted(unknown)}")
-    table = read_candidates(candidates, wcs=observation.wcs, **columns)
+    table = read_candidates(candidates, wcs=observation.wcs)
     covered = coverage(observation.exposed, observation.wcs, _positions(table), size=size)
     inside = _keep_inside(table, covered, outside)
     table, dropped = table[inside], int((~inside).sum())
@@ -305,7 +297,7 @@ def candidates_sample(
     xray = cutouts(observation.image, observation.wcs, _positions(table), **options)
     planes = {"xray": xray} | planes
     scale = (size / pixels).to(u.arcsec)
-    catalogue = _measured(observation, table, xray, scale, label)
+    catalogue = _measured(observation, table, xray, scale)
     target = observation.about.get("target")
     source = f"XMM-Newton observation of {target}" if target else "XMM-Newton observation"
     provenance = {"source": source, **observation.about, "dropped": dropped}
@@ -352,13 +344,11 @@ def _keep_optical(table: QTable, complete: NDArray, without: str) -> tuple[NDArr
     return complete, True
 
 
-def _measured(
-    observation: Observation, table: QTable, images: NDArray, scale: u.Quantity, label: str
-) -> QTable:
+def _measured(observation: Observation, table: QTable, images: NDArray, scale: u.Quantity) -> QTable:
     """Add label, position on the detector, exposure and counts to the candidates."""
     x, y = sky_to_pixel(observation.wcs, table["ra"], table["dec"])
     if "label" not in table.colnames:
-        table["label"] = label
+        table["label"] = ""
     _add(table, "x_image", x + 1)
     _add(table, "y_image", y + 1)
     if observation.pointing is not None:

@@ -104,6 +104,8 @@ def test_the_export_has_the_columns_of_zooniverse(hunt):
     ids = [int(row["classification_id"]) for row in rows]
     assert ids == sorted(set(ids))
     assert [row["created_at"] for row in rows] == sorted(row["created_at"] for row in rows)
+    launch = read_numbers("hunt")["export"]["launch"].replace("T", " ")
+    assert all((row["created_at"] < launch) == (row["workflow_version"] == "4.9") for row in rows)
 
 
 def test_the_columns_are_those_of_a_real_export(real):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources.download import check_sum, default_cache, download, parse_checksum, zenodo_entry
+from labkit.sources.download import default_cache, download, parse_checksum, zenodo_entry
 
 CONTENT = np.random.default_rng(1).bytes(1_000_000)
 KEPT = len(CONTENT) // 2  # all that arrived before the break
@@ -145,15 +145,6 @@ def test_what_cannot_be_had_is_said(server, tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(InputError, match="cache must be a folder with room"):
         download(server.url, cache=tmp_path / "cache")
-
-
-def test_check_sum_of_an_own_file(tmp_path, server):
-    (tmp_path / "a").write_bytes(CONTENT)
-    check_sum(tmp_path / "a", server.checksum)
-    with pytest.raises(InputError, match=f"must have the checksum md5:0+, got {server.checksum}"):
-        check_sum(tmp_path / "a", ZEROS)
-    with pytest.raises(MissingDataError, match="path must be a file"):
-        check_sum(tmp_path / "none", server.checksum)
 
 
 def test_a_record_that_does_not_give_a_checksum(server):

@@ -112,7 +112,7 @@ def test_a_cluster_of_one_class_stays_and_is_named(caplog):
     both = "must hold members and non-members, got 3 and 0"
     with pytest.raises(InputError, match=f"configuration 'optical' {both}"):
         with_configurations(lone, {"optical": ("R",)}, without={"optical": ["B"]})
-    options = {"ranges": {"x": (0, 1)}, "label": "label"}
+    options = {"ranges": {"x": (0.4, 0.4)}, "label": "label"}
     with pytest.raises(InputError, match=f"the train set of range 'x' {both}"):
         with_training_ranges(lone, blind=["B"], **options)
     with pytest.raises(InputError, match=rf"the blind clusters \['A'\] {both}"):
@@ -289,6 +289,8 @@ def test_bad_growth_is_refused(published, caplog):
             with_growing_sets(published, steps=steps)
     with pytest.raises(InputError, match="'label' must hold a member .* for each of 10 subsets, got 3 and 3"):
         with_growing_sets(small(), label="label")
+    with pytest.raises(InputError, match="got 12 and 1; give more sources"):
+        with_growing_sets(small(labels=["member"] * 12 + ["non-member"]), label="label")
     with pytest.raises(InputError, match=r"labels must be known to the scheme 'member', got \['edge'\]"):
         with_growing_sets(small(labels=["edge"] * 6), label="label")
     with_growing_sets(small(labels=["member", "non-member"] * 15), label="label")

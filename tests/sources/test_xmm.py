@@ -64,11 +64,11 @@ def test_detectors_are_summed(field):
 
 
 def test_candidates_become_a_raw_sample(field):
-    sample = candidates_sample(read_observation(**field), east(2, 0, 6.5), pixels=120, label="low-z cluster")
+    sample = candidates_sample(read_observation(**field), east(2, 0, 6.5), pixels=120)
     assert sample.shape == (3, 1, 120, 120)
     assert sample.bands == ("xray",)
     assert sample.pixel_scale.to_value(u.arcsec) == pytest.approx(3.5)
-    assert list(sample.labels) == ["low-z cluster"] * 3
+    assert list(sample.labels) == [""] * 3
     rows = sample.catalogue
     np.testing.assert_allclose(rows["off_axis"].to_value(u.arcmin), [2, 0, 6.5], atol=1e-4)
     np.testing.assert_allclose(rows["x_image"], [120.5 - 24, 120.5, 120.5 - 78], atol=0.01)
@@ -173,8 +173,6 @@ def test_other_grids_and_options_are_refused(field, tmp_path):
     observation = read_observation(image)
     with pytest.raises(InputError, match="outside must be 'raise' or 'drop'"):
         candidates_sample(observation, east(0), outside="ignore")
-    with pytest.raises(InputError, match=r"columns must be ra, dec or object_id, got \['name'\]"):
-        candidates_sample(observation, east(0), name="x")
     with pytest.raises(InputError, match="paths must name at least one plate"):
         candidates_sample(observation, east(0), optical=[])
 
