@@ -24,8 +24,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-from labkit.errors import InputError
-
 Generation = Literal[1, 2]
 
 _TAPS = np.array([1.0, 4.0, 6.0, 4.0, 1.0], dtype=np.float32) / 16
@@ -102,8 +100,6 @@ def coefficient_limits(
     expected: NDArray, *, scale: int, false_alarm: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Limits that a coefficient passes by chance with a given probability, after its mean was taken off."""
-    if not 0 < false_alarm < 0.5:
-        raise InputError(f"false_alarm must be a probability between 0 and 0.5, got {false_alarm}")
     table = _limit_table(scale, false_alarm)  # (2, rates), over the square root of the rate: nearly constant
     rate = np.clip(expected, _RATES[0], _RATES[-1])
     log_rate, root = np.log(rate), np.sqrt(rate)
@@ -184,7 +180,7 @@ def poisson_filter(
     counts: ArrayLike,
     background: ArrayLike,
     *,
-    relative_exposure: ArrayLike | None = None,
+    relative_exposure: ArrayLike = 1.0,
     scales: int = 6,
     finest: int = 1,
     false_alarm: float = 1e-4,
@@ -192,6 +188,7 @@ def poisson_filter(
 ) -> Filtered:
     """Filter an image of few counts: what rises above the background, and nothing else.
 
+    `counts`, `background` (finite, never negative) and `relative_exposure` (0 to 1) are of one shape (y, x).
     After Starck & Pierre (1998, A&AS 128, 397) and XAmin (Pacaud et al. 2006, MNRAS 372, 578, section 2):
     starlet coefficients that are significantly high by Poisson statistics form the support; the image without
     negative pixels that has these coefficients, and none outside the support, is found by iteration.
@@ -206,13 +203,10 @@ def poisson_filter(
       the limits are linear in the counts, so cutting them at zero or rounding would add a bias; the limits
       become those of the net background, a few per cent too tight where as much was subtracted.
     """
-    counts, background, exposed = _checked(counts, background, relative_exposure)
+    counts, background = np.asarray(counts, dtype=np.float32), np.asarray(background, dtype=np.float32)
+    exposed = np.broadcast_to(np.asarray(relative_exposure, dtype=np.float32), counts.shape)
+    exposed = np.where(np.isfinite(counts) & (exposed > _LEAST_EXPOSED), exposed, 0).astype(np.float32)
     scales = min(scales, largest_scale(counts.shape))
-    if not 0 <= finest < scales or iterations < 1:
-        raise InputError(
-            f"finest must lie between 0 and {scales - 1} and iterations be positive, got {finest} and "
-            f"{iterations}"
-        )
     margin = 2 ** (scales - 1)  # unexposed; else photons mirrored at the border would count twice
     excess = np.pad(np.where(exposed > 0, counts - background, 0), margin)
     background, exposed = np.pad(background, margin), np.pad(exposed, margin)
@@ -261,27 +255,3 @@ def _smoothed(background: NDArray, scales: int) -> list[NDArray[np.float32]]:
     for scale in range(scales - 1):
         smooth.append(b3_smooth(smooth[-1], scale=scale))
     return smooth
-
-
-def _checked(
-    counts: ArrayLike, background: ArrayLike, relative_exposure: ArrayLike | None
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    counts = np.asarray(counts, dtype=np.float32)
-    background = np.asarray(background, dtype=np.float32)
-    exposed = np.asarray(1 if relative_exposure is None else relative_exposure, dtype=np.float32)
-    exposed = np.broadcast_to(exposed, counts.shape) if exposed.ndim == 0 else exposed
-    if counts.ndim != 2 or {background.shape, exposed.shape} != {counts.shape}:
-        raise InputError(
-            f"counts, background and relative_exposure must have one shape (y, x), got {counts.shape}, "
-            f"{background.shape} and {exposed.shape}"
-        )
-    if largest_scale(counts.shape) < 1:
-        raise InputError(f"counts must be at least 4 pixels along each side, got shape {counts.shape}")
-    if not (np.isfinite(background).all() and (background >= 0).all()):
-        raise InputError(
-            "background must be finite and never negative; set it to 0 where nothing was exposed"
-        )
-    if not (np.isfinite(exposed).all() and (exposed >= 0).all() and (exposed <= 1).all()):
-        raise InputError("relative_exposure must lie between 0 and 1, 1 for a full exposure")
-    exposed = np.where(np.isfinite(counts) & (exposed > _LEAST_EXPOSED), exposed, 0).astype(np.float32)
-    return counts, background, exposed
