@@ -115,18 +115,14 @@ def test_toml_and_the_command_line(grey, lenses, tmp_path):
     real.catalogue["label"] = np.where(real.labels == "lens", "lens", "galaxy")
     real.save(tmp_path / "sample")
     words = ["train", tmp_path / "sample", "--experiment", "VGG small images", "--bands", "r", "--epochs", 1]
-    words += [
-        "--classes",
-        "galaxy, lens",
-        "--positive",
-        "lens",
-        "--image-size",
-        16,
-        "--run",
-        tmp_path / "run",
-    ]
-    with redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit) as ended:
-        main([str(word) for word in words])
-    assert (ended.value.code or 0) == 0
-    assert "VGG-small-images-seed0: best epoch 1 of 1" in out.getvalue()
-    assert lab.find_models(tmp_path / "run")[0].classes == ("galaxy", "lens")
+    words += ["--classes", "galaxy, lens", "--positive", "lens", "--image-size", 16]
+    start = tmp_path / "run" / "checkpoints" / "VGG-small-images-seed0"
+    for run, options in (("run", []), ("tuned", ["--start", start, "--frozen", 2, "--layer-decay", 0.5])):
+        with redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit) as ended:
+            main([str(word) for word in [*words, "--run", tmp_path / run, *options]])
+        assert (ended.value.code or 0) == 0
+        assert "VGG-small-images-seed0: best epoch 1 of 1" in out.getvalue()
+    first, tuned = (lab.find_models(tmp_path / run)[0] for run in ("run", "tuned"))
+    assert first.classes == ("galaxy", "lens")
+    assert (tuned.started_from["folder"], tuned.started_from["new"]) == (str(start), [])
+    assert (tuned.experiment.frozen, tuned.experiment.layer_decay) == (2, 0.5)

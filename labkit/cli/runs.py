@@ -30,6 +30,15 @@ def train(
         str | None, typer.Option(help="classes of your own, as in galaxy,lens  [default: the experiment's]")
     ] = None,
     positive: Annotated[str | None, typer.Option(help="the class that counts as a detection")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="folder of a trained model of the same network, to fine-tune")
+    ] = None,
+    frozen: Annotated[
+        int | None, typer.Option(min=-1, help="with --start: first layers to freeze; -1: all but the last")
+    ] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="with --start: rate of a layer over that of the next, 0 to 1")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Train experiments; the same command resumes a killed one."""
@@ -37,7 +46,8 @@ def train(
 
     changes = _given(
         seeds=tuple(seeds) if seeds else None, epochs=epochs, image_size=image_size, bands=split_words(bands),
-        classes=split_words(classes), positive=positive,
+        classes=split_words(classes), positive=positive, start=start, frozen=frozen,
+        layer_decay=layer_decay,
     )  # fmt: skip
     wanted = [
         Experiment.load(name).changed(**changes) if name.endswith(".json") else preset(name, **changes)

@@ -177,9 +177,18 @@ class Experiment(Declared):
         channel. The paper's are red = empty, green = X-ray, blue = optical.
     network : str
         ``"custom"`` (Kosiba et al., Table 3), ``"mobilenet"``, ``"vgg"`` (Angora et al. 2020, Table B.1),
-        ``"vgg-small"``, or ``"timm:<model>"``.
+        ``"vgg-small"``, or ``"timm:<model>"``, also one of the Hugging Face hub,
+        ``"timm:hf_hub:<owner>/<model>"``.
     pretrained : bool or str
         False, True (weights from timm's hub) or the path of a file of weights.
+    start : str, optional
+        Folder of a trained model, or of a run with one, of the same network: the training begins with its
+        weights as far as bands, classes and image size fit (`labkit.learn.start`). Objects that it was
+        trained on should not be tested.
+    frozen : int
+        Number of the first layers that keep the weights they start with; -1: all but the last.
+    layer_decay : float
+        Learning rate of each layer over that of the next; the last has the whole rate.
     image_size : int
         Side of the network's input in pixels; a Sample's images are brought to it once, by area.
     augmentation : Augmentation, RightAngles or None
@@ -241,6 +250,9 @@ class Experiment(Declared):
     bands: tuple[str, ...] = Field((EMPTY, "xray", "optical"), min_length=1)
     network: str = "custom"
     pretrained: bool | str = False
+    start: str | None = Field(None, min_length=1)
+    frozen: int = Field(0, ge=-1)
+    layer_decay: float = Field(1.0, gt=0, le=1)
     image_size: int = Field(356, ge=8)
     augmentation: AnyAugmentation | None = Augmentation()
     optimiser: Annotated[SGD | Adadelta | AdamW, Field(discriminator="kind")] = SGD()
@@ -313,6 +325,13 @@ class Experiment(Declared):
         if value not in _NETWORKS and not value.startswith("timm:"):
             raise ValueError(f"must be one of {_NETWORKS} or 'timm:<model name>'")
         return value
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _path_as_text(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and info.data.get("pretrained"):
+            raise ValueError("must not stand beside pretrained; the weights come from one of them")
+        return str(value) if isinstance(value, Path) else value
 
     @field_validator("bands")
     @classmethod
@@ -394,6 +413,11 @@ class Experiment(Declared):
         return tuple(band for band in self.bands if band != EMPTY)
 
     @property
+    def untrained(self) -> Experiment:
+        """The same with no weights to begin with: what builds the network, whatever is loaded into it."""
+        return self.changed(pretrained=False, start=None)
+
+    @property
     def runs(self) -> tuple[Run, ...]:
         """Every run of the experiment, by seed, then by fold; the fold is -1 without folds."""
         folds = range(self.folds) if self.folds else (-1,)
@@ -401,8 +425,8 @@ class Experiment(Declared):
 
     @property
     def digest(self) -> str:
-        """Short hash of every field but the seeds and the name: equal for equal trainings."""
-        fields = self.model_dump(mode="json", exclude={"seeds", "name"})
+        """Short hash of every field but seeds, name and start (a folder): equal for equal trainings."""
+        fields = self.model_dump(mode="json", exclude={"seeds", "name", "start"})
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
     def save(self, path: str | Path) -> Path:

@@ -36,7 +36,7 @@ def write_state(path: str | Path, state: dict[str, Any], *, about: dict[str, Any
         "format": FORMAT,
         "structure": structure,
         "about": note,
-        "digest": _digest(structure + note, tensors),
+        "digest": digest_of(structure + note, tensors),
     }
     with atomic_file(path) as partial:
         save_file(tensors, partial, metadata=header)
@@ -46,7 +46,7 @@ def write_state(path: str | Path, state: dict[str, Any], *, about: dict[str, Any
 def read_state(path: str | Path) -> dict[str, Any]:
     """Read what `write_state` wrote, onto the CPU; a damaged or changed file is refused."""
     header, tensors = _open(path, tensors=True)
-    if header["digest"] != _digest(header["structure"] + header["about"], tensors):
+    if header["digest"] != digest_of(header["structure"] + header["about"], tensors):
         raise InputError(
             f"checkpoint {str(path)!r} must be as it was written, but its digest differs; train again"
         )
@@ -76,7 +76,8 @@ def _open(path: str | Path, *, tensors: bool) -> tuple[dict[str, str], dict[str,
     return header, found
 
 
-def _digest(text: str, tensors: dict[str, Tensor]) -> str:
+def digest_of(text: str, tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of a text and of tensors by their names."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         digest.update(name.encode())

@@ -41,6 +41,7 @@ from labkit.learn.resident import (
     seed_of,
     shared_images,
 )
+from labkit.learn.start import begin_with, read_start, weights_digest
 from labkit.learn.targets import Scales, standardise
 from labkit.learn.task import TrainingTask
 from labkit.runfolder import HEADLESS, RunFolder
@@ -58,6 +59,7 @@ def train(
     fold: int | None = None,
     device: str | torch.device = "auto",
     resume: bool = True,
+    start: str | Path | None = None,
     other: Literal["refuse", "replace"] = "refuse",
     progress: bool = True,
     callbacks: tuple[Callback, ...] = (),
@@ -83,6 +85,8 @@ def train(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``.
     resume : bool
         Go on with, or return, what an equal call left; False starts again.
+    start : path, optional
+        Folder of a trained model to fine-tune; the experiment's own `start` by default.
     other : {"refuse", "replace"}
         What to do where the folder holds another training of that name, seed and fold. It is replaced when
         the first epoch of this one is kept, not before.
@@ -99,23 +103,26 @@ def train(
     Raises
     ------
     InputError
-        If Sample and Experiment do not fit, such as by a target that no object has or all have alike, or the
-        folder holds another training.
+        If Sample, Experiment and start do not fit, such as by a target that no object has or all have alike,
+        or the folder holds another training.
     TrainingError
         If the loss is no longer finite.
     KeyboardInterrupt
         If training is stopped before its first epoch ends.
     """
+    experiment = experiment if start is None else experiment.changed(start=start)
     seed = experiment.seeds[0] if seed is None else seed
     fold = (0 if experiment.folds else -1) if fold is None else fold
     where = choose_device(device)
     parts = split_for_training(experiment, sample, fold=fold)
     scales = training_scales(experiment, sample, parts)
+    beginning = read_start(experiment)
     folder = model_folder(run, experiment, seed, fold)
     folder.mkdir(parents=True, exist_ok=True)
     labels = parts_digest(sample, parts)
     identity = {"experiment": experiment.digest, "seed": seed, "fold": fold}
     identity |= {"sample": sample.content_hash, "labels": labels}
+    identity["start"] = None if beginning is None else weights_digest(beginning)
     staging = _staging(folder)
     last = _state_to_resume(folder, identity, resume=resume, replace=other == "replace")
     if last is not None and read_about(last)["finished"]:
@@ -124,13 +131,14 @@ def train(
     sky = sky_level(sample.provenance.get("normalisation"))
     drawn_from = seed if fold < 0 else seed_of(seed, fold, 4)  # folds differ in their first weights, too
     task = TrainingTask(experiment, seed=drawn_from, sky=sky, identity=identity)
+    started_from = None if beginning is None else begin_with(task.network, experiment, beginning)
     began_with = read_about(last).get("precision") if last is not None else None  # maybe on another machine
     task.precision = began_with or choose_precision(
         experiment.precision, task.network, image_size=experiment.image_size, device=where
     )
     model = Model.of(
         experiment, task.network, sample, seed=seed, fold=fold, trained_on=labels, precision=task.precision,
-        target_scales=scales,
+        target_scales=scales, started_from=started_from,
     )  # fmt: skip
     staging.mkdir()
     model.describe(staging if last is None else folder)

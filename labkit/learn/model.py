@@ -24,7 +24,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.experiment import Experiment
 from labkit.learn.checkpoint import read_state, write_state
 from labkit.learn.device import choose_device, choose_precision, sky_level
-from labkit.learn.networks import build_network
+from labkit.learn.networks import build_network, hub_architecture
 from labkit.learn.parts import named_bands_of
 from labkit.learn.targets import Scales
 from labkit.paths import atomic_file
@@ -64,6 +64,11 @@ class Model:
         What it was trained in, also where the experiment says "auto".
     threads : int
         CPU threads of the training: the last bits of its sums depend on them.
+    started_from : dict
+        What the training began with: folder, experiment, seed, fold and hash of the weights of another model,
+        and its layers that were ``taken``, ``adapted`` to other bands, or are ``new``; empty without a start.
+    architecture : dict
+        Of a network of the Hugging Face hub: its name in timm, and its arguments.
     target_scales : dict
         Unit of each target's column, and mean and scatter of the training set; empty of classes.
     """
@@ -80,6 +85,8 @@ class Model:
     precision: str = "fp32"
     threads: int = 0
     target_scales: Scales = field(default_factory=dict)
+    started_from: dict[str, Any] = field(default_factory=dict)
+    architecture: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -93,6 +100,7 @@ class Model:
         trained_on: str = "",
         precision: str = "fp32",
         target_scales: Scales | None = None,
+        started_from: dict[str, Any] | None = None,
     ) -> Model:
         """A model of a network and the Sample it is trained on, here and now."""
         return cls(
@@ -108,6 +116,8 @@ class Model:
             precision=precision,
             threads=torch.get_num_threads(),
             target_scales=target_scales or {},
+            started_from=started_from or {},
+            architecture=hub_architecture(experiment.network),
         )
 
     @property
@@ -218,7 +228,7 @@ class Model:
             )
         weights = read_state(folder / "weights.safetensors")["network"]
         with torch.random.fork_rng(devices=[]):
-            network = build_network(experiment.changed(pretrained=False))
+            network = build_network(experiment.untrained, architecture=facts["architecture"])
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:

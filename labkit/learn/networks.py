@@ -8,7 +8,7 @@ convolution, so the custom network keeps its weights but leaves out its arithmet
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -182,23 +182,30 @@ def timm_network(
     dropout: float = 0.0,
     pretrained: bool | str | Path = False,
     image_size: int | None = None,
+    architecture: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """A network of timm for any channels (those called ``"empty"`` are filled with zeros) and classes.
 
     `pretrained`: True takes timm's weights from its hub, a path those of a file, see `load_pretrained`.
+    `architecture` is what `hub_architecture` gave when the hub was at hand.
     """
     import timm  # brings torchvision and torch's compiler: seconds that the papers' networks need not wait
 
-    if not timm.is_model(model.split(".")[0]):
+    architecture = architecture or hub_architecture(model)
+    built = model if pretrained is True else str(architecture.get("model", model))
+    plain = str(architecture.get("model", model)).split(".")[0]
+    if not timm.is_model(plain):
         raise InputError(
             f"network must be a model that timm {timm.__version__} knows, got {model!r}; "
             "see timm.list_models()"
         )
     if image_size is not None:
-        _check_size(model, image_size)
+        _check_size(plain, image_size)
     options: dict[str, Any] = {"num_classes": classes, "in_chans": len(channels), "drop_rate": dropout}
     try:
-        network = timm.create_model(model, pretrained=pretrained is True, **options)
+        network = timm.create_model(
+            built, pretrained=pretrained is True, **architecture.get("arguments", {}), **options
+        )
     except (OSError, RuntimeError) as error:
         if pretrained is not True:
             raise
@@ -210,6 +217,29 @@ def timm_network(
     if isinstance(pretrained, str | Path):
         load_pretrained(network, pretrained)
     return nn.Sequential(FillEmpty(channels), network)
+
+
+def on_hub(network: str) -> bool:
+    """Whether a network is one of the Hugging Face hub."""
+    return network.removeprefix("timm:").startswith(("hf_hub:", "hf-hub:"))
+
+
+def hub_architecture(network: str) -> dict[str, Any]:
+    """Timm's name of a network of the Hugging Face hub, with its arguments; empty for other networks."""
+    if not on_hub(network):
+        return {}
+    from timm.models import load_model_config_from_hf
+
+    name = network.removeprefix("timm:").partition(":")[2]
+    try:
+        _, model, arguments = load_model_config_from_hf(name)
+    except Exception as error:  # the boundary: no connection, no such model, no access
+        raise MissingDataError(
+            f"network {name!r} could not be had from the Hugging Face hub ({type(error).__name__}); connect "
+            "to it, check the name, or fetch it elsewhere into the cache folder that HF_HOME names"
+        ) from error
+    ours = ("in_chans", "num_classes", "drop_rate")
+    return {"model": model, "arguments": {key: arguments[key] for key in arguments if key not in ours}}
 
 
 def _check_size(model: str, image_size: int) -> None:
@@ -304,8 +334,11 @@ _OURS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build_network(experiment: Experiment) -> nn.Module:
-    """The network of an experiment, with its first weights drawn from torch's global generator."""
+def build_network(experiment: Experiment, *, architecture: Mapping[str, Any] | None = None) -> nn.Module:
+    """The network of an experiment, with its first weights drawn from torch's global generator.
+
+    With the `architecture` that `hub_architecture` gave, a network of the hub needs no connection.
+    """
     classes = experiment.outputs
     options: dict[str, Any] = {
         "channels": experiment.bands,
@@ -322,8 +355,37 @@ def build_network(experiment: Experiment) -> nn.Module:
         network = _OURS[experiment.network](classes, **options)
     else:
         model = _MOBILENET if experiment.network == "mobilenet" else experiment.network.removeprefix("timm:")
-        network = timm_network(model, classes, pretrained=experiment.pretrained, **options)
+        options |= {"pretrained": experiment.pretrained, "architecture": architecture}
+        network = timm_network(model, classes, **options)
     return network.to(memory_format=torch.channels_last)
+
+
+def parts_of(network: nn.Module) -> tuple[str, set[str]]:
+    """Names in a network's state: weights of its first convolution, and all of its output layer."""
+    inner: Any = network[1] if isinstance(network, nn.Sequential) else network
+    output = inner.get_classifier() if hasattr(inner, "get_classifier") else inner.output
+    own = {id(value) for value in output.parameters()}
+    first = next((one.weight for one in network.modules() if isinstance(one, nn.Conv2d)), None)
+    names = {name: id(value) for name, value in network.named_parameters()}
+    return (
+        next((name for name, value in names.items() if value == id(first)), ""),
+        {name for name, value in names.items() if value in own},
+    )
+
+
+def layer_numbers(network: nn.Module) -> dict[str, int]:
+    """Number of the layer, from 0 at the input, that each parameter belongs to: timm's own, or by module."""
+    inner: Any = network[1] if isinstance(network, nn.Sequential) else network
+    names = [name for name, _ in inner.named_parameters()]
+    layers = {name: name.rpartition(".")[0] for name in names}
+    numbers = {name: list(dict.fromkeys(layers.values())).index(layers[name]) for name in names}
+    if hasattr(inner, "group_matcher"):
+        from timm.models import group_parameters
+
+        numbers = group_parameters(inner, inner.group_matcher(coarse=False), reverse=True)
+    order = sorted(set(numbers.values()))
+    start = "1." if inner is not network else ""
+    return {f"{start}{name}": order.index(numbers[name]) for name in names}
 
 
 def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
@@ -334,7 +396,7 @@ def layer_rows(experiment: Experiment) -> list[dict[str, Any]]:
     ``parameters``.
     """
     with torch.random.fork_rng(devices=[]):
-        network = build_network(experiment.changed(pretrained=False))
+        network = build_network(experiment.untrained)
     if isinstance(network, CustomNetwork | VggNetwork):
         rows = _printed_rows(network, experiment.image_size)
     else:

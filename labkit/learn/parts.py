@@ -292,9 +292,10 @@ def _check_parts(experiment: Experiment, split: np.ndarray) -> None:
     """Refuse a split column without a training or validation part, which may be there under another name."""
     if missing := [name for name in _PARTS[:2] if not (split == name).any()]:
         found = [f"{word!r}{meant_part(word)}" for word in np.unique(split).tolist() if word not in _PARTS]
+        but = f", but {', '.join(found)}" if found else ""
         raise InputError(
             f"column {experiment.split_column!r} must name objects for {' and '.join(map(repr, missing))}, "
-            f"got none, but {', '.join(found) or 'no other word'}; mend it, or deal by with_split"
+            f"got none{but}; mend it, or deal by with_split"
         )
 
 

@@ -17,6 +17,7 @@ from labkit.learn.augment import augment
 from labkit.learn.device import as_input
 from labkit.learn.networks import build_network
 from labkit.learn.resident import seed_of
+from labkit.learn.start import freeze, parameter_groups
 from labkit.learn.targets import gaussian_losses
 
 #: Smallest gain of the monitored quantity that counts as improvement (Keras' `min_delta`).
@@ -24,7 +25,7 @@ _MIN_DELTA = 1e-4
 
 
 def build_optimiser(
-    parameters: Iterable[nn.Parameter], settings: SGD | Adadelta | AdamW
+    parameters: Iterable[nn.Parameter] | list[dict[str, Any]], settings: SGD | Adadelta | AdamW
 ) -> torch.optim.Optimizer:
     """The optimiser of an experiment, at its initial learning rate, which `KerasSchedule` moves.
 
@@ -103,6 +104,7 @@ class TrainingTask(pl.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, 0, 1))
             self.network = build_network(experiment)
+        self._frozen = freeze(self.network, experiment)
         self.schedule = KerasSchedule(experiment.optimiser)
         self.history: list[dict[str, float]] = []
         self._draws = torch.Generator()
@@ -110,7 +112,12 @@ class TrainingTask(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The experiment's optimiser; `KerasSchedule` moves its learning rate."""
-        return build_optimiser(self.network.parameters(), self.experiment.optimiser)
+        return build_optimiser(parameter_groups(self.network, self.experiment), self.experiment.optimiser)
+
+    def on_train_epoch_start(self) -> None:
+        """Keep the running means of frozen layers, too."""
+        for layer in self._frozen:
+            layer.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """The network's outputs, shape (n, outputs), of images as bytes, shape (n, band, y, x)."""
@@ -154,7 +161,7 @@ class TrainingTask(pl.LightningModule):
             self._draws.manual_seed(seed_of(self.seed, self.current_epoch, 3))
         rate = self.schedule.rate(self.global_step)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
 
     def on_validation_epoch_start(self) -> None:
         """Begin the validation totals anew."""

@@ -28,6 +28,7 @@ from labkit.learn import release
 from labkit.learn.device import choose_device
 from labkit.learn.networks import build_network
 from labkit.learn.parts import named_bands_of, split_for_training
+from labkit.learn.start import freeze, read_start
 from labkit.predictions import Estimates, Predictions, RunTable
 from labkit.processes import available_cores
 from labkit.run.stopping import interrupt_on_sigterm
@@ -110,6 +111,9 @@ def sweep(
         With code 143 after SIGTERM, which otherwise does the same.
     """
     workers, threads = _number(workers), _number(threads)
+    experiments = [  # workers may have another folder
+        one if one.start is None else one.changed(start=Path(one.start).resolve()) for one in experiments
+    ]
     _check(experiments, workers, threads, device)
     given = [sample] if isinstance(sample, Sample | str | Path) else list(sample)
     samples = [_opened(one, labels) for one in given]
@@ -188,9 +192,10 @@ def _check(experiments: Sequence[Experiment], workers: int | str, threads: int |
                 f"experiments must agree on the classes {experiment.kind!r}, of which a run has one table, "
                 f"got classes and positive {other} and {found}; use a run folder each"
             )
-        weights = experiment.pretrained if experiment.network == "custom" else False
+        read_start(experiment)
         with torch.device("meta"):  # its layers and their sizes, without any numbers
-            build_network(experiment.changed(pretrained=weights))
+            custom = experiment.network == "custom"  # which refuses pretrained weights
+            freeze(build_network(experiment if custom else experiment.untrained), experiment)
 
 
 def _number(value: int | str) -> int | str:

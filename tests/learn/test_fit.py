@@ -288,7 +288,7 @@ def test_labels_left_out_are_counted(sample, quick, here, caplog):
     [
         ({"bands": ("infrared",)}, {}, r"bands must include 'infrared', got \('xray', 'optical'\); add it"),
         ({"scheme": "five-class"}, {}, r"'train' must have objects of every class .* none of \['high-z cl"),
-        ({"split_column": "part"}, {}, "split 'validation' must have objects of every class"),
+        ({"split_column": "part"}, {}, "column 'part' must name objects for 'validation', got none; mend it"),
         ({"split_column": "fields"}, {}, "must have a column 'fields' with 'train' and 'validation'"),
         ({"label_column": "votes"}, {}, "must have a column 'votes' with labels, got .*with_labels"),
         (
