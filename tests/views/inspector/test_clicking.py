@@ -84,6 +84,24 @@ def test_moving_the_threshold_moves_point_counts_and_gallery(widget):
     assert (shown(widget), widget.chosen, c.detail.value) == ([], -1, "")
 
 
+def test_curve_and_counts_are_drawn_where_they_belong(widget):
+    state, summary = widget.state, widget.state.summary
+    curve = BeautifulSoup(widget.controls.curve.svg, "html.parser")
+    left, top, side = map(float, curve.svg["data-box"].split())
+    line = np.array([pair.split(",") for pair in curve.polyline["points"].split()], dtype=float)
+    expected = [left + side * state.roc["fpr"], top + side * (1 - state.roc["tpr"])]
+    np.testing.assert_allclose(line.T, expected, atol=0.051)
+    point = [float(curve.circle[name]) for name in ("cx", "cy")]
+    expected = [left + side * summary.fpr, top + side * (1 - summary.recall)]
+    np.testing.assert_allclose(point, expected, atol=0.051)
+    heights = {text.get_text(): float(text["y"]) for text in curve.find_all("text", {"text-anchor": "end"})}
+    assert (heights["1.0"], heights["0.0"]) == pytest.approx((top + 4, top + side + 4))
+    cells = BeautifulSoup(widget.controls.counts.value, "html.parser").find_all("td")
+    assert [cell.get_text() for cell in cells] == [
+        f"{n} {summary.counts[n]}" for n in ("TP", "FN", "FP", "TN")
+    ]
+
+
 def test_the_gallery_waits_until_the_slider_rests(sample, predictions):
     async def drag() -> None:
         widget = Inspector(sample, predictions)
