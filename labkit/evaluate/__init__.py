@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from labkit.evaluate.comparison import compare, sentences
-from labkit.evaluate.cores import limit_predictions, morphology_predictions
+from labkit.evaluate.cores import limit_predictions, morphology_estimates, morphology_predictions
 from labkit.evaluate.estimates import NUMBER_MEASURES, calibrate
 from labkit.evaluate.folds import (
     contradicted_labels,

@@ -43,9 +43,10 @@ def published(paper: str, table: str) -> QTable:
     Parameters
     ----------
     paper : str
-        ``"kosiba2020"``, ``"angora2020"`` or ``"su2020"``.
+        ``"kosiba2020"``, ``"angora2020"``, ``"su2020"`` or ``"sadikov2025"``.
     table : str
-        Such as ``"table5"`` or ``"tableD3"``, of Su et al. "methods" or "classes".
+        Such as ``"table5"`` or ``"tableD3"``, of Su et al. "methods" or "classes", of Sadikov et al.
+        "regression".
 
     Returns
     -------

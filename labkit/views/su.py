@@ -10,19 +10,20 @@ from bokeh.layouts import column
 from bokeh.models import Column, GridPlot, Span
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
 from labkit.cooling import COOLING_TIME_LIMITS
 from labkit.errors import InputError
 from labkit.evaluate import confusion_matrix
-from labkit.predictions import Predictions
+from labkit.predictions import Estimates, Predictions
 from labkit.sample import Sample
 from labkit.tables import numbers, text
 from labkit.taxonomy import get_scheme
 from labkit.views.confusion import confusion
 from labkit.views.distributions import histogram, scatter
 from labkit.views.gallery import gallery, grey_levels, heat_colours, png_uri, smoothed
-from labkit.views.marks import need_rows
-from labkit.views.plots import curves
+from labkit.views.marks import Line, draw_line, need_rows
+from labkit.views.plots import curves, points
 from labkit.views.style import INK, PALETTE, grid
 
 _CLASSES = get_scheme("cool-core").classes
@@ -82,6 +83,37 @@ def confusions(predictions: Predictions) -> GridPlot:
         counts = confusion_matrix(part.true_codes, part.probabilities.argmax(1), n_classes=k)
         plots.append(confusion(counts, part.classes, title=name, cell_px=58))
     return grid(plots, columns=4)
+
+
+def number_checks(sets: Mapping[str, Estimates], *, title: str = "") -> GridPlot:
+    """Predicted against true numbers of the last set, and how far off every set is in units of its widths.
+
+    A row per target: points with their widths about the dashed line of equality; then (predicted - true) /
+    width of each set beside the normal distribution that right widths give, its ends gathered in the last
+    bins.
+    """
+    rows = []
+    known = {name: one.known for name, one in sets.items()}
+    last = list(known.values())[-1]
+    for target in dict.fromkeys(text(last.table["target"]).tolist()):
+        parts = {name: one.select(text(one.table["target"]) == target) for name, one in known.items()}
+        part = list(parts.values())[-1]
+        shown = Table({"true": part.true, "predicted": part.predicted, "predicted_std": part.width})
+        unit = str(part.table["unit"][0])
+        words = f"{target} ({unit})" if unit else target
+        ends = (float(part.true.min()), float(part.true.max()))
+        left = points(shown, "true", "predicted", size=5, lines={"predicted": Line(1, 0, np.nan)}, span=ends,
+                      title=title, x_label=f"true {words}", y_label=f"predicted {words}",
+                      width=430, height=340)  # fmt: skip
+        pulls = np.concatenate([one.pull for one in parts.values()])
+        names = np.repeat(list(parts), [len(one) for one in parts.values()])
+        right = histogram(np.clip(pulls, -4.4, 4.4), by=names, bins=np.linspace(-4.5, 4.5, 19).tolist(),
+                          label=f"{target}: (predicted - true) / width")  # fmt: skip
+        x = np.linspace(-4.5, 4.5, 181)
+        draw_line(right, x, 0.5 * len(part) * norm.pdf(x), colour=INK, name="normal", label="normal",
+                  dash="dashed")  # fmt: skip
+        rows.append([left, right])
+    return grid(rows)
 
 
 def attention(

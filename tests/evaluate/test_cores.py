@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
@@ -11,7 +12,13 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from labkit.errors import InputError
 from labkit.evaluate import Resampling, compare, measure
-from labkit.evaluate.cores import CONCENTRATION_LIMITS, _fitted, limit_predictions, morphology_predictions
+from labkit.evaluate.cores import (
+    CONCENTRATION_LIMITS,
+    _fitted,
+    limit_predictions,
+    morphology_estimates,
+    morphology_predictions,
+)
 from labkit.tables import text
 
 CLASSES = ("CC", "WCC", "NCC")
@@ -172,3 +179,23 @@ def _with_nan(table: QTable) -> QTable:
     changed = table.copy()
     changed["noise"][5] = np.nan
     return changed
+
+
+def test_a_linear_model_gives_numbers_with_the_width_of_its_errors(table):
+    known, folds = table.copy(), np.where(np.arange(300) < 9, -2, FOLDS)
+    known["t_cool"] = 10 ** (-0.5 * table["slope"] + np.random.default_rng(1).normal(0, 0.1, 300)) * u.Gyr
+    asked = {"features": ["slope", "noise"], "targets": ["log t_cool"], "folds": folds}
+    found = morphology_estimates(known, **asked)
+    assert sorted(found.table["object_id"]) == known["object_id"][9:].tolist()
+    assert set(found.table["unit"]) == {"Gyr"}
+    assert set(zip(found.table["object_id"], found.table["fold"], strict=True)) == set(
+        zip(known["object_id"][9:], folds[9:], strict=True)
+    )
+    assert np.std(found.predicted - found.true) == pytest.approx(0.1, rel=0.15)
+    np.testing.assert_allclose(found.width, 0.1, rtol=0.2)
+    known["t_cool"][folds == 1] = 5 * u.Gyr  # what is tested must not change what is learned
+    again = morphology_estimates(known, **asked)
+    np.testing.assert_array_equal(again.select(fold=1).predicted, found.select(fold=1).predicted)
+    known["t_cool"][10] = 0 * u.Gyr
+    with pytest.raises(InputError, match=r"targets \['log t_cool'\] must be finite numbers for all objects"):
+        morphology_estimates(known, **asked)

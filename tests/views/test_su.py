@@ -4,12 +4,12 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
-from bokeh.models import ImageURL, Span
+from bokeh.models import ImageURL, Line, Span
 
 from labkit.errors import InputError
-from labkit.predictions import Predictions
+from labkit.predictions import Estimates, Predictions
 from labkit.sample import Sample
-from labkit.views.su import attention, class_examples, confusions, cooling_times
+from labkit.views.su import attention, class_examples, confusions, cooling_times, number_checks
 
 CLASSES = ("CC", "WCC", "NCC")
 
@@ -48,6 +48,30 @@ def test_examples_go_by_class_and_cooling_time(catalogue, rng, look):
     assert max(titles[:3]) < 1 < min(titles[3:6]) < 7.7 < min(titles[6:])
     with pytest.raises(InputError, match="columns must be at most 4, the number of CC, got 5"):
         class_examples(sample, columns=5)
+
+
+def test_numbers_stand_beside_the_truth_and_their_widths(rng, look):
+    true = rng.normal(0, 1, (40, 2))
+    true[5] = np.nan
+    predicted = true + rng.normal(0, 0.2, true.shape)
+    predicted[5], predicted[7, 0] = 0, true[7, 0] + 9
+    options = {"true": true, "targets": ["log t_cool", "ne"], "units": ["Gyr", ""], "experiment": "n"}
+    ids = [f"C{k}" for k in range(40)]
+    sets = {name: Estimates.from_arrays(ids, predicted, np.full((40, 2), width), **options)
+            for name, width in (("as trained", 0.1), ("calibrated", 0.2))}  # fmt: skip
+    first, pulls, second, others = look.panels(number_checks(sets))
+    assert look.axis_labels(first) == ("true log t_cool (Gyr)", "predicted log t_cool (Gyr)")
+    assert look.axis_labels(second) == ("true ne", "predicted ne")
+    shown = look.data(first, "predicted")
+    np.testing.assert_allclose(shown["y"], predicted[np.isfinite(true[:, 0]), 0])
+    np.testing.assert_allclose(shown["high"] - shown["low"], 0.4)
+    line = look.data(first, "predicted fit")
+    np.testing.assert_array_equal(line["x"], line["y"])
+    assert look.legend(pulls) == ["as trained", "calibrated", "normal"]
+    for plot in (pulls, others):
+        for name in sets:
+            heights = look.data(plot, name, Line)["y"]
+            assert heights[1:-1:2].sum() == 39, "an outlier is in the last bin"
 
 
 def test_each_method_has_its_matrix(catalogue, look):
