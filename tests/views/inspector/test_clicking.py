@@ -462,6 +462,7 @@ def test_the_static_twin_shows_the_same_and_fetches_nothing(sample, predictions,
     assert "Verdicts: 1 agree" in text
     assert page.select_one("svg.lk-curve circle")["cx"]
     assert [card.get_text() for card in page.select(".lk-kind-FP .lk-card-id")] == shown(widget)
+    assert len(page.select(".lk-kind-TP .lk-card")[0].select(".lk-contours path")) == 3
     empty = str(inspect_errors(sample, predictions, experiment="MN-E", verdicts=path))
     assert "no false positives" in empty
     monkeypatch.setenv(HEADLESS, "")
@@ -477,6 +478,7 @@ def test_a_sheet_has_a_row_for_each_of_the_surest(sample, predictions):
     assert [c.get_text() for c in page.find_all("figcaption")][:4] == [
         "optical + X-ray contours", "X-ray", "combined", "optical + X-ray contours + activation",
     ]  # fmt: skip
+    assert not page.select(".lk-small"), "all of a sheet's pictures are of one size"
     state.threshold = 1.0
     assert "no false positives at this threshold" in str(error_sheet(state, pictures, "FP"))
 
