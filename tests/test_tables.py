@@ -261,14 +261,18 @@ def test_fits_tables_of_other_programs(tmp_path):
         fits.Column("SMALL", "B", array=np.array([3, 255], dtype="u1")),
         fits.Column("NULL", "J", null=-9, array=[3, -9]),
         fits.Column("ONE", "1D", unit="deg", array=[1.5, np.nan]),
+        fits.Column("FLAG", "L", array=[True, False]),
         fits.Column("WIDE", "3E", array=np.ones((2, 3))),
         fits.Column("LIST", "PJ()", array=np.array([[1], [2, 3]], dtype=object)),
     ]
     hdu = fits.BinTableHDU.from_columns(columns)
     hdu.header["TNULL2"] = -99  # what the type cannot hold
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "t.FIT")
+    with fits.open(tmp_path / "t.FIT", mode="update") as hdus:
+        np.asarray(hdus[1].data)["FLAG"][1] = 0  # a truth value that is not known
     table = read_catalogue(tmp_path / "t.FIT")
-    assert table.colnames == ["ID", "SMALL", "NULL", "ONE"]
+    assert table.colnames == ["ID", "SMALL", "NULL", "ONE", "FLAG"]
+    assert text(table["FLAG"]).tolist() == ["True", ""]
     assert table["ID"].tolist() == ["a", "café"]
     assert table["SMALL"].tolist() == [3, 255]
     np.testing.assert_array_equal(numbers(table["NULL"]), [3, np.nan])

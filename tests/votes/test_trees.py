@@ -121,8 +121,9 @@ def test_a_tree_of_ones_own(tmp_path):
 )
 def test_what_makes_no_tree(tmp_path, old, new, message):
     assert old in TREE
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as refused:
         from_text(tmp_path, TREE.replace(old, new, 1))
+    assert "Value error" not in str(refused.value), "the tree's own words"
 
 
 WORKFLOW = {
@@ -169,6 +170,7 @@ def other(tasks: object) -> dict:
         (WORKFLOW, {"T7": {"square": "x"}}, "'T7' offers .., got .'square'."),
         (WORKFLOW, {"T0": {"odd": "x"}}, "end every way before 'T2', no question with a single answer"),
         (WORKFLOW, {"T0": {"round": "x"}, "T1": {"ring": "y"}}, "class of 'Arc' in 'T1', where the tree"),
+        (WORKFLOW | {"first_task": "T9"}, {}, "end every way before 'T9'"),
         ({"first_task": "T0"}, {}, r"lacks \['strings', 'tasks'\]"),
         (other([]), {}, "workflow must have the form that Zooniverse exports"),
         (other({"T0": []}), {}, "workflow must have the form"),
