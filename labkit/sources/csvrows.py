@@ -28,7 +28,7 @@ _ROW = np.dtype([("user", "i4"), ("subject", "i4"), ("way", "i4"), ("logged_in",
 #: Classification ids that a report shows of each reason.
 EXAMPLES = 3
 _BLOCK = 8 * 2**20  # bytes read at a time
-_LONGEST_LINE = 64 * 2**20
+_LONGEST_LINE, _LONGEST_HEADER = 64 * 2**20, 2**20
 _LARGEST = 64 * 2**30  # bytes of text; the largest export of Zooniverse is some 10 GB
 _UNPACKED = 100  # times its compressed file, beyond 64 MiB; exports reach about 20
 
@@ -78,7 +78,7 @@ class CsvBlocks:
         return self.path.open("rb")
 
     def _header(self, file: BinaryIO) -> list[str]:
-        line = file.readline(_LONGEST_LINE).removeprefix(b"\xef\xbb\xbf")
+        line = file.readline(_LONGEST_HEADER).removeprefix(b"\xef\xbb\xbf")
         text = line.decode("utf-8", errors="replace").strip("\r\n")
         if not text.strip():
             raise MissingDataError(f"{self.path.name} is empty, it has no header; download it again")
@@ -88,8 +88,8 @@ class CsvBlocks:
             names = [name.strip() for name in next(csv.reader([text]))]
         except csv.Error as error:
             raise InputError(f"{self.path.name} must begin with a line of column names ({error})") from error
-        if len(set(names)) != len(names):
-            raise InputError(f"columns of {self.path.name} must differ, got {names}")
+        if repeated := [name for name, count in Counter(names).items() if count > 1]:
+            raise InputError(f"columns of {self.path.name} must differ, got {repeated[:3]} more than once")
         return names
 
     def _whole_lines(self, file: BinaryIO) -> Iterator[bytes]:
