@@ -65,7 +65,9 @@ def sweep(
     What a killed call has finished is kept; the same call resumes it, a half-trained network from its last
     epoch. A training of the same name, seed and fold with other settings, labels or Sample is replaced. A run
     that fails does not stop the others. ``states.csv`` and ``progress.html`` in the run folder show what each
-    run does; workers have Dask's dashboard besides.
+    run does; workers have Dask's dashboard besides. Two sweeps may fill one run folder at the same time: a
+    run of both is trained once. But those two files show the sweep that wrote last, and a table of
+    predictions holds the runs of the sweep that ended last among those of its kind.
 
     Parameters
     ----------
