@@ -81,7 +81,7 @@ def confusions(predictions: Predictions) -> GridPlot:
     for name in dict.fromkeys(text(known.table["experiment"]).tolist()):
         part = known.select(experiment=name)
         counts = confusion_matrix(part.true_codes, part.probabilities.argmax(1), n_classes=k)
-        plots.append(confusion(counts, part.classes, title=name, cell_px=58))
+        plots.append(confusion(counts, part.classes, title=name, cell_px=68))
     return grid(plots, columns=4)
 
 
