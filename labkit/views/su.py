@@ -24,7 +24,7 @@ from labkit.views.distributions import histogram, scatter
 from labkit.views.gallery import gallery, grey_levels, heat_colours, png_uri, smoothed
 from labkit.views.marks import Line, draw_line, need_rows
 from labkit.views.plots import curves, points
-from labkit.views.style import INK, PALETTE, grid
+from labkit.views.style import INK, PALETTE, grid, legend_above
 
 _CLASSES = get_scheme("cool-core").classes
 #: Of the networks that are compared: the one that was trained first, then those that know nothing.
@@ -141,8 +141,12 @@ def attention(
     palette = dict(zip(maps, _NETWORKS, strict=False))
     panels = [
         [
-            curves(table[text(table["class"]) == kind], "radius", "value", by="network", palette=palette,
-                   x_label="radius (kpc)", y_label=words, title=f"{kind}: {words}", width=330, height=300)
+            legend_above(
+                curves(table[text(table["class"]) == kind], "radius", "value", by="network", palette=palette,
+                       x_label="radius (kpc)", y_label=words, title=f"{kind}: {words}", width=350,
+                       height=330),
+                columns=2,
+            )
             for kind in kinds
         ]
         for table, words in ((profiles, "activation over its mean"), (drops, "drop of p without the ring"))
