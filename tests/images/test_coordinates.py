@@ -8,7 +8,13 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from labkit.images import coverage, cutouts
-from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, sky_to_pixel, tangent_plane
+from labkit.images.coordinates import (
+    pixel_scale_arcsec,
+    pixel_to_sky,
+    pixels_at,
+    sky_to_pixel,
+    tangent_plane,
+)
 
 X, Y = np.meshgrid(np.linspace(0, 199, 5), np.linspace(0, 150, 4))
 
@@ -113,3 +119,10 @@ def test_known_places_and_none():
     assert pixel_to_sky(wcs, 99, 50)[0] > 150  # east is left
     assert [axis.shape for axis in sky_to_pixel(FRAMES["SIP"], [], [])] == [(0,), (0,)]
     assert [axis.shape for axis in pixel_to_sky(FRAMES["FK4"], np.ones((0, 2)), 1)] == [(0, 2), (0, 2)]
+
+
+def test_the_pixel_that_each_place_lies_in():
+    x, y = np.array([0, 3.4, 1.6, -0.6, 3.6, 1, np.nan]), np.array([0, 2, 0.6, 0, 0, 2.6, 1])
+    values, inside = pixels_at(np.arange(12.0).reshape(3, 4), x, y)
+    assert inside.tolist() == [True] * 3 + [False] * 4
+    assert values[:3].tolist() == [0, 11, 6]

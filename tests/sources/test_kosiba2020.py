@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -312,8 +313,12 @@ def test_a_file_in_the_zip_that_swells_is_not_read_to_its_end(good, tmp_path):
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as handle:
         handle.writestr("Kosiba2020/train.csv", bytes(50_000_000))
     assert path.stat().st_size < 20_000_000
+    tracemalloc.start()
     with pytest.raises(InputError, match="'train.csv' in .* must have at most 10000000 bytes, got more"):
         fetch_kosiba2020(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40_000_000
 
 
 def test_damaged_zips_and_paths_without_one(pack, good, tmp_path):

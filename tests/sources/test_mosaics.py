@@ -264,10 +264,11 @@ def test_real_cfhtls_bands_are_registered(real):
 
 def test_mosaics_of_one_grid_keep_their_pixels_on_the_largest_frame():
     red, blue, wcs = noise(seed=1), noise(seed=2), tangent()
+    blue[:5] = 0  # no data
     trimmed = wcs.slice((slice(30, 100), slice(50, None)))
     images = {"a": red[30:100, 50:], "b": blue}
     there = registered(Mosaics.from_arrays(images, {"a": trimmed, "b": wcs}, zero_points={"a": 25.0}))
-    np.testing.assert_array_equal(there["b"].data, blue)
+    np.testing.assert_array_equal(there["b"].data, np.where(blue == 0, np.nan, blue))
     np.testing.assert_array_equal(there["a"].data[30:100, 50:], red[30:100, 50:])
     assert np.isfinite(there["a"].data).sum() == images["a"].size
     assert (there["a"].zero_point, there.offsets) == (25.0, ((0, 0), (0, 0)))
@@ -304,6 +305,15 @@ def test_regridding_by_tiles_equals_regridding_at_once(monkeypatch):
     assert max(parts.shape) > 128
     np.testing.assert_array_equal(np.isnan(parts), np.isnan(whole))
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+def test_pixels_without_data_do_not_darken_their_neighbours():
+    data = np.full((200, 200), 5, dtype=np.float32)
+    data[90:110, 90:110] = 0
+    flat = Mosaics.from_arrays({"R": data}, tangent((200, 200), roll_deg=20))
+    there = registered(flat, pixel_scale=0.1 * u.arcsec)["R"].data
+    assert np.isnan(there[there.shape[0] // 2, there.shape[1] // 2])
+    np.testing.assert_allclose(there[np.isfinite(there)], 5 * (0.1 / 0.065) ** 2, rtol=1e-3)
 
 
 # Annuli around a position, and how much of them mosaics cover
