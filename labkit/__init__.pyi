@@ -91,6 +91,7 @@ from .views.inspector import inspect_errors as inspect_errors
 from .views.plots import points as points
 from .views.roc import roc as roc
 from .views.distributions import scatter as scatter
+from .views import save_page as save_page
 from .views import show as show
 from .views.tables import table as table
 

@@ -126,3 +126,19 @@ def test_toml_and_the_command_line(grey, lenses, tmp_path):
     assert first.classes == ("galaxy", "lens")
     assert (tuned.started_from["folder"], tuned.started_from["new"]) == (str(start), [])
     assert (tuned.experiment.frozen, tuned.experiment.layer_decay) == (2, 0.5)
+
+
+def test_a_raw_object_is_explained_and_shown_as_it_is(grey, lenses, tmp_path):
+    """Raw images are normalised as the model's were; a gallery takes arrays and is saved as a page."""
+    raw = lab.Sample(
+        grey.images.astype(np.float32), grey.catalogue, bands=["r"], pixel_scale=grey.pixel_scale
+    )
+    levels = lab.normalise(raw, method="asinh")
+    fitted = lab.train(lenses.changed(epochs=1), levels, run=tmp_path / "run", progress=False)
+    one = raw.select(["002"])
+    glow = lab.class_activation(fitted.model, one)
+    np.testing.assert_array_equal(glow.maps, lab.class_activation(fitted.model, levels.select(["002"])).maps)
+    sheet = lab.gallery([*one.images[0], *glow.maps])
+    pictures = sheet.renderers[0].data_source.data["uri"]
+    assert [picture[:15] for picture in pictures] == ["data:image/png;"] * 2
+    assert pictures[0] in lab.save_page(sheet, tmp_path / "activation.html").read_text()

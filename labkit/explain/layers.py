@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labkit.errors import InputError
+from labkit.images import normalise
 from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
 from labkit.learn.networks import CustomNetwork, FillEmpty
+from labkit.learn.parts import named_bands_of
 from labkit.sample import Sample
 
 #: Coarser maps than this say little about where; Grad-CAM's default layer is the last that is not coarser.
@@ -289,14 +291,16 @@ def prepare(
     batch_size: int = 16,
     accept_normalisation: bool = False,
 ) -> Prepared:
-    """Check normalised images against a model and open its network, which moves to the device.
+    """Check images against a model and open its network, which moves to the device.
 
-    A Sample is checked as in prediction and may have further bands; an array or Tensor of uint8, shape
-    (n, band, y, x), has the model's bands in the model's order.
+    A raw Sample is normalised as the model's was; a normalised one is checked as in prediction. Both may have
+    further bands; an array or Tensor of uint8, shape (n, band, y, x), has the model's bands in its order.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     if isinstance(images, Sample):
+        if "normalisation" not in images.provenance and images.dtype != np.uint8:
+            images = normalise(named_bands_of(images, model.experiment), like=model)
         images = model.check(images, accept_normalisation=accept_normalisation)
     elif isinstance(images, np.ndarray):
         images = torch.from_numpy(np.ascontiguousarray(images))

@@ -120,7 +120,7 @@ def class_activation(
     model : Model
         Any network; nothing of it is changed, no gradient is left in it.
     images : Sample, or array of uint8, shape (n, band, y, x)
-        Normalised images.
+        Normalised images; a Sample may be raw.
     method : str
         See above.
     target : str, int, sequence of these, or None

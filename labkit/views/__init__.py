@@ -55,7 +55,22 @@ def show(model: Model, caption: str = "") -> None:
 
 
 def save_page(model: Model, path: str | Path, *, title: str = "labkit") -> Path:
-    """Save a figure, layout or table as one HTML file that opens without a network."""
+    """Save a figure, layout or table as one HTML file that opens without a network.
+
+    Parameters
+    ----------
+    model : bokeh Model
+        Figure, layout or table.
+    path : path
+        File, replaced if it is there.
+    title : str
+        Of the page.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     path = Path(path)
     with atomic_file(path) as partial:
         partial.write_text(file_html(model, resources=INLINE, title=title), encoding="utf-8")

@@ -170,16 +170,18 @@ def thumbnails(images: ArrayLike, *, sigma_px: float = 0.0) -> list[str]:
 
 
 def gallery(
-    pictures: Sequence[str], titles: Sequence[str] = (), *, details: Mapping[str, Sequence] | None = None,
-    columns: int = 6, size_px: int = 130, column_titles: Sequence[str] = (), row_titles: Sequence[str] = (),
+    pictures: Sequence[str | ArrayLike], titles: Sequence[str] = (), *,
+    details: Mapping[str, Sequence] | None = None, columns: int = 6, size_px: int = 130,
+    column_titles: Sequence[str] = (), row_titles: Sequence[str] = (),
     frames: Sequence[str] = (), title: str = "",
 ) -> figure:  # fmt: skip
     """Pictures in a grid; the pointer enlarges one and shows its details.
 
     Parameters
     ----------
-    pictures : sequence of str
-        PNG data URIs, from `png_uri` or `thumbnails`, row by row.
+    pictures : sequence of array or str
+        Images (y, x), each shown between its own limits, or PNG data URIs from `png_uri` or `thumbnails`, row
+        by row.
     titles : sequence of str
         Text above each picture.
     details : mapping of str to sequence, optional
@@ -203,6 +205,7 @@ def gallery(
     InputError
         If there is no picture, or titles, details or frames differ in number from the pictures.
     """
+    pictures = [one if isinstance(one, str) else png_uri(grey_levels(one)) for one in pictures]
     number, details = len(pictures), dict(details or {})
     lengths = {"titles": len(titles) or number, "frames": len(frames) or number}
     lengths |= {name: len(values) for name, values in details.items()}
