@@ -2,7 +2,7 @@
 
 Layout of ``data/runs/<name>/``::
 
-    manifest.json        versions, seed and hashes of the inputs
+    manifest.json        versions, and seeds and hashes of the inputs of each experiment
     experiments/         one JSON file per experiment
     checkpoints/         trained networks, one folder per run
     states.csv, progress.html
@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -136,8 +137,15 @@ class RunFolder:
         file = self.path / "manifest.json"
         return json.loads(file.read_text()) if file.is_file() else {}
 
-    def record(self, **facts: Any) -> dict[str, Any]:
+    def record(self, *, trainings: Mapping[str, Any] | None = None, **facts: Any) -> dict[str, Any]:
         """Add facts (JSON-able) to the manifest, with the versions and the time of the change.
+
+        Parameters
+        ----------
+        trainings : mapping, optional
+            What is known of each experiment; those of other experiments stay.
+        **facts
+            Anything else; a fact replaces the earlier one of its name.
 
         Returns
         -------
@@ -148,5 +156,7 @@ class RunFolder:
         file = self.path / "manifest.json"
         with FileLock(self.path / ".manifest.lock"), atomic_file(file) as partial:
             manifest = {"created": now} | self.manifest | {"changed": now, "versions": versions()} | facts
+            if trainings:
+                manifest["trainings"] = manifest.get("trainings", {}) | trainings
             partial.write_text(json.dumps(manifest, indent=1))
         return manifest

@@ -274,18 +274,17 @@ def _save_tables(runs: Sequence[SweepRun], folder: RunFolder) -> list[Prediction
 def _record(
     runs: Sequence[SweepRun], folder: RunFolder, samples: Sequence[Sample], labels: Sequence[str | Path]
 ) -> None:
-    if not runs:
-        return
-    seeds: dict[str, list[int]] = {}
-    for one in runs:
-        known = seeds.setdefault(one.experiment.name, [])
-        if one.seed not in known:
-            known.append(one.seed)
     inputs: dict[str, Any] = {"sample": samples[0].content_hash}
     inputs |= {f"sample {n}": one.content_hash for n, one in enumerate(samples[1:], start=2)}
     paths = {str(name): Path(str(name).rpartition("=")[2]) for name in labels}
     inputs |= {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
-    folder.record(seeds=seeds, inputs=inputs, threads=runs[0].threads)
+    trainings: dict[str, Any] = {}
+    for one in runs:
+        fresh = {"seeds": [], "inputs": inputs, "threads": one.threads}
+        known = trainings.setdefault(one.experiment.name, fresh)["seeds"]
+        if one.seed not in known:
+            known.append(one.seed)
+    folder.record(trainings=trainings)
 
 
 def _here(runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[], None]) -> Iterator[Ended]:

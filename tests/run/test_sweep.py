@@ -195,9 +195,9 @@ def test_a_failing_run_does_not_stop_the_others(stored, unbroken, tmp_path):
         run([WILD, TWO, ALONE], stored, folder, progress=False)
     assert "lower optimiser.learning_rate" in str(caught.value)
     assert same(Predictions.load(folder.predictions), unbroken[1])
-    assert folder.manifest["seeds"] == {"two": [0, 1], "alone": [5]}
-    assert folder.manifest["inputs"] == {"sample": Sample.load(stored).content_hash}
-    assert folder.manifest["threads"] == 1
+    about = {"inputs": {"sample": Sample.load(stored).content_hash}, "threads": 1}
+    assert folder.manifest["trainings"]["two"] == {"seeds": [0, 1]} | about
+    assert folder.manifest["trainings"]["alone"] == {"seeds": [5]} | about
 
 
 def test_the_same_call_does_nothing_again(unbroken, stored):
@@ -239,7 +239,8 @@ def test_labels_are_joined_and_change_the_training(stored, tmp_path):
     tested = [rows.table["object_id"][rows.table["split"] == "test"].tolist() for rows in (one, other)]
     assert tested[0] == tested[1]
     assert len(tested[0]) == 8
-    assert str(path) in RunFolder(tmp_path / "run").manifest["inputs"]
+    trainings = RunFolder(tmp_path / "run").manifest["trainings"]
+    assert all(str(path) in about["inputs"] for about in trainings.values())
 
 
 def test_kinds_of_experiments_have_their_own_tables(stored, tmp_path):
@@ -283,7 +284,10 @@ def test_each_experiment_takes_the_first_sample_with_its_bands(stored, tmp_path)
     other = ALONE.changed(name="other", bands=("b", "a"), epochs=1)
     found = run([ALONE.changed(epochs=1), other], [both, renamed], tmp_path / "run", progress=False)
     assert len(found) == 72
-    assert set(RunFolder(tmp_path / "run").manifest["inputs"]) == {"sample", "sample 2"}
+    run([ALONE.changed(epochs=1, seeds=(6,))], both, tmp_path / "run", progress=False)
+    trainings = RunFolder(tmp_path / "run").manifest["trainings"]
+    assert set(trainings["other"]["inputs"]) == {"sample", "sample 2"}, "kept by a later sweep"
+    assert set(trainings["alone"]["inputs"]) == {"sample"}
 
 
 class Send(Callback):
