@@ -92,6 +92,7 @@ from .views.plots import points as points
 from .views.roc import roc as roc
 from .views.distributions import scatter as scatter
 from .views import save_page as save_page
+from .views.export import save_figure as save_figure
 from .views import show as show
 from .views.tables import table as table
 

@@ -15,9 +15,10 @@ from labkit.errors import InputError, MissingDataError
 from labkit.runfolder import RunFolder
 from labkit.views import save_page, show
 from labkit.views.distributions import histogram
+from labkit.views.export import BROWSERS
 from labkit.views.report import offline, write_report
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def external(page: str) -> list[str]:
