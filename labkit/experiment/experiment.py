@@ -376,8 +376,9 @@ class Experiment(Declared):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{name}</td><td><code>{escape(repr(getattr(self, name)))}</code></td></tr>"
-            for name in type(self).model_fields
+            f"<tr><td>{name}</td><td><code>{escape(repr(value))}</code></td></tr>"
+            for name, value in self
+            if value not in ((), None)
         )
         return f"<table><tbody>{rows}</tbody></table>"
 

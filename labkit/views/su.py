@@ -81,8 +81,8 @@ def confusions(predictions: Predictions) -> GridPlot:
     for name in dict.fromkeys(text(known.table["experiment"]).tolist()):
         part = known.select(experiment=name)
         counts = confusion_matrix(part.true_codes, part.probabilities.argmax(1), n_classes=k)
-        plots.append(confusion(counts, part.classes, title=name, cell_px=68))
-    return grid(plots, columns=4)
+        plots.append(confusion(counts, part.classes, title=name, cell_px=80))
+    return grid(plots, columns=3)
 
 
 def number_checks(sets: Mapping[str, Estimates], *, title: str = "") -> GridPlot:
@@ -143,7 +143,7 @@ def attention(
         [
             legend_above(
                 curves(table[text(table["class"]) == kind], "radius", "value", by="network", palette=palette,
-                       x_label="radius (kpc)", y_label=words, title=f"{kind}: {words}", width=350,
+                       x_label="radius (kpc)", y_label=words, title=f"{kind}: {words}", width=325,
                        height=330),
                 columns=2,
             )
