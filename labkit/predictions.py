@@ -104,6 +104,10 @@ class RunTable:
                 f"{[part.meta for part in parts]}; choose one experiment"
             )
         table = vstack([part.table for part in parts], metadata_conflicts="silent")
+        keys = [name for name in (*_RUN, "target") if name in table.colnames]
+        codes = [np.unique(text(table[name]), return_inverse=True)[1].ravel() for name in keys]
+        if len(np.unique(np.column_stack(codes), axis=0)) < len(table):
+            raise InputError(f"an object must come once in a run, got rows with the same {', '.join(keys)}")
         return replace(parts[0], table=table)
 
     def save(self, path: str | Path) -> Path:

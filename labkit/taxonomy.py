@@ -100,7 +100,9 @@ def own_scheme(
     if len(set(classes)) < max(2, len(classes)) or "" in classes:
         raise InputError(f"classes must be two or more different names, got {tuple(classes)}")
     if len(classes) == 2 and positive is None:
-        raise InputError(f"positive must name the one of {tuple(classes)} that counts as a detection")
+        raise InputError(
+            f"positive must name the one of {tuple(classes)} that counts as a detection, got None"
+        )
     labels = [*classes, *(label for label, _ in merge), *left_out]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise InputError(f"a label must be a class, merged or left out, got {twice} more than once")

@@ -67,6 +67,7 @@ def of_two(ids=("a", "b"), second=(0.5, 0.5)):
         (lambda: Predictions(Table({"object_id": ["a"]}), CLASSES), "must have the columns .* missing"),
         (lambda: Predictions.concatenate([]), "must have the same classes"),
         (lambda: Predictions.concatenate([made(), of_two()]), "must have the same classes"),
+        (lambda: Predictions.concatenate([made(), made()]), "an object must come once in a run"),
         (lambda: of_two().save("p.csv"), r"must end in .parquet, got 'p.csv'; write_table writes"),
     ],
 )

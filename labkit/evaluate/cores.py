@@ -10,7 +10,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -107,7 +107,7 @@ def morphology_estimates(
     """Numbers of each cluster by a linear model of numbers from its image, what a network must beat.
 
     Ridge regression of each target on the standardised features, trained on the other folds; the width is
-    the root mean square error of five-fold cross-validation in that training set, the same for all objects.
+    the root mean square error that the training folds have out of one another, the same for all objects.
 
     Parameters
     ----------
@@ -128,9 +128,15 @@ def morphology_estimates(
     Raises
     ------
     InputError
-        If a column is missing, a value is not finite, or a logarithm is wanted of what is not above zero.
+        If a column is missing, a value is not finite, a logarithm is wanted of what is not above zero, or
+        there are fewer than three folds.
     """
     values, fold = _columns(table, features), np.asarray(folds)
+    if fold.shape != (len(table),) or len(np.unique(fold[fold >= 0])) < 3:
+        raise InputError(
+            f"folds must have one number for each of {len(table)} objects, of three folds or more, got "
+            f"{fold.shape} and {np.unique(fold[fold >= 0]).tolist()}"
+        )
     need_columns(table, [target_column(one)[0] for one in targets], "table")
     columns = {one: table[target_column(one)[0]] for one in targets}
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -142,7 +148,8 @@ def morphology_estimates(
     model, parts = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))), []
     for number in np.unique(fold[fold >= 0]).tolist():
         test, train = fold == number, (fold >= 0) & (fold != number)
-        unseen = cross_val_predict(model, values[train], true[train], cv=5).reshape(-1, len(targets))
+        within = PredefinedSplit(fold[train])
+        unseen = cross_val_predict(model, values[train], true[train], cv=within).reshape(-1, len(targets))
         width = np.sqrt(((unseen - true[train]) ** 2).mean(0))
         predicted = model.fit(values[train], true[train]).predict(values[test]).reshape(-1, len(targets))
         units = [str(getattr(column, "unit", None) or "") for column in columns.values()]

@@ -34,13 +34,14 @@ def number_scores(
     """Measures of `NUMBER_MEASURES` along the last axis.
 
     Bias, scatter (n - 1) and 1.4826 MAD of predicted less true, in dex of logarithms; mean and mean size of
-    predicted / true - 1, of the numbers themselves also where the logarithm was learned; shares of objects
-    whose true number lies in the central 68 and 95 % of its normal distribution.
+    predicted / true - 1, of the numbers themselves also where the logarithm was learned, NaN where a true
+    number is 0; shares of objects whose true number lies in the central 68 and 95 % of its normal
+    distribution.
     """
     residual = predicted - true
     size = np.abs(residual - np.median(residual, -1, keepdims=True))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        relative = 10**residual - 1 if logarithmic else predicted / true - 1
+        relative = 10**residual - 1 if logarithmic else predicted / np.where(true == 0, np.nan, true) - 1
     several = residual.shape[-1] > 1
     found = {
         "bias": residual.mean(-1),
@@ -75,8 +76,9 @@ def calibrate(estimates: Estimates) -> Estimates:
     """Out-of-fold estimates whose widths are multiplied by one factor for each fold.
 
     The factor of a fold is the root mean square pull of the objects of the *other* folds of its experiment,
-    seed and target: it maximises their normal likelihood (Levi et al. 2022, Sensors 22, 5540). So no object
-    has a part in its own width. Means stay as they are, and so does which object has the wider one.
+    seed and target: it maximises their normal likelihood (Levi et al. 2022, Sensors 22, 5540). So no object's
+    own error is in its factor, though the networks of the other folds trained on it. Means stay as they are,
+    and so does which object has the wider one.
 
     Parameters
     ----------

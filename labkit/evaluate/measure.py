@@ -298,6 +298,8 @@ def _measured_numbers(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """The cells of a group of numbers."""
+    if not len(rows):
+        return {"objects": 0, "runs": 0} | {f"{name}{end}": np.nan for name in measures for end in ENDINGS}
     units = rows.units() if over == "runs" else [rows.trainings()]
     logarithmic = target_column(target)[1]
     each = [
@@ -318,6 +320,8 @@ def _measured_numbers(
             bounds = wilson(round(scatter.mean * n), n, confidence=resampling.confidence)
         else:
             bounds = percentile_interval(draws.get(name, ()), confidence=resampling.confidence)
+        if not np.isfinite(scatter.mean):
+            bounds = Interval(np.nan, np.nan)
         found = (scatter.mean, scatter.std, scatter.error, *bounds)
         cells |= {f"{name}{end}": float(v) for end, v in zip(ENDINGS, found, strict=True)}
     return cells

@@ -54,7 +54,9 @@ def _readable(model: type[BaseModel], error: ValidationError) -> InputError:
                 f"{name} is not a field of {model.__name__}; fields: {', '.join(model.model_fields)}"
             )
         else:
-            lines.append(f"{name}: {problem['msg']}, got {problem['input']!r}")
+            words = problem["msg"].removeprefix("Value error, ")
+            got = "" if ", got " in words else f", got {problem['input']!r}"
+            lines.append(f"{name}: {words}{got}")
     return InputError("; ".join(lines))
 
 
@@ -290,9 +292,9 @@ class Experiment(Declared):
     @field_validator("scheme")
     @classmethod
     def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
-        own: list[Any] = [info.data.get(name) for name in ("classes", "merge", "left_out", "positive")]
+        own: list[Any] = [info.data.get(name, False) for name in ("classes", "merge", "left_out", "positive")]
         if own[0]:
-            return own_scheme(*own).name
+            return value if False in own else own_scheme(*own).name  # False: refused by itself
         if value not in SCHEMES and "classes" in info.data:
             raise ValueError(f"must be one of {tuple(SCHEMES)}, or give classes of your own")
         return value

@@ -6,6 +6,7 @@ it is finished stand in ``last.safetensors`` of the model's folder. An equal cal
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -123,6 +124,9 @@ def train(
     identity = {"experiment": experiment.digest, "seed": seed, "fold": fold}
     identity |= {"sample": sample.content_hash, "labels": labels}
     identity["start"] = None if beginning is None else weights_digest(beginning)
+    identity["units"] = {target: scale["unit"] for target, scale in scales.items()}
+    if isinstance(experiment.pretrained, str) and Path(experiment.pretrained).is_file():
+        identity["pretrained"] = hashlib.sha256(Path(experiment.pretrained).read_bytes()).hexdigest()
     staging = _staging(folder)
     last = _state_to_resume(folder, identity, resume=resume, replace=other == "replace")
     if last is not None and read_about(last)["finished"]:

@@ -58,7 +58,7 @@ def text_column(sample: Sample, name: str, *, use: str) -> np.ndarray:
     if name not in sample.catalogue.colnames:
         raise InputError(
             f"sample must have a column {name!r} with {use}, got {sample.catalogue.colnames}; "
-            "add it (labkit.sample.with_labels joins a table of labels)"
+            "add it (labkit.sample.with_labels joins a table of labels, with_split deals parts)"
         )
     return text(sample.catalogue[name])
 

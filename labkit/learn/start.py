@@ -47,32 +47,48 @@ def begin_with(network: nn.Module, experiment: Experiment, start: Model) -> dict
 
     The output layer is taken where it stands for the same classes or targets. In the first convolution a band
     keeps its weights by its name, and another one gets the sum of the old bands' over the number of new ones,
-    so that the same image in all bands gives the same answer. Layers of another shape start anew.
+    so that, where no band keeps its name, the same image in all bands gives the same answer. Layers of
+    another shape start anew, and must not be frozen. An output layer of the same targets is in units of the
+    scatter that they had in the old training set.
     """
     before, own, given = start.experiment, network.state_dict(), start.network.state_dict()
     first, output = parts_of(network)
+    other_bands, other_outputs = before.bands != experiment.bands, _outputs(before) != _outputs(experiment)
+    unfit = {
+        _layer(name)
+        for name, value in own.items()
+        if name not in given
+        or (given[name].shape != value.shape and not (name == first and other_bands))
+        or (name in output and other_outputs)
+    }
     of: dict[str, dict[str, None]] = {"taken": {}, "adapted": {}, "new": {}}  # layers, each once
     for name, value in own.items():
-        layer = name.removeprefix("1.").rpartition(".")[0]
-        old = given.get(name)
-        if old is None or (name in output and _outputs(before) != _outputs(experiment)):
+        if (layer := _layer(name)) in unfit:
             of["new"][layer] = None
-        elif name == first and before.bands != experiment.bands:
-            own[name] = _for_bands(value, old, before.bands, experiment.bands)
+        elif name == first and other_bands:
+            own[name] = _for_bands(value, given[name], before.bands, experiment.bands)
             of["adapted"][layer] = None
-        elif old.shape == value.shape:
-            own[name] = old
-            of["taken"][layer] = None
         else:
-            of["new"][layer] = None
+            own[name] = given[name]
+            of["taken"].setdefault(layer)
     if not of["taken"]:
         raise InputError(f"start must fit the network, got no layer of {experiment.start!r} that does")
+    still = {_layer(name) for name, weights in network.named_parameters() if not weights.requires_grad}
+    if stuck := [layer for layer in of["new"] if layer in still]:
+        raise InputError(
+            f"frozen must leave layers to learn that do not fit the start, got {experiment.frozen} with "
+            f"{stuck} new; lower it, or keep the image size of {experiment.start!r}"
+        )
     network.load_state_dict(own)
     return {
         "folder": experiment.start, "experiment": before.name, "seed": start.seed, "fold": start.fold,
         "weights": weights_digest(start),
         **{name: list(layers) for name, layers in of.items()},
     }  # fmt: skip
+
+
+def _layer(name: str) -> str:
+    return name.removeprefix("1.").rpartition(".")[0]
 
 
 def weights_digest(model: Model) -> str:

@@ -7,6 +7,7 @@ killed and looked at from anywhere that sees the files.
 from __future__ import annotations
 
 import csv
+import hashlib
 import html
 import json
 import logging
@@ -28,9 +29,10 @@ from labkit.experiment import Experiment
 from labkit.learn import model_folder, out_of_fold, predict
 from labkit.learn.checkpoint import read_about
 from labkit.paths import atomic_file
-from labkit.predictions import Estimates, Predictions, load_predictions
+from labkit.predictions import Estimates, Predictions, load_predictions, target_column
 from labkit.runfolder import HEADLESS
 from labkit.sample import Sample
+from labkit.tables import text
 
 log = logging.getLogger(__name__)
 _EVERY_S = 2.0
@@ -109,6 +111,7 @@ def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> No
     # what the table is made from: the training, and the Sample with the labels it is measured against
     made_from = {"training": read_about(fitted.folder / "last.safetensors")["identity"]}
     made_from |= {"epochs": len(fitted.history), "sample": sample.content_hash}
+    made_from |= {"measured against": _truth_digest(run.experiment, sample)}
     table = fitted.folder / _TABLE
     if before.get("made_from") != made_from or not table.is_file():
         score = out_of_fold if run.fold >= 0 else predict
@@ -119,6 +122,18 @@ def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> No
     _note(run, state=state, made_from=made_from, ended=time.time(), **times)
     if fitted.interrupted:
         raise KeyboardInterrupt(f"{run.title} was stopped; the same call resumes it")
+
+
+def _truth_digest(experiment: Experiment, sample: Sample) -> str:
+    """Hash of the columns that a table of predictions repeats, as they are now: ids, truth and parts."""
+    wanted = {"object_id", "label", experiment.label_column, experiment.split_column}
+    wanted |= {target_column(one)[0] for one in experiment.targets}
+    catalogue = sample.catalogue
+    columns = {
+        name: (str(getattr(catalogue[name], "unit", None)), text(catalogue[name]).tolist())
+        for name in sorted(wanted & set(catalogue.colnames))
+    }
+    return hashlib.sha256(repr(columns).encode()).hexdigest()
 
 
 def _note(run: SweepRun, **facts: Any) -> None:

@@ -302,23 +302,45 @@ def _reason(error: InputError, files: tuple[str, ...]) -> str:
     return words
 
 
+def _faulty(error: InputError, files: tuple[str, ...]) -> str:
+    """The file of an object that an error speaks of; where it names none, the first."""
+    named = (one for one in files if repr(one) in str(error) or repr(Path(one).name) in str(error))
+    return next(named, files[0])
+
+
+def _stamp(name: str) -> str:
+    """The state of a file, which tells a replaced one."""
+    try:
+        about = Path(name).stat()
+    except OSError:
+        return "absent"
+    return f"{about.st_size} {about.st_mtime_ns}"
+
+
 def _read_piece(reader: _Reader, files: Files, into: Path | None) -> Piece | None:
-    """Some objects: pixels, which of them, their centres and sizes; which are refused, and why."""
+    """Some objects: pixels, which of them, their centres and sizes; which are refused, and why.
+
+    A piece on disk is taken if none of its files has changed since.
+    """
+    stamps = np.array([_stamp(name) for row in files for name in row])
     if into is not None and into.is_file():
-        return None
+        with np.load(into, allow_pickle=False) as held:
+            if np.array_equal(held["stamps"], stamps):
+                return None
     pixels: list[NDArray] = []
     centres, sizes = np.full((len(files), 2), np.nan), np.zeros((len(files), 2), dtype=int)
-    reasons = [""] * len(files)
+    reasons, faulty = [""] * len(files), [row[0] for row in files]
     for number, row in enumerate(files):
         try:
             image, found = reader.read_alike(row)
         except InputError as error:
-            reasons[number] = _reason(error, row)
+            reasons[number], faulty[number] = _reason(error, row), _faulty(error, row)
             continue
         pixels.append(image)
         centres[number], sizes[number] = found.centre, found.planes.shape[1:]
     stacked = np.array(pixels, dtype=reader.dtype).reshape(-1, *reader.shape)
     piece: Piece = {"pixels": stacked, "centres": centres, "sizes": sizes, "reasons": np.array(reasons)}
+    piece |= {"stamps": stamps, "faulty": np.array(faulty)}
     if into is None:
         return piece
     with atomic_file(into) as partial, partial.open("wb") as stream:
@@ -371,9 +393,10 @@ def _objects(
         if not placed:
             catalogue["ra"][rows], catalogue["dec"][rows] = piece["centres"].T * u.deg
         left = piece["reasons"] != ""
-        for row, reason in zip(rows[left].tolist(), piece["reasons"][left].tolist(), strict=True):
+        columns = (rows[left], piece["faulty"][left], piece["reasons"][left])
+        for row, file, reason in zip(*(column.tolist() for column in columns), strict=True):
             name = str(catalogue["object_id"][row])
-            about["refused"].append({"object_id": name, "file": files[row][0], "reason": reason})
+            about["refused"].append({"object_id": name, "file": file, "reason": reason})
         sizes.update(f"{height} x {width}" for height, width in piece["sizes"][~left].tolist())
         if not left.all():
             yield piece["pixels"], rows[~left]

@@ -38,6 +38,7 @@ def model_of(experiment, *, seed=5):
 def begun(experiment, before, *, seed=6):
     torch.manual_seed(seed)
     network = build_network(experiment.untrained)
+    freeze(network, experiment)
     return network.eval(), begin_with(network, experiment, before)
 
 
@@ -88,6 +89,11 @@ def test_empty_channels_are_left_alone_and_another_size_starts_the_dense_layer_a
     assert record["adapted"] == ["convolutions.0"]
     assert record["new"] == ["dense"]
     assert "output" in record["taken"]
+    assert "dense" not in record["taken"]
+    with pytest.raises(
+        InputError, match=r"frozen must leave layers to learn .*, got -1 with \['dense'\] new"
+    ):
+        begun(after.changed(frozen=-1), before)
     torch.testing.assert_close(
         network.convolutions[0].weight[:, 0], before.network.convolutions[0].weight[:, 1]
     )

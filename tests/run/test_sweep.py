@@ -290,6 +290,26 @@ def test_each_experiment_takes_the_first_sample_with_its_bands(stored, tmp_path)
     assert set(trainings["alone"]["inputs"]) == {"sample"}
 
 
+@pytest.mark.parametrize("column", ["label", "parts", "size"])
+def test_a_table_follows_what_it_is_measured_against(stored, tmp_path, column):
+    declared = ALONE.changed(epochs=1, split_column="parts")
+    if column == "size":
+        declared = declared.changed(targets="size", batches="shuffled", plateau_monitor="validation_loss")
+    sample = Sample.load(stored)
+    sample.catalogue["parts"] = sample.catalogue["split"]
+    before = run([declared], sample, tmp_path / "run", progress=False)
+    tested = np.flatnonzero(sample.catalogue["split"] == "test")[:3]
+    values = {"label": "low-z cluster", "parts": "", "size": 9 * u.arcsec}
+    for row in tested:  # in place, in objects that were not trained on
+        sample.catalogue[column][row] = values[column]
+    after = run([declared], sample, tmp_path / "run", progress=False)
+    name = {"label": "true", "parts": "split", "size": "true"}[column]
+    held = np.isin(before.table["object_id"], sample.object_ids[tested])
+    changed = np.asarray(before.table[name] != after.table[name])
+    assert changed[held].any()
+    assert not changed[~held].any()
+
+
 class Send(Callback):
     """A signal to this process in an epoch of the experiment "alone"."""
 

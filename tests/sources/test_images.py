@@ -107,8 +107,11 @@ def test_a_killed_call_is_resumed_and_other_options_start_again(cut, monkeypatch
         read_images(cut, cut.parent / "cut", path=out)
     assert not out.exists()
     calls[:] = ["more"] * 100
+    write_fits(cut.parent / "cut" / "G0003.fits", sky(3), ra=150.03)  # was missing
     resumed = read_images(cut, cut.parent / "cut", path=out)
-    assert calls[101] == "G0064.fits"  # after the first image, which is looked at each time
+    assert calls[101:103] == ["G0000.fits", "G0001.fits"], "that piece is read again"
+    assert calls.count("G0064.fits") == 1
+    assert "0003" in resumed.object_ids
     assert resumed.content_hash == read_images(cut, cut.parent / "cut").content_hash
     calls[:] = []
     with pytest.raises(KeyboardInterrupt):
@@ -116,7 +119,7 @@ def test_a_killed_call_is_resumed_and_other_options_start_again(cut, monkeypatch
     calls[:] = ["more"] * 100
     cropped = read_images(cut, cut.parent / "cut", path=out, overwrite=True, size_px=12, fit="crop")
     assert calls[101] == "G0000.fits"
-    assert cropped.shape == (148, 1, 12, 12)
+    assert cropped.shape == (149, 1, 12, 12)
 
 
 def test_sizes_are_brought_to_one(cut):
@@ -294,3 +297,17 @@ def test_the_memory_of_a_piece_does_not_depend_on_the_list(cut, monkeypatch):
     assert held == [63, 63, 21]
     assert Sample.load(cut.parent / "sample").shape[0] == sum(held)
     assert not list(cut.parent.glob(".*.pieces"))
+
+
+def test_of_several_files_the_faulty_one_is_named(tmp_path):
+    for name in ("a_g", "a_r", "b_g", "b_r"):
+        write_fits(tmp_path / f"{name}.fits", sky(1))
+    (tmp_path / "a_r.fits").write_bytes(b"nonsense")
+    (tmp_path / "b_r.fits").unlink()
+    write_fits(tmp_path / "c_g.fits", sky(2))
+    write_fits(tmp_path / "c_r.fits", sky(3))
+    rows = [{"object_id": name} for name in "abc"]
+    found = read_images(
+        listing(tmp_path, rows), tmp_path, file="{object_id}_{band}.fits", bands=("g", "r")
+    ).provenance["refused"]
+    assert [one["file"].rpartition("/")[2] for one in found] == ["a_r.fits", "b_r.fits"]
