@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import glob
+import hashlib
 import os
 import platform
 import shutil
@@ -29,6 +30,12 @@ def data_folder(name: str) -> Path:
     raise MissingDataError(
         f"data/{name} must be at {places[0]} or {places[1]}, found neither; install labkit again"
     )
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

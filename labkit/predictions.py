@@ -5,6 +5,7 @@ Every measure, figure and comparison starts from them, whether a network, a fore
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +51,7 @@ def _run_columns(
 
 
 @dataclass(frozen=True)
-class RunTable:
+class RunTable(ABC):
     """What `Predictions` and `Estimates` share: rows of objects by runs."""
 
     table: Table
@@ -62,14 +63,14 @@ class RunTable:
         return self.table._repr_html_()
 
     @property
+    @abstractmethod
     def meta(self) -> dict[str, Any]:
         """What must be equal for tables to be joined; it is saved with them."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def known(self) -> Self:
         """The rows whose truth is known."""
-        raise NotImplementedError
 
     def select(
         self,
@@ -105,8 +106,14 @@ class RunTable:
             )
         table = vstack([part.table for part in parts], metadata_conflicts="silent")
         keys = [name for name in (*_RUN, "target") if name in table.colnames]
-        codes = [np.unique(text(table[name]), return_inverse=True)[1].ravel() for name in keys]
-        if len(np.unique(np.column_stack(codes), axis=0)) < len(table):
+        row = np.zeros(len(table), dtype=np.int64)  # one number for each combination of the keys
+        for name in keys:
+            column = table[name]
+            values, code = np.unique(
+                column.data if column.dtype.kind == "i" else text(column), return_inverse=True
+            )
+            row = row * len(values) + code
+        if len(np.unique(row)) < len(table):
             raise InputError(f"an object must come once in a run, got rows with the same {', '.join(keys)}")
         return replace(parts[0], table=table)
 
@@ -230,10 +237,10 @@ class Predictions(RunTable):
     @classmethod
     def load(cls, path: str | Path) -> Predictions:
         """Read predictions that `save` wrote."""
-        table = read_catalogue(path)
-        if "classes" not in table.meta:
+        found = load_predictions(path)
+        if not isinstance(found, cls):
             raise InputError(f"{str(path)!r} must be a file of predictions, but names no classes")
-        return cls(Table(table), tuple(table.meta["classes"]), table.meta["positive"])
+        return found
 
 
 @dataclass(frozen=True)
@@ -344,13 +351,17 @@ class Estimates(RunTable):
     @classmethod
     def load(cls, path: str | Path) -> Estimates:
         """Read estimates that `save` wrote."""
-        table = read_catalogue(path)
-        if table.meta.get("of") != "numbers":
+        found = load_predictions(path)
+        if not isinstance(found, cls):
             raise InputError(f"{str(path)!r} must be a file of estimates, but has no numbers")
-        return cls(Table(table))
+        return found
 
 
 def load_predictions(path: str | Path) -> Predictions | Estimates:
     """Predictions or Estimates, whichever `save` wrote."""
-    numbers = read_catalogue(path).meta.get("of") == "numbers"
-    return Estimates.load(path) if numbers else Predictions.load(path)
+    table = read_catalogue(path)
+    if table.meta.get("of") == "numbers":
+        return Estimates(Table(table))
+    if "classes" not in table.meta:
+        raise InputError(f"{str(path)!r} must be a file of predictions, but names no classes")
+    return Predictions(Table(table), tuple(table.meta["classes"]), table.meta["positive"])

@@ -131,12 +131,10 @@ def morphology_estimates(
         If a column is missing, a value is not finite, a logarithm is wanted of what is not above zero, or
         there are fewer than three folds.
     """
-    values, fold = _columns(table, features), np.asarray(folds)
-    if fold.shape != (len(table),) or len(np.unique(fold[fold >= 0])) < 3:
-        raise InputError(
-            f"folds must have one number for each of {len(table)} objects, of three folds or more, got "
-            f"{fold.shape} and {np.unique(fold[fold >= 0]).tolist()}"
-        )
+    values, fold = _columns(table, features), _fold_numbers(table, folds)
+    numbered = np.unique(fold[fold >= 0]).tolist()
+    if len(numbered) < 3:
+        raise InputError(f"folds must be three or more, got {numbered}")
     need_columns(table, [target_column(one)[0] for one in targets], "table")
     columns = {one: table[target_column(one)[0]] for one in targets}
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -146,7 +144,7 @@ def morphology_estimates(
     if not np.isfinite(true[fold >= 0]).all():
         raise InputError(f"targets {list(targets)} must be finite numbers for all objects with a fold")
     model, parts = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13))), []
-    for number in np.unique(fold[fold >= 0]).tolist():
+    for number in numbered:
         test, train = fold == number, (fold >= 0) & (fold != number)
         within = PredefinedSplit(fold[train])
         unseen = cross_val_predict(model, values[train], true[train], cv=within).reshape(-1, len(targets))
@@ -169,6 +167,13 @@ def _columns(table: Table, names: Sequence[str]) -> NDArray[np.float64]:
     return values
 
 
+def _fold_numbers(table: Table, folds: ArrayLike) -> NDArray[np.int64]:
+    given = np.asarray(folds)
+    if given.shape != (len(table),):
+        raise InputError(f"folds must have one number for each object, {len(table)}, got {given.shape}")
+    return given
+
+
 def _by_folds(
     table: Table, folds: ArrayLike | None, judge: Any, name: str, *, trains: bool = True
 ) -> Predictions:
@@ -177,9 +182,7 @@ def _by_folds(
     codes = scheme.encode(text(table["label"]))
     if folds is None and trains:
         raise InputError("folds must be given where limits or a classifier are learnt, got None")
-    given = np.full(len(codes), -1) if folds is None else np.asarray(folds)
-    if given.shape != codes.shape:
-        raise InputError(f"folds must have one number for each object, {len(codes)}, got {given.shape}")
+    given = np.full(len(codes), -1) if folds is None else _fold_numbers(table, folds)
     left_out = (codes < 0) | ((given < 0) & (folds is not None))
     fold = np.where(left_out, -2, given)
     if left_out.all():

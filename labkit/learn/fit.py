@@ -6,7 +6,6 @@ it is finished stand in ``last.safetensors`` of the model's folder. An equal cal
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -45,6 +44,7 @@ from labkit.learn.resident import (
 from labkit.learn.start import begin_with, read_start, weights_digest
 from labkit.learn.targets import Scales, standardise
 from labkit.learn.task import TrainingTask
+from labkit.paths import file_hash
 from labkit.runfolder import HEADLESS, RunFolder
 from labkit.sample import Sample
 
@@ -126,7 +126,7 @@ def train(
     identity["start"] = None if beginning is None else weights_digest(beginning)
     identity["units"] = {target: scale["unit"] for target, scale in scales.items()}
     if isinstance(experiment.pretrained, str) and Path(experiment.pretrained).is_file():
-        identity["pretrained"] = hashlib.sha256(Path(experiment.pretrained).read_bytes()).hexdigest()
+        identity["pretrained"] = file_hash(experiment.pretrained)
     staging = _staging(folder)
     last = _state_to_resume(folder, identity, resume=resume, replace=other == "replace")
     if last is not None and read_about(last)["finished"]:

@@ -9,7 +9,6 @@ many runs are trained side by side.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +28,7 @@ from labkit.learn.device import choose_device
 from labkit.learn.networks import build_network
 from labkit.learn.parts import named_bands_of, split_for_training
 from labkit.learn.start import freeze, read_start
+from labkit.paths import file_hash
 from labkit.predictions import Estimates, Predictions, RunTable
 from labkit.processes import available_cores
 from labkit.run.stopping import interrupt_on_sigterm
@@ -277,7 +277,7 @@ def _record(
     inputs: dict[str, Any] = {"sample": samples[0].content_hash}
     inputs |= {f"sample {n}": one.content_hash for n, one in enumerate(samples[1:], start=2)}
     paths = {str(name): Path(str(name).rpartition("=")[2]) for name in labels}
-    inputs |= {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+    inputs |= {name: file_hash(path) for name, path in paths.items()}
     trainings: dict[str, Any] = {}
     for one in runs:
         fresh = {"seeds": [], "inputs": inputs, "threads": one.threads}

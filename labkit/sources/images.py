@@ -228,7 +228,7 @@ class _Reader:
             try:
                 pixels, found, zoom = self.read(row)
             except InputError as error:
-                reasons[_reason(error, row)] += 1
+                reasons[_refusal(error, row)[1]] += 1
                 continue
             given, name = bool(np.isfinite(self.scale)), Path(row[0]).name
             scale = (self.scale if given else found.scale_arcsec) * zoom
@@ -294,18 +294,14 @@ class _Reader:
         return pixels, found
 
 
-def _reason(error: InputError, files: tuple[str, ...]) -> str:
-    """Why an image is left out, in words that are the same for other files."""
-    words = str(error)
-    for name in files:
-        words = words.replace(repr(name), "of this name").replace(repr(Path(name).name), "the file")
-    return words
-
-
-def _faulty(error: InputError, files: tuple[str, ...]) -> str:
-    """The file of an object that an error speaks of; where it names none, the first."""
-    named = (one for one in files if repr(one) in str(error) or repr(Path(one).name) in str(error))
-    return next(named, files[0])
+def _refusal(error: InputError, files: tuple[str, ...]) -> tuple[str, str]:
+    """The file of an object that is refused, the first if none is named; why, in words for any file."""
+    words, faulty = str(error), files[0]
+    for name in reversed(files):
+        other = words.replace(repr(name), "of this name").replace(repr(Path(name).name), "the file")
+        if other != words:
+            words, faulty = other, name
+    return faulty, words
 
 
 def _stamp(name: str) -> str:
@@ -334,7 +330,7 @@ def _read_piece(reader: _Reader, files: Files, into: Path | None) -> Piece | Non
         try:
             image, found = reader.read_alike(row)
         except InputError as error:
-            reasons[number], faulty[number] = _reason(error, row), _faulty(error, row)
+            faulty[number], reasons[number] = _refusal(error, row)
             continue
         pixels.append(image)
         centres[number], sizes[number] = found.centre, found.planes.shape[1:]

@@ -17,8 +17,8 @@ from nbformat import v4
 
 from labkit.predictions import Predictions
 from labkit.sample import Sample
+from labkit.views.export import BROWSERS
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
