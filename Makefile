@@ -9,11 +9,11 @@ READY := $(VENV)/.ready-$(shell cksum < pyproject.toml | cut -d' ' -f1)
 help:
 	@echo "make demo   simulate, train and evaluate headlessly; the report is data/runs/demo/report.html"
 	@echo "make test   run the tests"
-	@echo "make lab    open JupyterLab on the notebooks"
+	@echo "make lab    open JupyterLab on your copies of the notebooks, in data/lab"
 	@echo "make docs   render the pages of labkit's public names into data/docs"
 	@echo "make lint   ruff, mypy and the docstring rules"
 	@echo "make bench  run the benchmarks of tests/benchmarks and print their figures"
-	@echo "make clean  remove .venv, caches and everything computed"
+	@echo "make clean  remove .venv, caches and everything computed; data/lab stays"
 
 $(READY):
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d; name another one: make PYTHON=python3.12" % v)'
@@ -28,8 +28,10 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+# on copies that git does not see; those that were changed or run are kept
 lab: $(READY)
-	$(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/01_data_exploration.ipynb
+	$(BIN)/labkit notebooks data/lab --data data
+	$(BIN)/jupyter lab --ServerApp.root_dir=. data/lab/01_data_exploration.ipynb
 
 docs: $(READY)
 	$(BIN)/pdoc --docformat numpy --math --no-include-undocumented --output-directory data/docs labkit '!labkit\..*'

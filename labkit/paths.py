@@ -20,15 +20,15 @@ from labkit.errors import InputError, MissingDataError
 _AT_FDCWD, _SWAP = -100, 2  # of renameat2 (Linux) and renamex_np (macOS)
 
 
-def data_folder(name: str) -> Path:
-    """Folder ``data/<name>`` that ships with labkit: in the installed package, or in a checkout."""
+def shipped_folder(name: str) -> Path:
+    """A folder that ships with labkit, such as ``data/trees``: in the installed package, or in a checkout."""
     package = Path(str(resources.files("labkit")))
-    places = (package / "data" / name, package.parent / "data" / name)
+    places = (package / name, package.parent / name)
     for place in places:
         if place.is_dir():
             return place
     raise MissingDataError(
-        f"data/{name} must be at {places[0]} or {places[1]}, found neither; install labkit again"
+        f"{name} must be at {places[0]} or {places[1]}, found neither; install labkit again"
     )
 
 

@@ -107,6 +107,7 @@ VERBS = {
     ("votes",): ["CSV"],
     ("run",): ["units"],
     ("report",): ["run folder"],
+    ("notebooks",): ["folder"],
 }
 
 
@@ -319,6 +320,17 @@ def test_paths_on_the_command_line_mean_the_folder_of_the_shell(tmp_path, monkey
     shown = nbformat.read(tmp_path / "run {x}" / "notebooks" / "a.ipynb", 4).cells[1].outputs[0].text
     images = [str(tmp_path / "pn.fits"), "/b.fits"]
     assert shown.strip() == str([str(tmp_path / "demo"), images, "MN-E"])
+
+
+def test_notebooks_are_copied_once_and_a_newer_original_is_told(tmp_path):
+    assert re.search(
+        r"mine: \d\d copied, 0 updated, 0 unchanged", labkit_("notebooks", tmp_path / "mine").out
+    )
+    (tmp_path / "mine" / ".labkit.json").unlink()  # as if it had been copied from an older labkit
+    (tmp_path / "mine" / "demo.toml").write_text("# mine")
+    again = labkit_("notebooks", tmp_path / "mine").out
+    assert "demo.toml: kept; the original is newer" in again
+    assert (tmp_path / "mine" / "demo.toml").read_text() == "# mine"
 
 
 def test_reading_or_writing_that_fails_is_74(made, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.run.copies import copy_notebooks
 from labkit.run.parameters import read_parameters
 from labkit.run.sequence import prepare, read_sequence
 
@@ -252,13 +253,18 @@ def test_a_loop_over_one_thing_or_none_is_seen(loop, is_an_if):
     assert [stands_for_an_if(one) for one in iterated(ast.parse(loop))] == [is_an_if]
 
 
-def test_notebooks_open_what_the_demonstration_left():
+@pytest.mark.parametrize("copied", [False, True], ids=["originals", "copies"])
+def test_notebooks_open_what_the_demonstration_left(copied, tmp_path):
     """After `make demo` the sections find its survey, Samples and networks, and train none again."""
+    root = tmp_path if copied else ROOT
+    folder = root / "data" / "lab" if copied else root / "notebooks"
+    if copied:
+        copy_notebooks(folder, data=root / "data")
 
     def place(value):
         path = isinstance(value, str) and value.startswith("../")
-        return str((ROOT / "notebooks" / value).resolve()) if path else value
+        return str((folder / value).resolve()) if path else value
 
-    for step in prepare(read_sequence(ROOT / "notebooks" / "demo.toml"), run=ROOT / "data" / "runs" / "demo"):
+    for step in prepare(read_sequence(folder / "demo.toml"), run=root / "data" / "runs" / "demo"):
         declared = {one.name: place(one.default) for one in read_parameters(step.notebook)}
         assert step.parameters == declared, step.name

@@ -11,7 +11,7 @@ import pytest
 
 from labkit import paths
 from labkit.errors import InputError, MissingDataError
-from labkit.paths import atomic_file, atomic_folder, data_folder
+from labkit.paths import atomic_file, atomic_folder, shipped_folder
 
 WRITER = """
 import sys
@@ -86,6 +86,6 @@ def test_a_full_disk_is_said(tmp_path):
 
 
 def test_data_of_the_package_is_found_and_its_absence_named():
-    assert data_folder("published").is_dir()
+    assert shipped_folder("data/published").is_dir()
     with pytest.raises(MissingDataError, match=r"data/nothing must be at .*install labkit again"):
-        data_folder("nothing")
+        shipped_folder("data/nothing")

@@ -1,4 +1,4 @@
-"""Verbs that fill a run folder: train, sweep, run, report."""
+"""Verbs that fill a run folder: train, sweep, run, report; and notebooks, which copies what they run."""
 
 from __future__ import annotations
 
@@ -181,3 +181,21 @@ def report(run: Annotated[Path, typer.Argument(help="run folder with executed no
     from labkit.views.report import write_report
 
     typer.echo(write_report(run))
+
+
+@app.command("notebooks")
+def notebooks(
+    folder: Annotated[Path, typer.Argument(help="folder of your own for them, made where it is not there")],
+    data: Annotated[
+        Path | None, typer.Option(help="folder of everything made  [default: data beside FOLDER]")
+    ] = None,
+) -> None:
+    """Copy notebooks, sequences and experiments into a folder; copies that were changed or run are kept."""
+    from labkit.run.copies import copy_notebooks
+
+    states = copy_notebooks(folder, data=data)
+    for name, state in states.items():
+        if state == "outdated":
+            typer.echo(f"{folder / name}: kept; the original is newer: rename yours and run again")
+    counts = {state: list(states.values()).count(state) for state in ("copied", "updated", "unchanged")}
+    typer.echo(f"{folder}: {', '.join(f'{count} {state}' for state, count in counts.items())}")

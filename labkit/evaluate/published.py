@@ -20,7 +20,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.evaluate.measure import ENDINGS, measure
 from labkit.evaluate.metrics import AVERAGES, MEASURES
 from labkit.evaluate.resampling import spread
-from labkit.paths import data_folder
+from labkit.paths import shipped_folder
 from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, rows_of, text
 
@@ -34,7 +34,7 @@ SHORT = {"accuracy": "AE", "purity": "pur", "completeness": "compl", "f1": "F1",
 
 def _published_folder() -> dict[str, Path]:
     """Files of the printed tables by name, ``<paper>_<table>``, sorted."""
-    return {path.stem: path for path in sorted(data_folder("published").glob("*.ecsv"))}
+    return {path.stem: path for path in sorted(shipped_folder("data/published").glob("*.ecsv"))}
 
 
 def published(paper: str, table: str) -> QTable:

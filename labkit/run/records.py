@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 
 from labkit.errors import MissingDataError
-from labkit.paths import atomic_file, data_folder
+from labkit.paths import atomic_file, shipped_folder
 from labkit.run.parameters import spell
 from labkit.runfolder import RunFolder
 
@@ -37,7 +37,7 @@ def content_hash(path: str | Path) -> str:
 def code_hash() -> str:
     """SHA-256 of the names and bytes of labkit's own files: modules, and the data that they read."""
     digest = hashlib.sha256()
-    for root in (Path(__file__).parents[1], data_folder("published"), data_folder("trees")):
+    for root in (Path(__file__).parents[1], shipped_folder("data/published"), shipped_folder("data/trees")):
         for file in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
             digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from labkit.errors import InputError, MissingDataError
-from labkit.paths import data_folder
+from labkit.paths import shipped_folder
 
 _PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 
@@ -179,7 +179,7 @@ def _check_ways(tree: DecisionTree) -> None:
 
 def tree_names() -> tuple[str, ...]:
     """Names of the trees that ship with labkit, sorted."""
-    return tuple(sorted(path.stem for path in data_folder("trees").glob("*.toml")))
+    return tuple(sorted(path.stem for path in shipped_folder("data/trees").glob("*.toml")))
 
 
 def read_tree(tree: str | Path) -> DecisionTree:
@@ -205,7 +205,7 @@ def read_tree(tree: str | Path) -> DecisionTree:
     """
     path = Path(tree)
     if path.suffix.lower() != ".toml":
-        path = data_folder("trees") / f"{tree}.toml"
+        path = shipped_folder("data/trees") / f"{tree}.toml"
     if not path.is_file():
         raise MissingDataError(f"tree must be a TOML file or one of {tree_names()}, got {str(tree)!r}")
     try:

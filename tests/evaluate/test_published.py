@@ -22,7 +22,7 @@ from labkit.evaluate import (
 )
 from labkit.evaluate.cores import CONCENTRATION_LIMITS
 from labkit.experiment import PRESETS
-from labkit.paths import data_folder
+from labkit.paths import shipped_folder
 from labkit.taxonomy import get_scheme
 from labkit.votes import vote_predictions
 
@@ -42,7 +42,7 @@ def kosiba(number):
 
 def test_all_tables_name_their_source_and_speak_of_measures_alike():
     tables = {f"{paper}_table{n}" for paper in SOURCES for n in SOURCES[paper][1]}
-    names = {path.stem for path in data_folder("published").glob("*.ecsv")}
+    names = {path.stem for path in shipped_folder("data/published").glob("*.ecsv")}
     others = {
         "angora2020_fig12",
         "splus_unseen",

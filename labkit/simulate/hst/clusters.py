@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from labkit.cosmology import COSMOLOGY, r200
 from labkit.errors import InputError
-from labkit.paths import data_folder
+from labkit.paths import shipped_folder
 from labkit.simulate.hst.bands import IR_BANDS, MIXED_BANDS
 
 #: Half a cut-out of 64 px and a pixel to spare: sources with spectra have whole cut-outs.
@@ -27,7 +27,7 @@ CUTOUT_HALF_PX = 33
 
 def clash_clusters() -> QTable:
     """The fifteen clusters: redshifts and numbers of spectra as published, places and masses assumed."""
-    table = QTable.read(data_folder("published") / "angora2020_table1.ecsv", format="ascii.ecsv")
+    table = QTable.read(shipped_folder("data/published") / "angora2020_table1.ecsv", format="ascii.ecsv")
     ours = QTable.read(Path(__file__).with_name("clusters.ecsv"), format="ascii.ecsv")
     table = join(table, ours, keys="short", keep_order=True, metadata_conflicts="silent")
     known = table["m200c"].value
