@@ -52,7 +52,11 @@ def _run_columns(
 
 @dataclass(frozen=True)
 class RunTable(ABC):
-    """What `Predictions` and `Estimates` share: rows of objects by runs."""
+    """What `Predictions` and `Estimates` share: rows of objects by runs.
+
+    ``table.meta["made"]`` records what made them, see `labkit.learn.predict`; it is saved, and tables that
+    are joined have the records of all.
+    """
 
     table: Table
 
@@ -105,6 +109,8 @@ class RunTable(ABC):
                 f"{[part.meta for part in parts]}; choose one experiment"
             )
         table = vstack([part.table for part in parts], metadata_conflicts="silent")
+        made = [record for part in parts for record in part.table.meta.get("made", [])]
+        table.meta["made"] = [record for row, record in enumerate(made) if record not in made[:row]]
         keys = [name for name in (*_RUN, "target") if name in table.colnames]
         row = np.zeros(len(table), dtype=np.int64)  # one number for each combination of the keys
         for name in keys:
@@ -122,7 +128,7 @@ class RunTable(ABC):
         if Path(path).suffix.lower() != ".parquet":
             raise InputError(f"path must end in .parquet, got {str(path)!r}; write_table writes others")
         table = Table(self.table, copy=False)
-        table.meta = self.meta
+        table.meta = {"made": self.table.meta.get("made", [])} | self.meta
         return write_table(table, path)
 
 

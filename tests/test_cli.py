@@ -272,6 +272,16 @@ def test_input_that_breaks_a_rule_is_65(made, notebook, tmp_path):
     fails(65, "raw pixels, got one normalised", "normalise", grey, tmp_path / "out")
 
 
+def test_another_telescope_needs_consent_in_the_words_of_the_command_line(made, tmp_path):
+    other = Sample.load(made / "raw")
+    other.provenance["telescope"] = "Chandra"
+    other.save(tmp_path / "other")
+    words = ("predict", tmp_path / "other", "--run", made / "run", "--out", tmp_path / "p.ecsv")
+    fails(65, "got images of Chandra; train on such images, or give --accept telescope if", *words)
+    assert not (tmp_path / "p.ecsv").exists()
+    assert labkit_(*words, "--accept", "telescope").code == 0
+
+
 def test_missing_input_is_66_and_makes_no_folder(made, tmp_path):
     gone, out = tmp_path / "gone", tmp_path / "out.csv"
     fails(66, "folder of a Sample", "normalise", gone, tmp_path / "out")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -56,6 +58,22 @@ Epochs = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
 
 
+class Consent(StrEnum):
+    """What may differ from a model's training, as in `labkit.learn.predict`."""
+
+    normalisation = "normalisation"
+    telescope = "telescope"
+
+
+Accept = Annotated[
+    list[Consent] | None,
+    typer.Option(
+        help="score what differs from the images a model was trained on: grey levels made in another way, or "
+        "another telescope; repeat for both"
+    ),
+]
+
+
 class _Verbs(TyperGroup):
     """The verbs; whatever goes wrong in them ends with one line and an exit code."""
 
@@ -80,7 +98,7 @@ class _Verbs(TyperGroup):
 def _words(error: Exception) -> str:
     """An error in one line; one that labkit did not foresee with its kind, and how to see more."""
     if isinstance(error, InputError | FailedError | OSError):
-        return str(error)
+        return re.sub(r'pass accept=\("(\w+)",\)', r"give --accept \1", str(error))
     return f"{type(error).__name__}: {error}; the option --debug (before the verb) shows where"
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.app import Device, TableOut, app, bar, check_ending
+from labkit.cli.app import Accept, Device, TableOut, app, bar, check_ending
 from labkit.errors import InputError
 
 
@@ -54,13 +54,7 @@ def predict(
     experiment: Annotated[str | None, typer.Option(help="only the models of this experiment")] = None,
     views: Annotated[int, typer.Option(min=1, help="number of randomly turned views to average over")] = 1,
     device: Device = "auto",
-    accept_normalisation: Annotated[
-        bool,
-        typer.Option(
-            "--accept-normalisation",
-            help="score grey levels made in another way than the model's, with a warning",
-        ),
-    ] = False,
+    accept: Accept = None,
 ) -> None:
     """Score a Sample with trained models and write the ranked catalogue (probabilities, 0 to 1).
 
@@ -75,7 +69,7 @@ def predict(
     data = Sample.load(sample)
     predictions = learn.predict(
         run, data, experiment=experiment, device=device, views=views,
-        accept_normalisation=accept_normalisation,
+        accept=[one.value for one in accept or ()],
     )  # fmt: skip
     if isinstance(predictions, Estimates):
         write_table(predictions.table, out)

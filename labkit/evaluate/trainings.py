@@ -252,7 +252,7 @@ def _right(methods: Mapping[str, Predictions], threshold: float) -> tuple[NDArra
     return member, chosen == member[:, None]
 
 
-def rank(predictions: Predictions, catalogue: Table | None = None) -> QTable:
+def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold: float = 0.5) -> QTable:
     """Rank objects by the mean probability of the positive class over all runs.
 
     Parameters
@@ -261,25 +261,40 @@ def rank(predictions: Predictions, catalogue: Table | None = None) -> QTable:
         Any number of runs (seeds, folds, networks) on the same or different objects.
     catalogue : Table, optional
         Rows to add to, matched by ``object_id``; objects without predictions are left out.
+    threshold : float
+        Probability from which an object counts as one of the positive class, to be recorded.
 
     Returns
     -------
     `~astropy.table.QTable`
         ``rank`` (from 1), ``object_id``, ``p_<positive>`` (mean over runs), ``p_std`` (scatter between runs;
         NaN for one), ``runs``, then the catalogue's columns. Equal probabilities keep the order of the table.
+        ``meta["ranking"]`` holds the networks, the threshold, how many objects reach it, and how the
+        predictions were made (run folder, labkit's version, telescopes); what the catalogue's meta holds,
+        such as the thresholds of the finder, stands beside it.
 
     Raises
     ------
     InputError
-        If no class is the positive one, or the catalogue lacks an object.
+        If no class is the positive one, the catalogue lacks an object, or the threshold is no probability.
     """
+    if not 0 <= threshold <= 1:
+        raise InputError(f"threshold must be a probability, 0 to 1, got {threshold}")
     found = mean_scores(predictions)
     found = found[np.lexsort((found["row"], -found["mean"]))]
     ranked = QTable({"rank": np.arange(1, len(found) + 1), "object_id": found["object_id"].data})
     ranked[f"p_{predictions.positive}"] = found["mean"].data
     ranked["p_std"], ranked["runs"] = found["std"].data, found["runs"].data
+    ranked.meta["ranking"] = {
+        "positive": predictions.positive,
+        "threshold": threshold,
+        "above": int((found["mean"] >= threshold).sum()),
+        "networks": sorted(set(text(predictions.table["experiment"]).tolist())),
+        "made": predictions.table.meta.get("made", []),
+    }
     if catalogue is None:
         return ranked
+    ranked.meta |= {name: value for name, value in catalogue.meta.items() if name != "ranking"}
     rows = catalogue[find_rows(catalogue["object_id"], ranked["object_id"], name="catalogue")]
     for name in rows.colnames:
         if name not in ranked.colnames:

@@ -1,8 +1,8 @@
 """What a network looks at: maps of its filters, the bands they answer to, class activation and its checks.
 
 Functions that compute take ``device`` ("auto", "cpu", "cuda", "cuda:<n>"), ``precision`` ("auto", "fp32",
-"bf16"; default the experiment's), ``batch_size`` (images at a time, default 16) and ``accept_normalisation``
-(as `labkit.learn.Model.check`).
+"bf16"; default the experiment's), ``batch_size`` (images at a time, default 16) and ``accept`` (as
+`labkit.learn.Model.check`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, cast
@@ -209,7 +209,7 @@ class Computing(TypedDict, total=False):
     device: str | torch.device
     precision: str | None
     batch_size: int
-    accept_normalisation: bool
+    accept: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ def prepare(
     device: str | torch.device = "auto",
     precision: str | None = None,
     batch_size: int = 16,
-    accept_normalisation: bool = False,
+    accept: Collection[str] = (),
 ) -> Prepared:
     """Check images against a model and open its network, which moves to the device.
 
@@ -301,7 +301,7 @@ def prepare(
     if isinstance(images, Sample):
         if "normalisation" not in images.provenance and images.dtype != np.uint8:
             images = normalise(named_bands_of(images, model.experiment), like=model)
-        images = model.check(images, accept_normalisation=accept_normalisation)
+        images = model.check(images, accept=accept)
     elif isinstance(images, np.ndarray):
         images = torch.from_numpy(np.ascontiguousarray(images))
     bands = model.experiment.named_bands

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from labkit.sample import Sample
 logger = logging.getLogger(__name__)
 
 FORMAT = "labkit-model-1"
+#: What `Model.check` may be told to accept.
+CONSENTS = ("normalisation", "telescope")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Model:
         Of a network of the Hugging Face hub: its name in timm, and its arguments.
     target_scales : dict
         Unit of each target's column, and mean and scatter of the training set; empty of classes.
+    telescope : str
+        Of the Sample's images, or what they were simulated as; several between commas; empty if not recorded.
     """
 
     experiment: Experiment
@@ -87,6 +92,7 @@ class Model:
     target_scales: Scales = field(default_factory=dict)
     started_from: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, Any] = field(default_factory=dict)
+    telescope: str = ""
 
     @classmethod
     def of(
@@ -118,6 +124,7 @@ class Model:
             target_scales=target_scales or {},
             started_from=started_from or {},
             architecture=hub_architecture(experiment.network),
+            telescope=sample.provenance.get("telescope", ""),
         )
 
     @property
@@ -139,12 +146,14 @@ class Model:
         self.network.to(where)
         return where, choose_precision(precision, self.network, image_size=size, device=where)
 
-    def check(self, sample: Sample, *, accept_normalisation: bool = False) -> Sample:
-        """The bands that the network takes; bands, scale, size and normalisation must be the model's.
+    def check(self, sample: Sample, *, accept: Collection[str] = ()) -> Sample:
+        """The bands that the network takes; they, scale, size, normalisation, telescope must be the model's.
 
-        With `accept_normalisation`, grey levels that were made in another way are taken, with a warning in
-        the log: for a model of the published training set, whose images were made by XAmin itself.
+        What is accepted is taken, with a warning in the log: ``"normalisation"``, grey levels that were made
+        in another way, for a model of the published training set, whose images were made by XAmin itself;
+        ``"telescope"``, images of another one.
         """
+        self.check_telescope(sample, accept)
         chosen = named_bands_of(sample, self.experiment)
         scale = float(sample.pixel_scale.to_value("arcsec"))
         if not np.isclose(scale, self.pixel_scale_arcsec, rtol=1e-3):
@@ -159,15 +168,32 @@ class Model:
             )
         normalisation = self._of_bands(sample.provenance.get("normalisation"))
         differs = normalisation != self._of_bands(self.normalisation)
-        if differs and accept_normalisation and sky_level(normalisation) == self.sky:
+        if differs and "normalisation" in accept and sky_level(normalisation) == self.sky:
             logger.warning("scores images normalised by %s, trained on %s", normalisation, self.normalisation)
         elif differs:
             raise InputError(
                 f"normalisation must be the model's {self.normalisation}, got {normalisation}; "
-                "normalise the raw Sample with the model's settings, or pass accept_normalisation=True "
+                'normalise the raw Sample with the model\'s settings, or pass accept=("normalisation",) '
                 "if both have sky of one level and you accept the difference"
             )
         return chosen
+
+    def check_telescope(self, sample: Sample, accept: Collection[str] = ()) -> None:
+        """Refuse a Sample that records another telescope, or that its files name none, unless accepted."""
+        accept = {accept} if isinstance(accept, str) else set(accept)
+        if unknown := accept - set(CONSENTS):
+            raise InputError(f"accept must be some of {CONSENTS}, got {sorted(unknown)}")
+        found = sample.provenance.get("telescope")
+        if not self.telescope or found is None or set(found.split(", ")) <= set(self.telescope.split(", ")):
+            return
+        words = f"images of {found}" if found else "images whose files name no telescope (TELESCOP)"
+        if "telescope" not in accept:
+            raise InputError(
+                f"telescope must be {self.telescope}, whose images {self.experiment.name!r} was trained on, "
+                f'got {words}; train on such images, or pass accept=("telescope",) if you accept that its '
+                "probabilities were never tested on them"
+            )
+        logger.warning("scores %s by %r, trained on %s", words, self.experiment.name, self.telescope)
 
     def _of_bands(self, normalisation: Any) -> Any:
         """A normalisation's record as read back from JSON, with the scales of the network's bands only."""
@@ -235,6 +261,7 @@ class Model:
             raise InputError(
                 f"weights of {str(folder)!r} must be of its experiment's network: {error}"
             ) from error
+        facts = {"telescope": ""} | facts  # which older models do not record
         kept = {name: facts[name] for name in _FACTS} | {"image_shape": tuple(facts["image_shape"])}
         return cls(experiment=experiment, network=network.eval(), **kept)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from labkit import __version__
 from labkit.errors import InputError
 from labkit.experiment import Augmentation
 from labkit.learn.augment import augment
@@ -18,6 +20,7 @@ from labkit.learn.parts import named_bands_of, parts_digest, split_for_training,
 from labkit.learn.targets import from_standard, mean_and_variance, target_values
 from labkit.learn.trained import Models, find_models
 from labkit.predictions import Estimates, Predictions, RunTable, target_column
+from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 
 _PIECE = 256  # objects read at a time
@@ -86,7 +89,7 @@ def predict(
     batch_size: int = 32,
     precision: str | None = None,
     split: str | None = None,
-    accept_normalisation: bool = False,
+    accept: Collection[str] = (),
 ) -> Predictions | Estimates:
     """Class probabilities, or numbers, of every object of a Sample, raw or normalised, by trained networks.
 
@@ -112,14 +115,17 @@ def predict(
     split : str, optional
         What the column ``split`` of the predictions holds for every object. Default: the experiment's split
         column, where the Sample has it; empty for a model of a fold (see `out_of_fold`).
-    accept_normalisation : bool
-        Take grey levels that were made in another way than the model's, see `Model.check`. A raw Sample is
-        then normalised by labkit's XAmin rules for a model of the published training set.
+    accept : collection of str
+        What may differ from what the models were trained on. ``"normalisation"``: grey levels made in another
+        way, see `Model.check`; a raw Sample is then normalised by labkit's XAmin rules for a model of the
+        published training set. ``"telescope"``: images of another telescope. A Sample that records none, such
+        as one of pictures, is never refused for it.
 
     Returns
     -------
     Predictions or Estimates
-        One row per object and model, model after model, in the Sample's order. Of models with targets:
+        One row per object and model, model after model, in the Sample's order; ``table.meta["made"]`` records
+        run folder, labkit's version, telescopes and what was accepted. Of models with targets:
         Estimates, one row per target too; true numbers are there where the Sample has their columns, in the
         unit that the model was trained in.
 
@@ -133,17 +139,29 @@ def predict(
     """
     if views < 1 or batch_size < 1:
         raise InputError(f"views and batch_size must be at least 1, got {views} and {batch_size}")
-    parts = []
-    for model in find_models(models, experiment=experiment):
+    parts, found = [], find_models(models, experiment=experiment)
+    for model in found:
+        model.check_telescope(sample, accept)
+    for model in found:
         _, computed = model.move(device, precision)
         of_images = moments if model.experiment.targets else probabilities
         values = []
-        for number, piece in enumerate(_normalised_pieces(model, sample, accept=accept_normalisation)):
+        for number, piece in enumerate(_normalised_pieces(model, sample, accept=accept)):
             images = torch.from_numpy(np.array(piece.images))
             turned = {"views": views, "seed": seed + number}
             values.append(of_images(model, images, batch_size=batch_size, precision=computed, **turned))
         parts.append(_table(model, sample, values, _split_of(model, sample) if split is None else split))
-    return parts[0] if len(parts) == 1 else RunTable.concatenate(parts)
+    result = parts[0] if len(parts) == 1 else RunTable.concatenate(parts)
+    folder = models.path if isinstance(models, RunFolder) else models
+    record = {
+        "run": str(folder) if isinstance(folder, str | Path) else "",
+        "labkit": __version__,
+        "telescope": sample.provenance.get("telescope", ""),
+        "trained_on": ", ".join(sorted({model.telescope for model in found})),
+        "accepted": ", ".join(sorted({accept} if isinstance(accept, str) else accept)),
+    }
+    result.table.meta["made"] = [record]
+    return result
 
 
 def _table(
@@ -180,10 +198,10 @@ def _table(
     )
 
 
-def _normalised_pieces(model: Model, sample: Sample, *, accept: bool) -> Iterator[Sample]:
+def _normalised_pieces(model: Model, sample: Sample, *, accept: Collection[str]) -> Iterator[Sample]:
     """The model's bands of some objects at a time, as grey levels like those it was trained on."""
     if "normalisation" in sample.provenance or sample.dtype == np.uint8:
-        chosen = model.check(sample, accept_normalisation=accept)
+        chosen = model.check(sample, accept=accept)
         if chosen.dtype != np.uint8:
             raise InputError(
                 f"sample must hold grey levels of type uint8, got {chosen.dtype}; "
@@ -194,11 +212,12 @@ def _normalised_pieces(model: Model, sample: Sample, *, accept: bool) -> Iterato
     from labkit.images import normalise  # needs scipy, which a bare GPU node may lack
 
     chosen, record = named_bands_of(sample, model.experiment), model.normalisation
-    by_rules = accept and isinstance(record, dict) and str(record.get("method")).startswith("xamin")
+    by_rules = "normalisation" in accept and isinstance(record, dict)
+    by_rules = by_rules and str(record.get("method")).startswith("xamin")
     for n in range(0, len(chosen), _PIECE):
         piece = chosen.select(slice(n, n + _PIECE))
         piece = normalise(piece) if by_rules else normalise(piece, like=model)
-        yield model.check(piece, accept_normalisation=accept)
+        yield named_bands_of(piece, model.experiment) if n else model.check(piece, accept=accept)
 
 
 def _split_of(model: Model, sample: Sample) -> str | np.ndarray:

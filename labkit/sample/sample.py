@@ -314,6 +314,9 @@ def _provenance(samples: Sequence[Sample]) -> dict[str, Any]:
     sources = dict.fromkeys(str(part.get("source", "not recorded")) for part in parts)
     own = [{n: v for n, v in part.items() if n not in ("fields", "normalisation")} for part in parts]
     joined: dict[str, Any] = {"source": "; ".join(sources), "parts": own}
+    if all("telescope" in part for part in parts):
+        told = [str(part["telescope"]) for part in parts]
+        joined["telescope"] = ", ".join(sorted({name for names in told for name in names.split(", ")}))
     if all("fields" in part for part in parts):
         joined["fields"] = [field for part in parts for field in part["fields"]]
     if "normalisation" in parts[0]:

@@ -266,7 +266,7 @@ def simulate_survey(
         overwrite=overwrite,
         bands=_BANDS,
         pixel_scale=_FIELD_OF_VIEW.to(u.arcsec) / size_px,
-        provenance=_provenance(seed, counts, hunt),
+        provenance=_provenance(seed, counts, hunt) | {"telescope": "XMM-Newton"},
     )
 
 

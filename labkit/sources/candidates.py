@@ -218,7 +218,8 @@ def read_candidates(
             f"{object_id!r}; remove the repeats or name another column by object_id="
         )
     right_ascension = np.where((sky[0] < 0) | (sky[0] >= 360), sky[0] % 360, sky[0])
-    ours = QTable({"object_id": ids, "ra": right_ascension * u.deg, "dec": sky[1] * u.deg})
+    place = {"ra": right_ascension * u.deg, "dec": sky[1] * u.deg}
+    ours = QTable({"object_id": ids} | place, meta=dict(table.meta))
     for name in table.colnames:
         if name == label:
             ours["label"] = np.char.strip(text(table[name]))

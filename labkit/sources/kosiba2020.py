@@ -295,6 +295,7 @@ def fetch_kosiba2020(
         about = {
             "source": "Kosiba et al. 2020, published training set (Zenodo record 7236582)",
             "data": "real",
+            "telescope": "XMM-Newton",
             "file": Path(path).name,
             "channels": {"order": list(order), "evidence": evidence or "given"},
             "normalisation": {

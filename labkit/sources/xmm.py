@@ -46,7 +46,7 @@ class Observation:
     wcs: WCS
     exposure: NDArray[np.float32] | None  # sum of the exposure maps, (y, x), in the units of their files
     pointing: SkyCoord | None
-    about: dict[str, Any]  # file names, observation id, target and telescope
+    about: dict[str, Any]  # file names, observation id, target, telescope and instruments
     #: Counts and exposure of each detector, shapes (camera, y, x); None where there is only a sum.
     cameras: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
@@ -70,12 +70,14 @@ def read_observation(images: Paths, exposures: Paths | None = None) -> Observati
     Returns
     -------
     Observation
-        Summed counts and exposure; the pointing is RA_PNT and DEC_PNT of the first image that has them.
+        Summed counts and exposure; the pointing is RA_PNT and DEC_PNT of the first image that has them;
+        ``about`` holds the telescope and the instruments (TELESCOP, INSTRUME), which models are held against.
 
     Raises
     ------
     MissingDataError, InputError
-        If a file is missing or broken, or shapes or world coordinates of images and exposure maps differ.
+        If a file is missing or broken, or shapes or world coordinates of images and exposure maps differ, or
+        images name several telescopes.
     """
     found = [read_image(path) for path in _as_list(images)]
     maps = [read_image(path) for path in _as_list(exposures)] if exposures is not None else []
@@ -95,7 +97,8 @@ def read_observation(images: Paths, exposures: Paths | None = None) -> Observati
         "exposures": [m.path.name for m in maps],
         "observation": header_text(found[0].header, "OBS_ID"),
         "target": header_text(found[0].header, "OBJECT"),
-        "telescope": header_text(found[0].header, "TELESCOP"),
+        "telescope": _telescope(found),
+        "instrument": ", ".join(dict.fromkeys(filter(None, (_instrument(image) for image in found)))),
     }
     counts = _total(found, np.ones(len(found)))
     weights = _weights(found) if len(maps) == len(found) else np.ones(len(maps))
@@ -107,6 +110,22 @@ def read_observation(images: Paths, exposures: Paths | None = None) -> Observati
 
 def _as_list(paths: Paths) -> list[str | Path]:
     return [paths] if isinstance(paths, str | Path) else list(paths)
+
+
+def _telescope(images: list[FitsImage]) -> str:
+    """TELESCOP of the images, which must agree; XMM-Newton also where EPIC took them; "" where none says."""
+    named = {
+        "XMM-Newton" if _instrument(one) in _SHARES or name.upper().startswith("XMM") else name
+        for one in images
+        if (name := header_text(one.header, "TELESCOP")) or _instrument(one) in _SHARES
+    }
+    if len(named) > 1:
+        raise InputError(f"images must be of one telescope, got {sorted(named)}; read each by itself")
+    return next(iter(named), "")
+
+
+def _instrument(image: FitsImage) -> str:
+    return header_text(image.header, "INSTRUME").upper()
 
 
 def _pointing(image: FitsImage) -> SkyCoord | None:
@@ -137,7 +156,7 @@ def _stack(images: list[FitsImage]) -> NDArray[np.float32]:
 
 def _weights(images: list[FitsImage]) -> NDArray[np.float64]:
     """Counts that a second of each camera gives relative to one MOS; 1 where a camera is not known."""
-    names = [header_text(image.header, "INSTRUME").upper() for image in images]
+    names = [_instrument(image) for image in images]
     if not all(name in _SHARES for name in names):
         return np.ones(len(images))
     return np.array([_SHARES[name] for name in names]) / min(_SHARES[name] for name in names)
@@ -299,7 +318,8 @@ def candidates_sample(
     scale = (size / pixels).to(u.arcsec)
     catalogue = _measured(observation, table, xray, scale)
     target = observation.about.get("target")
-    source = f"XMM-Newton observation of {target}" if target else "XMM-Newton observation"
+    source = f"{observation.about.get('telescope') or 'X-ray'} observation"
+    source += f" of {target}" if target else ""
     provenance = {"source": source, **observation.about, "dropped": dropped}
     images = np.stack(list(planes.values()), axis=1)
     return Sample(images, catalogue, bands=list(planes), pixel_scale=scale, provenance=provenance)

@@ -3,7 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import QTable
+from astropy.table import QTable, Table
 
 from labkit.errors import InputError
 from labkit.evaluate import (
@@ -101,6 +101,13 @@ def test_ranks_are_by_the_mean_over_runs_with_its_scatter(made):
     np.testing.assert_allclose(ranked["p_cluster"], [0.8, 0.7, 0.3])
     np.testing.assert_allclose(ranked["p_std"], np.std([[0.9, 0.7], [0.5, 0.9], [0.2, 0.4]], axis=1, ddof=1))
     assert ranked["rank"].tolist() == [1, 2, 3]
+    catalogue = Table({"object_id": ["c", "a", "b"]}, meta={"search": {"sources": 3}})
+    about = rank(Predictions.concatenate(both), catalogue, threshold=0.75).meta
+    assert about["search"] == {"sources": 3}
+    assert (about["ranking"]["threshold"], about["ranking"]["above"]) == (0.75, 1)
+    assert about["ranking"]["networks"] == ["cnn"]
+    with pytest.raises(InputError, match="threshold must be a probability, 0 to 1, got 75"):
+        rank(both[0], threshold=75)
     single = rank(run([0.5, 0.5, 0.5], ids=["z", "m", "a"]))
     assert single["object_id"].tolist() == ["z", "m", "a"], "ties keep their order"
     assert np.isnan(single["p_std"]).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -17,6 +18,7 @@ from labkit.images import normalise
 from labkit.learn import Model, find_models, predict, train
 from labkit.learn.networks import build_network
 from labkit.learn.predict import logits, probabilities
+from labkit.predictions import Predictions
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 
@@ -141,13 +143,54 @@ def test_folders_that_are_no_model_are_refused(fitted, tmp_path):
 
 def test_another_normalisation_is_taken_when_it_is_accepted(fitted, sample, make_sample, caplog):
     published = other(sample, provenance={"normalisation": {"method": "as published", "no_emission": 0}})
-    with pytest.raises(InputError, match="or pass accept_normalisation=True"):
+    with pytest.raises(InputError, match=r'or pass accept=\("normalisation",\)'):
         predict(fitted.model, published)
-    accepted = scores(fitted.model, published, accept_normalisation=True)
+    accepted = scores(fitted.model, published, accept=("normalisation",))
     np.testing.assert_array_equal(accepted, scores(fitted.model, sample))
     assert "scores images normalised by" in caplog.text
     with pytest.raises(InputError, match="normalisation must be the model's"):
-        predict(fitted.model, make_sample(36, white=True), accept_normalisation=True)
+        predict(fitted.model, make_sample(36, white=True), accept=("normalisation",))
+
+
+def test_another_telescope_is_taken_when_it_is_accepted_and_that_is_recorded(
+    fitted, sample, tmp_path, caplog
+):
+    def seen_by(telescope):
+        return other(sample, provenance=sample.provenance | {"telescope": telescope})
+
+    model = replace(fitted.model, telescope="XMM-Newton")
+    assert Model.load(model.save(tmp_path / "model")).telescope == "XMM-Newton"
+    words = r"must be XMM-Newton, whose images 'scored' was trained on, got images of Chandra.*pass accept=\("
+    with pytest.raises(InputError, match=words):
+        predict(tmp_path / "model", seen_by("Chandra"))
+    with pytest.raises(InputError, match=r"whose files name no telescope \(TELESCOP\)"):
+        predict(model, seen_by(""))
+    with pytest.raises(InputError, match=r"accept must be some of .* got \['shift'\]"):
+        predict(model, sample, accept=("shift",))
+    taken = predict(tmp_path / "model", seen_by("Chandra"), device="cpu", accept=("telescope",))
+    assert "scores images of Chandra by 'scored', trained on XMM-Newton" in caplog.text
+    (record,) = Predictions.load(taken.save(tmp_path / "p.parquet")).table.meta["made"]
+    assert record["run"] == str(tmp_path / "model")
+    assert (record["telescope"], record["trained_on"], record["accepted"]) == (
+        "Chandra",
+        "XMM-Newton",
+        "telescope",
+    )
+    both = replace(fitted.model, telescope="Chandra, XMM-Newton", seed=6)
+    plain = [predict(one, seen_by("XMM-Newton"), device="cpu") for one in (model, both)]
+    np.testing.assert_array_equal(plain[0].score, taken.score)
+    assert (
+        len(Predictions.concatenate([*plain, predict(replace(both, seed=7), sample)]).table.meta["made"]) == 3
+    )
+
+
+def test_a_model_that_does_not_say_its_telescope_is_read(fitted, sample, tmp_path):
+    fitted.model.save(tmp_path)
+    facts = json.loads((tmp_path / "model.json").read_text())
+    del facts["telescope"]
+    (tmp_path / "model.json").write_text(json.dumps(facts))
+    seen = other(sample, provenance=sample.provenance | {"telescope": "Chandra"})
+    np.testing.assert_array_equal(scores(Model.load(tmp_path), seen), scores(fitted.model, sample))
 
 
 def test_models_compare_the_scales_of_their_own_bands_only(sample, quick):
@@ -254,7 +297,7 @@ def test_a_normalisation_that_cannot_be_repeated_is_said(trained, raw, monkeypat
     monkeypatch.setitem(models[0].normalisation, "method", "xamin, as published")
     with pytest.raises(InputError, match="got 'xamin, as published', which cannot be repeated"):
         predict(models, raw, device="cpu")
-    assert len(predict(models, raw, device="cpu", accept_normalisation=True)) == len(raw)
+    assert len(predict(models, raw, device="cpu", accept=("normalisation",))) == len(raw)
 
 
 def test_no_models_is_missing_data_and_makes_no_folder(trained, tmp_path):

@@ -63,6 +63,31 @@ def test_detectors_are_summed(field):
     assert observation.about["images"] == ["pn.fits.gz", "mos1.fits.gz", "mos2.fits.gz"]
 
 
+@pytest.mark.parametrize(
+    ("cards", "telescope", "instrument"),
+    [
+        ({}, "", ""),
+        ({"TELESCOP": "XMM", "INSTRUME": "EPN"}, "XMM-Newton", "EPN"),
+        ({"INSTRUME": "EMOS1"}, "XMM-Newton", "EMOS1"),
+        ({"TELESCOP": "CHANDRA", "INSTRUME": "ACIS"}, "CHANDRA", "ACIS"),
+    ],
+)
+def test_the_telescope_is_what_the_headers_say(field, cards, telescope, instrument):
+    for path in field["images"]:
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header.update(cards)
+    observation = read_observation(**field)
+    assert (observation.about["telescope"], observation.about["instrument"]) == (telescope, instrument)
+    about = candidates_sample(observation, east(0), pixels=24).provenance
+    assert about["telescope"] == telescope
+    assert about["source"] == f"{telescope or 'X-ray'} observation of A1"
+    with fits.open(field["images"][0], mode="update") as hdus:
+        hdus[0].header["TELESCOP"], hdus[0].header["INSTRUME"] = "SRG/eROSITA", "TM1"
+    if telescope:
+        with pytest.raises(InputError, match="images must be of one telescope, got .*'SRG/eROSITA'"):
+            read_observation(**field)
+
+
 def test_candidates_become_a_raw_sample(field):
     sample = candidates_sample(read_observation(**field), east(2, 0, 6.5), pixels=120)
     assert sample.shape == (3, 1, 120, 120)
