@@ -124,9 +124,7 @@ class RunTable(ABC):
         return replace(parts[0], table=table)
 
     def save(self, path: str | Path) -> Path:
-        """Write the table as Parquet; the file appears whole or not at all."""
-        if Path(path).suffix.lower() != ".parquet":
-            raise InputError(f"path must end in .parquet, got {str(path)!r}; write_table writes others")
+        """Write the table as `write_table` does; CSV keeps no classes, and is not read back."""
         table = Table(self.table, copy=False)
         table.meta = {"made": self.table.meta.get("made", [])} | self.meta
         return write_table(table, path)
@@ -369,5 +367,8 @@ def load_predictions(path: str | Path) -> Predictions | Estimates:
     if table.meta.get("of") == "numbers":
         return Estimates(Table(table))
     if "classes" not in table.meta:
-        raise InputError(f"{str(path)!r} must be a file of predictions, but names no classes")
+        raise InputError(
+            f"{str(path)!r} must be a file of predictions, but names no classes; predict again, and write "
+            ".parquet, .ecsv or .fits, for CSV does not keep them"
+        )
     return Predictions(Table(table), tuple(table.meta["classes"]), table.meta["positive"])

@@ -103,6 +103,7 @@ VERBS = {
     ("train",): ["pixels", "passes"],
     ("sweep",): ["number of processes", "passes"],
     ("predict",): ["0 to 1", "number of"],
+    ("rank",): ["0 to 1"],
     ("find",): ["exposure map, s"],
     ("votes",): ["CSV"],
     ("run",): ["units"],
@@ -199,13 +200,37 @@ def test_import_reads_a_list_and_lists_what_it_left_out(tmp_path):
     fails(65, "OUT must not exist yet", *words, *pattern)
 
 
-def test_predict_writes_the_ranked_catalogue(made, tmp_path):
-    ended = labkit_("predict", made / "raw", "--run", made / "run", "--out", tmp_path / "best.ecsv")
-    assert ended.out.startswith(f"{tmp_path / 'best.ecsv'}: 60 objects, best SIM-1-")
-    ranked = Table.read(tmp_path / "best.ecsv")
-    assert set(ranked["runs"]) == {2}
-    again = labkit_("predict", made / "grey", "--run", made / "run", "--out", tmp_path / "best.csv")
-    assert again.out.split()[-1] == ended.out.split()[-1]
+def test_predict_writes_predictions_and_rank_the_catalogue(made, tmp_path):
+    lines = []
+    for sample, ending in (("raw", "parquet"), ("grey", "ecsv")):
+        out, best = tmp_path / f"{sample}.{ending}", tmp_path / f"{sample}_ranked.ecsv"
+        ended = labkit_("predict", made / sample, "--run", made / "run", "--out", out)
+        assert ended.out == f"{out}: 120 rows, 60 objects by 2 models\n"
+        ended = labkit_("rank", out, made / sample, "--out", best)
+        assert ended.out.startswith(f"{best}: 60 objects, best SIM-1-")
+        lines.append(ended.out.split(": ")[1])
+        assert set(Table.read(best)["runs"]) == {2}
+    assert lines[0] == lines[1]
+    labkit_("predict", made / "raw", "--run", made / "run", "--out", tmp_path / "p.csv")
+    fails(65, "CSV does not keep", "rank", tmp_path / "p.csv", made / "raw", "--out", tmp_path / "x.csv")
+
+
+def test_a_table_is_not_replaced_unasked_and_must_be_writable_before_work_begins(made, tmp_path, monkeypatch):
+    (tmp_path / "old.ecsv").write_text("years of work")
+    (tmp_path / "folder.csv").mkdir()
+    predict = ("predict", made / "raw", "--run", made / "run", "--out")
+    assert labkit_(*predict, tmp_path / "p.ecsv").code == 0
+    rank = ("rank", tmp_path / "p.ecsv", made / "raw", "--out")
+    find = ("find", "a.fits", "--exposure", "e.fits", "--out")
+    with monkeypatch.context() as during:
+        during.setattr(Sample, "load", lambda *_: pytest.fail("work has begun"))
+        for words in (predict, rank, find, ("votes", "answers.csv", "--out")):
+            fails(65, "--out must not exist yet", *words, tmp_path / "old.ecsv")
+            fails(65, "must be a file, got the folder", *words, tmp_path / "folder.csv", "--overwrite")
+            fails(74, f"'{tmp_path / 'old.ecsv'}' is a file", *words, tmp_path / "old.ecsv" / "new.csv")
+    assert (tmp_path / "old.ecsv").read_text() == "years of work"
+    assert labkit_(*rank, tmp_path / "old.ecsv", "--overwrite").code == 0
+    assert len(Table.read(tmp_path / "old.ecsv")) == 60
 
 
 def test_run_skips_the_second_time_and_report_builds_the_page_again(notebook, tmp_path):

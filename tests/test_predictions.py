@@ -68,7 +68,7 @@ def of_two(ids=("a", "b"), second=(0.5, 0.5)):
         (lambda: Predictions.concatenate([]), "must have the same classes"),
         (lambda: Predictions.concatenate([made(), of_two()]), "must have the same classes"),
         (lambda: Predictions.concatenate([made(), made()]), "an object must come once in a run"),
-        (lambda: of_two().save("p.csv"), r"must end in .parquet, got 'p.csv'; write_table writes"),
+        (lambda: of_two().save("p.txt"), r"must end in one of .*, got 'p.txt'"),
     ],
 )
 def test_rules_of_predictions_are_said(call, message):

@@ -40,9 +40,7 @@ def check_ending(path: Path | None) -> Path | None:
 
 
 Out = Annotated[Path, typer.Argument(help="folder to make")]
-TableOut = Annotated[
-    Path, typer.Option(callback=check_ending, help=f"table to write, replaced if it is there: {_ENDINGS}")
-]
+TableOut = Annotated[Path, typer.Option(callback=check_ending, help=f"table to write: {_ENDINGS}")]
 Run = Annotated[Path, typer.Option(help="run folder")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what labkit made there before")]
 Seed = Annotated[int, typer.Option(min=0, help="seed of everything random, a whole number")]
@@ -156,9 +154,32 @@ def at_terminal() -> bool:
     return sys.stderr.isatty()
 
 
+def refuse_files(overwrite: bool, **options: Path | None) -> None:
+    """Refuse output files that are in the way or cannot be written before any work is done for them."""
+    for name, path in options.items():
+        if path is None:
+            continue
+        if path.exists() and not overwrite:
+            raise InputError(
+                f"--{name} must not exist yet, got {str(path)!r}; choose another or give --overwrite"
+            )
+        if path.is_dir():
+            raise InputError(f"--{name} must be a file, got the folder {str(path)!r}; choose another name")
+        _need_writable(path)
+
+
+def _need_writable(out: Path) -> None:
+    """The nearest folder above that is there must be one, and let something be made in it."""
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        why = "may not be written to" if above.is_dir() else "is a file"
+        raise OSError(f"{str(out)!r} cannot be made: {str(above)!r} {why}; choose another place")
+
+
 def refuse_existing(out: Path, overwrite: bool) -> None:
     """Refuse an output folder that is in the way before any work is done for it."""
     if not out.exists():
+        _need_writable(out)
         return
     if not overwrite:
         raise InputError(f"OUT must not exist yet, got {str(out)!r}; choose another or give --overwrite")
