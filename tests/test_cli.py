@@ -570,3 +570,8 @@ def test_simulated_fields_become_a_sample_of_members(tmp_path):
     assert set(Sample.load(tmp_path / "raw").catalogue["label"]) == {"member", "non-member"}
     again = labkit_("simulate", "fields", tmp_path / "fields", *words, "--seed", 2)
     assert (again.code, "pass overwrite=True" in again.err) == (65, True)
+    given = ("--zero-point", "F606=26", "--zero-point", "F814=25")
+    ended = labkit_("members", tmp_path / "given", "--fields", table, *chosen, *given)
+    assert "AB zero points: F606 26.000, F814 25.000\n" in ended.out
+    mixed = ("members", tmp_path / "mixed", "--fields", table, "--zero-point", "F814=none")
+    fails(65, "none for F814 of R2248_F814.fits (given), none for F814 of M0416", *mixed)

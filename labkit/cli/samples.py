@@ -392,6 +392,13 @@ def members(
     needed: Annotated[
         str | None, typer.Option(help="bands that a source must have  [default: those of the Sample]")
     ] = None,
+    zero_point: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="AB magnitude of one unit of a pixel, or band=magnitude, repeated; none: no flux scale  "
+            "[default: of the headers]"
+        ),
+    ] = None,
     size_px: Annotated[int, typer.Option(min=8, help="pixels along a side of a cut-out")] = 64,
     pixel_scale: Annotated[
         float | None, typer.Option(min=1e-4, help="pixel size, arcsec  [default: the mosaics']")
@@ -446,14 +453,20 @@ def members(
         options["extract"] = {} if detect_on is None else {"detect_on": split_words(detect_on)}
     else:
         options |= {"member": member, "source_id": source_id}
+    given = zero_point or []
+    points: Any = (
+        given[0] if len(given) == 1 and "=" not in given[0] else _pairs(given, "--zero-point") or None
+    )
     if fields is not None:
         file = "catalogue.fits" if catalogue is None else str(catalogue)
-        sample = fields_sample(fields, pattern=pattern, catalogue=file, **options)
+        sample = fields_sample(fields, pattern=pattern, catalogue=file, zero_points=points, **options)
     else:
-        opened = read_mosaics(_mosaic_source(mosaics or []), pattern=pattern)
+        opened = read_mosaics(_mosaic_source(mosaics or []), pattern=pattern, zero_points=points)
         options |= {"cluster": str(cluster), "redshift": float(redshift or 0)}
         sample = members_sample(opened, catalogue, **options)
     typer.echo("\n".join(counts_table(sample).pformat(max_lines=-1, max_width=-1)))
+    scale = ", ".join(f"{band} {value:.3f}" for band, value in sample.zero_points.items())
+    typer.echo(f"AB zero points: {scale or 'none; every band is in its own unit, as networks can do with'}")
     typer.echo(f"{out}: {sample!r}")
 
 

@@ -66,7 +66,8 @@ def normalise(
         Scale of the grey levels.
     like : Sample, model or mapping, optional
         Instead of a method and its options: do exactly as was done for this normalised Sample, for what this
-        model was trained on (``model.normalisation``), or as this record of it says.
+        model was trained on (``model.normalisation``), or as this record of it says. Scales of the sky are
+        taken over from the zero points of its mosaics to those of this Sample's.
     output : {"grey", "colour"}
         For ``"xamin"``: one grey band for each band, or its red, green and blue channels as three bands named
         ``<band>_red``, ``<band>_green``, ``<band>_blue`` (six channels for X-ray and optical; section 5.3).
@@ -112,6 +113,7 @@ def normalise(
             raise InputError(f"like must stand alone, got also {given or f'method={method!r}'}; drop it")
         record = _record_of(like)
         method, options = record["method"], _DEFAULTS | {k: record[k] for k in _DEFAULTS if k in record}
+        options["zero_points"] = record.get("zero_points", {})
     _check(sample, method, options["output"])
     bands, functions, done = _levels(sample, method, **options)
     about: dict[str, Any] = {
@@ -177,7 +179,7 @@ def _levels(sample: Sample, method: str, **options: Any) -> Levels:
         limits |= {"softening": 2.0 if softening is None else softening}
         stretches.fixed_sky(**limits)  # refuses wrong limits before anything is measured
         scales = sky_scales(sample) if options["scales"] is None else options["scales"]
-        return _fixed(sample.bands, scales, **limits)
+        return _fixed(sample, scales, options.get("zero_points", sample.zero_points), **limits)
     own = {"lower": options["lower"], "upper": options["upper"]}
     if method == "asinh":
         own |= {"softening": 0.1 if softening is None else softening}
@@ -216,8 +218,19 @@ def _xamin(bands: tuple[str, ...], output: Literal["grey", "colour"], kinds: Map
     return bands, functions, record
 
 
-def _fixed(bands: tuple[str, ...], scales: Mapping[str, float], **limits: float) -> Levels:
-    """The asinh with fixed limits; scales of other bands than the Sample's are recorded, too."""
+def _fixed(
+    sample: Sample, scales: Mapping[str, float], zero_points: Mapping[str, float], **limits: float
+) -> Levels:
+    """The asinh with fixed limits, by scales that hold for these zero points.
+
+    Scales of other bands than the Sample's are recorded, too.
+    """
+    bands, own = sample.bands, sample.zero_points
+    if unknown := [band for band in bands if band in zero_points and band not in own]:
+        raise InputError(
+            f"sample must have AB zero points of {unknown}, as what it is normalised like has, got none; "
+            "give them to its mosaics (labkit members --zero-point), or normalise it by a method of its own"
+        )
     if missing := [band for band in bands if band not in scales]:
         raise MissingDataError(
             f"scales must give the sky's scatter of every band, got none for {missing}; measure them with "
@@ -226,8 +239,19 @@ def _fixed(bands: tuple[str, ...], scales: Mapping[str, float], **limits: float)
     numbers = {str(band): float(scale) for band, scale in scales.items()}
     if wrong := {band: scale for band, scale in numbers.items() if not 0 < scale < np.inf}:
         raise InputError(f"scales must be positive, got {wrong}; measure them with sky_scales(sample)")
-    record = {"method": "fixed-asinh", "output": "grey", "no_emission": stretches.fixed_sky(**limits)}
-    functions = tuple(partial(stretches.fixed_asinh, scale=numbers[band], **limits) for band in bands)
+    record: dict[str, Any] = {
+        "method": "fixed-asinh",
+        "output": "grey",
+        "no_emission": stretches.fixed_sky(**limits),
+    }
+    if zero_points:
+        record["zero_points"] = dict(zero_points)
+    in_own_unit = {
+        b: numbers[b] * 10 ** (0.4 * (own[b] - zero_points.get(b, own[b]))) for b in bands if b in own
+    }
+    functions = tuple(
+        partial(stretches.fixed_asinh, scale=in_own_unit.get(band, numbers[band]), **limits) for band in bands
+    )
     return bands, functions, {**record, **limits, "scales": numbers}
 
 

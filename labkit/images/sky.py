@@ -54,13 +54,12 @@ def sky_scales(sample: Sample, *, objects: int = 400, batch_size: int = 64) -> d
 def sky_table(sample: Sample) -> QTable:
     """Scatter of the sky in each band of a Sample normalised by "fixed-asinh", the unit of its grey levels.
 
-    ``scatter`` is in the mosaics' unit, ``brightness`` in AB mag per arcsec^2, NaN without a zero point.
+    ``scatter`` is in the unit of the mosaics that it was measured on, ``brightness`` in AB mag per arcsec^2,
+    NaN without a zero point.
     """
-    scales = _record(sample)["scales"]
-    fields = [field["mosaics"] for field in sample.provenance.get("fields", [])]
-    zero = {band: one["zero_point"] for field in fields for band, one in field.items()}
-    area = sample.pixel_scale.to_value(u.arcsec) ** 2
-    bright = [(zero.get(band) or np.nan) - 2.5 * np.log10(scales[band] / area) for band in sample.bands]
+    record, area = _record(sample), sample.pixel_scale.to_value(u.arcsec) ** 2
+    scales, zero = record["scales"], sample.zero_points | record.get("zero_points", {})
+    bright = [zero.get(band, np.nan) - 2.5 * np.log10(scales[band] / area) for band in sample.bands]
     scatter = [scales[band] for band in sample.bands]
     unit = u.mag / u.arcsec**2
     return QTable({"band": list(sample.bands), "scatter": scatter, "brightness": bright * unit})

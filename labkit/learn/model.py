@@ -196,11 +196,12 @@ class Model:
         logger.warning("scores %s by %r, trained on %s", words, self.experiment.name, self.telescope)
 
     def _of_bands(self, normalisation: Any) -> Any:
-        """A normalisation's record as read back from JSON, with the scales of the network's bands only."""
+        """A normalisation's record as read back from JSON, with what it says of the network's bands only."""
         record = json.loads(json.dumps(normalisation))
-        if isinstance(record, dict) and isinstance(record.get("scales"), dict):
-            bands = self.experiment.named_bands
-            record["scales"] = {band: value for band, value in record["scales"].items() if band in bands}
+        for name in ("scales", "zero_points") if isinstance(record, dict) else ():
+            if isinstance(record.get(name), dict):
+                bands = self.experiment.named_bands
+                record[name] = {band: value for band, value in record[name].items() if band in bands}
         return record
 
     def describe(self, folder: str | Path) -> Path:

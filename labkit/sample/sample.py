@@ -96,6 +96,13 @@ class Sample:
         """Id of each object, shape (object,)."""
         return text(self.catalogue["object_id"])
 
+    @property
+    def zero_points(self) -> dict[str, float]:
+        """AB magnitude of one unit of a pixel in each band, as far as the records of its mosaics say it."""
+        fields = [field.get("mosaics", {}) for field in self.provenance.get("fields", [])]
+        found = {band: one.get("zero_point") for field in fields for band, one in field.items()}
+        return {band: found[band] for band in self.bands if found.get(band) is not None}
+
     @cached_property
     def images(self) -> np.ndarray:
         """All pixels, shape (object, band, y, x); read on first use."""

@@ -29,6 +29,7 @@ from labkit.sources.fitsfile import (
     is_gzipped,
     open_fits,
 )
+from labkit.sources.fluxscale import flux_scale, scale_keywords
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,6 @@ _MAPS = {
     "ivm", "ivar", "sigma", "flag", "flags", "mask", "seg", "segm", "segmentation", "psf", "bkg",
     "background", "cat",
 }  # fmt: skip
-#: Header keywords that hold the AB magnitude of one unit. MAGZPT is none: at VISTA and UKIRT it is a Vega
-#: magnitude of one count per second.
-_ZERO_POINTS = ("PHOTZP", "ZEROPNT", "MZP_AB", "ABMAGZP", "MAGZERO")
-_PER_SECOND = ("electrons/s", "electron/s", "e-/s", "e/s")
-_ELECTRONS = ("electrons", "electron", "e-")
-_COUNTS = (*_ELECTRONS, "counts", "count", "cts", "dn", "adu")
 _SQUARE = 0.01  # pixels may be longer one way than the other by this fraction
 _SAME_GRID_PX = 0.01  # grids are the same if their pixels differ by whole numbers to this
 _NORTH_UP_DEG = 1.0  # north may be off by this before pixels are resampled: half a pixel at the rim of 64
@@ -148,6 +143,8 @@ class Mosaic:
     data: NDArray  # (y, x), as a rule memory-mapped: read where used; NaN and other blanks where not covered
     wcs: WCS  # celestial
     zero_point: float | None = None  # AB magnitude of one unit of flux in a pixel
+    zero_point_from: str = ""  # the keyword, "given", or why it is not known
+    gain: float | None = None  # electrons in one unit of a pixel
     unit: str = ""  # of the pixels
     exposure_s: float | None = None  # EXPTIME
     psf_fwhm_arcsec: float | None = None  # PSFFWHM
@@ -170,14 +167,6 @@ class Mosaic:
         """Whether pixels are square."""
         x, y = proj_plane_pixel_scales(self.wcs)
         return abs(x / y - 1) < _SQUARE
-
-    @property
-    def gain(self) -> float | None:
-        """Electrons in one unit of a pixel, as far as unit and exposure tell; None otherwise."""
-        unit = self.unit.lower().replace(" ", "")
-        if unit in _PER_SECOND:
-            return self.exposure_s
-        return 1.0 if unit in _ELECTRONS else None
 
     @property
     def name(self) -> str:
@@ -206,12 +195,16 @@ def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) ->
         header = hdus[number].header.copy()
         data = _pixels(hdus, number, path)
         wcs = image_wcs(header, path.name, hdus)
-        facts = fits.Header(_facts(hdus[0].header) | _facts(header))
+        facts = _facts(hdus[0].header)
+        facts.update(_facts(header))
+    scale = flux_scale(facts, band=band, where=path.name)
     return Mosaic(
         band,
         data,
         wcs,
-        zero_point=ab_zero_point(facts, where=path.name),
+        zero_point=scale.zero_point,
+        zero_point_from=scale.origin,
+        gain=scale.gain,
         unit=header_text(facts, "BUNIT"),
         exposure_s=header_number(facts, "EXPTIME", low=1e-9, where=path.name),
         psf_fwhm_arcsec=header_number(facts, "PSFFWHM", low=1e-9, where=path.name),
@@ -221,59 +214,13 @@ def open_mosaic(path: str | Path, *, band: str, hdu: int | str | None = None) ->
     )
 
 
-def _facts(header: fits.Header) -> dict[str, object]:
+def _facts(header: fits.Header) -> fits.Header:
     """The cards that say how bright a pixel is, and by whom it was made."""
-    names = (
-        *_ZERO_POINTS, "FLUXMAG0", "PHOTFLAM", "PHOTPLAM", "PIXAR_SR", "PIXAR_A2", "BUNIT", "EXPTIME",
-        "PSFFWHM", "ORIGIN", "TELESCOP",
-    )  # fmt: skip
-    return {name: header_value(header, name) for name in names if name in header}
-
-
-def ab_zero_point(header: fits.Header, *, where: str = "") -> float | None:
-    """AB magnitude of one unit of a pixel, as far as a header (of the file `where`) says it; else None.
-
-    In this order: a keyword of `_ZERO_POINTS`; FLUXMAG0, the flux of magnitude 0 (HSC); HST's PHOTFLAM
-    and PHOTPLAM, -2.5 log PHOTFLAM - 5 log PHOTPLAM - 2.408 (ACS data handbook, section 5.1.1) for one
-    electron or count per second, and 2.5 log EXPTIME more where the unit is not per second; a unit of flux
-    (nanomaggy, nJy, Jy ...), or of surface brightness (JWST's MJy/sr) with the pixel's area PIXAR_SR or
-    PIXAR_A2.
-    """
-    for name in _ZERO_POINTS:
-        if (value := header_number(header, name, low=-50, high=100, where=where)) is not None:
-            return value
-    if (flux := header_number(header, "FLUXMAG0", low=1e-30, where=where)) is not None:
-        return float(2.5 * np.log10(flux))
-    unit = header_text(header, "BUNIT").lower().replace(" ", "")
-    flux = header_number(header, "PHOTFLAM", low=1e-40, where=where)
-    wavelength = header_number(header, "PHOTPLAM", low=1e-9, where=where)
-    if flux is not None and wavelength is not None:
-        rate = float(-2.5 * np.log10(flux) - 5 * np.log10(wavelength) - 2.408)
-        if unit not in _COUNTS:
-            return rate
-        seconds = header_number(header, "EXPTIME", low=1e-9, where=where)
-        return None if seconds is None else rate + float(2.5 * np.log10(seconds))
-    return _unit_zero_point(header, where)
-
-
-def _unit_zero_point(header: fits.Header, where: str) -> float | None:
-    """AB magnitude of a unit that is a flux, or a surface brightness over a known area."""
-    text = header_text(header, "BUNIT")
-    if text.lower().startswith(("nanomagg", "nmgy")):
-        return 22.5
-    try:
-        unit = u.Unit(text) if text else u.one
-    except ValueError:
-        return None
-    if unit.is_equivalent(u.Jy):
-        return float((1 * unit).to_value(u.ABmag))
-    if unit.is_equivalent(u.Jy / u.sr):
-        area = header_number(header, "PIXAR_SR", low=1e-30, where=where)
-        if area is None:
-            square = header_number(header, "PIXAR_A2", low=1e-30, where=where)
-            area = None if square is None else (square * u.arcsec**2).to_value(u.sr)
-        return None if area is None else float((area * u.sr * unit).to_value(u.ABmag))
-    return None
+    names = (*scale_keywords(), "PSFFWHM", "ORIGIN", "TELESCOP")
+    values = {name: header_value(header, name) for name in names if name in header}
+    comments = {name: "" if value is None else header.comments[name] for name, value in values.items()}
+    named = {name: f"HIERARCH {name}" if "." in name else name for name in values}
+    return fits.Header([(named[name], value, comments[name]) for name, value in values.items()])
 
 
 def _pixels(hdus: fits.HDUList, number: int, path: Path) -> NDArray:

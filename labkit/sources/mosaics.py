@@ -38,6 +38,7 @@ _SAME_MAG = 1e-3  # zero points that differ by less are equal
 _RINGS, _DIRECTIONS = 8, 360  # points in an annulus
 #: Regridded at a time; the transform is exact at NODES x NODES points of a tile and linear between them.
 _TILE_PX = 128
+ZeroPoints = Mapping[str, float | str] | float | str | None
 Source = str | Path | Mapping[str, str | Path] | Sequence[tuple[str, str | Path]]
 
 
@@ -77,8 +78,25 @@ class Mosaics:
                 raise InputError(f"the mosaic {band!r} must have the axes (y, x), got {np.shape(data)}")
             one = wcs[band] if isinstance(wcs, Mapping) else wcs
             zero_point = (zero_points or {}).get(band)
-            found.append(Mosaic(band, np.asarray(data), one.celestial, zero_point=zero_point, origin=origin))
+            said = "nothing given" if zero_point is None else "given"
+            about: dict[str, Any] = {"zero_point": zero_point, "zero_point_from": said, "origin": origin}
+            found.append(Mosaic(band, np.asarray(data), one.celestial, **about))
         return cls(tuple(found))
+
+    def with_zero_points(self, given: ZeroPoints) -> Mosaics:
+        """The mosaics with these zero points instead of the headers', see `read_mosaics`."""
+        points = dict(given) if isinstance(given, Mapping) else dict.fromkeys(self.bands, given)
+        numbers = {
+            band: zero_point_number(band, value) for band, value in points.items() if value is not None
+        }
+        return Mosaics(
+            tuple(
+                replace(one, zero_point=numbers[one.band], zero_point_from="given")
+                if one.band in numbers
+                else one
+                for one in self.mosaics
+            )
+        )
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -110,11 +128,25 @@ class Mosaics:
             one.band: {
                 "file": one.path.name if one.path is not None else None,
                 "zero_point": one.zero_point,
+                "zero_point_from": one.zero_point_from,
                 "unit": one.unit,
                 "pixel_scale_arcsec": round(one.pixel_scale.value, 9),
             }
             for one in self.mosaics
         }
+
+
+def zero_point_number(band: str, value: float | str) -> float | None:
+    """A zero point that is given, "none" for None."""
+    try:
+        number = None if value == "none" else float(value)
+    except ValueError:
+        number = np.nan
+    if number is not None and not -50 <= number <= 100:
+        raise InputError(
+            f"the zero point of {band!r} must be an AB magnitude, as 25.9, or 'none', got {value!r}"
+        )
+    return number
 
 
 def _among(bands: Iterable[str], there: Iterable[str]) -> tuple[str, ...]:
@@ -133,7 +165,7 @@ def read_mosaics(
     pattern: str = "*_{band}.fits*",
     bands: Iterable[str] | None = None,
     hdu: int | str | None = None,
-    zero_points: Mapping[str, float] | None = None,
+    zero_points: ZeroPoints = None,
 ) -> Mosaics:
     """Open the mosaics of a field, one FITS file a band; pixels stay on disk until they are cut out.
 
@@ -149,8 +181,9 @@ def read_mosaics(
         ``wavelengths.toml``), then those of unknown wavelength by name.
     hdu : int or str, optional
         Extension in all files; by default SCI or the first with an image.
-    zero_points : mapping of str to float, optional
-        AB magnitude of one unit, instead of the headers'.
+    zero_points : float or mapping of str to float, optional
+        AB magnitude of one unit of a pixel, of all bands or by band, instead of the headers'
+        (``zero_points.toml`` lists the keywords that are read); "none" says that a band has no flux scale.
 
     Returns
     -------
@@ -173,27 +206,37 @@ def read_mosaics(
     there = dict(files)
     names = there if bands is None else _among(bands, there)
     opened = [open_mosaic(there[band], band=band, hdu=hdu) for band in names]
-    given = zero_points or {}
+    if isinstance(zero_points, Mapping):
+        _among(zero_points, names)
     if bands is None and isinstance(source, str | Path):
         opened.sort(key=lambda one: blue_to_red(one.band, one.telescope))
-    return Mosaics(tuple(replace(one, zero_point=given.get(one.band, one.zero_point)) for one in opened))
+    return Mosaics(tuple(opened)).with_zero_points(zero_points)
 
 
-def on_one_scale(fields: Sequence[Mosaics]) -> list[Mosaics]:
+def on_one_scale(fields: Sequence[Mosaics], bands: Iterable[str] | None = None) -> list[Mosaics]:
     """The mosaics of several fields in one unit for each band: that of the first field that has it.
 
-    Pixels of other zero points are multiplied as they are read; a band must have a zero point in all fields
-    or in none.
+    Pixels of other zero points are multiplied as they are read. All `bands`, of all fields, must have a zero
+    point, or none may: then each keeps its own unit.
     """
+    used = [one for field in fields for one in field.mosaics if bands is None or one.band in bands]
+    unknown = [one for one in used if one.zero_point is None]
+    known = [one for one in used if one.zero_point is not None]
+    if unknown and known:
+        silent = ", ".join(
+            f"none for {one.band} of {one.name} ({one.zero_point_from})" for one in unknown[:6]
+        )
+        said = ", ".join(f"{one.band} {one.zero_point:g} ({one.zero_point_from})" for one in known[:6])
+        raise InputError(
+            f"zero points must be known of all bands and fields or of none, got {silent}, but {said}; give "
+            f"what is missing by zero_points (--zero-point {unknown[0].band}=25.9), or 'none' for all, which "
+            "keeps each band in its own unit: enough for networks, not for photometry"
+        )
     units: dict[str, float | None] = {}
-    for one in (one for field in fields for one in field.mosaics):
-        first = units.setdefault(one.band, one.zero_point)
-        if (first is None) != (one.zero_point is None):
-            raise InputError(
-                f"zero points of {one.band!r} must be known in all fields or in none, got {one.zero_point} "
-                f"for {one.name!r} and {first} in an earlier field; give it by zero_points or in the header"
-            )
-    return [Mosaics(tuple(_in_units_of(one, units[one.band]) for one in field.mosaics)) for field in fields]
+    for one in used:
+        units.setdefault(one.band, one.zero_point)
+    scaled = [[_in_units_of(one, units.get(one.band)) for one in field.mosaics] for field in fields]
+    return [Mosaics(tuple(mosaics)) for mosaics in scaled]
 
 
 def _in_units_of(one: Mosaic, zero_point: float | None) -> Mosaic:
@@ -201,7 +244,8 @@ def _in_units_of(one: Mosaic, zero_point: float | None) -> Mosaic:
         return one
     factor = 10 ** (0.4 * (zero_point - one.zero_point))
     logger.info("multiplying %s by %.6g: zero point %g, not %g", one.name, factor, one.zero_point, zero_point)
-    return replace(one, data=cast(NDArray, _Scaled(one.data, np.float32(factor))), zero_point=zero_point)
+    data = cast(NDArray, _Scaled(one.data, np.float32(factor)))
+    return replace(one, data=data, zero_point=zero_point, gain=one.gain / factor if one.gain else None)
 
 
 class _Scaled:
@@ -318,24 +362,24 @@ def _fill(tile: NDArray[np.float32], one: Mosaic, wcs: WCS, corner: tuple[int, i
 def extract_mosaics(
     mosaics: Mosaics,
     *,
-    zero_points: Mapping[str, float] | None = None,
     pixel_scale: u.Quantity | None = None,
     **options: Any,
 ) -> QTable:
     """Find the sources of a field and measure them in all bands, as `~labkit.photometry.extract` gives them.
 
-    Mosaics on different grids are regridded first (`registered`). Zero points (unless given: AB magnitudes of
-    one unit by band), electrons in a unit and the widths of the PSFs come from the headers: colours compare
-    bands at one PSF where every header says its width. `options` are those of `~labkit.photometry.extract`:
+    Mosaics on different grids are regridded first (`registered`). Zero points are the mosaics' and must be
+    known of all; electrons in a unit and the widths of the PSFs come from the headers: colours compare bands
+    at one PSF where every header says its width. `options` are those of `~labkit.photometry.extract`:
     ``detect_on``, ``threshold``, ``deblend_contrast``, ``gain``, ``psf_fwhm_arcsec`` (None: bands as they
     are) and others.
     """
-    headers = {one.band: one.zero_point for one in mosaics.mosaics if one.zero_point is not None}
-    known = headers | dict(zero_points or {})
-    if missing := [band for band in mosaics.bands if band not in known]:
+    zero_points = {one.band: one.zero_point for one in mosaics.mosaics if one.zero_point is not None}
+    if missing := [
+        f"{one.band} ({one.zero_point_from})" for one in mosaics.mosaics if one.zero_point is None
+    ]:
         raise InputError(
-            f"every band must have a zero point, got none in the headers of {missing}; give their AB "
-            "magnitudes of one unit by zero_points="
+            f"photometry needs the zero point of every band, got none of {', '.join(missing)}; give their AB "
+            "magnitudes of one unit by zero_points (--zero-point F814=25.9)"
         )
     options.setdefault("gain", {one.band: one.gain for one in mosaics.mosaics if one.gain is not None})
     psf = {one.band: one.psf_fwhm_arcsec for one in mosaics.mosaics}
@@ -344,6 +388,4 @@ def extract_mosaics(
         logger.info("bands are compared as they are, without matching their point-spread functions")
     there = registered(mosaics, pixel_scale=pixel_scale)
     images = {one.band: one.data for one in there.mosaics}
-    return extract(
-        images, wcs=there.mosaics[0].wcs, zeropoints={band: known[band] for band in images}, **options
-    )
+    return extract(images, wcs=there.mosaics[0].wcs, zeropoints=zero_points, **options)

@@ -108,3 +108,22 @@ def test_channels_are_stacked_in_any_order(small_sample):
     np.testing.assert_array_equal(stack(sample, ["optical", "xray", "empty"]), channels[:, ::-1])
     np.testing.assert_array_equal(stack(sample, "xray")[:, 0], sample.band("xray"))
     assert stack(sample, ["xray", "xray"]).shape[1] == 2
+
+
+def test_scales_of_another_zero_point_give_the_same_grey_levels(member_sample, member_scales):
+    """Two surveys of one sky in other units: what normalises the first does the second."""
+
+    def survey(zero_point, images):
+        fields = [{"mosaics": {band: {"zero_point": zero_point} for band in member_sample.bands}}]
+        about = {"bands": member_sample.bands, "pixel_scale": member_sample.pixel_scale}
+        return Sample(images, member_sample.catalogue, provenance={"fields": fields}, **about)
+
+    first = normalise(survey(25.0, member_sample.images), method="fixed-asinh", scales=member_scales)
+    deeper = survey(30.0, member_sample.images * np.float32(100))
+    second = normalise(deeper, like=first)
+    assert np.mean(second.images == first.images) > 0.999
+    assert np.abs(second.images.astype(int) - first.images).max() <= 1
+    assert second.provenance["normalisation"] == first.provenance["normalisation"]
+    assert first.provenance["normalisation"]["zero_points"] == dict.fromkeys(member_sample.bands, 25.0)
+    with pytest.raises(InputError, match=r"sample must have AB zero points of \['F435', .*--zero-point"):
+        normalise(member_sample, like=first)

@@ -14,8 +14,10 @@ from mosaic_images import noise, painted, tangent, write_mosaic
 from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import sky_to_pixel, tangent_plane
 from labkit.sources.members.fields import ListedField, annulus_coverage
-from labkit.sources.mosaicfile import ab_zero_point, grid_offset, turn_north_up, wavelength_um
+from labkit.sources.mosaicfile import grid_offset, turn_north_up, wavelength_um
 from labkit.sources.mosaics import Mosaics, annulus_shares, on_one_scale, read_mosaics, registered
+
+ACS = {"PHOTFLAM": 7.03e-20, "PHOTPLAM": 8059.9}
 
 
 @pytest.fixture
@@ -33,7 +35,8 @@ def test_a_folder_gives_its_bands_from_blue_to_red(folder):
     assert mosaics.offsets == ((0, 0),) * 4
     assert read_mosaics(folder, bands=["F105", "F435"]).bands == ("F105", "F435")
     assert read_mosaics(folder, zero_points={"Ks": 27.5})["Ks"].zero_point == 27.5
-    record = {"file": "A1_F105.fits", "zero_point": 25.0, "unit": "", "pixel_scale_arcsec": 0.065}
+    record = {"file": "A1_F105.fits", "zero_point": 25.0, "zero_point_from": "PHOTZP", "unit": ""}
+    record["pixel_scale_arcsec"] = 0.065
     assert mosaics.record()["F105"] == record
 
 
@@ -56,47 +59,6 @@ def test_plain_files_stay_on_disk_and_others_are_read_once(tmp_path):
     np.testing.assert_allclose(mosaics["I"].data, data, atol=0.011)
     np.testing.assert_array_equal(read_mosaics({"B": tmp_path / "a_B.fits"}, hdu="WHT")["B"].data, data + 1)
     assert not mosaics["R"].data.flags.writeable
-
-
-ACS = {"PHOTFLAM": 7.03e-20, "PHOTPLAM": 8045.0}  # ACS data handbook: F814W has 25.95 (AB)
-
-
-@pytest.mark.parametrize(
-    ("cards", "right"),
-    [
-        ({}, None),
-        (ACS, 25.95),
-        (ACS | {"BUNIT": "ELECTRONS/S", "EXPTIME": 8000.0}, 25.95),
-        (ACS | {"BUNIT": "ELECTRONS", "EXPTIME": 8000.0}, 25.95 + 9.76),
-        (ACS | {"BUNIT": "ELECTRONS"}, None),
-        (ACS | {"MZP_AB": 30}, 30),
-        ({"PHOTZP": "25.9"}, 25.9),
-        ({"PHOTZP": "unknown"}, None),
-        ({"PHOTZP": -999.0}, None),
-        ({"MAGZERO": 22.5}, 22.5),
-        ({"FLUXMAG0": 63095734448.0194}, 27.0),
-        ({"BUNIT": "nanomaggy"}, 22.5),
-        ({"BUNIT": "nJy"}, 31.4),
-        ({"BUNIT": "MJy/sr", "PIXAR_SR": 2.29e-14}, 28.0),
-        ({"BUNIT": "MJy/sr", "PIXAR_A2": 9.74e-4}, 28.0),
-        ({"BUNIT": "MJy/sr"}, None),
-        ({"BUNIT": "furlong"}, None),
-    ],
-)
-def test_zero_points_of_headers(cards, right):
-    assert ab_zero_point(fits.Header(cards)) == (right if right is None else pytest.approx(right, abs=0.02))
-
-
-def test_what_an_extension_lacks_is_in_the_primary_header(tmp_path):
-    first = fits.PrimaryHDU()
-    first.header.update({**ACS, "EXPTIME": 5000.0, "TELESCOP": "HST", "ORIGIN": "here", "BUNIT": "other"})
-    science = fits.ImageHDU(noise(), tangent().to_header(), name="SCI")
-    science.header["BUNIT"] = "ELECTRONS/S"
-    fits.HDUList([first, science]).writeto(tmp_path / "a_F814W.fits")
-    one = read_mosaics(tmp_path)["F814W"]
-    assert (one.exposure_s, one.gain, one.unit) == (5000, 5000, "ELECTRONS/S")
-    assert (one.origin, one.telescope) == ("here", "HST")
-    assert one.zero_point == pytest.approx(25.95, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +115,36 @@ def test_fields_come_onto_one_flux_scale_or_are_refused():
     np.testing.assert_allclose(np.asarray(second["R"].data), stars, rtol=1e-5)
     unknown = Mosaics.from_arrays({"R": stars}, tangent())
     assert on_one_scale([unknown, unknown])[1]["R"].zero_point is None
-    with pytest.raises(InputError, match=r"zero points of 'R' must be known in all fields or in none"):
+    with pytest.raises(
+        InputError, match=r"got none for R of R \(nothing given\), but R 25.95 \(given\); give"
+    ):
         on_one_scale([deep, unknown])
+
+
+def test_bands_of_one_field_have_all_a_zero_point_or_none(tmp_path):
+    write_mosaic(tmp_path / "a_F606.fits", noise(), **ACS, BUNIT="ELECTRONS")
+    write_mosaic(tmp_path / "a_F814.fits", noise(), **ACS, BUNIT="ELECTRONS", EXPTIME=1000.0)
+    message = (
+        r"got none for F606 of a_F606.fits \(PHOTFLAM: pixels are totals, but there is no EXPTIME\), "
+        r"but F814 33.44\d* \(PHOTFLAM\); give what is missing by zero_points \(--zero-point F606=25.9\), "
+        "or 'none' for all"
+    )
+    with pytest.raises(InputError, match=message):
+        on_one_scale([read_mosaics(tmp_path)])
+    assert on_one_scale([read_mosaics(tmp_path)], ["F606"])[0]["F606"].zero_point is None
+    given = read_mosaics(tmp_path, zero_points={"F606": "33.5"})
+    assert (given["F606"].zero_point, given["F606"].zero_point_from) == (33.5, "given")
+    assert on_one_scale([given])[0]["F814"].zero_point == pytest.approx(33.44, abs=0.01)
+    without = on_one_scale([read_mosaics(tmp_path, zero_points="none")])[0]
+    assert [one.zero_point for one in without.mosaics] == [None, None]
+    assert [one.zero_point for one in read_mosaics(tmp_path, zero_points=31.4).mosaics] == [31.4, 31.4]
+    for wrong in ("bright", 250, float("nan")):
+        with pytest.raises(
+            InputError, match=r"zero point of 'F606' must be an AB magnitude, as 25.9, or 'none'"
+        ):
+            read_mosaics(tmp_path, zero_points={"F606": wrong})
+    with pytest.raises(MissingDataError, match=r"got \['F841'\]"):
+        read_mosaics(tmp_path, zero_points={"F841": 25.9})
 
 
 def test_a_band_twice_is_refused(folder):

@@ -23,7 +23,7 @@ from labkit.sample import Sample
 from labkit.sources.members.catalogue import read_redshifts
 from labkit.sources.members.fields import ListedField, read_fields
 from labkit.sources.mosaicfile import blue_to_red
-from labkit.sources.mosaics import Mosaics, extract_mosaics, read_mosaics
+from labkit.sources.mosaics import Mosaics, ZeroPoints, extract_mosaics, read_mosaics
 from labkit.sources.positions import find_columns, out_of_bounds, read_positions
 from labkit.tables import need_columns, read_catalogue, text
 from labkit.tables.columns import parts
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _POINT_LIKE = 0.7
 #: Columns of `~labkit.photometry.extract` that are no magnitudes, and their values where nothing was found.
 _SHAPES = {"half_light": np.nan * u.arcsec, "kron_radius": np.nan * u.arcsec, "flags": -1, "halo": False}
-_Task = tuple[ListedField, QTable, str, u.Quantity, dict[str, Any]]
+_Task = tuple[ListedField, QTable, str, ZeroPoints, u.Quantity, dict[str, Any]]
 
 
 def field_catalogue(
@@ -158,6 +158,7 @@ def measure_fields(
     sample: Sample | Table,
     *,
     pattern: str = "*_{band}.fits*",
+    zero_points: ZeroPoints = None,
     radius: u.Quantity = 0.5 * u.arcsec,
     n_jobs: int = 1,
     **options: Any,
@@ -169,7 +170,8 @@ def measure_fields(
     section 4.3) need it. An object that is not a source of its own on the detection image, for example one
     within the isophote of a brighter galaxy, stays without magnitudes.
 
-    `fields` is as for `~labkit.sources.members.read_fields`, which also says where radii come from; `sample`
+    `fields` is as for `~labkit.sources.members.read_fields`, which also says where radii come from,
+    `zero_points` as for `~labkit.sources.fields_sample`; `sample`
     needs ``object_id``, ``ra``, ``dec`` and ``cluster``, its pixels stay unread. `n_jobs` processes take a
     field each (about 1 GB for twelve bands of 2,000 x 2,000 px); the result does not depend on it. `options`
     are those of `~labkit.sources.mosaics.extract_mosaics`, the same for all fields; bands of ``detect_on``
@@ -192,7 +194,7 @@ def measure_fields(
         raise InputError(f"fields must list every cluster of the sample, got none for {unknown}")
     rows = {one.cluster: np.flatnonzero(clusters == one.cluster) for one in listed}
     tasks: list[_Task] = [
-        (one, objects["ra", "dec"][rows[one.cluster]], pattern, radius, options)
+        (one, objects["ra", "dec"][rows[one.cluster]], pattern, zero_points, radius, options)
         for one in listed
         if len(rows[one.cluster])
     ]
@@ -209,11 +211,16 @@ def measure_fields(
 
 
 def _measured(
-    field: ListedField, objects: QTable, pattern: str, radius: u.Quantity, options: dict[str, Any]
+    field: ListedField,
+    objects: QTable,
+    pattern: str,
+    zero_points: ZeroPoints,
+    radius: u.Quantity,
+    options: dict[str, Any],
 ) -> QTable:
     """The rows of one field."""
     start = time.perf_counter()
-    mosaics = read_mosaics(field.folder, pattern=pattern)
+    mosaics = read_mosaics(field.folder, pattern=pattern).with_zero_points(zero_points)
     options = options | _detection(options.get("detect_on"), mosaics.bands, field.cluster)
     found = extract_mosaics(mosaics, **options)
     pairs = match(objects, found, radius)

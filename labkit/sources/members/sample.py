@@ -22,7 +22,7 @@ from labkit.sources.members.cutouts import MIN_COVERAGE, Cutter, coverage_of, ha
 from labkit.sources.members.fields import read_fields
 from labkit.sources.members.photometry import field_catalogue
 from labkit.sources.mosaicfile import SAME_SCALE
-from labkit.sources.mosaics import Mosaics, on_one_scale, read_mosaics
+from labkit.sources.mosaics import Mosaics, ZeroPoints, on_one_scale, read_mosaics
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ def members_sample(
     Parameters
     ----------
     mosaics : Mosaics
-        As `~labkit.sources.read_mosaics` opens them.
+        As `~labkit.sources.read_mosaics` opens them. Where they have zero points, all bands must; where they
+        have none, each band keeps its own unit, which does for networks, not for photometry.
     catalogue : path or Table
         Sources. With `extract` only their redshifts count, and there may be none.
     cluster, redshift : str, float
@@ -108,7 +109,8 @@ def members_sample(
     Returns
     -------
     Sample
-        float32 cut-outs in the mosaics' units. The catalogue has ``object_id``, ``ra``, ``dec``, ``label``
+        float32 cut-outs in the mosaics' units, with their AB magnitudes in ``zero_points`` (empty where the
+        mosaics have none). The catalogue has ``object_id``, ``ra``, ``dec``, ``label``
         ("member", "non-member", "" where unknown), ``cluster``, ``cluster_redshift``, ``redshift`` (NaN where
         none counts), ``velocity`` (km/s), ``coverage_<band>``, and the other columns of the user's.
 
@@ -121,6 +123,8 @@ def members_sample(
     """
     options |= {"cluster": cluster, "redshift": redshift, "v_max": v_max, "labelled": labelled}
     options |= {"size_px": size_px, "pixel_scale": pixel_scale}
+    bands = None if bands is None else _band_names(bands)
+    mosaics = on_one_scale([mosaics], bands)[0]
     needs: dict[str, Any] = {"bands": bands, "needed": needed, "min_coverage": min_coverage}
     field = _prepare(mosaics, catalogue, extract=extract, **needs, **options)
     return _cut([field], path=path, overwrite=overwrite, batch_size=batch_size)
@@ -133,6 +137,7 @@ def fields_sample(
     clusters: Iterable[str] | None = None,
     pattern: str = "*_{band}.fits*",
     bands: Iterable[str] | None = None,
+    zero_points: ZeroPoints = None,
     path: str | Path | None = None,
     overwrite: bool = False,
     batch_size: int = 256,
@@ -154,6 +159,8 @@ def fields_sample(
     bands : iterable of str, optional
         Bands of the Sample; by default those that all fields have. Those that are not ``needed`` may be
         absent from some fields.
+    zero_points : float or mapping of str to float, optional
+        As for `~labkit.sources.read_mosaics`, the same in all fields. Fluxes come onto the first field's.
     path, overwrite, batch_size
         As for `members_sample`.
     **options
@@ -172,7 +179,7 @@ def fields_sample(
         As for `members_sample`, or if pixel scales differ and none is asked for.
     """
     listed = read_fields(fields, catalogue=catalogue, clusters=clusters)
-    opened = [read_mosaics(one.folder, pattern=pattern) for one in listed]
+    opened = [read_mosaics(one.folder, pattern=pattern).with_zero_points(zero_points) for one in listed]
     if bands is None:
         names = tuple(band for band in opened[0].bands if all(band in one.bands for one in opened))
         if not names:
@@ -182,12 +189,13 @@ def fields_sample(
             )
     else:
         names = _band_names(bands)
-    if nowhere := [band for band in names if not any(band in one.bands for one in opened)]:
+    asked = (*names, *(zero_points if isinstance(zero_points, Mapping) else ()))
+    if nowhere := [band for band in asked if not any(band in one.bands for one in opened)]:
         raise MissingDataError(
             f"bands must be there in one field at least, got {nowhere}; add their mosaics or choose others"
         )
     prepared = []
-    for one, mosaics in zip(listed, on_one_scale(opened), strict=True):
+    for one, mosaics in zip(listed, on_one_scale(opened, names), strict=True):
         about = {"cluster": one.cluster, "redshift": one.redshift, "bands": names, **options}
         prepared.append(_prepare(mosaics, one.catalogue, **about))
     return _cut(prepared, path=path, overwrite=overwrite, batch_size=batch_size)
