@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import pty
 import re
@@ -105,7 +106,8 @@ VERBS = {
     ("predict",): ["0 to 1", "number of"],
     ("rank",): ["0 to 1"],
     ("find",): ["exposure map, s"],
-    ("votes",): ["CSV"],
+    ("tree",): ["CSV", "TOML"],
+    ("votes",): ["CSV", "YYYY-MM-DD"],
     ("run",): ["units"],
     ("report",): ["run folder"],
     ("notebooks",): ["folder"],
@@ -427,6 +429,45 @@ def test_votes_weighs_answers_and_shows_what_cleaning_changes(tmp_path):
     fails(65, none, *words, "--out", tmp_path / "w.csv")
     assert not (tmp_path / "w.csv").exists()
     fails(66, "none.csv", "votes", tmp_path / "none.csv", "--out", tmp_path / "v.csv")
+
+
+def test_a_project_of_ones_own(tmp_path):
+    """From a workflow to its tree, and from the answers of two exports to votes held against a truth."""
+    strings = {"q": "What is it?", "a": "Ring", "b": "Arc", "c": "Nothing"}
+    answers = [{"label": name} for name in "abc"]
+    tasks = {"T0": {"type": "single", "question": "q", "answers": answers}}
+    content = {"first_task": "T0", "tasks": tasks, "strings": strings}
+    (tmp_path / "w.json").write_text(json.dumps(content))
+    tree = tmp_path / "mine.toml"
+    assert (
+        "1 questions, classes Ring, Arc, Nothing" in labkit_("tree", tmp_path / "w.json", "--out", tree).out
+    )
+    fails(65, "--out must not exist yet", "tree", tmp_path / "w.json", "--out", tree)
+    fails(65, "--out must end in .toml", "tree", tmp_path / "w.json", "--out", tmp_path / "t.txt")
+    names = ["who", "what", "said"]
+    rows = [("u1", "A", "ring"), ("u2", "A", "Ring"), ("u1", "B", "Arc"), ("not-logged-in-3", "B", "Nothing")]
+    for name, part in (("1.csv", rows[:2]), ("2.csv", rows[2:])):
+        (tmp_path / name).write_text("\n".join(",".join(one) for one in [names, *part]))
+    (tmp_path / "truth.csv").write_text("object_id,label\nA,Ring\nB,Nothing\n")
+    words = ["votes", tmp_path / "1.csv", tmp_path / "2.csv", "--flat", "--tree", tree, "--user", "who"]
+    words += ["--subject", "what", "--answer", "said", "--logged-in", "", "--out", tmp_path / "v.ecsv"]
+    scored = [
+        "--truth",
+        tmp_path / "truth.csv",
+        "--scores",
+        tmp_path / "s.ecsv",
+        "--weights",
+        tmp_path / "k.csv",
+    ]
+    ended = labkit_(*words, "--anonymous", *scored)
+    assert "2 subjects, 4 votes of 3 volunteers" in ended.out
+    table, scores = (Table.read(tmp_path / name) for name in ("v.ecsv", "s.ecsv"))
+    assert table["label"].tolist() == ["Ring", "Arc"]
+    assert scores["accuracy"].tolist() == [0.5] * len(scores)
+    assert set(scores["experiment"]) >= {"weighted", "majority", "dawid-skene"}
+    assert Table.read(tmp_path / "k.csv")["user"].tolist() == ["u1", "u2", "not-logged-in-3"]
+    assert "2 subjects, 3 votes of 2 volunteers" in labkit_(*words).out
+    fails(65, "--scores needs --truth", *words, "--scores", tmp_path / "s.ecsv")
 
 
 STOPS = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "terminated")}

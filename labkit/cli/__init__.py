@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labkit.cli import catalogues, runs, samples
+from labkit.cli import catalogues, runs, samples, volunteers
 from labkit.cli.app import app
 
-__all__ = ["app", "catalogues", "main", "runs", "samples"]
+__all__ = ["app", "catalogues", "main", "runs", "samples", "volunteers"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,26 +1,16 @@
-"""Verbs that write a table: find candidates, predict their classes, weigh volunteers' votes."""
+"""Verbs that write a table: find candidates, predict their classes."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labkit.cli.app import Accept, Device, Overwrite, TableOut, app, bar, check_ending, refuse_files
-from labkit.errors import InputError
+from labkit.cli.app import Accept, Device, Overwrite, TableOut, app, bar, refuse_files
 
 if TYPE_CHECKING:
     from astropy.table import Table
-
-
-class Way(StrEnum):
-    """Ways to combine votes, as in `labkit.votes.consensus`."""
-
-    weighted = "weighted"
-    majority = "majority"
-    dawid_skene = "dawid-skene"
 
 
 @app.command()
@@ -103,54 +93,3 @@ def _best(ranked: Table) -> str:
     """The first object of a ranked catalogue in words, where there is one."""
     p = ranked.colnames[2]
     return f", best {ranked['object_id'][0]} with {p} = {ranked[p][0]:.3f}" if len(ranked) else ""
-
-
-@app.command("votes")
-def votes(
-    answers: Annotated[Path, typer.Argument(help="classification export of Zooniverse (CSV)")],
-    out: TableOut,
-    tree: Annotated[str, typer.Option(help="decision tree: a name or a TOML file")] = "hunt",
-    method: Annotated[Way, typer.Option(help="how votes are combined")] = Way.weighted,
-    flat: Annotated[bool, typer.Option("--flat", help="one answer a row, to one question")] = False,
-    workflow: Annotated[str | None, typer.Option(help="workflow id, where there are several")] = None,
-    version: Annotated[
-        list[str] | None, typer.Option(help="workflow version to read; repeat for more")
-    ] = None,
-    reworded: Annotated[
-        bool, typer.Option("--reworded", help="questions reworded between versions mean the same")
-    ] = False,
-    steps: Annotated[
-        Path | None,
-        typer.Option(
-            callback=check_ending, help="also write what cleaning and weighting change, subject by subject"
-        ),
-    ] = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Weigh volunteers' answers: class, fractions and agreement of every subject."""
-    refuse_files(overwrite, out=out, steps=steps)
-    from labkit.sources import read_export, read_flat_answers
-    from labkit.tables import write_table
-    from labkit.votes import cleaning_steps, consensus
-
-    if flat:
-        found = read_flat_answers(answers, tree, logged_out=True, repeats="all")
-    else:
-        versions = tuple(version) if version else None
-        found = read_export(
-            answers, tree, workflow=workflow, versions=versions, reworded=reworded, logged_out=True,
-            repeats="all",
-        )  # fmt: skip
-    cleaned = found.clean()
-    if not (cleaned.answers.ending >= 0).any():
-        raise InputError(
-            f"{answers.name} must hold a finished classification of a volunteer who was logged in, got none "
-            f"in {cleaned.report.rows} rows (left out: {cleaned.report.dropped}); check the file and --tree"
-        )
-    typer.echo("\n".join(cleaned.report.table().pformat(max_lines=-1, max_width=-1)))
-    table = consensus(cleaned.answers, method=method.value)
-    write_table(table, out)
-    if steps is not None:
-        write_table(cleaning_steps(found.answers), steps)
-    people = len(set(cleaned.answers.user.tolist()))
-    typer.echo(f"{out}: {len(table)} subjects, {table['n_votes'].sum()} votes of {people} volunteers")

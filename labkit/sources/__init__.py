@@ -11,7 +11,7 @@ from labkit.sources.kosiba2020 import fetch_kosiba2020
 from labkit.sources.members import counts_table, fields_sample, measure_fields, members_sample
 from labkit.sources.mosaics import Mosaics, read_mosaics
 from labkit.sources.xmm import Observation, candidates_sample, cut_plates, read_observation, read_plates
-from labkit.sources.zooniverse import read_export, read_flat_answers
+from labkit.sources.zooniverse import read_export, read_flat_answers, read_workflow
 
 __all__ = [
     "Export",
@@ -35,5 +35,6 @@ __all__ = [
     "read_mosaics",
     "read_observation",
     "read_plates",
+    "read_workflow",
     "write_regions",
 ]

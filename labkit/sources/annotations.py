@@ -22,6 +22,8 @@ _SEVERAL = "several answers to one question"
 _UNANSWERED = "question left without an answer"
 _TWICE = "question answered twice, the last counts"
 _OFF_THE_WAY = "answer off the way through the tree"
+#: Types of tasks that are no question, by a key of their values.
+_KINDS = {"choice": "survey", "tool": "drawing", "x": "drawing", "option": "dropdown", "value": "dropdown"}
 
 _REMEMBERED = 20_000
 _LISTED = 1_000
@@ -66,7 +68,7 @@ class Ways:
                 asked = " and ".join(map(repr, texts.values()))
                 raise InputError(
                     f"task {task!r} must ask one question, got {asked}; choose among the versions "
-                    f"{dict(versions)}, or give reworded=True if the questions mean the same"
+                    f"{dict(versions)}, or give reworded=True (--reworded) if they mean the same"
                 )
 
     def _parse(self, text: bytes) -> _Found:
@@ -112,6 +114,9 @@ class Ways:
     def _answer(self, task: str, value: Any, label: Any) -> int | str:
         """Number of the answer, or what is wrong with it."""
         label = label if isinstance(label, str) else None
+        if isinstance(first := value[0] if isinstance(value, list) and value else value, dict):
+            kind = next((kind for key, kind in _KINDS.items() if key in first), "unknown")
+            return f"no question but a task of the type {kind}"
         if isinstance(value, list):
             if len(value) != 1:
                 return _SEVERAL if value else _UNANSWERED

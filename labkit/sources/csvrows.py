@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from astropy.table import QTable
 from pyarrow import csv as arrow_csv
 
@@ -27,6 +28,8 @@ from labkit.votes import Answers, DecisionTree, drop_logged_out, drop_repeats, r
 _ROW = np.dtype([("user", "i4"), ("subject", "i4"), ("way", "i4"), ("logged_in", "?"), ("order", "i8")])
 #: Classification ids that a report shows of each reason.
 EXAMPLES = 3
+_AGAIN = "classification_id met before"
+_BY_ID = "\1"  # before the id of a volunteer, so that no name is like it
 _BLOCK = 8 * 2**20  # bytes read at a time
 _LONGEST_LINE, _LONGEST_HEADER = 64 * 2**20, 2**20
 _LARGEST = 64 * 2**30  # bytes of text; the largest export of Zooniverse is some 10 GB
@@ -153,6 +156,37 @@ class CsvBlocks:
         return pa.concat_tables(parts)
 
 
+class CsvFiles:
+    """Iterate over one CSV file, or over several as if they were one."""
+
+    def __init__(
+        self, paths: str | Path | Sequence[str | Path], *, needed: Sequence[str], wanted: Sequence[str] = ()
+    ) -> None:
+        paths = [paths] if isinstance(paths, str | Path) else list(paths)
+        if not paths:
+            raise InputError("path must name at least one file, got none")
+        self.files = [CsvBlocks(path, needed=needed, wanted=wanted) for path in paths]
+        self.name = ", ".join(file.path.name for file in self.files)
+
+    @property
+    def rows(self) -> int:
+        """Rows met so far."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def broken(self) -> int:
+        """Those of them that could not be split."""
+        return sum(file.broken for file in self.files)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        before = 0
+        for file in self.files:
+            for block in file:
+                place = block.column_names.index("row")
+                yield block.set_column(place, "row", pc.add(block["row"], before))
+            before += file.rows
+
+
 def encode(column: pa.ChunkedArray) -> tuple[list[bytes], np.ndarray]:
     """Different values of a column, without blanks around them, and the number of each row's value."""
     values = column.combine_chunks().dictionary_encode()
@@ -228,16 +262,29 @@ class Names:
 
     def __init__(self) -> None:
         self.numbers: dict[bytes, int] = {}
+        self.shown: dict[int, bytes] = {}
 
-    def codes(self, column: pa.ChunkedArray) -> np.ndarray:
-        """Number of each row's name, int32."""
+    def codes(self, column: pa.ChunkedArray, shown: pa.ChunkedArray | None = None) -> np.ndarray:
+        """Number of each row's name, int32; `shown` is another name for it, of which the last one stays."""
         values, indices = encode(column)
         numbers = [self.numbers.setdefault(value, len(self.numbers)) for value in values]
+        if shown is not None:
+            last = np.zeros(len(values), dtype=np.int64)
+            last[indices] = np.arange(len(indices))  # of equal indices the last counts
+            self.shown |= zip(
+                numbers, (v.strip() for v in shown.take(pa.array(last)).to_pylist()), strict=True
+            )
         return np.array(numbers, dtype=np.int32)[indices]
 
     def texts(self) -> np.ndarray:
-        """The names as text, in the order of their numbers."""
-        return np.array([decoded(name) for name in self.numbers], dtype=object)
+        """The names as text, in the order of their numbers; where two are shown alike, with the number."""
+        names = [self.shown.get(number, name) for number, name in enumerate(self.numbers)]
+        often = Counter(names)
+        texts = [
+            decoded(name) if often[name] == 1 else f"{decoded(name)} ({decoded(key).lstrip(_BY_ID)})"
+            for key, name in zip(self.numbers, names, strict=True)
+        ]
+        return np.array(texts, dtype=object)
 
 
 class Gathering:
@@ -273,22 +320,30 @@ class Gathering:
         self,
         users: pa.ChunkedArray,
         *,
+        ids: pa.ChunkedArray | None = None,
         subject: np.ndarray,
         way: np.ndarray,
         logged_in: Any,
         order: np.ndarray,
     ) -> None:
-        """Append rows; a name "not-logged-in-..." or none is nobody who was logged in."""
+        """Append rows; a name "not-logged-in-..." or none is nobody who was logged in.
+
+        Who was logged in and has an id is known by it, since a name may change; all others by their name.
+        """
         values, indices = encode(users)
         named = np.array([bool(v) and not v.startswith(b"not-logged-in") for v in values], dtype=bool)
+        keys = users
+        if ids is not None:
+            by_id = pa.array(is_filled(ids) & named[indices])
+            keys = pc.if_else(by_id, pc.binary_join_element_wise(_BY_ID.encode(), ids, b""), users)
         rows = np.empty(len(users), dtype=_ROW)
-        rows["user"], rows["subject"], rows["way"] = self.users.codes(users), subject, way
+        rows["user"], rows["subject"], rows["way"] = self.users.codes(keys, users), subject, way
         rows["logged_in"], rows["order"] = logged_in & named[indices], order
         self._rows.append(rows)
 
     def finish(
         self,
-        blocks: CsvBlocks,
+        blocks: CsvFiles,
         subjects: np.ndarray,
         ways: Iterable[Sequence[int]],
         **counts: Mapping[str, int],
@@ -296,6 +351,12 @@ class Gathering:
         """All that was added, each way spelt out as its answers, and the report."""
         rows = np.concatenate([np.empty(0, dtype=_ROW), *self._rows])
         self._rows.clear()
+        first = np.unique(rows["order"], return_index=True)[1]
+        if len(first) < len(rows):
+            again = np.delete(rows["order"], first)
+            self.dropped[_AGAIN] += len(again)
+            self.examples[_AGAIN] = [str(number) for number in again[:EXAMPLES]]
+            rows = rows[np.sort(first)]
         columns = {name: np.ascontiguousarray(rows[name]) for name in _ROW.names or ()}
         way, ways = columns.pop("way"), [*ways] or [()]
         lengths = np.array([len(steps) for steps in ways], dtype=np.int64)
@@ -316,5 +377,5 @@ class Gathering:
         self.dropped["row cannot be split into the columns"] += blocks.broken
         examples = {reason: tuple(ids) for reason, ids in self.examples.items()}
         found = (dict(+self.dropped), dict(self.remarks))
-        report = ReadReport(blocks.path.name, blocks.rows, len(answers), *found, **counts, examples=examples)
+        report = ReadReport(blocks.name, blocks.rows, len(answers), *found, **counts, examples=examples)
         return Export(answers, report)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,22 +14,30 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from labkit.errors import InputError
+from labkit.errors import InputError, MissingDataError
 from labkit.sources.annotations import BROKEN, NOTHING, OUTSIDE, Ways
-from labkit.sources.csvrows import EXAMPLES, CsvBlocks, Export, Gathering, Names, encode, is_filled, is_true
+from labkit.sources.csvrows import EXAMPLES, CsvFiles, Export, Gathering, Names, encode, is_filled, is_true
+from labkit.tables import need_columns, read_catalogue
+from labkit.tables import text as text_of
 from labkit.tables.columns import decoded
 from labkit.votes import DecisionTree, plain_text
 
 _NEEDED = ("classification_id", "user_name", "workflow_id", "workflow_version", "annotations", "subject_ids")
 _WANTED = ("user_id", "workflow_name", "gold_standard", "subject_data")
+_LIVE = rb'"live_project"\s*:\s*true'
 
 
 def read_export(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     tree: DecisionTree | str,
     *,
     workflow: int | str | None = None,
     versions: tuple[str, ...] | None = None,
+    min_version: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    live: bool = False,
+    gold: Literal["drop", "keep", "only"] = "drop",
     reworded: bool = False,
     logged_out: bool = False,
     repeats: Literal["first", "none", "all"] = "first",
@@ -37,12 +48,14 @@ def read_export(
     Rows that cannot be used, and those that the project's team gave as right answers (``gold_standard``), are
     left out, counted and named; the rest is kept. Answers are compared without pictures, case and repeated
     blanks; numbers are places in the question's list, 0 the first. A value in a list of one is that value.
-    Tasks that the tree leaves aside are passed over.
+    Tasks that the tree leaves aside are passed over. Volunteers are known by their ``user_id``, since names
+    change, and shown by their last name; who was not logged in, by the name made of their address.
 
     Parameters
     ----------
-    path : path
-        The export, CSV or CSV.gz.
+    path : path or sequence of path
+        The export, CSV or CSV.gz; several are read as one, and of rows with the same ``classification_id``
+        the first counts.
     tree : DecisionTree or str
         The project's decision tree, or the name of one that ships with labkit.
     workflow : int or str, optional
@@ -50,6 +63,15 @@ def read_export(
     versions : tuple of str, optional
         Versions of the workflow to read: ``"28"`` with all its minor versions, ``"28.30"`` just that one; all
         if not given.
+    min_version : str, optional
+        The earliest version to read, such as ``"28"`` or ``"28.30"``.
+    since, until : str, optional
+        First and last day to read, "YYYY-MM-DD" in UTC, of ``created_at``.
+    live : bool
+        Only rows whose ``metadata`` say that the project was live; those from before its launch say the
+        opposite, and very old ones nothing.
+    gold : {"drop", "keep", "only"}
+        What to do with the right answers that the team gave: "only" reads them alone, as a truth.
     reworded : bool
         Take a task that asks differently in different versions for the same question; else it is refused.
         Case, punctuation and pictures are no difference.
@@ -72,14 +94,21 @@ def read_export(
     MissingDataError, InputError
         If there is no such file or tree, the file is empty or damaged, or lacks a column; if it holds several
         workflows and none is chosen, or lacks the chosen one or the versions; if a task asks different
-        questions.
+        questions; if an option has a value that it does not know.
     """
     chosen = None if workflow is None else str(workflow)
-    reading = _Reading(tree, repeats, chosen, versions, object_id)
-    blocks = CsvBlocks(path, needed=_NEEDED, wanted=_WANTED)
+    days = (_day("since", since), _day("until", until))
+    if gold not in ("drop", "keep", "only"):
+        raise InputError(f"gold must be 'drop', 'keep' or 'only', got {gold!r}")
+    if min_version is not None and not re.fullmatch(r"\d+(\.\d+)?", min_version):
+        raise InputError(f"min_version must be a version such as '28' or '28.30', got {min_version!r}")
+    reading = _Reading(tree, repeats, chosen, versions, object_id, min_version, days, live, gold)
+    further = {"created_at": any(days), "metadata": live, "gold_standard": gold == "only"}
+    needed = (*_NEEDED, *(name for name, wanted in further.items() if wanted))
+    blocks = CsvFiles(path, needed=needed, wanted=_WANTED)
     for block in blocks:
         reading.read(block)
-    reading.check(blocks.path.name)
+    reading.check(blocks.name)
     ways = reading.ways
     if not reworded:
         ways.check_wordings(reading.versions)
@@ -104,10 +133,15 @@ class _Reading(Gathering):
         workflow: str | None,
         versions: tuple[str, ...] | None,
         object_id: str,
+        min_version: str | None = None,
+        days: tuple[bytes, bytes] = (b"", b""),
+        live: bool = False,
+        gold: str = "drop",
     ) -> None:
         super().__init__(tree, "classification_id", repeats)
         self.chosen, self.several = workflow, workflow is None
-        self.chosen_versions = versions
+        self.chosen_versions, self.min_version = versions, min_version
+        self.days, self.live, self.gold = days, live, gold
         self.ways = Ways(self.tree)
         self.subjects = _Subjects(object_id)
         self.workflows: Counter[str] = Counter()
@@ -117,8 +151,17 @@ class _Reading(Gathering):
     def read(self, block: pa.Table) -> None:
         """Take in a piece of the file."""
         block = self._of_the_workflow(block)
-        if "gold_standard" in block.column_names:
-            block = self.drop("gold standard", block, is_true(block["gold_standard"]))
+        if any(self.days):
+            block = self._of_the_days(block)
+        if self.live:
+            live = pc.match_substring_regex(block["metadata"], pattern=_LIVE)
+            block = self.drop("not of the live project", block, ~live.to_numpy())
+        if "gold_standard" in block.column_names and self.gold != "keep":
+            given = is_true(block["gold_standard"])
+            if self.gold == "drop":
+                block = self.drop("gold standard", block, given)
+            else:
+                block = self.drop("no gold standard", block, ~given)
         block = self.drop("no subject", block, ~is_filled(block["subject_ids"]))
         way = self._ways(block)
         for reason, number in ((BROKEN, -1), (NOTHING, -2)):
@@ -128,7 +171,9 @@ class _Reading(Gathering):
             self.remarks["subject_data is not JSON"] += int(unread.sum())
             self.show("subject_data is not JSON", block, unread)
         named = is_filled(block["user_id"]) if "user_id" in block.column_names else np.True_
-        self.add(block["user_name"], subject=subject, way=way, logged_in=named, order=_order(block))
+        ids = block["user_id"] if "user_id" in block.column_names else None
+        order = _order(block)
+        self.add(block["user_name"], ids=ids, subject=subject, way=way, logged_in=named, order=order)
 
     def check(self, source: str) -> None:
         """Refuse what would mix workflows or leave nothing."""
@@ -137,10 +182,9 @@ class _Reading(Gathering):
             raise InputError(f"workflow must be chosen, {source} holds several: {found}")
         if self.chosen is not None and self.workflows and self.chosen not in self.workflows:
             raise InputError(f"workflow must be one of those in {source}: {found}; got {self.chosen!r}")
-        if self.versions and self.chosen_versions and not any(map(self._wanted, self.versions)):
-            raise InputError(
-                f"versions must be among those in {source}: {dict(self.versions)}; got {self.chosen_versions}"
-            )
+        if self.versions and not any(map(self._wanted, self.versions)):
+            asked = self.chosen_versions or f"none from {self.min_version} on"
+            raise InputError(f"versions must be among those in {source}: {dict(self.versions)}; got {asked}")
 
     def _of_the_workflow(self, block: pa.Table) -> pa.Table:
         ids, workflow = encode(block["workflow_id"])
@@ -158,8 +202,17 @@ class _Reading(Gathering):
         wanted = np.array([self._wanted(decoded(value)) for value in values], dtype=bool)
         return self.drop("another version of the workflow", block, ~wanted[version])
 
+    def _of_the_days(self, block: pa.Table) -> pa.Table:
+        (values, number), (first, last) = encode(pc.binary_slice(block["created_at"], 0, 10)), self.days
+        read = np.array([bool(re.fullmatch(rb"\d{4}-\d\d-\d\d", day)) for day in values], dtype=bool)[number]
+        block, number = self.drop("created_at is no date", block, ~read), number[read]
+        inside = np.array([first <= day <= (last or b"9") for day in values], dtype=bool)
+        return self.drop("another day", block, ~inside[number])
+
     def _wanted(self, version: str) -> bool:
-        chosen = self.chosen_versions
+        chosen, least = self.chosen_versions, self.min_version
+        if least is not None and _steps(version)[: len(_steps(least))] < _steps(least):
+            return False
         return chosen is None or version in chosen or version.partition(".")[0] in chosen
 
     def _ways(self, block: pa.Table) -> np.ndarray:
@@ -224,17 +277,32 @@ def _written(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
+def _day(name: str, given: str | None) -> bytes:
+    """A day as the export writes it, checked."""
+    try:
+        return date.fromisoformat(given).isoformat().encode() if given else b""
+    except ValueError:
+        raise InputError(f"{name} must be a day such as '2018-10-24', got {given!r}") from None
+
+
+def _steps(version: str) -> tuple[int, ...]:
+    """A version in numbers that can be compared."""
+    return tuple(int(step) if step.isdecimal() else -1 for step in version.split("."))
+
+
 def _order(block: pa.Table) -> np.ndarray:
-    """The classification's id, which rises with time; the row where it is no number."""
+    """The classification's id, which rises with time; the row, below all ids, where it is no number."""
+    if "classification_id" not in block.column_names:
+        return block["row"].to_numpy()
     number = pc.match_substring_regex(block["classification_id"], pattern="^[0-9]{1,18}$")
     ids = pc.if_else(number, block["classification_id"], pa.scalar(b"0", pa.binary()))
     return np.where(
-        number.to_numpy(), ids.cast(pa.string()).cast(pa.int64()).to_numpy(), block["row"].to_numpy()
+        number.to_numpy(), ids.cast(pa.string()).cast(pa.int64()).to_numpy(), block["row"].to_numpy() - 2**40
     )
 
 
 def read_flat_answers(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     tree: DecisionTree | str,
     *,
     user: str = "user_name",
@@ -246,10 +314,12 @@ def read_flat_answers(
 ) -> Export:
     """Read a table of answers to one question, CSV with one row per answer, in the order of time.
 
+    A column ``classification_id``, if there is one, says the order, and which rows are the same.
+
     Parameters
     ----------
-    path : path
-        The table, CSV or CSV.gz.
+    path : path or sequence of path
+        The table, CSV or CSV.gz, or several that are read as one.
     tree : DecisionTree or str
         A tree of one question, or the name of one that ships with labkit.
     user, subject, answer : str
@@ -275,7 +345,8 @@ def read_flat_answers(
     tree = reading.tree
     if len(tree.tasks) != 1:
         raise InputError(f"tree must have one question for a flat table, {tree.name!r} has {len(tree.tasks)}")
-    blocks = CsvBlocks(path, needed=[user, subject, answer, *([logged_in] if logged_in else [])])
+    needed = [user, subject, answer, *([logged_in] if logged_in else [])]
+    blocks = CsvFiles(path, needed=needed, wanted=["classification_id"])
     outside: Counter[str] = Counter()
     for block in blocks:
         block = reading.drop("no subject", block, ~is_filled(block[subject]))
@@ -286,7 +357,7 @@ def read_flat_answers(
             subject=subjects.codes(block[subject]),
             way=number,
             logged_in=is_true(block[logged_in]) if logged_in else np.True_,
-            order=block["row"].to_numpy(),
+            order=_order(block),
         )
     if outside:
         reading.remarks[OUTSIDE] += outside.total()
@@ -306,3 +377,58 @@ def _numbers(column: pa.ChunkedArray, tree: DecisionTree, outside: Counter[str])
     for i in np.flatnonzero(numbers < 0):
         outside[f"{tree.tasks[0]}: {texts[i][:200]}"] += int(counts[i])
     return numbers[indices]
+
+
+def read_workflow(
+    path: str | Path, *, workflow: int | str | None = None, version: str | None = None
+) -> dict[str, Any]:
+    """Read ``first_task``, ``tasks`` and ``strings`` of a workflow, as `tree_from_workflow` takes them.
+
+    Parameters
+    ----------
+    path : path
+        Workflow export of a project, CSV, or the JSON of one version.
+    workflow : int or str, optional
+        Id of the workflow; needed where the export holds several.
+    version : str, optional
+        Such as ``"28.30"``, or ``"28"`` for its newest minor version; by default the newest.
+
+    Returns
+    -------
+    dict
+        The workflow.
+
+    Raises
+    ------
+    MissingDataError, InputError
+        If there is no such file, workflow or version, or the file has another form.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"there is no file {str(path)!r}; check the path")
+    keys = ("first_task", "tasks", "strings")
+    try:
+        if path.suffix.lower() == ".json":
+            found = orjson.loads(path.read_bytes())
+            return {key: found[key] for key in keys}
+        table = read_catalogue(path, as_text=("workflow_id", "version", "minor_version", *keys))
+        need_columns(table, ("workflow_id", "version", *keys), path.name)
+        ids = text_of(table["workflow_id"])
+        names = sorted(set(ids.tolist()))
+        if (workflow is None and len(names) != 1) or str(workflow or ids[0]) not in names:
+            raise InputError(f"workflow must be one of those in {path.name}, {names}, got {workflow!r}")
+        minor = (
+            text_of(table["minor_version"]) if "minor_version" in table.colnames else np.full(len(ids), "")
+        )
+        written = [f"{a}.{b}".rstrip(".") for a, b in zip(text_of(table["version"]), minor, strict=True)]
+        rows = [n for n, id_ in enumerate(ids) if id_ == str(workflow or names[0])]
+        asked = [n for n in rows if version is None or f"{written[n]}.".startswith(f"{version}.")]
+        if not asked:
+            there = [written[n] for n in rows]
+            raise InputError(f"version must be one of those in {path.name}, {there}, got {version!r}")
+        row = table[max(asked, key=lambda n: _steps(written[n]))]
+        return {"first_task": str(row["first_task"])} | {key: orjson.loads(str(row[key])) for key in keys[1:]}
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path.name} must hold workflows as Zooniverse exports them ({error})") from error

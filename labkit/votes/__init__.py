@@ -17,9 +17,9 @@ from labkit.votes.trees import (
     Question,
     plain_text,
     read_tree,
-    tree_from_workflow,
     tree_names,
 )
+from labkit.votes.workflow import tree_from_workflow, tree_toml
 
 __all__ = [
     "KOSIBA_VALIDATION",
@@ -42,6 +42,7 @@ __all__ = [
     "training_labels",
     "tree_from_workflow",
     "tree_names",
+    "tree_toml",
     "vote_predictions",
     "weights",
 ]

@@ -220,7 +220,8 @@ def consensus(
     bits = np.log2(soft, out=np.zeros_like(soft), where=soft > 0)
     columns |= {"entropy": np.sum(soft * -bits, axis=1), "tie": tie, **weightless}
     columns["majority_label"] = labels[_winner(fractions(votes))[0]]
-    return QTable(columns, meta={"tree": tree.name, "method": method, "classes": list(tree.classes)})
+    about = {"tree": tree.name, "method": method, "classes": list(tree.classes), "positive": tree.positive}
+    return QTable(columns, meta=about)
 
 
 def _by_class(what: str, values: np.ndarray, tree: DecisionTree) -> dict[str, np.ndarray]:

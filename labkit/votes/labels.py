@@ -13,7 +13,7 @@ from astropy.table import QTable, Table
 from labkit.errors import InputError, MissingDataError
 from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, rows_of, text
-from labkit.taxonomy import BINARY
+from labkit.taxonomy import BINARY, Scheme
 from labkit.votes.answers import Answers, drop_logged_out, drop_repeats
 from labkit.votes.consensus import consensus
 
@@ -50,29 +50,36 @@ def agreement_with(answers: Answers, truth: Table) -> QTable:
 def vote_predictions(votes: Mapping[str, Table], catalogue: Table) -> dict[str, Predictions]:
     """Votes (`consensus`, by the way to combine them) on objects, with the experts' word as the truth.
 
-    `catalogue` has ``object_id``, the experts' ``label``, and ``split`` if the survey has it. The soft label
-    is the probability of a cluster (0 without votes); on a tie it is next to one half on the side of the
-    label. The truth is "" where the experts have none or the object is not in the catalogue.
+    `catalogue` has ``object_id``, the experts' ``label``, and ``split`` if the survey has it; labels are
+    those of `labkit.taxonomy` where the votes are on clusters, else the classes of the votes. The soft labels
+    are the probabilities; without votes, 0 for the positive class, or the same for more than two. On a tie of
+    two, that of the positive class is next to one half on the side of the label. The truth is "" where the
+    experts have none or the object is not in the catalogue.
     """
-    expert = BINARY.decode(BINARY.encode(text(catalogue["label"])))
     split = text(catalogue["split"]) if "split" in catalogue.colnames else np.full(len(catalogue), "")
-    positive, found = str(BINARY.positive), {}
+    found = {}
     for way, table in votes.items():
+        classes = tuple(table.meta.get("classes", BINARY.classes))
+        ours = set(classes) == set(BINARY.classes)
+        scheme = Scheme("votes", classes, {c: c for c in classes}, (), table.meta.get("positive"))
+        scheme = BINARY if ours else scheme
+        expert = scheme.decode(scheme.encode(text(catalogue["label"])))
         hint = "it must come from labkit.votes.consensus"
-        need_columns(table, ("object_id", "label", f"soft_{positive}"), f"votes[{way!r}]", hint=hint)
+        two = len(classes) == 2
+        positive = scheme.positive or (classes[-1] if two else None)
+        soft_names = [f"soft_{name}" for name in ([positive] if two else classes)]
+        need_columns(table, ("object_id", "label", *soft_names), f"votes[{way!r}]", hint=hint)
         row = rows_of(catalogue["object_id"], table["object_id"])
         truth, parts = (np.append(words, "")[row] for words in (expert, split))  # -1, unknown, is the last
-        soft = np.nan_to_num(numbers(table[f"soft_{positive}"]))
-        called = text(table["label"]) == positive
-        p = np.where(called, np.maximum(soft, np.nextafter(0.5, 1)), np.minimum(soft, 0.5))
-        both = np.column_stack([1 - p, p])  # the positive class is the second
-        about: dict[str, Any] = {
-            "classes": BINARY.classes,
-            "positive": positive,
-            "experiment": way,
-            "split": parts,
-        }
-        found[way] = Predictions.from_arrays(table["object_id"], both, true=truth, **about)
+        soft = np.column_stack([numbers(table[name]) for name in soft_names])
+        if two:
+            called, soft = text(table["label"]) == positive, np.nan_to_num(soft[:, 0])
+            p = np.where(called, np.maximum(soft, np.nextafter(0.5, 1)), np.minimum(soft, 0.5))
+            classes = (*(name for name in classes if name != positive), str(positive))
+            soft = np.column_stack([1 - p, p])
+        about: dict[str, Any] = {"classes": classes, "positive": positive, "experiment": way, "split": parts}
+        filled = np.where(np.isnan(soft), 1 / len(classes), soft)
+        found[way] = Predictions.from_arrays(table["object_id"], filled, true=truth, **about)
     return found
 
 

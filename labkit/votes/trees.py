@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -41,7 +41,7 @@ class Choice:
     @property
     def texts(self) -> tuple[str, ...]:
         """All texts of the answer as they are compared: `plain_text` in lower case."""
-        return tuple(_key(text) for text in (self.text, *self.also))
+        return tuple(text_key(text) for text in (self.text, *self.also))
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -224,70 +224,6 @@ def read_tree(tree: str | Path) -> DecisionTree:
         ) from error
 
 
-def tree_from_workflow(
-    workflow: Mapping[str, Any],
-    classes: Mapping[str, Mapping[str, str]],
-    *,
-    name: str = "workflow",
-    positive: str | None = None,
-) -> DecisionTree:
-    """Make a decision tree out of a workflow's JSON as Zooniverse exports it.
-
-    A workflow (``first_task``, ``tasks``, ``strings``) says which answer leads where, not what it means.
-    `classes` says it (for each task, class of each answer that ends the tree; without pictures, case
-    ignored), and an answer named there ends the tree, whatever the volunteer is asked afterwards: one
-    workflow can serve several trees. An ending answer is named ``task: answer``. Tasks behind the ends are
-    left aside, and so are tasks with several answers (type ``multiple``), whose choices do not exclude one
-    another and so have no majority: no way may lead through one before its end.
-    """
-    tasks, first = _read_tasks(workflow)
-    ends = {task: {_key(text): c for text, c in answers.items()} for task, answers in classes.items()}
-    for task, answers in ends.items():
-        known = {_key(text) for text, _ in tasks.get(task, ("", [], False))[1]}
-        if unknown := sorted(set(answers) - known):
-            raise InputError(
-                f"classes must name answers of the workflow; {task!r} offers {sorted(known)}, got {unknown}"
-            )
-    questions: dict[str, Question] = {}
-    waiting = [first]
-    while waiting:
-        task = waiting.pop(0)
-        if task in questions:
-            continue
-        text, offered, several = tasks.get(task, ("", [], True))
-        if several:
-            raise InputError(f"classes must end every way before {task!r}, no question with a single answer")
-        choices = []
-        for label, after in offered:
-            verdict, label = ends.get(task, {}).get(_key(label)), plain_text(label)
-            if verdict is None and after is None:
-                raise InputError(f"classes must name the class of {label!r} in {task!r}, where the tree ends")
-            end = {"leaf": f"{task}: {label}", "verdict": verdict}
-            choices.append(Choice(label, **(end if verdict is not None else {"next": after})))
-        questions[task] = Question(task, text, tuple(choices))
-        waiting += [choice.next for choice in choices if choice.next]
-    named = dict.fromkeys(c for answers in classes.values() for c in answers.values())
-    aside = tuple(task for task in tasks if task not in questions)
-    return DecisionTree(name, name, tuple(named), tuple(questions.values()), positive, aside)
-
-
-def _read_tasks(workflow: Mapping[str, Any]) -> tuple[dict[str, tuple[str, list[tuple], bool]], str]:
-    """Text, answers with the task after each, and whether several may be given, of each task; the first."""
-    if missing := {"first_task", "tasks", "strings"} - set(workflow):
-        raise InputError(
-            f"workflow must have the keys first_task, tasks and strings, lacks {sorted(missing)}"
-        )
-    strings, tasks = workflow["strings"], {}
-    try:
-        for task, entry in workflow["tasks"].items():
-            answers = [(strings.get(a["label"], a["label"]), a.get("next")) for a in entry.get("answers", [])]
-            if not all(isinstance(text, str) for text, _ in answers):
-                raise TypeError(f"an answer of {task!r} that is not text")
-            tasks[task] = (strings.get(entry.get("question"), ""), answers, entry.get("type") != "single")
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f"workflow must have the form that Zooniverse exports, got {error}") from error
-    return tasks, str(workflow["first_task"])
-
-
-def _key(text: str) -> str:
+def text_key(text: str) -> str:
+    """Text of an answer as it is compared: `plain_text` in lower case."""
     return plain_text(text).casefold()

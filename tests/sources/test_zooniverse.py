@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources import read_export, read_flat_answers
+from labkit.sources import read_export, read_flat_answers, read_workflow
 from labkit.votes import cleaning_steps, consensus, read_tree, tree_from_workflow
 
 COLUMNS = [
@@ -39,7 +39,7 @@ def row(number=1, *, user="ann", subject="7", annotations=None, **other) -> dict
     values = {
         "classification_id": str(1000 + number),
         "user_name": user,
-        "user_id": "" if user.startswith("not-logged-in") else "12",
+        "user_id": "" if user.startswith("not-logged-in") else f"id of {user}",
         "workflow_id": "6122",
         "workflow_name": "The Hunt",
         "workflow_version": "28.30",
@@ -393,6 +393,108 @@ def test_files_that_are_no_export(tmp_path, content, message):
     (tmp_path / "e.csv").write_bytes(content)
     with pytest.raises((InputError, MissingDataError), match=message):
         read_export(tmp_path / "e.csv", "hunt")
+
+
+def test_tasks_that_are_no_questions_are_named(read):
+    odd = {
+        "survey": [{"choice": "LION", "answers": {}}],
+        "drawing": [{"tool": 0, "x": 1.5, "y": 2.0}],
+        "dropdown": [{"value": "a1b2", "option": True}],
+        "unknown": {"rows": 3},
+    }
+    export = read(
+        [row(n, user=kind, annotations=[("T0", value)]) for n, (kind, value) in enumerate(odd.items())]
+    )
+    assert export.report.dropped == {"no answer in the tree": 4}
+    assert export.report.remarks == {f"no question but a task of the type {kind}": 1 for kind in odd}
+
+
+def test_volunteers_are_known_by_their_id(read):
+    rows = [row(1, user="ann"), row(2, user="ann", subject="8"), row(3, user="ann", subject="9")]
+    rows[0]["user_id"] = rows[1]["user_id"] = "5"
+    rows[1]["user_name"] = "anna"
+    rows[2]["user_id"] = "6"
+    answers = read([*rows, row(4, user="not-logged-in-1f")], logged_out=True).answers
+    assert answers.user.tolist() == [0, 0, 1, 2]
+    assert answers.users.tolist() == ["anna", "ann", "not-logged-in-1f"], "the last name is shown"
+    rows[2]["user_name"] = "anna"
+    assert read(rows).answers.users.tolist() == ["anna (5)", "anna (6)"]
+
+
+def test_exports_are_merged(tmp_path):
+    first = write(tmp_path / "a.csv", [row(1), row(2, user="bob"), row(3, user="cy")])
+    second = write(tmp_path / "b.csv", [row(3, user="cy"), row(4, user="dee"), row(2, user="bob")])
+    export = read_export([first, second], "hunt")
+    assert export.answers.users.tolist() == ["ann", "bob", "cy", "dee"]
+    assert (export.report.source, export.report.rows, export.report.kept) == ("a.csv, b.csv", 6, 4)
+    assert export.report.dropped == {"classification_id met before": 2}
+    assert export.report.examples["classification_id met before"] == ("1003", "1002")
+    with pytest.raises(InputError, match="path must name at least one file, got none"):
+        read_export([], "hunt")
+
+
+def test_versions_days_live_rows_and_gold(read):
+    rows = [row(n, user=f"u{n}") for n in range(5)]
+    for one, version, day in zip(rows, ("3.9", "4.2", "4.10", "12.1", "x"), range(1, 6), strict=True):
+        one |= {"workflow_version": version, "created_at": f"2018-11-0{day} 10:41:33 UTC"}
+        one["metadata"] = json.dumps({"session": "f", "live_project": day > 2})
+    rows[4]["gold_standard"] = "true"
+
+    def kept(**options):
+        return read(rows, **options).answers.users.tolist()
+
+    assert kept(min_version="4") == ["u1", "u2", "u3"]
+    assert kept(min_version="4.10") == ["u2", "u3"]
+    assert kept(since="2018-11-02", until="2018-11-03") == ["u1", "u2"]
+    assert kept(until="2018-11-01") == ["u0"]
+    assert kept(live=True) == ["u2", "u3"]
+    assert kept(gold="only") == ["u4"]
+    assert len(kept(gold="keep")) == 5
+    rows[0]["created_at"] = "yesterday"
+    dropped = read(rows, since="2018-11-04").report.dropped
+    assert dropped == {"created_at is no date": 1, "another day": 2, "gold standard": 1}
+    for options, message in (
+        ({"since": "May"}, "since must be a day such as '2018-10-24', got 'May'"),
+        ({"min_version": "new"}, "min_version must be a version such as .*, got 'new'"),
+        ({"min_version": "40"}, "versions must be among those in .*; got none from 40 on"),
+        ({"gold": "all"}, "gold must be 'drop', 'keep' or 'only', got 'all'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read(rows, **options)
+
+
+def workflows(path: Path) -> Path:
+    """A workflow export of a project: two versions of one workflow, and another workflow."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["workflow_id", "version", "minor_version", "first_task", "tasks", "strings"])
+        for id_, version, minor, word in ((7, 9, 2, "Old"), (7, 10, 1, "New"), (8, 1, 1, "Other")):
+            answers = [{"label": "a", "next": "T1"}, {"label": "b"}]
+            tasks = {
+                "T0": {"type": "single", "question": "q", "answers": answers},
+                "T1": {"type": "dropdown"},
+            }
+            strings = {"q": 'Is it,\n"there"?', "a": word, "b": "No"}
+            table.writerow([id_, version, minor, "T0", json.dumps(tasks), json.dumps(strings)])
+    return path
+
+
+def test_a_workflow_of_an_export(tmp_path, zooniverse):
+    path = workflows(tmp_path / "w.csv")
+    assert tree_from_workflow(read_workflow(path, workflow=7)).classes == ("New", "No"), "the newest"
+    assert tree_from_workflow(read_workflow(path, workflow="7", version="9")).classes == ("Old", "No")
+    assert read_workflow(path, workflow=8)["tasks"]["T1"]["type"] == "dropdown"
+    for options, message in (
+        ({}, r"workflow must be one of those in w.csv, \['7', '8'\], got None"),
+        ({"workflow": 9}, "workflow must be one of .* got 9"),
+        ({"workflow": 7, "version": "11"}, r"version must be one of .*\['9.2', '10.1'\], got '11'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_workflow(path, **options)
+    (tmp_path / "broken.csv").write_text("workflow_id,version,first_task,tasks,strings\n7,1,T0,{,{}\n")
+    with pytest.raises(InputError, match="broken.csv must hold workflows as Zooniverse exports them"):
+        read_workflow(tmp_path / "broken.csv")
+    assert read_workflow(zooniverse / "decision_tree_workflow.json")["first_task"] == "T0"
 
 
 DAMAGE = st.binary(min_size=1, max_size=4) | st.sampled_from([b"\r", b"\n", b'"', b",", b"\xff", b'""'])

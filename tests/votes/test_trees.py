@@ -8,7 +8,7 @@ import pytest
 
 from labkit.errors import InputError, MissingDataError
 from labkit.taxonomy import BINARY, EXPERT_CLASSES
-from labkit.votes import DecisionTree, plain_text, read_tree, tree_from_workflow, tree_names
+from labkit.votes import DecisionTree, plain_text, read_tree, tree_from_workflow, tree_names, tree_toml
 
 
 def test_the_hunt_is_what_the_paper_says(hunt):
@@ -168,9 +168,13 @@ def other(tasks: object) -> dict:
     [
         (WORKFLOW, {"T0": {"square": "x"}}, "'T0' offers .'odd', 'round'., got .'square'."),
         (WORKFLOW, {"T7": {"square": "x"}}, "'T7' offers .., got .'square'."),
-        (WORKFLOW, {"T0": {"odd": "x"}}, "end every way before 'T2', no question with a single answer"),
+        (WORKFLOW, {"T0": {"odd": "x"}}, "end every way before 'T2', no question .* type 'multiple'"),
         (WORKFLOW, {"T0": {"round": "x"}, "T1": {"ring": "y"}}, "class of 'Arc' in 'T1', where the tree"),
-        (WORKFLOW | {"first_task": "T9"}, {}, "end every way before 'T9'"),
+        (
+            WORKFLOW | {"first_task": "T9"},
+            {},
+            "first_task of the workflow must be one of its tasks .* got 'T9'",
+        ),
         ({"first_task": "T0"}, {}, r"lacks \['strings', 'tasks'\]"),
         (other([]), {}, "workflow must have the form that Zooniverse exports"),
         (other({"T0": []}), {}, "workflow must have the form"),
@@ -183,7 +187,7 @@ def test_workflows_that_make_no_tree(workflow, classes, message):
         tree_from_workflow(workflow, classes)
 
 
-def test_a_real_workflow(real):
+def test_a_real_workflow(real, tmp_path):
     workflow = json.loads((real / "zooniverse" / "decision_tree_workflow.json").read_text())
     ends = {"smooth": "smooth", "features or disk": "featured", "star or artefact": "artefact"}
     tree = tree_from_workflow(workflow, {"T0": ends}, name="decals")
@@ -193,3 +197,27 @@ def test_a_real_workflow(real):
     tree = tree_from_workflow(workflow, {"T0": {"star or artefact": "artefact"}, "T11": merging})
     assert set(tree.aside) == {"T9", "T10"}  # T10 takes several answers, T9 is no longer asked
     assert len(tree.endings) == 5
+    whole = tree_from_workflow(workflow)
+    assert whole.classes == ("Star or Artefact", "Merging", "Tidal Debris", "Both", "Neither")
+    assert set(whole.aside) == {"T9", "T10"}
+    (tmp_path / "t.toml").write_text(tree_toml(whole), encoding="utf-8")
+    assert read_tree(tmp_path / "t.toml") == whole
+
+
+def test_a_workflow_without_classes_is_a_tree_to_edit(tmp_path):
+    tree = tree_from_workflow(WORKFLOW)
+    assert tree.classes == ("Round", "Ring", "Arc")  # T2, with several answers, is no question
+    assert tree_from_workflow(WORKFLOW, ends=["T0"]).classes == ("Round", "Odd")
+    alike = WORKFLOW | {"strings": WORKFLOW["strings"] | {"a": 'a "b" \\', "c": 'A "B" \\'}}
+    tree = tree_from_workflow(alike)
+    assert tree.classes == ('T0: a "b" \\', 'T1: A "B" \\', "Arc"), "the same words mean two things"
+    (tmp_path / "t.toml").write_text(tree_toml(tree))
+    assert read_tree(tmp_path / "t.toml") == tree
+    hunt = read_tree("hunt")
+    (tmp_path / "t.toml").write_text(tree_toml(hunt))
+    assert read_tree(tmp_path / "t.toml") == hunt
+    with pytest.raises(InputError, match=r"ends must be tasks of the workflow .'T0'.* got .'T8'."):
+        tree_from_workflow(WORKFLOW, ends=["T8"])
+    drawn = other({"T0": {"type": "drawing", "question": "q0"}})
+    with pytest.raises(InputError, match="end every way before 'T0', .* task of the type 'drawing'"):
+        tree_from_workflow(drawn)

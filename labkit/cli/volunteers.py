@@ -1,0 +1,164 @@
+"""Verbs for a volunteer project of one's own: its decision tree, and the votes of its volunteers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.cli.app import TableOut, app, check_ending
+from labkit.errors import InputError
+
+
+class Way(StrEnum):
+    """Ways to combine votes, as in `labkit.votes.consensus`."""
+
+    weighted = "weighted"
+    majority = "majority"
+    dawid_skene = "dawid-skene"
+
+
+class Repeats(StrEnum):
+    """What stays of several classifications of a subject by a volunteer, as in `read_export`."""
+
+    first = "first"
+    none = "none"
+    all = "all"
+
+
+class Gold(StrEnum):
+    """What to do with the right answers that the project's team gave, as in `read_export`."""
+
+    drop = "drop"
+    keep = "keep"
+    only = "only"
+
+
+def _table(words: str) -> typer.models.OptionInfo:
+    return typer.Option(callback=check_ending, help=words)
+
+
+@app.command()
+def votes(
+    answers: Annotated[
+        list[Path], typer.Argument(help="classification export of Zooniverse (CSV); several are merged")
+    ],
+    out: TableOut,
+    tree: Annotated[str, typer.Option(help="decision tree: a name or a TOML file")] = "hunt",
+    method: Annotated[Way, typer.Option(help="how votes are combined")] = Way.weighted,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="keep volunteers who were not logged in")
+    ] = False,
+    repeats: Annotated[
+        Repeats, typer.Option(help="what stays of several answers of a volunteer on a subject")
+    ] = Repeats.first,
+    workflow: Annotated[str | None, typer.Option(help="workflow id, where there are several")] = None,
+    version: Annotated[
+        list[str] | None, typer.Option(help="workflow version to read; repeat for more")
+    ] = None,
+    min_version: Annotated[str | None, typer.Option(help="earliest workflow version to read")] = None,
+    since: Annotated[str | None, typer.Option(help="first day to read, YYYY-MM-DD (UTC)")] = None,
+    until: Annotated[str | None, typer.Option(help="last day to read, YYYY-MM-DD (UTC)")] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="only classifications made after the project's launch")
+    ] = False,
+    gold: Annotated[Gold, typer.Option(help="right answers of the project's team")] = Gold.drop,
+    reworded: Annotated[
+        bool, typer.Option("--reworded", help="questions reworded between versions mean the same")
+    ] = False,
+    object_id: Annotated[str, typer.Option(help="key in subject_data with the object's name")] = "object_id",
+    flat: Annotated[bool, typer.Option("--flat", help="a table, one answer a row, to one question")] = False,
+    user: Annotated[str, typer.Option(help="with --flat: column of the volunteer")] = "user_name",
+    subject: Annotated[str, typer.Option(help="with --flat: column of the subject")] = "subject_ids",
+    answer: Annotated[str, typer.Option(help="with --flat: column of the answer")] = "answer",
+    logged_in: Annotated[
+        str, typer.Option(help="with --flat: column that is true for a volunteer logged in; '' for none")
+    ] = "logged_in",
+    steps: Annotated[
+        Path | None, _table("also write what cleaning and weighting change, subject by subject")
+    ] = None,
+    weights: Annotated[Path | None, _table("also write the weights of the volunteers")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="table with object_id and label, to measure the votes against")
+    ] = None,
+    scores: Annotated[Path | None, _table("with --truth: also write the measures of each method")] = None,
+) -> None:
+    """Weigh volunteers' answers: class, fractions and agreement of every subject."""
+    from labkit import votes as room
+    from labkit.sources import read_export, read_flat_answers
+    from labkit.tables import need_columns, read_catalogue, write_table
+
+    if scores is not None and truth is None:
+        raise InputError("--scores needs --truth, a table with object_id and label")
+    known = None if truth is None else read_catalogue(truth, as_text=["object_id", "label"])
+    if known is not None:
+        need_columns(known, ["object_id", "label"], str(truth))
+    cleaning = {"logged_out": anonymous, "repeats": repeats.value}
+    if flat:
+        columns = {"user": user, "subject": subject, "answer": answer, "logged_in": logged_in or None}
+        found = read_flat_answers(answers, tree, **columns, logged_out=True, repeats="all")
+    else:
+        found = read_export(
+            answers, tree, workflow=workflow, versions=tuple(version or ()) or None, min_version=min_version,
+            since=since, until=until, live=live, gold=gold.value, reworded=reworded, object_id=object_id,
+            logged_out=True, repeats="all",
+        )  # fmt: skip
+    cleaned = found.clean(**cleaning)
+    report = cleaned.report
+    if not (cleaned.answers.ending >= 0).any():
+        who = "a volunteer" if anonymous else "a volunteer who was logged in (all: --anonymous)"
+        raise InputError(
+            f"{report.source} must hold a finished classification of {who}, got none "
+            f"in {report.rows} rows (left out: {report.dropped}); check the file and --tree"
+        )
+    typer.echo("\n".join(report.table().pformat(max_lines=-1, max_width=-1)))
+    table = room.consensus(cleaned.answers, method=method.value)
+    write_table(table, out)
+    if steps is not None:
+        write_table(room.cleaning_steps(found.answers), steps)
+    if weights is not None:
+        write_table(room.weights(cleaned.answers).table(), weights)
+    if known is not None:
+        from labkit.evaluate import measure
+
+        ways = {way.value: room.consensus(cleaned.answers, method=way.value) for way in Way}
+        judged = room.vote_predictions({way: one[one["n_votes"] > 0] for way, one in ways.items()}, known)
+        names = ["accuracy", "purity", "completeness", "auc", "brier", "log_loss"]
+        measured = measure(judged, measures=names, split=None)
+        shown = measured["experiment", "objects", *names]
+        typer.echo("\n".join(shown.pformat(max_lines=-1, max_width=-1)))
+        if scores is not None:
+            write_table(measured, scores)
+    people = len(set(cleaned.answers.user.tolist()))
+    typer.echo(f"{out}: {len(table)} subjects, {table['n_votes'].sum()} votes of {people} volunteers")
+
+
+@app.command("tree")
+def make_tree(
+    workflow: Annotated[Path, typer.Argument(help="workflow export of Zooniverse (CSV), or its JSON")],
+    out: Annotated[Path, typer.Option(help="TOML file to write, to be edited")],
+    workflow_id: Annotated[str | None, typer.Option("--workflow", help="id, where there are several")] = None,
+    version: Annotated[str | None, typer.Option(help="version, such as 28.30  [default: the newest]")] = None,
+    end: Annotated[list[str] | None, typer.Option(help="task whose answers end the tree; repeat")] = None,
+    positive: Annotated[str | None, typer.Option(help="class that counts as a detection")] = None,
+) -> None:
+    """Make the decision tree of a project: its questions, each ending answer a class of its own."""
+    from labkit.paths import atomic_file
+    from labkit.sources import read_workflow
+    from labkit.votes import tree_from_workflow, tree_toml
+
+    if out.suffix.lower() != ".toml":
+        raise InputError(f"--out must end in .toml, got {str(out)!r}")
+    if out.exists():
+        raise InputError(
+            f"--out must not exist yet, since trees are edited, got {str(out)!r}; choose another"
+        )
+    content = read_workflow(workflow, workflow=workflow_id, version=version)
+    tree = tree_from_workflow(content, ends=end or (), name=out.stem, positive=positive)
+    with atomic_file(out) as partial:
+        partial.write_text(tree_toml(tree), encoding="utf-8")
+    kinds = [f"{task} ({content['tasks'][task].get('type')})" for task in tree.aside]
+    aside = f"; left aside, as no question on the way: {', '.join(kinds)}" if kinds else ""
+    typer.echo(f"{out}: {len(tree.questions)} questions, classes {', '.join(tree.classes)}{aside}")
