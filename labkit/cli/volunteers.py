@@ -17,6 +17,7 @@ class Way(StrEnum):
 
     weighted = "weighted"
     majority = "majority"
+    log_odds = "log-odds"
     dawid_skene = "dawid-skene"
 
 
@@ -116,6 +117,8 @@ def votes(
     typer.echo("\n".join(report.table().pformat(max_lines=-1, max_width=-1)))
     table = room.consensus(cleaned.answers, method=method.value)
     write_table(table, out)
+    facts = ("alpha", "correlation", "iterations", "converged")
+    typer.echo(", ".join(f"{name} {table.meta[name]:.3g}" for name in facts if name in table.meta))
     if steps is not None:
         write_table(room.cleaning_steps(found.answers), steps)
     if weights is not None:

@@ -47,6 +47,7 @@ from labkit.evaluate.published import (
     method_differences,
     over_classes,
     published,
+    reliability,
     separations,
     vote_table,
 )

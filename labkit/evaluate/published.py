@@ -19,7 +19,7 @@ from scipy.stats import linregress, t
 from labkit.errors import InputError, MissingDataError
 from labkit.evaluate.measure import ENDINGS, measure
 from labkit.evaluate.metrics import AVERAGES, MEASURES
-from labkit.evaluate.resampling import spread
+from labkit.evaluate.resampling import spread, wilson
 from labkit.paths import shipped_folder
 from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, rows_of, text
@@ -379,6 +379,28 @@ def _line(x: NDArray, y: NDArray) -> tuple[float, ...]:
     half = float(t.ppf(0.975, len(x) - 2)) * fit.stderr
     bounds = (fit.slope - half, fit.slope + half)
     return (len(x), fit.slope, fit.stderr, *bounds, fit.intercept, fit.intercept_stderr, fit.pvalue)
+
+
+def reliability(predictions: Mapping[str, Predictions], *, bins: int = 10) -> QTable:
+    """How often the positive class is there where it is said to be there with probability p.
+
+    Rows of bins of equal width in p that hold objects of known class: ``experiment`` (the key), ``p`` (mean),
+    ``fraction`` of positives with its Wilson interval ``_low`` and ``_high``, ``objects``. Calibrated
+    probabilities have the fraction p. Draw it by ``points(table, "p", "fraction", by="experiment")``.
+    """
+    if bins < 1:
+        raise InputError(f"bins must be at least 1, got {bins}")
+    rows = []
+    for name, one in predictions.items():
+        score, there = one.known.score, one.known.is_positive
+        place = np.minimum((score * bins).astype(int), bins - 1)
+        for number in np.unique(place):
+            inside = place == number
+            found = wilson(there[inside].sum(), inside.sum())
+            values = (score[inside].mean(), there[inside].mean(), float(found.low), float(found.high))
+            rows.append((name, *values, int(inside.sum())))
+    names = ("experiment", "p", "fraction", "fraction_low", "fraction_high", "objects")
+    return QTable(rows=rows or None, names=names, dtype=["U64", *4 * ["f8"], "i8"])
 
 
 def vote_table(votes: Mapping[str, Predictions]) -> QTable:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from labkit.votes.answers import Answers, answer_counts, drop_logged_out, drop_repeats
-from labkit.votes.consensus import METHODS, DawidSkene, Weights, consensus, dawid_skene, weights
+from labkit.votes.consensus import (
+    METHODS,
+    DawidSkene,
+    Weights,
+    consensus,
+    dawid_skene,
+    krippendorff_alpha,
+    log_odds_weights,
+    weights,
+)
 from labkit.votes.labels import (
     KOSIBA_VALIDATION,
     agreement_with,
@@ -37,6 +46,8 @@ __all__ = [
     "dawid_skene",
     "drop_logged_out",
     "drop_repeats",
+    "krippendorff_alpha",
+    "log_odds_weights",
     "plain_text",
     "read_tree",
     "training_labels",

@@ -13,6 +13,8 @@ from labkit.votes import (
     consensus,
     dawid_skene,
     drop_logged_out,
+    krippendorff_alpha,
+    log_odds_weights,
     weights,
 )
 
@@ -122,7 +124,8 @@ def dense_dawid_skene(user, subject, vote, *, shape, steps):
 @pytest.mark.parametrize("per", [1, 8])
 def test_dawid_skene_is_the_papers(seed, per):
     votes = simulated(np.random.default_rng(seed), per=per)[:3]
-    ours = dawid_skene(*votes, shape=(15, 200, 3), max_iterations=7, tolerance=0)
+    published = {"prior_votes": 0, "correlation": 0}
+    ours = dawid_skene(*votes, shape=(15, 200, 3), max_iterations=7, tolerance=0, **published)
     expected = dense_dawid_skene(*votes, shape=(15, 200, 3), steps=7)
     np.testing.assert_allclose(ours.probabilities, expected, atol=1e-8)
 
@@ -141,6 +144,63 @@ def test_dawid_skene_understands_a_volunteer_who_says_the_opposite():
     assert (np.diagonal(result.confusion[3:], axis1=1, axis2=2) < 0.3).all()
     np.testing.assert_allclose(result.confusion.sum(axis=2), 1)
     np.testing.assert_allclose(result.priors.sum(), 1)
+
+
+def hard_subjects(rng, *, per: int, spread: float, subjects: int = 600):
+    """Votes of volunteers whom the same subjects mislead, with the truth."""
+    truth, easy = rng.integers(0, 2, subjects), rng.normal(0, spread, subjects)
+    skill = rng.normal(1.2, 0.8, 60)
+    user = np.concatenate([rng.choice(60, per, replace=False) for _ in range(subjects)])
+    subject = np.repeat(np.arange(subjects), per)
+    right = rng.random(len(user)) < 1 / (1 + np.exp(-skill[user] - easy[subject]))
+    return user, subject, np.where(right, truth[subject], 1 - truth[subject]), truth
+
+
+def test_probabilities_are_honest_where_subjects_are_hard():
+    """The published method is sure of what it gets wrong; the mended one says what it knows."""
+    *votes, truth = hard_subjects(np.random.default_rng(3), per=10, spread=1.0)
+    shape = (60, 600, 2)
+
+    def loss(**options):
+        found = dawid_skene(*votes, shape=shape, **options)
+        sure = found.probabilities.max(axis=1).mean()
+        right = found.probabilities[np.arange(600), truth]
+        return -np.log(np.maximum(right, 1e-15)).mean(), sure - np.mean(right > 0.5), found.correlation
+
+    published, prior, mended = loss(prior_votes=0, correlation=0), loss(correlation=0), loss()
+    assert published[0] > prior[0] > 1.3 * mended[0]
+    assert published[1] > 0.05 > abs(mended[1])
+    assert mended[2] >= 0.05
+    *votes, truth = hard_subjects(np.random.default_rng(4), per=10, spread=0.0)
+    assert loss()[2] <= 0.02, "votes that are independent count in full"
+    for wrong in ({"prior_votes": -1}, {"correlation": 1.5}):
+        with pytest.raises(InputError, match="prior_votes must be 0 or more and correlation lie in 0 to 1"):
+            loss(**wrong)
+
+
+def test_log_odds_weigh_by_what_the_others_say(yes_no, answers_of):
+    rows = [(user, f"s{n}", (n % 2,)) for n in range(40) for user in "abc"]
+    rows += [("liar", f"s{n}", (1 - n % 2,)) for n in range(40)] + [("new", "t", (0,)), ("liar", "t", (1,))]
+    answers = answers_of(yes_no, rows)
+    votes = (answers.user, answers.subject, yes_no.verdict_of[answers.ending])
+    weight = log_odds_weights(*votes, shape=(5, 41, 2))
+    mean = (40 * 3 + 0.0 + 1) / (40 * 4 + 2 + 2)
+    np.testing.assert_allclose(weight[0], np.log((40 + 5 * mean) / (5 - 5 * mean)))
+    assert weight[3] < -1
+    table = consensus(answers, method="log-odds")
+    assert table["label"][-1] == "yes", "the liar's no speaks for yes"
+    assert 0.5 < table["soft_yes"][-1] < 1
+    assert table.meta["correlation"] >= 0
+    assert len(consensus(answers_of(yes_no, []), method="log-odds")) == 0
+
+
+def test_krippendorffs_alpha():
+    """The example of Krippendorff (2011), section C: nominal, four observers, missing data; alpha 0.743."""
+    units = ["111", "2232", "3333", "3333", "2222", "1234", "4444", "1121", "2222", "555", "11", "3"]
+    counts = np.array([[unit.count(str(value)) for value in range(1, 6)] for unit in units])
+    assert krippendorff_alpha(counts) == pytest.approx(0.743, abs=0.0005)
+    assert krippendorff_alpha(np.array([[3, 0], [0, 2]])) == 1
+    assert np.isnan(krippendorff_alpha(np.array([[1, 0], [0, 1]])))
 
 
 def test_other_methods_and_no_steps_are_refused(hunt, answers_of):
