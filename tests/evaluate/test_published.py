@@ -17,12 +17,14 @@ from labkit.evaluate import (
     method_differences,
     over_classes,
     published,
+    reliability,
     separations,
     vote_table,
 )
 from labkit.evaluate.cores import CONCENTRATION_LIMITS
 from labkit.experiment import PRESETS
 from labkit.paths import shipped_folder
+from labkit.predictions import Predictions
 from labkit.taxonomy import get_scheme
 from labkit.votes import vote_predictions
 
@@ -407,3 +409,18 @@ def test_what_cannot_be_joined_made_or_shown_is_refused(summary):
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_reliability_is_the_fraction_in_each_bin():
+    p = np.array([0.05, 0.15, 0.15, 0.95, 1.0, 0.5])
+    true = ["no", "yes", "no", "yes", "yes", ""]
+    about = {"classes": ("no", "yes"), "positive": "yes", "experiment": "x"}
+    ids = [f"o{n}" for n in range(6)]
+    one = Predictions.from_arrays(ids, np.column_stack([1 - p, p]), true=true, **about)
+    table = reliability({"mine": one})
+    assert table["objects"].tolist() == [1, 2, 2], "unknown objects are left out, 1 belongs to the last bin"
+    np.testing.assert_allclose(table["p"], [0.05, 0.15, 0.975])
+    np.testing.assert_allclose(table["fraction"], [0, 0.5, 1])
+    assert (table["fraction_low"] <= table["fraction"]).all()
+    with pytest.raises(InputError, match="bins must be at least 1, got 0"):
+        reliability({"mine": one}, bins=0)
