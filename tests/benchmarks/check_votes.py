@@ -134,7 +134,7 @@ def main() -> None:
         from labkit.views.plots import points
 
         rows = vstack(found)
-        rows = rows[np.char.find(np.asarray(rows["experiment"], dtype=str), "10 votes") >= 0]
+        rows = rows[np.char.find(np.asarray(rows["experiment"], dtype=str), "Hunt, 30 votes") >= 0]
         save_page(points(rows, "p", "fraction", by="experiment", width=900, height=600), options.page)
 
 
