@@ -466,8 +466,8 @@ def test_a_project_of_ones_own(tmp_path):
     assert scores["accuracy"].tolist() == [0.5] * len(scores)
     assert set(scores["experiment"]) >= {"weighted", "majority", "dawid-skene"}
     assert Table.read(tmp_path / "k.csv")["user"].tolist() == ["u1", "u2", "not-logged-in-3"]
-    assert "2 subjects, 3 votes of 2 volunteers" in labkit_(*words).out
-    fails(65, "--scores needs --truth", *words, "--scores", tmp_path / "s.ecsv")
+    assert "2 subjects, 3 votes of 2 volunteers" in labkit_(*words, "--overwrite").out
+    fails(65, "--scores needs --truth", *words, "--scores", tmp_path / "t.ecsv", "--overwrite")
 
 
 STOPS = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "terminated")}

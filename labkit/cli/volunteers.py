@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.app import TableOut, app, check_ending
+from labkit.cli.app import Overwrite, TableOut, app, check_ending, refuse_files
 from labkit.errors import InputError
 
 
@@ -85,8 +85,10 @@ def votes(
         Path | None, typer.Option(help="table with object_id and label, to measure the votes against")
     ] = None,
     scores: Annotated[Path | None, _table("with --truth: also write the measures of each method")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Weigh volunteers' answers: class, fractions and agreement of every subject."""
+    refuse_files(overwrite, out=out, steps=steps, weights=weights, scores=scores)
     from labkit import votes as room
     from labkit.sources import read_export, read_flat_answers
     from labkit.tables import need_columns, read_catalogue, write_table
@@ -146,6 +148,7 @@ def make_tree(
     version: Annotated[str | None, typer.Option(help="version, such as 28.30  [default: the newest]")] = None,
     end: Annotated[list[str] | None, typer.Option(help="task whose answers end the tree; repeat")] = None,
     positive: Annotated[str | None, typer.Option(help="class that counts as a detection")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make the decision tree of a project: its questions, each ending answer a class of its own."""
     from labkit.paths import atomic_file
@@ -154,10 +157,7 @@ def make_tree(
 
     if out.suffix.lower() != ".toml":
         raise InputError(f"--out must end in .toml, got {str(out)!r}")
-    if out.exists():
-        raise InputError(
-            f"--out must not exist yet, since trees are edited, got {str(out)!r}; choose another"
-        )
+    refuse_files(overwrite, out=out)
     content = read_workflow(workflow, workflow=workflow_id, version=version)
     tree = tree_from_workflow(content, ends=end or (), name=out.stem, positive=positive)
     with atomic_file(out) as partial:
