@@ -611,8 +611,43 @@ def test_simulated_fields_become_a_sample_of_members(tmp_path):
     assert set(Sample.load(tmp_path / "raw").catalogue["label"]) == {"member", "non-member"}
     again = labkit_("simulate", "fields", tmp_path / "fields", *words, "--seed", 2)
     assert (again.code, "pass overwrite=True" in again.err) == (65, True)
+    labels = labkit_("members", tmp_path / "m.fits", "--catalogue-only", "--fields", table, *chosen[:-1])
+    assert "R2248, member: " in labels.out
+    assert Table.read(tmp_path / "m.fits")["velocity"].unit == "km / s"
+    fails(65, "OUT must not exist yet", "members", tmp_path / "m.fits", "--catalogue-only", "--fields", table)
     given = ("--zero-point", "F606=26", "--zero-point", "F814=25")
     ended = labkit_("members", tmp_path / "given", "--fields", table, *chosen, *given)
     assert "AB zero points: F606 26.000, F814 25.000\n" in ended.out
     mixed = ("members", tmp_path / "mixed", "--fields", table, "--zero-point", "F814=none")
     fails(65, "none for F814 of R2248_F814.fits (given), none for F814 of M0416", *mixed)
+
+
+def test_members_are_judged_by_photometry(tmp_path):
+    rng, member = np.random.default_rng(0), np.arange(90) % 2 == 0
+    table = Table({"object_id": [f"G{i}" for i in range(90)], "cluster": np.repeat(["A1", "B2", "C3"], 30)})
+    table["mag_r"] = rng.uniform(18, 20, 90)
+    table["mag_g"] = table["mag_r"] + np.where(member, 1.2, rng.uniform(0, 1.4, 90))
+    table["label"] = np.where(np.arange(90) % 10 == 3, "", np.where(member, "member", "non-member"))
+    table["z"] = np.repeat([0.2, 0.25, 0.3], 30)
+    source, out = tmp_path / "in.csv", tmp_path / "out.ecsv"
+    table.write(source)
+    columns = ("--column", "reference=r", "--column", "cluster_redshift=z")
+    methods = ("--method", "logistic-regression", "--method", "random-forest", "--trees", 10)
+    ended = labkit_("photometric", source, "--out", out, *columns, *methods)
+    assert (ended.code, "90 galaxies, 9 of them without a verdict" in ended.out) == (0, True)
+    found = Table.read(out)
+    assert found["object_id"].tolist() == table["object_id"].tolist()
+    assert np.array_equal(found["judged"] == "run", table["label"] == "")
+    for name in ("p_logistic_regression", "p_random_forest"):
+        assert found[name][member].mean() > found[name][~member].mean() + 0.1
+    fails(
+        65,
+        "--column must name reference, ",
+        "photometric",
+        source,
+        "--out",
+        tmp_path / "o.csv",
+        "--column",
+        "a=b",
+    )
+    fails(65, "--out must be another file than SOURCE", "photometric", source, "--out", source, "--overwrite")

@@ -195,6 +195,15 @@ def split_words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def pairs(given: list[str], option: str) -> dict[str, str]:
+    """What is given for each band, as band=value."""
+    pairs = [one.partition("=") for one in given]
+    bad = [one for one, (band, _, value) in zip(given, pairs, strict=True) if not (band and value)]
+    if bad or len({band for band, *_ in pairs}) < len(pairs):
+        raise InputError(f"{option} must be given once, or as band=value once for each band, got {given}")
+    return {band: value for band, _, value in pairs}
+
+
 @contextmanager
 def bar(title: str, *, unit: str = "object") -> Iterator[Callable[[int, int], None] | None]:
     """A function that shows how much is done, at a terminal; elsewhere none."""

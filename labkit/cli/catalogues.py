@@ -1,16 +1,45 @@
-"""Verbs that write a table: find candidates, predict their classes."""
+"""Verbs that write a table: find candidates, predict their classes, judge members by photometry."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labkit.cli.app import Accept, Device, Overwrite, TableOut, app, bar, refuse_files
+from labkit.cli.app import (
+    Accept,
+    Device,
+    Overwrite,
+    Seed,
+    TableOut,
+    app,
+    bar,
+    pairs,
+    refuse_files,
+    split_words,
+)
+from labkit.errors import InputError
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+
+#: Of `labkit.evaluate.catalogue_features`.
+_COLUMNS = (
+    *("reference", "bands", "magnitude", "colour", "member", "cluster", "cluster_redshift"),
+    *("photometric_redshift", "radius"),
+)
+
+
+class Photometric(StrEnum):
+    """Photometric methods, as in `labkit.evaluate.METHODS`."""
+
+    forest = "random-forest"
+    boosting = "gradient-boosting"
+    logistic = "logistic-regression"
+    bayesian = "bayesian"
 
 
 @app.command()
@@ -93,3 +122,65 @@ def _best(ranked: Table) -> str:
     """The first object of a ranked catalogue in words, where there is one."""
     p = ranked.colnames[2]
     return f", best {ranked['object_id'][0]} with {p} = {ranked[p][0]:.3f}" if len(ranked) else ""
+
+
+@app.command("photometric")
+def photometric(
+    source: Annotated[
+        Path, typer.Argument(help="folder of a Sample of members with magnitudes, or a catalogue (table)")
+    ],
+    out: TableOut,
+    method: Annotated[
+        list[Photometric] | None, typer.Option(help="repeat for more  [default: gradient-boosting]")
+    ] = None,
+    survey: Annotated[
+        str | None, typer.Option(help="whose column names the catalogue has, as S-PLUS")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"name=column, repeated: {', '.join(_COLUMNS)}; magnitude and colour hold {{band}}  "
+            "[default: reference=F814, magnitude=mag_{band}]"
+        ),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="parts that are judged by what the others taught")] = 10,
+    trees: Annotated[int, typer.Option(min=1, help="trees of a forest")] = 500,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Judge members by magnitudes and colours: OUT gets p_<method> of each galaxy.
+
+    Galaxies with a label are judged out of fold, whole clusters at a time, others by what all labels taught.
+    """
+    refuse_files(overwrite, out=out)
+    given: dict[str, Any] = pairs(column, "--column") if column else {}
+    if strange := sorted(set(given) - set(_COLUMNS)):
+        raise InputError(f"--column must name {', '.join(_COLUMNS)}, got {strange}; write name=column")
+    if out.resolve() == source.resolve():
+        raise InputError(f"--out must be another file than SOURCE, got {str(out)!r} twice; choose another")
+    from labkit import evaluate
+    from labkit.sample import Sample
+    from labkit.tables import read_catalogue, rows_of, write_table
+
+    table = Sample.load(source).catalogue if source.is_dir() else read_catalogue(source)
+    columns = ({"reference": "F814"} if survey is None else evaluate.survey_columns(survey)) | given
+    if "bands" in given:
+        columns["bands"] = split_words(given["bands"])
+    features = evaluate.catalogue_features(table, unlabelled=True, **columns)
+    variants = {one.title.lower(): one for one in evaluate.feature_sets(features)}  # the richest come last
+    found, result = {}, features["object_id", "cluster", "label"]
+    for name in dict.fromkeys(method or [Photometric.boosting]):
+        one = evaluate.catalogue_members(
+            features, variants[name.replace("-", " ")], folds=folds, seed=seed, trees=trees
+        )
+        found[name.value] = one
+        rows = rows_of(one.table["object_id"], features["object_id"])
+        result[f"p_{name.replace('-', '_')}"] = one.score[rows]
+        result["judged"] = one.table["split"][rows]
+    write_table(result, out)
+    scores = evaluate.measure(
+        {name: one.select(split="test") for name, one in found.items()}, by=("method",),
+        measures=("purity", "completeness", "f1", "auc"), resampling=evaluate.Resampling(rng=seed),
+    )  # fmt: skip
+    typer.echo("\n".join(evaluate.as_text(scores, keep=["objects"]).pformat(max_lines=-1, max_width=-1)))
+    typer.echo(f"{out}: {len(result)} galaxies, {(result['label'] == '').sum()} of them without a verdict")

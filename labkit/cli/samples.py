@@ -18,6 +18,8 @@ from labkit.cli.app import (
     app,
     at_terminal,
     bar,
+    check_ending,
+    pairs,
     refuse_existing,
     split_words,
 )
@@ -219,7 +221,7 @@ def import_images(
     from labkit.tables import write_table
 
     given = file or ["file"]
-    source = given[0] if len(given) == 1 and "=" not in given[0] else _pairs(given, "--file")
+    source = given[0] if len(given) == 1 and "=" not in given[0] else pairs(given, "--file")
     scale = None if pixel_scale is None else pixel_scale * u.arcsec
     with bar("read") as progress:
         sample = read_images(
@@ -324,16 +326,7 @@ def _mosaic_source(given: list[str]) -> Path | list[tuple[str, Path]]:
     """A folder, or band=file pairs."""
     if len(given) == 1 and (Path(given[0]).is_dir() or "=" not in given[0]):
         return Path(given[0])
-    return [(band, Path(path)) for band, path in _pairs(given, "--mosaics").items()]
-
-
-def _pairs(given: list[str], option: str) -> dict[str, str]:
-    """What is given for each band, as band=value."""
-    pairs = [one.partition("=") for one in given]
-    bad = [one for one, (band, _, value) in zip(given, pairs, strict=True) if not (band and value)]
-    if bad or len({band for band, *_ in pairs}) < len(pairs):
-        raise InputError(f"{option} must be given once, or as band=value once for each band, got {given}")
-    return {band: value for band, _, value in pairs}
+    return [(band, Path(path)) for band, path in pairs(given, "--mosaics").items()]
 
 
 @simulate_app.command("fields")
@@ -371,7 +364,7 @@ def simulate_hst_fields(
 
 @app.command("members")
 def members(
-    out: Out,
+    out: Annotated[Path, typer.Argument(help="folder to make; with --catalogue-only a table")],
     mosaics: Annotated[
         list[str] | None, typer.Option(help="folder of mosaics (FITS), or band=file; repeat for each band")
     ] = None,
@@ -385,6 +378,9 @@ def members(
         Path | None,
         typer.Option(help="for several clusters instead: table with the columns cluster, redshift, folder"),
     ] = None,
+    catalogue_only: Annotated[
+        bool, typer.Option("--catalogue-only", help="no images: membership and velocities as a table")
+    ] = False,
     pattern: Annotated[
         str, typer.Option(help="names of the mosaics in a folder, {band} where the band stands")
     ] = "*_{band}.fits*",
@@ -423,11 +419,22 @@ def members(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut the sources of a catalogue out of mosaics and label cluster members, as a raw Sample."""
-    refuse_existing(out, overwrite)
+    """Cut the sources of a catalogue out of mosaics and label cluster members, as a raw Sample.
+
+    With --catalogue-only, labels and velocities in the cluster's rest frame (km/s), without mosaics.
+    """
+    if catalogue_only:
+        check_ending(out)
+        if out.exists() and not overwrite:
+            raise InputError(f"OUT must not exist yet, got {str(out)!r}; choose another or give --overwrite")
+        if mosaics or extract:
+            raise typer.BadParameter("--catalogue-only needs no mosaics; leave out --mosaics and --extract")
+    else:
+        refuse_existing(out, overwrite)
     single = {"--mosaics": mosaics, "--catalogue": catalogue, "--cluster": cluster, "--redshift": redshift}
     missing = [name for name, value in single.items() if value is None or value == []]
-    lacking = [name for name in missing if not (extract and name == "--catalogue")]
+    unneeded = "--catalogue" if extract else "--mosaics" if catalogue_only else ""
+    lacking = [name for name in missing if name != unneeded]
     if fields is None and lacking:
         raise typer.BadParameter(f"give {', '.join(lacking)}, or --fields for several clusters")
     if (detect_on is not None and not extract) or (member is not None and extract):
@@ -449,13 +456,18 @@ def members(
         **{"ra": ra, "dec": dec, "z": None if z == "none" else z, "labelled": labelled},
         **{"quality": quality, "accepted": _values(accepted), "path": out, "overwrite": overwrite},
     }
+    if catalogue_only:
+        columns = ("v_max", "ra", "dec", "z", "labelled", "quality", "accepted")
+        chosen = {name: options[name] for name in columns} | {"member": member, "source_id": source_id}
+        _label_catalogues(out, fields, catalogue, (str(cluster), float(redshift or 0)), **chosen)
+        return
     if extract:
         options["extract"] = {} if detect_on is None else {"detect_on": split_words(detect_on)}
     else:
         options |= {"member": member, "source_id": source_id}
     given = zero_point or []
     points: Any = (
-        given[0] if len(given) == 1 and "=" not in given[0] else _pairs(given, "--zero-point") or None
+        given[0] if len(given) == 1 and "=" not in given[0] else pairs(given, "--zero-point") or None
     )
     if fields is not None:
         file = "catalogue.fits" if catalogue is None else str(catalogue)
@@ -468,6 +480,32 @@ def members(
     scale = ", ".join(f"{band} {value:.3f}" for band, value in sample.zero_points.items())
     typer.echo(f"AB zero points: {scale or 'none; every band is in its own unit, as networks can do with'}")
     typer.echo(f"{out}: {sample!r}")
+
+
+def _label_catalogues(
+    out: Path, fields: Path | None, catalogue: Path | None, one: tuple[str, float], **options: Any
+) -> None:
+    """Write the members of catalogues without images, and say how many each cluster has."""
+    from collections import Counter
+
+    from labkit.sources.members import catalogue_labels, read_fields
+    from labkit.tables import text, write_table
+
+    listed: list[Any] = [(*one, catalogue)]
+    if fields is not None:
+        read = read_fields(fields, catalogue="catalogue.fits" if catalogue is None else str(catalogue))
+        listed = [(field.cluster, field.redshift, field.catalogue) for field in read]
+    if out.resolve() in {Path(path).resolve() for *_, path in listed}:
+        raise InputError(
+            f"OUT must be another file than the catalogue, got {str(out)!r} twice; choose another"
+        )
+    table = catalogue_labels(listed, **options)
+    write_table(table, out)
+    typer.echo("\n".join(table.meta["warnings"]), nl=bool(table.meta["warnings"]))
+    counts = Counter(zip(text(table["cluster"]).tolist(), text(table["label"]).tolist(), strict=True))
+    for (cluster, label), number in sorted(counts.items()):
+        typer.echo(f"{cluster}, {label or 'unknown'}: {number}")
+    typer.echo(f"{out}: {len(table)} sources")
 
 
 @app.command("split")

@@ -65,6 +65,7 @@ from labkit.evaluate.trainings import (
 from labkit.evaluate.unseen import (
     Variant,
     catalogue_features,
+    catalogue_members,
     colour_methods,
     feature_sets,
     survey_columns,

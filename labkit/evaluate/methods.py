@@ -1,4 +1,4 @@
-"""Members by photometry: forests and the Bayesian colour model, out of fold or on a run set.
+"""Members by photometry: forests, boosting, logistic regression, colour model; out of fold or on a run set.
 
 The colour model takes members and field as two multivariate normal distributions of colours, after Grillo et
 al. (2015, ApJ 800, 38, section 3.3) and Angora et al. (2020, appendix C): mean and covariance by the minimum
@@ -18,8 +18,11 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from sklearn.covariance import MinCovDet
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import HuberRegressor, LogisticRegression
 from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
@@ -193,11 +196,18 @@ def platt_calibration(evidence: ArrayLike, log_prior: ArrayLike, member: ArrayLi
     return float(max(fitted.coef_[0, 0], 0.0)), float(fitted.intercept_[0])
 
 
+def logistic_regression(*, random_state: int, **options: Any) -> Pipeline:
+    """Logistic regression of standardised features; a missing one is its median, and flagged."""
+    fill = SimpleImputer(strategy="median", add_indicator=True)
+    return make_pipeline(fill, StandardScaler(), LogisticRegression(random_state=random_state, **options))
+
+
 #: Methods and the options they start from; the forest is that of scikit-learn as it comes, with more trees.
 METHODS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "random forest": (RandomForestClassifier, {"n_estimators": 500, "min_samples_leaf": 1}),
     "extra trees": (ExtraTreesClassifier, {"n_estimators": 500, "min_samples_leaf": 3}),
     "gradient boosting": (HistGradientBoostingClassifier, {"learning_rate": 0.05, "max_iter": 150}),
+    "logistic regression": (logistic_regression, {"max_iter": 1000}),
     "bayesian": (fit_colour_model, {"calibrate": True}),
 }
 
@@ -311,7 +321,7 @@ def photometric_members(
         et al. 2020, section 5), both with ``object_id`` and the columns named; `run` may have a ``label``.
     features : sequence of str
         Columns the method sees; NaN where missing.
-    method : {"random forest", "extra trees", "gradient boosting", "bayesian"}
+    method : {"random forest", "extra trees", "gradient boosting", "logistic regression", "bayesian"}
         The classifier.
     groups : array_like, shape (n,), optional
         Host cluster; kept whole when the Bayesian model is calibrated on parts of its training set.

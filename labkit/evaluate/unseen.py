@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from labkit.errors import InputError
 from labkit.evaluate.folds import folds_of, photometric_folds
 from labkit.evaluate.measure import measure
-from labkit.evaluate.methods import member_predictions, photometric_predictions
+from labkit.evaluate.methods import member_predictions, photometric_members, photometric_predictions
 from labkit.evaluate.resampling import Resampling
 from labkit.photometry import colours, magnitude_at, redshift_offset
 from labkit.predictions import Predictions
@@ -63,15 +63,16 @@ def catalogue_features(
     radius: str = "",
     published: str = "",
     broad: Sequence[str] | None = None,
+    unlabelled: bool = False,
 ) -> Table:
     """What photometric methods see of the galaxies of a catalogue, whatever its columns are called.
 
     One row for each galaxy with a spectroscopic verdict (`member`: bool, or "member" and "non-member"; ""
-    takes no part). `magnitude` and `colour` are names of columns with ``{band}`` for the band: of the
-    magnitude, and of those that colours are taken of, by default the same; `bands` are by default all that
-    the columns name. `published` is a membership that somebody published (bool); "" says that the catalogue
-    has no such column. `broad` are the colours that a Bayesian model is given, by default all; narrow bands
-    cost it more than they tell.
+    takes no part, unless `unlabelled` ones are wanted). `magnitude` and `colour` are names of columns with
+    ``{band}`` for the band: of the magnitude, and of those that colours are taken of, by default the same;
+    `bands` are by default all that the columns name. `published` is a membership that somebody published
+    (bool); "" says that the catalogue has no such column. `broad` are the colours that a Bayesian model is
+    given, by default all; narrow bands cost it more than they tell.
 
     Columns ``object_id`` (the row's number where the catalogue has none), ``label``, ``cluster``; the colours
     against `reference`, named in ``meta["colours"]``, `broad` in ``meta["broad"]``; ``magnitude``,
@@ -86,8 +87,8 @@ def catalogue_features(
     needed = [main, member, cluster, cluster_redshift, *extra.values()]
     need_columns(catalogue, needed, "catalogue", hint="name the right ones")
     label = _labels(catalogue[member])
-    keep = np.isfinite(magnitudes(catalogue[main])) & (label != "")
-    if not keep.any():
+    keep = np.isfinite(magnitudes(catalogue[main])) & ((label != "") | unlabelled)
+    if not (keep & (label != "")).any():
         raise InputError(f"catalogue must hold a galaxy with {main} and a verdict, got none of {len(keep)}")
     rows, template = catalogue[keep], colour or magnitude
     table = colours(rows, bands=bands or _bands(catalogue, template), reference=reference, column=template)
@@ -124,12 +125,18 @@ def _bands(catalogue: Table, template: str) -> list[str]:
 
 
 def feature_sets(table: Table) -> list[Variant]:
-    """Random forest and Bayesian model, with colours, and with the photometric redshift if there is one."""
+    """The photometric methods, with colours, and with the photometric redshift and radius if there are such.
+
+    Random forest and Bayesian model first, as in Angora et al. (2020), then boosting and logistic regression.
+    """
     names, shift = table.meta["colours"], ["cluster_redshift", "cluster_redshift2", "absolute_magnitude"]
     bayesian = {"method": "bayesian", "covariates": shift, "prior": [shift[2], shift[0]]}
+    features = [*names, "magnitude", "cluster_redshift"]
+    others = ("gradient boosting", "logistic regression")
     sets = [
-        Variant("colours", "random forest", [*names, "magnitude", "cluster_redshift"]),
+        Variant("colours", "random forest", features),
         Variant("colours", "Bayesian", table.meta["broad"], bayesian),
+        *(Variant("colours", name, features, {"method": name}) for name in others),
     ]
     if {"offset", "radius"} <= set(table.colnames):
         more = ["magnitude", "absolute_magnitude", "cluster_redshift"]
@@ -138,16 +145,45 @@ def feature_sets(table: Table) -> list[Variant]:
         sets += [
             Variant("photometric redshift", "random forest", [*names, *more]),
             Variant("photometric redshift", "Bayesian", ["offset"], near),
+            *(
+                Variant("photometric redshift", name, [*names, *more, "distance"], {"method": name})
+                for name in others
+            ),
         ]
     return sets
 
 
 def variant_predictions(table: Table, variant: Variant, *, trees: int = 500, **options: Any) -> Predictions:
     """Out-of-fold probabilities of one variant: `photometric_predictions` with its further options."""
+    return photometric_predictions(table, variant.features, **_options(variant, trees), **options)
+
+
+def _options(variant: Variant, trees: int) -> dict[str, Any]:
     given = {"method": "random forest"} | dict(variant.options)
     if given["method"] in ("random forest", "extra trees"):
         given["options"] = {"n_estimators": trees} | dict(given.get("options", {}))
-    return photometric_predictions(table, variant.features, **given, **options)
+    return given
+
+
+def catalogue_members(
+    table: Table, variant: Variant, *, folds: int = 10, seed: int = 0, trees: int = 500
+) -> Predictions:
+    """Probability of membership of all galaxies of `catalogue_features`, by one variant of the methods.
+
+    Galaxies with a verdict are judged out of fold (split "test"), whole clusters at a time where there are
+    two or more; those without by a model that was trained on all with one (split "run").
+    """
+    known, hosts = np.asarray(table["label"] != ""), text(table["cluster"])
+    groups = hosts[known] if len(np.unique(hosts[known])) > 1 else None
+    labels = text(table["label"])[known]
+    available = np.unique(labels, return_counts=True)[1].min() if groups is None else len(np.unique(groups))
+    dealt = photometric_folds(labels, folds=min(folds, int(available)), groups=groups, seed=seed)
+    name: dict[str, Any] = {"experiment": variant.title, "trees": trees}
+    parts = [variant_predictions(table[known], variant, folds=dealt, groups=groups, seeds=(seed,), **name)]
+    if not known.all():
+        given = _options(variant, trees) | {"groups": groups, "seed": seed, "experiment": variant.title}
+        parts.append(photometric_members(table[known], table[~known], variant.features, **given))
+    return Predictions.concatenate(parts)
 
 
 def colour_methods(

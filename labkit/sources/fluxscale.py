@@ -63,7 +63,7 @@ def flux_scale(header: fits.Header, *, band: str = "", where: str = "") -> FluxS
     word = unit.lower().replace(" ", "")
     rate = word == "cps" or word.endswith(_PER_SECOND)
     word = next((word.removesuffix(end) for end in _PER_SECOND if word.endswith(end)), word)
-    about = {
+    about: dict[str, Any] = {
         "rate": rate or (False if word in (*_ELECTRONS, *_COUNTS) else None),
         "band": band,
         "where": where,

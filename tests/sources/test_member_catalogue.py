@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mosaic_images import CLUSTER, INSIDE, sources_at
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sources.members import velocity
+from labkit.sources.members import catalogue_labels, read_fields, velocity
 from labkit.sources.members.catalogue import (
     flag_labels,
     groups_within,
@@ -114,6 +114,51 @@ def test_qualities_are_the_same_as_text_and_as_number(quality, accepted):
 def test_names_are_text_and_never_what_a_mask_hides(ids, names):
     sources, _, _ = read(QTable(PLACE | {"z_spec": [0.4, 0.4], "source_id": ids}))
     assert sources["object_id"].tolist() == names
+
+
+def test_catalogues_alone_give_members_and_velocities_cluster_by_cluster(tmp_path):
+    """Worked out by hand: c (z - z_cl) / (1 + z_cl), 299792.458 x 0.009 / 1.4 = 1927.24 km/s."""
+    table = QTable(
+        {"id": ["a", "b", "c", "d"], "ra": np.arange(4) * 0.01 * u.deg, "dec": np.zeros(4) * u.deg}
+    )
+    table["z_spec"] = [0.4, 0.409, 0.43, -99.0]
+    table.write(tmp_path / "one.fits")
+    Table({"cluster": ["A1", "B2"], "redshift": [0.4, 0.42], "catalogue": ["one.fits"] * 2}).write(
+        tmp_path / "fields.csv"
+    )
+    fields = read_fields(tmp_path / "fields.csv")
+    listed = [(one.cluster, one.redshift, one.catalogue) for one in fields]
+    found = catalogue_labels(listed, source_id="id")
+    assert found["object_id"].tolist() == [f"{cluster}-{name}" for cluster in ("A1", "B2") for name in "abcd"]
+    assert found["label"].tolist() == [
+        "member",
+        "member",
+        "non-member",
+        "",
+        "non-member",
+        "member",
+        "member",
+        "",
+    ]
+    right = [0, 1927.24, 6424.12, np.nan, -4222.43, -2322.34, 2111.21, np.nan]
+    np.testing.assert_allclose(found["velocity"].to_value(u.km / u.s), right, atol=0.01)
+    assert found.meta["counts"]["B2"]["redshift_sentinel"] == 1
+    assert catalogue_labels(listed[:1], v_max=1000 * u.km / u.s)["label"].tolist()[:2] == [
+        "member",
+        "non-member",
+    ]
+    with pytest.raises(MissingDataError, match="folder"):
+        read_fields(Table({"cluster": ["A1"], "redshift": [0.4]}))
+
+
+def test_real_velocities_are_those_that_a_survey_published(real):
+    table = Table.read(real / "splus" / "cluster_members.ecsv")
+    table = table[table["cluster"] == table["cluster"][0]]
+    z = float(table["z_cluster"][0])
+    about = {"z": "z_spec", "source_id": None, "merge_radius": 0 * u.arcsec}
+    found = catalogue_labels([("A", z, table)], **about)["velocity"].to_value(u.km / u.s)
+    apart = np.abs(found - table["velocity_offset"])
+    assert np.median(apart) < 0.01
 
 
 def test_positions_of_all_kinds_and_columns_beside_ours():

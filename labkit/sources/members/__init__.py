@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.sources.members.catalogue import velocity
+from labkit.sources.members.catalogue import catalogue_labels, velocity
 from labkit.sources.members.fields import (
     ListedField,
     annulus_coverage,
@@ -24,6 +24,7 @@ from labkit.sources.members.setups import (
 __all__ = [
     "ListedField",
     "annulus_coverage",
+    "catalogue_labels",
     "counts_table",
     "field_catalogue",
     "field_sources",

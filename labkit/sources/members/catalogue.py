@@ -6,7 +6,7 @@ Here it is decided what counts as no redshift (`read_redshifts`) and who is a me
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import astropy.units as u
 import numpy as np
 from astropy.constants import c
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -125,6 +125,26 @@ def read_sources(
             "the right column by z= or member=, accept more qualities, or pass labelled=False"
         )
     return sources[known], counts | {"unlabelled": int((~known).sum())}, warnings
+
+
+def catalogue_labels(fields: Iterable[tuple[str, float, str | Path | Table]], **options: Any) -> QTable:
+    """Members of clusters by the redshifts of catalogues alone, without images.
+
+    `fields` hold each cluster's name, redshift and catalogue; `options` are those of its columns and of
+    ``v_max``, as for `~labkit.sources.members_sample`. One row for each source, cluster after cluster, with
+    the columns `OURS` first, ``velocity`` (km/s) in the cluster's rest frame (`velocity`), and what else all
+    catalogues have. ``meta["counts"]`` holds each cluster's counts, ``meta["warnings"]`` what to know.
+    """
+    found = [(name, *read_sources(table, cluster=name, redshift=z, **options)) for name, z, table in fields]
+    names = [one[1].colnames for one in found]
+    common = [name for name in names[0] if all(name in others for others in names)]
+    joined = vstack([QTable(one[1][common]) for one in found], metadata_conflicts="silent")
+    joined.meta = {
+        "counts": {one[0]: one[2] for one in found},
+        "warnings": [w for one in found for w in one[3]],
+    }
+    joined.meta["velocity"] = "c (z - z_cl) / (1 + z_cl), Danese et al. 1980"
+    return joined
 
 
 def _check(cluster: str, redshift: float, quality: Any, accepted: Any, z: Any) -> None:

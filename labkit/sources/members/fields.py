@@ -64,17 +64,23 @@ def read_fields(
     """Read the list of fields, a file or a table; of these `clusters` only, where they are named.
 
     One row per field: ``cluster`` or ``short`` (its name), ``redshift``, ``folder``, relative to the table's
-    file; maybe ``catalogue``, its file in that folder (by default `catalogue`), and ``ra``, ``dec`` (of the
+    file (its own folder where there are catalogues and no such column); maybe ``catalogue``, its file in that
+    folder (by default `catalogue`), and ``ra``, ``dec`` (of the
     cluster's centre, degrees where they have no unit) and ``r200`` (Mpc where it has none). The last three
     are taken from the ``cluster.json`` of a simulated field where they are no columns. Names are in any case.
     """
     table = read_catalogue(fields, as_text=_TEXT) if isinstance(fields, str | Path) else fields
     root = Path(fields).parent if isinstance(fields, str | Path) else Path()
     name = "cluster" if find_column(table.colnames, "cluster") else "short"
-    columns = find_columns(table, "fields", cluster=name, redshift="redshift", folder="folder")
+    file, ra, dec, r200 = (find_column(table.colnames, one) for one in ("catalogue", "ra", "dec", "r200"))
+    needed = {"cluster": name, "redshift": "redshift"}
+    if file is None or find_column(table.colnames, "folder"):
+        needed["folder"] = "folder"
+    columns = find_columns(table, "fields", **needed)
     if not len(table):
         raise InputError("fields must hold at least one row, got none")
-    names, folders = (np.char.strip(text(table[columns[i]])).tolist() for i in (0, 2))
+    names, *given = (np.char.strip(text(table[column])).tolist() for column in (columns[0], *columns[2:]))
+    folders = given[0] if given else ["."] * len(table)
     redshifts, _ = read_redshifts(table, columns[1])
     if "" in names or "" in folders or not np.isfinite(redshifts).all():
         raise InputError("fields must give cluster, redshift and folder in each row, got an empty one")
@@ -83,7 +89,6 @@ def read_fields(
     wanted = set(names if clusters is None else clusters)
     if unknown := sorted(wanted - set(names)):
         raise InputError(f"clusters must be of {names}, got {unknown}")
-    file, ra, dec, r200 = (find_column(table.colnames, one) for one in ("catalogue", "ra", "dec", "r200"))
     nothing = np.full(len(table), np.nan)
     files = [""] * len(table) if file is None else np.char.strip(text(table[file])).tolist()
     centres = np.stack([nothing] * 2) if ra is None or dec is None else read_positions(table, ra, dec)
