@@ -128,7 +128,7 @@ def test_pieces_of_parquet_are_joined_and_columns_read_alone(tmp_path):
     assert pq.read_schema(tmp_path / "t.parquet").field("flux").metadata == {b"unit": b"erg / (s cm2)"}
 
 
-@pytest.mark.parametrize("ending", [".csv", ".ecsv", ".fits", ".parquet", ".CSV", ".FITS"])
+@pytest.mark.parametrize("ending", [".csv", ".ecsv", ".fits", ".vot", ".parquet", ".CSV", ".FITS"])
 def test_any_text_any_mask_and_the_meta_come_back(ending, tmp_path, caplog):
     n = len(IDS)
     table = QTable(
@@ -152,6 +152,7 @@ def test_any_text_any_mask_and_the_meta_come_back(ending, tmp_path, caplog):
     np.testing.assert_array_equal(numbers(back["rank"]), [np.nan, *range(1, n)])
     np.testing.assert_array_equal(numbers(back["column"]), np.ones(n))
     assert back["flag"].dtype == bool
+    assert ("CSV holds no units; lost are those of ra (deg)" in caplog.text) == (ending.lower() == ".csv")
     if ending.lower() != ".csv":
         assert back["ra"].unit == u.deg
         assert back.meta["classes"] == ["a", "b"]

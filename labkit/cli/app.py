@@ -23,7 +23,7 @@ from labkit.run.stopping import TERMINATED, interrupt_on_sigterm
 
 EXIT_DATA, EXIT_MISSING, EXIT_FAILED, EXIT_IO, EXIT_INTERRUPTED = 65, 66, 70, 74, 130
 #: As in `labkit.tables`, which the command line imports only when it is needed.
-CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
+CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".vot", ".parquet")
 
 _ENDINGS = ", ".join(CATALOGUE_ENDINGS)
 _MADE_HERE = ("sample.json", "truth.ecsv")  # a folder with one of these may be replaced

@@ -52,20 +52,44 @@ def find(
     ],
     out: TableOut,
     regions: Annotated[Path | None, typer.Option(help="region file (.reg) for DS9 to write")] = None,
+    ecf: Annotated[
+        float | None,
+        typer.Option(
+            help="for fluxes: rate over flux, 1e11 counts cm2 / erg, as for emldetect; with --energy"
+        ),
+    ] = None,
+    energy: Annotated[
+        str | None, typer.Option(help="band of the fluxes, keV, as in 0.5-2; with --ecf")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find candidates in an XMM-Newton observation: sources with extent and likelihoods, C1 first."""
+    """Find candidates in an XMM-Newton observation: sources with extent, likelihoods, errors, C1 first."""
+    if (ecf is None) != (energy is None):
+        raise InputError(
+            f"--ecf and --energy must be given together, got {ecf} and {energy}; a flux is in a band"
+        )
+    band = None if energy is None else _band(energy)
     refuse_files(overwrite, out=out, regions=regions)
     from labkit.finder import find_candidates
     from labkit.sources import read_observation, write_regions
     from labkit.tables import write_table
 
     with bar("fits", unit="fit") as progress:
-        candidates = find_candidates(read_observation(images, exposure), progress=progress)
+        observation = read_observation(images, exposure)
+        candidates = find_candidates(observation, ecf=ecf, energy=band, progress=progress)
     write_table(candidates, out)
     if regions is not None:
         write_regions(candidates, regions)
     typer.echo(f"{out}: {len(candidates)} sources, {candidates['c1'].sum()} of them C1")
+
+
+def _band(energy: str) -> tuple[float, float]:
+    """Two energies with a hyphen between them."""
+    try:
+        low, high = map(float, energy.split("-"))
+    except ValueError:
+        raise InputError(f"--energy must be two energies in keV, as in 0.5-2, got {energy!r}") from None
+    return low, high
 
 
 @app.command()

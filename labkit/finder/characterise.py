@@ -128,18 +128,38 @@ class Characterised:
     @property
     def main(self) -> Source:
         """The component that stands for the candidate: the extended one, or the brighter point."""
-        return self.fit.sources[0] if "extended" in self.kind else max(self.fit.sources, key=lambda s: s.rate)
+        return self.fit.sources[self._main]
 
     @property
-    def extent(self) -> float:
-        """Core radius of the beta-model in arcsec, fitted with a point where there is one."""
-        fit = self.fit if self.kind == "point + extended" else self.models.extended
-        return fit.sources[0].extent
+    def _main(self) -> int:
+        rates = [source.rate for source in self.fit.sources]
+        return 0 if "extended" in self.kind else int(np.argmax(rates))
+
+    @property
+    def errors(self) -> Source:
+        """Standard deviations of that component."""
+        return self.fit.errors[self._main]
+
+    @property
+    def rate(self) -> float:
+        """Rate of all components."""
+        return sum(source.rate for source in self.fit.sources)
+
+    @property
+    def shape(self) -> Fit:
+        """The fit that extents are taken from: the beta-model's, with a point where there is one."""
+        return self.fit if self.kind == "point + extended" else self.models.extended
+
+    @property
+    def at_bound(self) -> str:
+        """What ended at a bound of the fit or of the extent's, between commas."""
+        of_extent = [word for word in self.shape.at_bound if word.endswith("extent")]
+        return ", ".join(dict.fromkeys([*self.fit.at_bound, *of_extent]))
 
     @property
     def extension_likelihood(self) -> float:
         """Point against the beta-model, with its point where there is one."""
-        return gain(self.models.point, self.fit if self.kind == "point + extended" else self.models.extended)
+        return gain(self.models.point, self.shape)
 
 
 def characterise(
@@ -175,6 +195,16 @@ def characterise(
         if progress:
             progress(len(order) + done + 1, 2 * len(order))
     return [listed[number] for number in order if number in listed]
+
+
+def host(scene: Scene, found: Characterised, others: Sequence[Characterised]) -> int | None:
+    """Number among `others` of the nearest brighter extended source that a candidate lies within, if any."""
+    near = [
+        (np.hypot(other.main.x - found.main.x, other.main.y - found.main.y), number)
+        for number, other in enumerate(others)
+        if other is not found and other.rate > found.rate and _within(scene, found, other)
+    ]
+    return min(near)[1] if near else None
 
 
 def _fit(
@@ -239,8 +269,9 @@ def _list(scene: Scene, listed: dict[int, Characterised], found: Characterised, 
 
 def _within(scene: Scene, found: Characterised, other: Characterised) -> bool:
     """Whether a candidate lies where an extended source is brighter than the background."""
-    brightness = scene.brightness(found.main, other.number)
-    return "extended" in other.kind and brightness > scene.background_rate(found.main)
+    if "extended" not in other.kind:
+        return False
+    return scene.brightness(found.main, other.number) > scene.background_rate(found.main)
 
 
 def _absorb(scene: Scene, listed: dict[int, Characterised], centre: Source) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import astropy.units as u
@@ -13,8 +13,9 @@ from astropy.table import QTable, Row, Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from labkit import __version__
 from labkit.errors import InputError, MissingDataError
-from labkit.finder.characterise import Characterised, Scene, characterise
+from labkit.finder.characterise import Characterised, Scene, characterise, host
 from labkit.finder.detection import Detection, detect
 from labkit.finder.fits import Selection
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, sky_to_pixel
@@ -22,26 +23,70 @@ from labkit.sources.positions import position_names
 from labkit.sources.xmm import Observation
 from labkit.tables import text
 
-_COLUMNS: dict[str, Any] = {"x": float, "y": float, "class": "U16", "c1": bool} | dict.fromkeys(
-    ("counts", "rate", "extent", "extension_likelihood", "detection_likelihood", "double_likelihood",
-     "mixed_likelihood", "second_share", "separation", "background", "level", "off_axis", "exposure"), float,
-) | dict.fromkeys(("near_gap", "near_edge", "converged"), bool)  # fmt: skip
-_UNITS = {"extent": u.arcsec, "separation": u.arcsec, "off_axis": u.arcmin}
+_COLUMNS: dict[str, Any] = {"position_error": float, "x": float, "y": float, "class": "U16", "c1": bool}
+_COLUMNS |= dict.fromkeys(
+    ("counts", "counts_error", "rate", "rate_error", "extent", "extent_error", "extension_likelihood",
+     "detection_likelihood", "double_likelihood", "mixed_likelihood", "second_share", "separation",
+     "background", "level", "off_axis", "exposure"), float,
+) | dict.fromkeys(("near_gap", "near_edge", "converged"), bool) | {"at_bound": str}  # fmt: skip
+_UNITS = dict.fromkeys(("position_error", "extent", "extent_error", "separation"), u.arcsec)
+_UNITS |= {"x": u.pix, "y": u.pix, "background": u.ct / u.pix, "off_axis": u.arcmin}
+_UNITS |= dict.fromkeys(("counts", "counts_error"), u.ct)
+#: Of energy conversion factors, as for the SAS task emldetect.
+ECF_UNIT = u.Unit("1e11 ct cm2 / erg")
 
 
 def catalogue(
-    scene: Scene, detections: QTable, found: Sequence[Characterised], *, wcs: WCS, selection: Selection
+    scene: Scene,
+    detections: QTable,
+    found: Sequence[Characterised],
+    *,
+    wcs: WCS,
+    selection: Selection,
+    exposure_unit: u.UnitBase = u.s,
 ) -> QTable:
     """Make the catalogue of a field."""
     rows = [_row(scene, one, detections[one.number], selection) for one in found]
     columns = {name: np.array([row[name] for row in rows], dtype=kind) for name, kind in _COLUMNS.items()}
     sky = SkyCoord(*pixel_to_sky(wcs, columns["x"], columns["y"]), unit="deg")
     place = {"object_id": position_names(sky), "ra": sky.ra.to(u.deg), "dec": sky.dec.to(u.deg)}
-    table = QTable(place | columns, units=_UNITS)
+    of_exposure = {"exposure": exposure_unit} | dict.fromkeys(("rate", "rate_error"), u.ct / exposure_unit)
+    table = QTable(place | columns, units=_UNITS | of_exposure)
+    hosts = [host(scene, one, found) for one in found]
+    table["within"] = ["" if number is None else table["object_id"][number] for number in hosts]
+    between = [np.nan if at is None else sky[row].separation(sky[at]).arcsec for row, at in enumerate(hosts)]
+    table["within_distance"] = np.array(between, dtype=float) * u.arcsec
     table = table[np.lexsort((-np.nan_to_num(table["detection_likelihood"]), ~table["c1"]))]
     lost = int((~table["converged"]).sum())
     table.meta["search"] = {"detections": len(detections), "sources": len(table), "not converged": lost}
+    table.meta["selection"] = asdict(selection)
     return table
+
+
+def _add_flux(table: QTable, ecf: float, energy: tuple[float, float]) -> None:
+    """Fluxes with their errors behind the rates, and what they were made with in the metadata."""
+    for number, name in enumerate(("flux", "flux_error"), start=table.index_column("rate_error") + 1):
+        values = table[name.replace("flux", "rate")] / (ecf * ECF_UNIT)
+        table.add_column(values.to(u.erg / u.s / u.cm**2), index=number, name=name)
+    table.meta["flux"] = {"ecf": ecf, "ecf_unit": str(ECF_UNIT), "energy_kev": list(energy)}
+
+
+def _check_flux(ecf: float | None, energy: tuple[float, float] | None, unit: u.UnitBase) -> None:
+    if ecf is None and energy is None:
+        return
+    if ecf is None or energy is None:
+        raise InputError(
+            f"ecf and energy must be given together, got {ecf} and {energy}; a flux is in a band, such as "
+            "energy=(0.5, 2.0) keV"
+        )
+    if not 0 < ecf < np.inf:
+        raise InputError(f"ecf must be a positive number of {ECF_UNIT}, got {ecf}")
+    if len(energy) != 2 or not 0 < energy[0] < energy[1] < np.inf:
+        raise InputError(f"energy must be two energies in keV, the lower one first, got {energy}")
+    if not unit.is_equivalent(u.s):
+        raise InputError(
+            f"ecf needs exposure maps in seconds, got {unit} (BUNIT); leave it out, or give others"
+        )
 
 
 def _row(scene: Scene, found: Characterised, detection: Row, selection: Selection) -> dict[str, Any]:
@@ -52,8 +97,11 @@ def _row(scene: Scene, found: Characterised, detection: Row, selection: Selectio
     dx, dy = main.x - scene.axis[0], main.y - scene.axis[1]
     values = {
         "counts": scene.expected_counts(found.number),
-        "rate": sum(source.rate for source in found.fit.sources),
-        "extent": found.extent,
+        "rate": found.rate,
+        "rate_error": found.fit.rate_error,
+        "position_error": np.hypot(found.errors.x, found.errors.y) / np.sqrt(2) * scene.pixel_arcsec,
+        "extent": found.shape.sources[0].extent,
+        "extent_error": found.shape.errors[0].extent,
         "extension_likelihood": found.extension_likelihood,
         "detection_likelihood": models.detection_likelihood,
         "double_likelihood": models.double_likelihood,
@@ -62,6 +110,7 @@ def _row(scene: Scene, found: Characterised, detection: Row, selection: Selectio
         "separation": np.nan,
         "level": found.fit.level,
     }
+    values["counts_error"] = values["counts"] * found.fit.rate_error / found.rate if found.rate else np.nan
     if len(found.fit.sources) > 1:
         first, second = found.fit.sources
         values["second_share"] = min(first.rate, second.rate) / (first.rate + second.rate)
@@ -79,6 +128,7 @@ def _row(scene: Scene, found: Characterised, detection: Row, selection: Selectio
         "off_axis": np.hypot(dx, dy) * scene.pixel_arcsec / 60,
         "exposure": scene.exposure[row, column],
         "converged": models.converged,
+        "at_bound": found.at_bound,
     }
 
 
@@ -100,6 +150,8 @@ def find_candidates(
     observation: Observation,
     *,
     selection: Selection | None = None,
+    ecf: float | None = None,
+    energy: tuple[float, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> QTable:
     """Find sources in an EPIC observation, after XAmin (Pacaud et al. 2006; Kosiba et al. 2020, section 2.2).
@@ -114,35 +166,54 @@ def find_candidates(
         Image and exposure map.
     selection : Selection, optional
         Thresholds; by default those of the C1 sample.
+    ecf : float, optional
+        Energy conversion factor, 1e11 counts cm2 / erg as for the SAS task emldetect: rate over flux. It
+        depends on spectrum, filters and absorption, and has to fit the exposure map: of PN and MOS summed by
+        `read_observation`, rates are those of one MOS. Without it there are no fluxes.
+    energy : tuple of float, optional
+        Band of the fluxes, keV; to be given with `ecf`.
     progress : callable, optional
         Called with the number of fits done and of all.
 
     Returns
     -------
     QTable
-        One row per source, C1 first, then by detection likelihood: ``object_id``, ``ra``, ``dec``, ``x``,
-        ``y`` (pixels from 0), ``class`` ("extended", "point + extended", "double", "point"), ``c1``,
-        ``counts`` (on exposed pixels), ``rate`` (counts over the unit of the exposure map), ``extent`` (core
-        radius), ``extension_likelihood``, ``detection_likelihood``, ``double_likelihood`` (two points against
-        one), ``mixed_likelihood`` (point and beta-model against beta-model), ``second_share`` and
-        ``separation`` of the fainter component, ``background`` (counts per pixel), ``level`` (of it, fitted),
-        ``off_axis``, ``exposure``, ``near_gap``, ``near_edge``, ``converged``. NaN: not measured, or the fits
-        did not converge. ``meta["search"]`` counts detections, sources, and fits that did not converge.
+        One row per source, C1 first, then by detection likelihood: ``object_id``, ``ra``, ``dec``,
+        ``position_error`` (in each direction), ``x``, ``y`` (pixels from 0), ``class`` ("extended",
+        "point + extended", "double", "point"), ``c1``, ``counts`` (on exposed pixels), ``rate`` (counts over
+        the unit of the exposure map), ``flux`` (with `ecf`), ``extent`` (core radius),
+        ``extension_likelihood``, ``detection_likelihood``, ``double_likelihood`` (two points against one),
+        ``mixed_likelihood`` (point and beta-model against beta-model), ``second_share`` and ``separation`` of
+        the fainter component, ``background``, ``level`` (of it, fitted), ``off_axis``, ``exposure``,
+        ``near_gap``, ``near_edge``, ``converged``, ``at_bound``, ``within``, ``within_distance``. NaN: not
+        measured, or the fits did not converge.
+
+        ``<name>_error`` are standard deviations from the curvature of the likelihood at the optimum (the
+        inverse of its Fisher matrix, level of the background included): statistical errors, which hold where
+        a source is well seen; NaN where the parameter is at a bound. ``at_bound`` names what ended there:
+        "largest extent" (200 arcsec; the value is a lower limit), "least extent" (no sign of one, as of most
+        points), "position", "least level". ``within`` is the ``object_id`` of the nearest brighter extended
+        source where that one outshines the background at this place, and ``within_distance`` the angle
+        between them. ``meta`` holds the counts of the search, its thresholds, the observation, and ECF and
+        band of the fluxes.
 
     Raises
     ------
     MissingDataError
         If there is no exposure map.
     InputError
-        If nothing was exposed.
+        If nothing was exposed; only one of `ecf` and `energy` is given, or they are no such numbers, or the
+        exposure maps are not in seconds.
     """
-    return search(observation, selection=selection, progress=progress).candidates
+    return search(observation, selection=selection, ecf=ecf, energy=energy, progress=progress).candidates
 
 
 def search(
     observation: Observation,
     *,
     selection: Selection | None = None,
+    ecf: float | None = None,
+    energy: tuple[float, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Search:
     """Find sources as `find_candidates` does, and keep the images on the way."""
@@ -152,6 +223,8 @@ def search(
             "observation must have an exposure map, got none, and without it gaps and the edge of the field "
             "look like sources; give read_observation(images, exposures)"
         )
+    unit = u.Unit(observation.about.get("exposure_unit", "s"))
+    _check_flux(ecf, energy, unit)
     pixel = pixel_scale_arcsec(observation.wcs)
     exposure = np.where(observation.exposed, observation.exposure, 0)
     exposure = np.where(exposure > LEAST_EXPOSURE * exposure.max(), exposure, 0)
@@ -166,7 +239,11 @@ def search(
         _axis(observation, exposure),
     )
     found = characterise(scene, detection.candidates, selection=selection, progress=progress)
-    table = catalogue(scene, detection.candidates, found, wcs=observation.wcs, selection=selection)
+    options = {"wcs": observation.wcs, "selection": selection, "exposure_unit": unit}
+    table = catalogue(scene, detection.candidates, found, **options)
+    table.meta |= {"observation": observation.about, "labkit": __version__}
+    if ecf is not None and energy is not None:
+        _add_flux(table, ecf, energy)
     return Search(table, detection, scene.expected, scene.counts - scene.expected)
 
 

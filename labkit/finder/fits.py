@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +48,7 @@ LEVELS, EXTENTS, REACH = (0.5, 2.0), (0.3, 200.0), 20.0
 #: Steps at most, and those with the expected curvature; drop of Cash's statistic, in a step damped no more
 #: than this, at which a fit has converged.
 STEPS, PATIENCE, TOLERANCE, AT_REST = 200, 60, 2e-3, 1.0
+_AT_BOUND, _SINGULAR = 1e-3, 1e10  # distance from a bound (of level, counts, pixel, ln extent); condition
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class Fit:
     level: float  # level of the background relative to the map
     statistic: float  # Cash's statistic of the exposed pixels
     converged: bool  # whether the statistic came to rest within the allowed steps
+    #: Standard deviations of each component from the curvature of the likelihood (Cramer and Rao's bound), in
+    #: the units of `Source`, and that of all rates in sum; NaN for what ended at a bound.
+    errors: tuple[Source, ...] = ()
+    rate_error: float = np.nan
+    at_bound: tuple[str, ...] = ()  # what ended there, as "largest extent"
 
     @property
     def parameters(self) -> int:
@@ -100,12 +107,14 @@ class _Problem:
         self.unit = float(stamp.exposure.max())
         self.counts = stamp.counts[self.seen]
         self.extended = [source.extent > 0 for source in start]
+        self.names = ["level"]
         reach = REACH / stamp.templates.pixel_arcsec
         rows = [(1.0, *LEVELS)]  # first, lowest and highest value of each parameter
         for s in start:
             rows += [(max(s.rate, 0.0) * self.unit, 0.0, np.inf)]
             rows += [(place, place - reach, place + reach) for place in (s.x, s.y)]
             rows += [tuple(np.log([s.extent, *EXTENTS]))] if s.extent > 0 else []
+            self.names += ["counts", "position", "position", *(["extent"] if s.extent > 0 else [])]
         first, self.low, self.high = np.array(rows).T
         self.first = np.clip(first, self.low, self.high)
 
@@ -117,6 +126,29 @@ class _Problem:
             found.append(Source(x, y, counts / self.unit, extent))
             place += 3 + extended
         return tuple(found)
+
+    def errors(self, vector: NDArray, curvature: NDArray) -> dict[str, Any]:
+        """Standard deviations at the optimum, and what lies at a bound, as the fields of a `Fit`."""
+        low, high = vector - self.low < _AT_BOUND, self.high - vector < _AT_BOUND
+        free = np.flatnonzero(~(low | high))
+        covariance = np.full_like(curvature, np.nan)
+        covariance[np.ix_(free, free)] = _inverse(curvature[np.ix_(free, free)])
+        sigma, place, found = np.sqrt(np.diag(covariance)), 1, []
+        for source in self.sources(vector):
+            extent = source.extent * sigma[place + 3] if source.extent else 0.0
+            counts, x, y = sigma[place : place + 3].tolist()
+            found.append(Source(x, y, counts / self.unit, float(extent)))
+            place += 3 + (source.extent > 0)
+        rates = [number for number in free if self.names[number] == "counts"]
+        total = np.sqrt(covariance[np.ix_(rates, rates)].sum()) / self.unit if rates else np.nan
+        words = zip(self.names, low.tolist(), high.tolist(), strict=True)
+        bounds = [
+            f"{'least' if at_low else 'largest'} {name}"
+            for name, at_low, at_high in words
+            if at_low or at_high
+        ]
+        bounds = ["position" if "position" in word else word for word in bounds]
+        return {"errors": tuple(found), "rate_error": float(total), "at_bound": tuple(dict.fromkeys(bounds))}
 
     def model(self, vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Expected counts of the exposed pixels, and their derivatives by the parameters."""
@@ -160,7 +192,19 @@ def fit_sources(stamp: Stamp, start: Sequence[Source]) -> Fit:
             converged = damping > 1e9  # no step along the gradient lowers it any more
         if converged:
             break
-    return Fit(problem.sources(vector), float(vector[0]), best, converged and bool(np.isfinite(best)))
+    at_rest = converged and bool(np.isfinite(best))
+    errors = problem.errors(vector, (rows / expected) @ rows.T)
+    return Fit(problem.sources(vector), float(vector[0]), best, at_rest, **errors)
+
+
+def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of a curvature; NaN where it has none."""
+    scale = np.sqrt(np.outer(np.diag(matrix), np.diag(matrix)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = matrix / scale
+    if not (matrix.size and np.isfinite(scaled).all() and np.linalg.cond(scaled) < _SINGULAR):
+        return np.full_like(matrix, np.nan)
+    return np.linalg.inv(scaled) / scale
 
 
 def _step(

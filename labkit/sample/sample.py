@@ -24,7 +24,7 @@ from labkit.sample.store import (
     check_pixel_scale,
     read_header,
 )
-from labkit.tables import read_catalogue, rows_of, text
+from labkit.tables import numbers, read_catalogue, rows_of, text
 
 logger = logging.getLogger(__name__)
 
@@ -270,15 +270,28 @@ def concatenate(
         "pixel_scale": samples[0].pixel_scale,
         "provenance": _provenance(samples),
     }
+    tables = _in_like_units(samples, names)
     if path is not None:
         with SampleWriter(path, overwrite=overwrite, **about) as writer:
-            for one in samples:
+            for one, table in zip(samples, tables, strict=True):
                 for rows, images in one.batches():
-                    writer.append(images, one.catalogue[names][rows])
+                    writer.append(images, table[rows])
         return Sample.load(path)
-    catalogue = vstack([QTable(one.catalogue[names]) for one in samples], metadata_conflicts="silent")
+    catalogue = vstack(tables, metadata_conflicts="silent")
     catalogue.meta.clear()
     return Sample(np.concatenate([one.images for one in samples]), catalogue, **about)
+
+
+def _in_like_units(samples: Sequence[Sample], names: list[str]) -> list[QTable]:
+    """Those columns of each catalogue; a unit that one has is given to all, numbers without one are in it."""
+    tables = [QTable(one.catalogue[names]) for one in samples]
+    for name in names:
+        units = [getattr(table[name], "unit", None) for table in tables]
+        unit = next((one for one in units if one is not None), None)
+        for table, own in zip(tables, units, strict=True):
+            if unit is not None and own != unit:
+                table[name] = numbers(table[name], unit) * unit
+    return tables
 
 
 def _check_zero_points(samples: Sequence[Sample]) -> None:

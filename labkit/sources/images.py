@@ -183,10 +183,10 @@ def _names(table: Table, file: str) -> list[str]:
     fields = _FIELD.findall(file)
     if not fields:
         (column,) = find_columns(table, "the list", file=file)
-        return text(table[column]).tolist()
+        return np.char.strip(text(table[column])).tolist()
     names = [file] * len(table)
     for field, column in zip(fields, find_columns(table, "the list", **{f: f for f in fields}), strict=True):
-        values = text(table[column]).tolist()
+        values = np.char.strip(text(table[column])).tolist()
         names = [name.replace(f"{{{field}}}", value) for name, value in zip(names, values, strict=True)]
     return names
 
@@ -257,8 +257,10 @@ class _Reader:
             found = [f"{p.planes.shape} {p.planes.dtype}" for p in parts]
             raise InputError(f"files of the bands of an object must be of one size and type, got {found}")
         planes = np.concatenate([part.planes for part in parts])
-        if not np.isfinite(planes).any() or np.nanmin(planes) == np.nanmax(planes):
-            raise InputError("an image must hold more than one value, got an empty one")
+        if not (finite := np.isfinite(planes)).any():
+            raise InputError(f"an image must hold finite pixels, got none of {planes.size}")
+        if (level := planes[finite].min()) == planes[finite].max():
+            raise InputError(f"an image must hold more than one value, got {level:g} in all pixels")
         height, width = planes.shape[1:]
         size = self.size_px or 0
         if not size or (height, width) == (size, size):

@@ -46,7 +46,7 @@ class Observation:
     wcs: WCS
     exposure: NDArray[np.float32] | None  # sum of the exposure maps, (y, x), in the units of their files
     pointing: SkyCoord | None
-    about: dict[str, Any]  # file names, observation id, target, telescope and instruments
+    about: dict[str, Any]  # file names, observation id, target, telescope, instruments, unit of exposure
     #: Counts and exposure of each detector, shapes (camera, y, x); None where there is only a sum.
     cameras: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
@@ -100,6 +100,8 @@ def read_observation(images: Paths, exposures: Paths | None = None) -> Observati
         "telescope": _telescope(found),
         "instrument": ", ".join(dict.fromkeys(filter(None, (_instrument(image) for image in found)))),
     }
+    if maps:
+        about["exposure_unit"] = _exposure_unit(maps[0])
     counts = _total(found, np.ones(len(found)))
     weights = _weights(found) if len(maps) == len(found) else np.ones(len(maps))
     exposure = np.nan_to_num(_total(maps, weights)).astype(np.float32) if maps else None
@@ -126,6 +128,13 @@ def _telescope(images: list[FitsImage]) -> str:
 
 def _instrument(image: FitsImage) -> str:
     return header_text(image.header, "INSTRUME").upper()
+
+
+def _exposure_unit(image: FitsImage) -> str:
+    """BUNIT of an exposure map where it is a time, or a time and an area; else seconds."""
+    unit = u.Unit(header_text(image.header, "BUNIT"), parse_strict="silent")
+    known = any(unit.is_equivalent(other) for other in (u.s, u.s * u.cm**2))
+    return unit.to_string() if known else "s"
 
 
 def _pointing(image: FitsImage) -> SkyCoord | None:
@@ -369,16 +378,16 @@ def _measured(observation: Observation, table: QTable, images: NDArray, scale: u
     x, y = sky_to_pixel(observation.wcs, table["ra"], table["dec"])
     if "label" not in table.colnames:
         table["label"] = ""
-    _add(table, "x_image", x + 1)
-    _add(table, "y_image", y + 1)
+    _add(table, "x_image", (x + 1) * u.pix)
+    _add(table, "y_image", (y + 1) * u.pix)
     if observation.pointing is not None:
         _add(table, "off_axis", _positions(table).separation(observation.pointing).to(u.arcmin))
     if observation.exposure is not None:
         values, on = pixels_at(observation.exposure, x, y)
-        _add(table, "exposure", np.where(on, values, 0))
+        _add(table, "exposure", np.where(on, values, 0) * u.Unit(observation.about.get("exposure_unit", "s")))
     offset = (np.arange(images.shape[-1]) - (images.shape[-1] - 1) / 2) * scale
     central = np.hypot(offset[:, None], offset[None, :]) <= _CENTRAL_RADIUS
-    _add(table, "counts", np.nansum(images[:, central], axis=1))
+    _add(table, "counts", np.nansum(images[:, central], axis=1) * u.ct)
     return table
 
 

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
 from labkit.tables.columns import MISSING, decoded, is_missing, parts, text
-from labkit.tables.writing import FITS_META
+from labkit.tables.writing import META
 
 logger = logging.getLogger(__name__)
 
@@ -341,7 +341,10 @@ def _read_votable(path: Path, columns: Collection[str] | None) -> Table:
             _check_rows(int(part), len(content), path)
     # Astropy makes room for the claimed rows before it reads one.
     content = re.sub(rb"(<TABLE\b[^>]*?)\snrows\s*=\s*[\"'][^\"']*[\"']", rb"\1", content)
-    return parse_single_table(io.BytesIO(content), verify="ignore").to_table(use_names_over_ids=True)
+    found = parse_single_table(io.BytesIO(content), verify="ignore")
+    table = found.to_table(use_names_over_ids=True)
+    table.meta |= next((json.loads(info.value) for info in found.infos if info.name == META), {})
+    return table
 
 
 def _read_fits(path: Path, columns: Collection[str] | None) -> Table:
@@ -360,7 +363,7 @@ def _read_fits(path: Path, columns: Collection[str] | None) -> Table:
         if hdu is None:
             raise InputError(f"table {str(path)!r} must hold a table, got images only; give another file")
         _check_rows(int(hdu.header["NAXIS2"]), size, path)
-        meta = json.loads(hdu.header[FITS_META]) if FITS_META in hdu.header else {}
+        meta = json.loads(hdu.header[META]) if META in hdu.header else {}
         if isinstance(hdu, fits.TableHDU):
             return Table.read(hdu)
         result = Table(meta=meta)

@@ -1,4 +1,4 @@
-"""Tables written to files: Parquet in pieces, ECSV, CSV and FITS."""
+"""Tables written to files: Parquet in pieces, ECSV, CSV, FITS and VOTable."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.io import fits
+from astropy.io.votable import from_table
+from astropy.io.votable.tree import Info
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.utils.exceptions import AstropyWarning
 
@@ -24,9 +26,9 @@ from labkit.tables.columns import parts, text
 logger = logging.getLogger(__name__)
 
 #: Endings of the tables that `write_table` writes.
-CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".parquet")
-#: FITS keyword of a table's meta, as JSON.
-FITS_META = "LABKIT"
+CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".vot", ".parquet")
+#: FITS keyword, and name of the INFO of a VOTable, of a table's meta, as JSON.
+META = "LABKIT"
 
 
 def _to_arrow(table: Table) -> pa.Table:
@@ -76,15 +78,16 @@ class TableWriter:
 def write_table(table: Table, path: str | Path) -> Path:
     """Write a table in the format that the ending of the file's name says; it appears whole or not at all.
 
-    Parquet and ECSV keep units, masks, text and `meta` as they are. CSV keeps values only. FITS holds ASCII
-    text: other letters are written without their accents, or as "?", with a warning in the log.
+    Parquet, ECSV and VOTable keep units, masks, text and `meta` as they are. CSV keeps values only; the log
+    names the units that it loses. FITS keeps units and `meta`, but ASCII text only: other letters are written
+    without their accents, or as "?", with a warning in the log.
 
     Parameters
     ----------
     table : Table
         One value per row in each column.
     path : path
-        File ending in .ecsv, .csv, .fits or .parquet, in any case; replaced if it is there.
+        File ending in .ecsv, .csv, .fits, .vot or .parquet, in any case; replaced if it is there.
 
     Returns
     -------
@@ -111,6 +114,8 @@ def write_table(table: Table, path: str | Path) -> Path:
                 writer.append(table)
         elif ending == ".fits":
             _write_fits(table, partial)
+        elif ending == ".vot":
+            _write_votable(table, partial)
         else:
             _write_text(table, partial, ending)
     return path
@@ -123,6 +128,11 @@ def _write_text(table: QTable, path: Path, ending: str) -> None:
         if ending == ".ecsv":
             table[:0].write(file, format="ascii.ecsv", delimiter=",")
         else:
+            units = [f"{name} ({unit})" for name in table.colnames if (unit := parts(table[name])[2])]
+            if units:
+                logger.warning(
+                    "CSV holds no units; lost are those of %s; write .ecsv to keep them", ", ".join(units)
+                )
             csv.writer(file, lineterminator="\n").writerow(table.colnames)
         columns = []
         for name in table.colnames:
@@ -154,8 +164,26 @@ def _write_fits(table: QTable, path: Path) -> None:
         warnings.simplefilter("ignore", (AstropyWarning, UserWarning))
         hdu = fits.table_to_hdu(plain)
         if table.meta:
-            hdu.header[FITS_META] = json.dumps(dict(table.meta), default=str)
+            hdu.header[META] = json.dumps(dict(table.meta), default=str)
         hdu.writeto(path, overwrite=True)
+
+
+def _write_votable(table: QTable, path: Path) -> None:
+    plain = Table(table, copy=False)
+    for name in table.colnames:
+        values, mask, _ = parts(table[name])
+        if values.dtype.kind in "SUO":
+            plain[name] = text(table[name])
+        elif values.dtype.kind == "b" and mask.any():
+            plain[name] = np.where(mask, "", values.astype(str))  # as in FITS
+    plain.meta = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        votable = from_table(plain)
+        votable.get_first_table().infos.append(
+            Info(name=META, value=json.dumps(dict(table.meta), default=str))
+        )
+        votable.to_xml(str(path), tabledata_format="binary2")  # which keeps blanks
 
 
 def _transliterated(value: str) -> str:

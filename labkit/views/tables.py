@@ -84,17 +84,23 @@ def table(
 def transposed(rows: Table, by: str, *, columns: Sequence[str]) -> Table:
     """A table of few rows on its side, as text: a row for each of `columns`, a column for each value of `by`.
 
-    Where the table has ``<column>_published``, a column "<value>, published" stands beside each.
+    Where the table has ``<column>_published``, a column "<value>, published" stands beside each. Rows of one
+    value are numbered from the second on.
     """
     if unknown := sorted({by, *columns} - set(rows.colnames)):
         raise InputError(f"by and columns must name columns of the table {rows.colnames}, got {unknown}")
     turned = Table({"quantity": [column_title(rows, name) for name in columns]})
     for row in rows:
-        turned[str(row[by])] = [_words(row[name], "") for name in columns]
+        plain = {name: getattr(row[name], "value", row[name]) for name in rows.colnames}
+        title, number = str(row[by]), 2
+        while title in turned.colnames:
+            title, number = f"{row[by]} ({number})", number + 1
+        turned[title] = [_words(plain[name], "") for name in columns]
         theirs = [f"{name}_published" for name in columns]
         if any(name in rows.colnames for name in theirs):
-            cells = [_words(row[name], "") if name in rows.colnames else "–" for name in theirs]
-            turned[f"{row[by]}, published"] = cells
+            turned[f"{title}, published"] = [
+                _words(plain[name], "") if name in plain else "–" for name in theirs
+            ]
     return turned
 
 

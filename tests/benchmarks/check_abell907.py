@@ -23,7 +23,8 @@ CLUSTER, AGN = (257, 277), (191, 268)
 
 def nearest(catalogue, place):
     """Row of the candidate nearest to an image position."""
-    return int(np.hypot(catalogue["x_image"] - place[0], catalogue["y_image"] - place[1]).argmin())
+    x, y = (catalogue[name].value for name in ("x_image", "y_image"))
+    return int(np.hypot(x - place[0], y - place[1]).argmin())
 
 
 def main() -> None:

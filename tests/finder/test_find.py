@@ -52,7 +52,7 @@ def found():
 
 
 def nearest(table, x, y):
-    distance = np.hypot(table["x"] - x, table["y"] - y) * PIXEL
+    distance = np.hypot(table["x"].value - x, table["y"].value - y) * PIXEL
     return table[int(distance.argmin())], float(distance.min())
 
 
@@ -62,8 +62,10 @@ def test_cluster_and_points_are_found_as_what_they_are(found):
         row, distance = nearest(table, x, y)
         assert distance < 8
         assert row["class"] == kind
-        assert row["counts"] == pytest.approx(counts, rel=0.35)
-        assert row["rate"] == pytest.approx(counts / EXPOSURE, rel=0.35)
+        assert row["counts"].to_value(u.ct) == pytest.approx(counts, rel=0.35)
+        assert row["rate"].to_value(u.ct / u.s) == pytest.approx(counts / EXPOSURE, rel=0.35)
+        assert distance < 5 * row["position_error"].to_value(u.arcsec)
+        assert np.sqrt(counts) < row["counts_error"].to_value(u.ct) < 3 * np.sqrt(counts)
     assert table["c1"].tolist() == [True] + [False] * (len(table) - 1)
     assert table["extent"][0].to_value(u.arcsec) == pytest.approx(22, rel=0.3)
     assert table.meta["search"]["not converged"] == 0
@@ -72,8 +74,8 @@ def test_cluster_and_points_are_found_as_what_they_are(found):
 def test_positions_on_the_sky_are_those_of_the_pixels_and_the_residual_is_noise(found):
     table, wcs = found.candidates, observation().wcs
     x, y = SkyCoord(table["ra"], table["dec"]).to_pixel(wcs)
-    assert x == pytest.approx(table["x"], abs=1e-6)
-    assert y == pytest.approx(table["y"], abs=1e-6)
+    assert x == pytest.approx(table["x"].value, abs=1e-6)
+    assert y == pytest.approx(table["y"].value, abs=1e-6)
     assert len(set(table["object_id"])) == len(table)
     expected = found.expected
     pull = found.residual[expected > 0] / np.sqrt(expected[expected > 0])
@@ -127,6 +129,41 @@ def test_one_huge_source_is_one_source():
     assert table["extent"][extended][0].to_value(u.arcsec) == pytest.approx(60, rel=0.3)
 
 
+def test_what_lies_within_a_brighter_extended_source_says_so():
+    table = find_candidates(observation((64.0, 64.0, 9000.0, 40.0), (80.0, 64.0, 900.0, 0.0), FAINT, seed=8))
+    cluster, (point, _), (far, _) = (
+        nearest(table, 64, 64)[0],
+        nearest(table, 80, 64),
+        nearest(table, *FAINT[:2]),
+    )
+    assert (cluster["class"], point["class"]) == ("extended", "point")
+    assert point["within"] == cluster["object_id"]
+    assert point["within_distance"].to_value(u.arcsec) == pytest.approx(16 * PIXEL, abs=4)
+    assert (cluster["within"], far["within"]) == ("", "")
+    assert np.isnan(far["within_distance"])
+
+
+def test_fluxes_are_rates_over_the_conversion_factor_in_the_band_given():
+    seen = observation(BRIGHT, seed=5)
+    table = find_candidates(seen, ecf=2.0, energy=(0.5, 2.0))
+    ratio = table["rate"][0].to_value(u.ct / u.s) / table["flux"][0].to_value(u.erg / u.s / u.cm**2)
+    assert ratio == pytest.approx(2e11)
+    assert table["flux_error"][0] / table["flux"][0] == pytest.approx(
+        table["rate_error"][0] / table["rate"][0]
+    )
+    assert table.meta["flux"] == {"ecf": 2.0, "ecf_unit": "1e+11 cm2 ct / erg", "energy_kev": [0.5, 2.0]}
+    assert table.meta["selection"]["extension_likelihood"] == 33
+    areas = replace(seen, about={"exposure_unit": "cm2 s"})
+    for one, options, message in (
+        (seen, {"ecf": 2.0}, "ecf and energy must be given together"),
+        (seen, {"ecf": -2.0, "energy": (0.5, 2.0)}, "ecf must be a positive number of 1e"),
+        (seen, {"ecf": 2.0, "energy": (2.0, 0.5)}, "energy must be two energies in keV, the lower one first"),
+        (areas, {"ecf": 2.0, "energy": (0.5, 2.0)}, "needs exposure maps in seconds, got cm2 s"),
+    ):
+        with pytest.raises(InputError, match=message):
+            find_candidates(one, **options)
+
+
 def test_a_dead_chip_makes_no_sources():
     table = find_candidates(observation(CLUSTER, dead=True, seed=4))
     assert nearest(table, *CLUSTER[:2])[1] < 8
@@ -162,11 +199,20 @@ def test_the_verb_writes_catalogue_and_regions(tmp_path, capsys):
     image, exposure = write_fits(observation(CLUSTER, seed=6), tmp_path)
     out, regions = tmp_path / "found.ecsv", tmp_path / "found.reg"
     verb = ["find", image, "--exposure", exposure, "--out", str(out), "--regions", str(regions)]
+    verb += ["--ecf", "2", "--energy", "0.5-2"]
     with pytest.raises(SystemExit) as end:
         main(verb)
     assert end.value.code == 0
     assert "1 of them C1" in capsys.readouterr().out
-    assert QTable.read(out)["c1"].sum() == 1
+    table = QTable.read(out)
+    assert table["c1"].sum() == 1
+    assert table["flux"].unit == u.erg / u.s / u.cm**2
+    assert [name for name in table.colnames if name.endswith("_error") and not table[name].unit] == []
+    for words in (["--ecf", "2"], ["--ecf", "2", "--energy", "soft"]):
+        with pytest.raises(SystemExit) as end:
+            main(["find", image, "--exposure", exposure, "--out", str(out), *words])
+        assert end.value.code == 65
+        assert "--energy must be" in capsys.readouterr().err.replace("--ecf and ", "")
     assert regions.read_text().count("circle(") == len(QTable.read(out))
 
 

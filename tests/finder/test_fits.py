@@ -52,6 +52,38 @@ def test_counts_position_and_extent_are_recovered(gap):
     assert (x, y) == pytest.approx((20.3, 19.6), abs=0.3)
 
 
+@pytest.mark.parametrize("truth", [source(400), source(600, 20.0)], ids=["point", "extended"])
+def test_errors_are_those_of_many_simulated_sources(truth):
+    rng, start = np.random.default_rng(20), replace(truth, x=20.0, y=20.0, rate=truth.rate / 2)
+    pulls = []
+    for _ in range(60):
+        fit = fit_sources(stamp_of(rng, truth), [start])
+        found, error = fit.sources[0], fit.errors[0]
+        names = ("x", "y", "rate", "extent") if truth.extent else ("x", "y", "rate")
+        pulls.append([(getattr(found, n) - getattr(truth, n)) / getattr(error, n) for n in names])
+        assert fit.rate_error == pytest.approx(error.rate)
+    assert np.mean(pulls, axis=0) == pytest.approx(0, abs=0.4)
+    assert np.std(pulls, axis=0) == pytest.approx(1, abs=0.25)
+
+
+def test_rates_of_a_close_pair_are_surer_in_sum_than_apart():
+    pair = [source(250, x=19.5), source(220, x=21.0)]
+    fit = fit_sources(stamp_of(np.random.default_rng(21), *pair), pair)
+    assert fit.at_bound == ()
+    assert fit.rate_error < min(error.rate for error in fit.errors)
+
+
+def test_what_ends_at_a_bound_is_named_and_has_no_error():
+    flat = replace(stamp_of(np.random.default_rng(22)), background=np.full((SIZE, SIZE), BACKGROUND / 1.9))
+    wide = fit_sources(replace(flat, counts=flat.exposure * 0 + 0.4), [source(300, 150.0)])
+    assert "largest extent" in wide.at_bound
+    assert wide.sources[0].extent == pytest.approx(200)
+    assert np.isnan(wide.errors[0].extent)
+    point = fit_sources(stamp_of(np.random.default_rng(23), source(4000)), [source(2000, 8.0)])
+    assert point.at_bound == ("least extent",)
+    assert point.errors[0].rate > 0
+
+
 def test_a_fit_of_the_expected_counts_is_exact():
     stamp, truth = stamp_of(np.random.default_rng(0)), source(400, 15.0)
     exact = replace(stamp, counts=stamp.expected([truth], level=1.1))

@@ -96,10 +96,10 @@ def test_candidates_become_a_raw_sample(field):
     assert list(sample.labels) == [""] * 3
     rows = sample.catalogue
     np.testing.assert_allclose(rows["off_axis"].to_value(u.arcmin), [2, 0, 6.5], atol=1e-4)
-    np.testing.assert_allclose(rows["x_image"], [120.5 - 24, 120.5, 120.5 - 78], atol=0.01)
-    np.testing.assert_allclose(rows["y_image"], 120.5, atol=0.1)
+    np.testing.assert_allclose(rows["x_image"].to_value(u.pix), [120.5 - 24, 120.5, 120.5 - 78], atol=0.01)
+    np.testing.assert_allclose(rows["y_image"].to_value(u.pix), 120.5, atol=0.1)
     assert list(rows["partial"]) == [False, False, True]
-    assert rows["exposure"][0] == 30000
+    assert rows["exposure"][0] == 30000 * u.s
     assert rows["counts"][0] == max(rows["counts"])
     assert json.loads(json.dumps(sample.provenance)) == sample.provenance
     bright = gaussian_filter(sample.images[0, 0], 3)
@@ -246,7 +246,7 @@ def test_real_candidates_of_abell_907(a907_sample):
     assert rows["partial"].sum() >= 3
     cluster = int(rows["counts"].argmax())
     assert rows["region_colour"][cluster] == "green"
-    assert rows["x_image"][cluster] == pytest.approx(257.5, abs=2)
+    assert rows["x_image"][cluster].value == pytest.approx(257.5, abs=2)
     smooth = gaussian_filter(sample.images[cluster, 0], 4)
     y, x = np.unravel_index(smooth.argmax(), smooth.shape)
     assert np.hypot(x - 88.5, y - 88.5) * sample.pixel_scale < 6 * u.arcsec
@@ -260,7 +260,7 @@ def test_real_cutouts_hold_the_counts_of_their_box(a907):
     y, x = np.mgrid[:512, :512]
     for row, image in zip(sample.catalogue, sample.images[:, 0], strict=True):
         share = [
-            np.clip(half + 0.5 - np.abs(axis + 1 - row[name]), 0, 1)
+            np.clip(half + 0.5 - np.abs(axis + 1 - row[name].value), 0, 1)
             for axis, name in ((x, "x_image"), (y, "y_image"))
         ]
         box = (observation.image * share[0] * share[1]).sum()

@@ -193,6 +193,10 @@ def test_a_table_on_its_side_has_the_published_values_beside():
     assert turned.colnames == ["quantity", "all", "all, published", "bright", "bright, published"]
     assert [tuple(row) for row in turned] == [("fn", "11", "12", "3.5", "4"), ("f1", "0.9", "–", "0.95", "–")]
     assert transposed(rows["part", "f1"], "part", columns=["f1"]).colnames == ["quantity", "all", "bright"]
+    twice = QTable({"part": ["all", "all"], "width": [1.5, 2.5] * u.kpc})
+    turned = transposed(twice, "part", columns=["width"])
+    assert turned.colnames == ["quantity", "all", "all (2)"]
+    assert list(turned[0]) == ["width (kpc)", "1.5", "2.5"]
 
 
 def test_short_log_axes_have_plain_ticks():
