@@ -2,16 +2,18 @@
 
 nbconvert renders the notebooks; formulas become MathML, because its MathJax is a script from outside. BokehJS
 is in the page once, whatever the number of figures. A content security policy forbids the browser to fetch
-anything, so what is seen offline is what is seen anywhere.
+anything, so what is seen offline is what is seen anywhere. What cells tagged `result` show stands on top.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
 import html
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,11 +31,13 @@ from labkit.errors import MissingDataError
 from labkit.paths import atomic_file
 from labkit.runfolder import RunFolder
 from labkit.views import inline_resources
-from labkit.views.style import FONT, INK
+from labkit.views.numbering import BOKEH, SCRIPT, Exhibit, number_exhibits
+from labkit.views.style import FONT
 from labkit.views.tables import templates
 
-_BOKEH, _BOKEH_LOAD = "application/vnd.bokehjs_exec.v0+json", "application/vnd.bokehjs_load.v0+json"
-_SCRIPT, _WIDGET = "application/javascript", "application/vnd.jupyter.widget-view+json"
+_BOKEH_LOAD = "application/vnd.bokehjs_load.v0+json"
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_ADDRESS = re.compile(r"^<[\w.]+( \S+)* at 0x[0-9a-f]+>$")  # of an object that has no words for itself
 _OUTSIDE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
 
 Heading = tuple[int, str, str]  # level, anchor, HTML text
@@ -43,13 +47,17 @@ class _OfflineRenderer(IPythonRenderer):
     """Renders formulas without a script, and gives headings the anchors of a table of contents."""
 
     def __init__(self, prefix: str, headings: list[Heading], **options: Any) -> None:
-        super().__init__(escape=False, embed_images=True, **options)
+        super().__init__(embed_images=True, **options)
         self.prefix, self.headings = prefix, headings
 
     def heading(self, text: str, level: int, **_attrs: object) -> str:
         anchor = f"{self.prefix}-{len(self.headings)}"
         self.headings.append((level, anchor, text))
         return f'<h{level + 1} id="{anchor}">{text}</h{level + 1}>\n'  # h1 is the page's own
+
+    def paragraph(self, text: str) -> str:
+        caption = re.match("<strong>(Figure|Table)s? <a", text)
+        return f'<p class="caption">{text}</p>\n' if caption else super().paragraph(text)
 
     def inline_math(self, body: str) -> str:
         return _mathml(body, display="inline")
@@ -85,36 +93,108 @@ class _Exporter(HTMLExporter):
     def markdown2html(self, context: Any, source: str) -> str:
         about, cell = context["resources"]["metadata"], context.get("cell", {})
         attachments = cell.get("attachments", {})
-        renderer = _OfflineRenderer(about["name"], self.headings, path=about["path"], attachments=attachments)
+        options = {"attachments": attachments, "escape": cell.get("cell_type") == "code"}  # made of data
+        renderer = _OfflineRenderer(about["name"], self.headings, path=about["path"], **options)
         return offline(MarkdownWithMath(renderer=renderer).render(source))
 
-    def render(self, path: Path) -> tuple[str, bool]:
-        """HTML of an executed notebook, and whether it holds Bokeh figures."""
-        notebook, bokeh = nbformat.read(path, as_version=4), False
+    def render(self, path: Path, place: int) -> Section:
+        """An executed notebook as the section of this place, its figures and tables numbered."""
+        notebook = nbformat.read(path, as_version=4)
+        section = Section(re.sub(r"\W+", "-", path.stem), *_title(notebook, place))
         for cell in notebook.cells:
-            found = [one for one in cell.get("outputs", []) if _BOKEH_LOAD not in one.get("data", {})]
-            bokeh = bokeh or any(_BOKEH in one.get("data", {}) for one in found)
             if "outputs" in cell:
-                cell.outputs = [_prepare(output) for output in found]
-        about = {"metadata": {"name": path.stem, "path": str(path.parent)}}
-        body, _ = self.from_notebook_node(notebook, resources=about)
-        return f'<section id="{html.escape(path.stem)}">{body}</section>', bokeh
+                cell.outputs = [one for one in cell.outputs if _BOKEH_LOAD not in one.get("data", {})]
+        section.exhibits = number_exhibits(notebook, section=section.number, prefix=section.anchor)
+        of_output = {id(one.output): one for one in section.exhibits}
+        results = []
+        for cell in notebook.cells:
+            if "outputs" in cell:
+                section.bokeh |= any(BOKEH in one.get("data", {}) for one in cell.outputs)
+                exhibits = [of_output.get(id(one)) for one in cell.outputs]
+                shown = _prepare(cell.outputs)
+                if "result" in cell.metadata.get("tags", []):
+                    results += [_result(*pair) for pair in zip(shown, exhibits, strict=True)]
+                framed = [_framed(*pair) for pair in zip(shown, exhibits, strict=True)]
+                cell.outputs = [one for one in framed if one.get("data", True)]
+        about = {"metadata": {"name": section.anchor, "path": str(path.parent)}}
+        section.body, _ = self.from_notebook_node(notebook, resources=about)
+        for output in (one for one in results if one.get("data", True)):
+            cells = [nbformat.v4.new_code_cell(outputs=[output])]
+            part, _ = self.from_notebook_node(nbformat.v4.new_notebook(cells=cells), resources=about)
+            section.results.append(part)
+        return section
 
 
-def _prepare(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """An output in the form that works in a saved page."""
-    output, data = copy.deepcopy(output), output.get("data", {})
-    if _BOKEH in data:
-        output.data = {_SCRIPT: data[_SCRIPT].replace("</script", "<\\/script")}
-    elif _WIDGET in data:
-        output.data = {"text/html": "<p>An interactive widget; its static twin is next to it.</p>"}
-    elif data:
-        output.data.pop(_SCRIPT, None)
-        if "text/latex" in data and "text/html" not in data:
-            output.data["text/html"] = _mathml(data["text/latex"].strip().strip("$"), display="block")
-        if "text/html" in output.data:
-            output.data["text/html"] = offline(output.data["text/html"])
+@dataclass
+class Section:
+    """An executed notebook as a part of the page."""
+
+    anchor: str
+    number: str
+    title: str
+    body: str = ""
+    bokeh: bool = False
+    exhibits: list[Exhibit] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+
+def _title(notebook: nbformat.NotebookNode, place: int) -> tuple[str, str]:
+    """Number and title of a section, from its first heading, such as "# 03 Training: ..."."""
+    words = "".join(cell.source for cell in notebook.cells[:1] if cell.cell_type == "markdown")
+    found = re.match(r"#\s+(?:0*(\d+)\b)?[ .:]*(.*)", words)
+    return (found[1] or str(place), found[2]) if found else (str(place), "")
+
+
+def _prepare(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The outputs of a cell in the form that works in a saved page; a figure's place and script are one."""
+    shown: list[nbformat.NotebookNode] = []
+    for output in copy.deepcopy(outputs):
+        data = output.get("data", {})
+        if BOKEH in data:
+            script = data[SCRIPT].replace("</script", "<\\/script")
+            place = shown[-1].data.pop("text/html", "") if shown and "data" in shown[-1] else ""
+            output.data = {"text/html": f'<div class="plot">{place}<script>{script}</script></div>'}
+        elif _WIDGET in data:
+            output.data = {"text/html": "<p>An interactive widget; its static twin is next to it.</p>"}
+        elif data:
+            output.data.pop(SCRIPT, None)
+            if "text/latex" in data and "text/html" not in data:
+                output.data["text/html"] = _mathml(data["text/latex"].strip().strip("$"), display="block")
+            if "text/html" in output.data:
+                output.data["text/html"] = offline(output.data["text/html"])
+            elif _ADDRESS.match(data.get("text/plain", "")):
+                output.data = {}
+        shown.append(output)
+    return shown
+
+
+def _framed(output: nbformat.NotebookNode, exhibit: Exhibit | None) -> nbformat.NotebookNode:
+    """An output with its anchor and, for a figure, words that are read out."""
+    if exhibit is None:
+        return output
+    if exhibit.kind == "table":
+        frame = f'<div id="{exhibit.anchor}">{output.data["text/html"]}</div>'
+    else:
+        words = html.escape(f"{exhibit.name}: {exhibit.words}" if exhibit.words else exhibit.name)
+        page = output.data.get("text/html") or f'<img src="{_picture(output.data)}" alt="{words}">'
+        frame = f'<figure id="{exhibit.anchor}" aria-label="{words}">{page}</figure>'
+    output.data = {"text/html": frame}
     return output
+
+
+def _picture(data: Mapping[str, Any]) -> str:
+    kind = next(kind for kind in ("image/svg+xml", "image/png", "image/jpeg", *data) if kind in data)
+    coded = base64.b64encode(data[kind].encode()).decode() if kind == "image/svg+xml" else data[kind]
+    return f"data:{html.escape(kind)};base64,{html.escape(coded.strip())}"
+
+
+def _result(output: nbformat.NotebookNode, exhibit: Exhibit | None) -> nbformat.NotebookNode:
+    """An output as it stands on top of the page: a table or words; of a figure the way to it."""
+    if exhibit is None or exhibit.kind == "table":
+        return copy.deepcopy(output)
+    words = html.escape(exhibit.words)
+    link = f'<p><a href="#{exhibit.anchor}">{exhibit.name}</a>: {words}</p>'
+    return nbformat.v4.new_output("display_data", {"text/html": link})
 
 
 def _mathml(body: str, *, display: str) -> str:
@@ -151,6 +231,20 @@ def _executed(folder: RunFolder) -> list[Path]:
     return [path for path in recorded if path.is_file()] or sorted(folder.notebooks.glob("*.ipynb"))
 
 
+def render_sections(run: str | Path | RunFolder) -> tuple[list[Section], list[Heading]]:
+    """The executed notebooks of a run folder as sections of a page, and their headings.
+
+    They are those of the folder's last sequence, in its order. A MissingDataError if there is none.
+    """
+    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    if not (paths := _executed(folder)):
+        raise MissingDataError(
+            f"run folder must hold executed notebooks, got none in {str(folder.notebooks)!r}; run them"
+        )
+    exporter = _Exporter()
+    return [exporter.render(path, place) for place, path in enumerate(paths, 1)], exporter.headings
+
+
 def write_report(run: str | Path | RunFolder) -> Path:
     """Write the report page of a run folder: one file, ``report.html``, that needs nothing beside it.
 
@@ -158,13 +252,12 @@ def write_report(run: str | Path | RunFolder) -> Path:
     A MissingDataError if there is none.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
-    paths = _executed(folder)
-    if not paths:
-        raise MissingDataError(
-            f"run folder must hold executed notebooks, got none in {str(folder.notebooks)!r}; run them"
-        )
-    manifest, exporter = folder.manifest, _Exporter()
-    sections = [exporter.render(path) for path in paths]
+    return write_page(folder, *render_sections(folder))
+
+
+def write_page(folder: RunFolder, sections: list[Section], headings: list[Heading]) -> Path:
+    """Write the report page from its sections."""
+    manifest = folder.manifest
     steps: Mapping[str, Mapping[str, Any]] = manifest.get("parameters", {})
     rows = [(step, name, value) for step, values in steps.items() for name, value in values.items()]
     seeds = dict.fromkeys(str(value) for _, name, value in rows if name in ("seed", "seeds"))
@@ -180,12 +273,12 @@ def write_report(run: str | Path | RunFolder) -> Path:
             ),
         },
         parameters=rows,
-        headings=exporter.headings,
-        sections=[section for section, _ in sections],
-        scripts=inline_resources().render_js() if any(bokeh for _, bokeh in sections) else "",
+        headings=headings,
+        sections=sections,
+        scripts=inline_resources().render_js() if any(section.bokeh for section in sections) else "",
         highlighting=HtmlFormatter().get_style_defs(".highlight"),
+        highlighting_dark=HtmlFormatter(style="github-dark").get_style_defs(".highlight"),
         font=FONT,
-        ink=INK,
     )
     with atomic_file(folder.report) as partial:
         partial.write_text(page, encoding="utf-8")

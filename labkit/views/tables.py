@@ -12,7 +12,8 @@ from astropy.table import Table
 from jinja2 import Environment, FileSystemLoader
 
 from labkit.errors import InputError
-from labkit.views.style import FONT, INK
+from labkit.tables import numbers
+from labkit.views.style import FONT
 
 #: Where the HTML of pages, tables and the inspector stands; whatever text it is given is escaped.
 templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
@@ -48,7 +49,9 @@ def table(
     columns : sequence of str, or mapping of str to str, optional
         Columns to show, in this order; a mapping says what the header calls them. By default all.
     digits : int, optional
-        Digits after the point of decimal numbers that `formats` does not name, by default four in all.
+        Digits after the point of decimal numbers that `formats` does not name. By default two digits of the
+        interval or error beside a number (`<name>_low` and `<name>_high`, `<name>_std`, `<name>_error`) are
+        shown, and so many of the number itself; without one four in all.
     formats : mapping of str to str, optional
         Format specification of a column, such as `{"auc": ".3f"}`.
     longest : int
@@ -71,14 +74,31 @@ def table(
         return Html(str(_pieces.nothing(caption or "Table", FONT)))
     titles = dict(columns) if isinstance(columns, Mapping) else {n: column_title(rows, n) for n in names}
     kinds = {name: getattr(rows[name], "dtype", np.dtype(object)).kind for name in names}
-    if digits is not None:
-        formats = {name: f".{digits}f" for name in names if kinds[name] == "f"} | formats
+    fitting = {} if digits is not None else _fitting(rows)
+    places = {name: fitting.get(name, digits) for name in names if kinds[name] == "f"}
+    formats = {name: f".{number}f" for name, number in places.items() if number is not None} | formats
     heads = [(titles[name], "right" if kinds[name] in "iufc" else "left") for name in names]
     cells = [
         [_words(getattr(row[name], "value", row[name]), formats.get(name, "")) for name in names]
         for row in rows[:longest]
     ]
-    return Html(str(_pieces.table(caption, heads, cells, len(rows) - longest, FONT, INK)))
+    return Html(str(_pieces.table(caption, heads, cells, len(rows) - longest, FONT)))
+
+
+def _fitting(rows: Table) -> dict[str, int]:
+    """Digits after the point that the intervals or errors of numbers allow, the same in all rows."""
+    places: dict[str, int] = {}
+    for name in rows.colnames:
+        ends = ("low", "high") if name == "difference" else (f"{name}_low", f"{name}_high")
+        kept = [one for one in (*ends, f"{name}_std", f"{name}_error") if one in rows.colnames]
+        half = [numbers(rows[one]) for one in kept if one not in ends]
+        if set(ends) <= set(kept):
+            half = [(numbers(rows[ends[1]]) - numbers(rows[ends[0]])) / 2]
+        known = [width[np.isfinite(width) & (width > 0)] for width in half]
+        if known and len(known[0]):
+            number = 1 - int(np.floor(np.log10(np.median(known[0]))))
+            places |= dict.fromkeys((name, *kept), min(max(number, 0), 6)) if number < 7 else {}
+    return places
 
 
 def transposed(rows: Table, by: str, *, columns: Sequence[str]) -> Table:

@@ -141,7 +141,7 @@ def test_texts_from_data_are_escaped_everywhere(tmp_path):
     page = BeautifulSoup(write_report(folder).read_text(), "html.parser")
     assert page.find_all(["img", "i"]) == []
     assert page.title.string == bad
-    assert page.section["id"] == "01 <i>"
+    assert page.section["id"] == "01-i-"
     assert page.get_text().count(bad) >= 10
 
 
@@ -208,3 +208,82 @@ def test_lines_of_a_training_are_folded_together(tmp_path):
     section = rendered(tmp_path, v4.new_code_cell("", outputs=[*lines, done]))
     assert [part.string for part in section.find_all("summary")] == ["20 lines"]
     assert len(section.find_all("pre")) == 2
+
+
+def shown(data) -> nbformat.NotebookNode:
+    """A cell that shows some outputs; text is HTML."""
+    bundles = [{"text/html": one} if isinstance(one, str) else one for one in data]
+    return v4.new_code_cell("", outputs=[v4.new_output("display_data", one) for one in bundles])
+
+
+def test_figures_and_tables_have_the_sections_number_an_anchor_and_words_to_be_read_out(tmp_path):
+    picture = {"image/png": "iVBORw0KGgo="}
+    cells = [
+        v4.new_markdown_cell("# 03 Training"),
+        v4.new_code_cell("", outputs=bokeh_outputs()),
+        v4.new_markdown_cell("**Figure 1.** One <i>"),
+        shown([picture, "<table><caption>first</caption></table>", "<table></table>"]),
+        v4.new_markdown_cell(
+            "**Table 2, Figure 2.** A sky & a table. More.\n\n**Figure 7.** Absent.\n\nSee Figure 1."
+        ),
+        v4.new_markdown_cell("**Figure 8** of nothing. **Figure 3**, below: late."),
+        shown([picture]),
+    ]
+    section = rendered(tmp_path, *cells)
+    figures = section.find_all("figure", id=True)
+    assert [one["id"] for one in figures] == [f"one-figure-{number}" for number in (1, 2, 3)]
+    assert figures[0]["aria-label"].startswith("Figure 3.1: axes: ")
+    assert "flux (erg/s)" in figures[0]["aria-label"]
+    assert figures[1].img["alt"] == figures[1]["aria-label"] == "Figure 3.2: A sky & a table."
+    assert [one.parent["id"] for one in section.find_all("table")] == ["one-table-1", "one-table-2"]
+    words = section.get_text()
+    assert "Table 3.2, Figure 3.2. A sky" in words
+    assert "See Figure 3.1." in words
+    assert "Absent" not in words
+    assert "nothing" not in words
+    links = [link["href"] for link in section.find_all("a")]
+    assert all(section.find(id=link[1:]) for link in links)
+    assert len(links) == 5
+
+
+def test_tables_without_a_number_take_what_is_left_or_a_letter(tmp_path):
+    one = ["<table></table>"]
+    cells = [
+        v4.new_markdown_cell("# A"),
+        shown(one),
+        shown(one),
+        v4.new_markdown_cell("**Table 2.** B"),
+        shown(one),
+    ]
+    cells += [shown(one), v4.new_markdown_cell("**Table 3.** C"), shown(one)]
+    anchors = [one.parent["id"].split("-")[-1] for one in rendered(tmp_path, *cells).find_all("table")]
+    assert anchors == ["1", "2", "2a", "3", "4"]
+
+
+def test_results_stand_first_and_words_from_data_are_escaped(tmp_path):
+    tag = {"tags": ["result"]}
+    cells = [
+        v4.new_markdown_cell("# 05 Measures"),
+        shown(
+            [
+                {"text/markdown": "**0.93** of <img src=x onerror=alert(1)>"},
+                "<table><caption>Ranked</caption></table>",
+            ]
+        ),
+        v4.new_code_cell("", outputs=bokeh_outputs()),
+        shown([{"text/plain": "<labkit.Thing object at 0x7f00>"}]),
+    ]
+    cells[1].metadata = cells[2].metadata = tag
+    run = RunFolder(tmp_path / "run")
+    nbformat.write(v4.new_notebook(cells=cells), run.notebooks / "05_roc.ipynb")
+    page = BeautifulSoup(write_report(run).read_text(), "html.parser")
+    results = page.find(id="results")
+    assert results.find_next("section") is page.section
+    assert [one.strong.string if one.strong else "" for one in results.select(".result")] == ["0.93", "", ""]
+    assert "wide" in results.find("table").find_parent(class_="result")["class"]
+    assert results.find("a", href="#05_roc-figure-1")
+    assert not page.find("img")
+    assert "object at" not in page.get_text()
+    names = [tag["id"] for tag in page.find_all(id=True)]
+    assert len(names) == len(set(names))
+    assert all(page.find(id=link["href"][1:]) for link in page.nav.find_all("a"))
