@@ -174,28 +174,25 @@ def _echo_parameters(source: Path) -> None:
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="run folder with executed notebooks")]) -> None:
-    """Build the report page of a run folder again."""
+def report(
+    run: Annotated[Path, typer.Argument(help="run folder with executed notebooks")],
+    figures: Annotated[
+        Path | None, typer.Option(help="folder for each figure and table (ECSV and LaTeX) of the run")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="of the figures: svg, pdf or png")] = "svg",
+    dpi: Annotated[int, typer.Option(min=24, max=1200, help="resolution of a PNG")] = 300,
+) -> None:
+    """Build the report page of a run folder again, and write its figures and tables for a paper."""
     if not run.is_dir():
         raise MissingDataError(f"RUN must be a run folder, got {str(run)!r}; make it with `labkit run`")
+    if form not in ("svg", "pdf", "png"):
+        raise typer.BadParameter(f"must be svg, pdf or png, got {form!r}", param_hint="--format")
     from labkit.views.report import write_report
 
-    typer.echo(write_report(run))
+    if figures is not None:
+        from labkit.views.export import save_exhibits
 
-
-@app.command("notebooks")
-def notebooks(
-    folder: Annotated[Path, typer.Argument(help="folder of your own for them, made where it is not there")],
-    data: Annotated[
-        Path | None, typer.Option(help="folder of everything made  [default: data beside FOLDER]")
-    ] = None,
-) -> None:
-    """Copy notebooks, sequences and experiments into a folder; copies that were changed or run are kept."""
-    from labkit.run.copies import copy_notebooks
-
-    states = copy_notebooks(folder, data=data)
-    for name, state in states.items():
-        if state == "outdated":
-            typer.echo(f"{folder / name}: kept; the original is newer: rename yours and run again")
-    counts = {state: list(states.values()).count(state) for state in ("copied", "updated", "unchanged")}
-    typer.echo(f"{folder}: {', '.join(f'{count} {state}' for state, count in counts.items())}")
+        typer.echo(f"{len(save_exhibits(run, figures, ending=f'.{form}', dpi=dpi))} files in {figures}")
+    else:
+        write_report(run)
+    typer.echo(run / "report.html")

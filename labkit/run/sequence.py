@@ -118,7 +118,7 @@ def prepare(
     parameters: Mapping[str, Any] | None = None,
     paths_from: str | Path | None = None,
 ) -> tuple[PreparedStep, ...]:
-    """Read every notebook and check every parameter of a sequence; nothing runs."""
+    """Read every notebook, check every parameter and the inputs from outside the run folder; nothing runs."""
     after = _dependencies(sequence.steps)
     base, target = sequence._folder, Path(run).resolve()
     notebooks = [read_notebook(base / step.notebook) for step in sequence.steps]
@@ -143,6 +143,10 @@ def prepare(
             raise InputError(
                 f"outputs of step {step.label!r} must lie in the run folder, got {outside[0]!r}; "
                 "write them as '{run}/...'"
+            )
+        if lost := [one for one in inputs if not (one.resolve().is_relative_to(target) or one.exists())]:
+            raise MissingDataError(
+                f"inputs of step {step.label!r} must be there, got {str(lost[0])!r}; make it or correct it"
             )
         prepared.append(
             PreparedStep(step.label, base / step.notebook, node, values, inputs, outputs, after[number])

@@ -1,52 +1,36 @@
-"""Figures for a paper: PDF, SVG or PNG, drawn by a browser of this machine without a window or a network."""
+"""Figures and tables for a paper: PDF, SVG or PNG drawn by a browser of this machine; ECSV and LaTeX."""
 
 from __future__ import annotations
 
-import html
-import os
-import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from astropy.table import Table
 from bokeh.embed import file_html
 from bokeh.model import Model
 from bokeh.models import Plot
 from bokeh.resources import INLINE
+from bs4 import BeautifulSoup
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError
 from labkit.paths import atomic_file
+from labkit.runfolder import RunFolder
+from labkit.tables import write_table
+from labkit.views.browser import Browser
+from labkit.views.numbering import Exhibit
+from labkit.views.report import render_sections, write_page
+from labkit.views.tables import ECSV
 
-#: Browsers that can print a page; an environment variable LABKIT_BROWSER goes before them.
-BROWSERS = (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge",
-    "microsoft-edge", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-)  # fmt: skip
+log = logging.getLogger(__name__)
 
-_CSS_DPI = 96  # of a page's pixels
-_TIMEOUT_S = 120
-# What a page notes in itself once all is drawn: its size and, where asked for, its drawing as SVG.
-_NOTES = """
-<style>body {{ margin: 0 }} @page {{ size: {width}px {height}px; margin: 0 }}</style>
-<script>
-  (function wait() {{
-    if (typeof Bokeh === "undefined" || !Bokeh.documents.length || !Bokeh.documents[0].is_idle)
-      return setTimeout(wait, 50)
-    const note = document.createElement("pre")
-    note.id = "labkit-drawn"
-    note.hidden = true
-    const [view] = [...Bokeh.index]
-    const box = view.el.getBoundingClientRect()
-    note.textContent = Math.ceil(box.width) + " " + Math.ceil(box.height) + " "
-      + ({svg} ? view.export("svg").ctx.get_serialized_svg(true) : "")
-    document.body.append(note)
-  }})()
-</script>
-"""
+_ENDINGS = (".pdf", ".svg", ".png")
+_TEX = {ord(sign): f"\\{sign}" for sign in "&%$#_{}"} | {
+    ord("\\"): r"\textbackslash{}", ord("~"): r"\textasciitilde{}", ord("^"): r"\textasciicircum{}",
+    ord("±"): r"$\pm$", ord("×"): r"$\times$", ord("≤"): r"$\leq$", ord("≥"): r"$\geq$", ord("−"): "$-$",
+    ord("–"): "--", ord("…"): r"\ldots{}", ord("′"): "$'$", ord("″"): "$''$",
+    ord("<"): "$<$", ord(">"): "$>$",
+} | {ord(high): f"$^{{{low}}}$" for high, low in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-", strict=True)}  # fmt: skip
 
 
 def save_figure(figure: Model, path: str | Path, *, dpi: int = 300) -> Path:
@@ -72,91 +56,106 @@ def save_figure(figure: Model, path: str | Path, *, dpi: int = 300) -> Path:
     Raises
     ------
     InputError
-        If the file ends otherwise, or `dpi` is not from 24 to 1200.
+        If the file ends otherwise, an SVG is to hold no plot, or `dpi` is not from 24 to 1200.
     MissingDataError
         If there is no browser, or it does not draw the figure.
     """
     path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in (".pdf", ".svg", ".png"):
-        raise InputError(
-            f"path must end in .pdf, .svg or .png, got {path.name!r}; save_page writes interactive pages"
-        )
-    if not 24 <= dpi <= 1200:
-        raise InputError(f"dpi must be from 24 to 1200, got {dpi}")
-    browser = _browser()
-    with TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as folder, _vectors(figure, kind):
-        page, drawn = Path(folder, "page.html"), Path(folder, f"drawn{kind}")
-        width, height, svg = _draw(browser, page, figure, svg=kind == ".svg")
-        if kind == ".svg":
-            drawn.write_text(svg, encoding="utf-8")
-        elif kind == ".pdf":
-            _write_page(page, figure, width=width, height=height)
-            _run(browser, page, f"--print-to-pdf={drawn}", "--no-pdf-header-footer")
-        else:
-            scale = f"--force-device-scale-factor={dpi / _CSS_DPI}"
-            _run(browser, page, f"--screenshot={drawn}", f"--window-size={width},{height}", scale)
-        if not drawn.is_file() or not drawn.stat().st_size:
-            raise MissingDataError(f"the browser {browser!r} did not write {path.name!r}; try another")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as partial:
-            shutil.copyfile(drawn, partial)
+    _check(path.suffix.lower(), path.name, dpi)
+    if path.suffix.lower() == ".svg" and not list(figure.select({"type": Plot})):
+        raise InputError(f"an SVG must be of plots, got {type(figure).__name__}; write .pdf or .png instead")
+    with Browser() as browser, TemporaryDirectory(prefix="labkit-") as folder:
+        page = Path(folder, "page.html")
+        page.write_text(file_html(figure, INLINE, title="labkit"), encoding="utf-8")
+        browser.open(page)
+        drawn = browser.draw('document.querySelector("[data-root-id]")', path.suffix.lower(), dpi=dpi)
+    with atomic_file(path) as partial:
+        partial.write_bytes(drawn)
     return path
 
 
-def _browser() -> str:
-    named = os.environ.get("LABKIT_BROWSER")
-    found = next(filter(None, map(shutil.which, (named,) if named else BROWSERS)), None)
-    if found is None:
-        rule = f"LABKIT_BROWSER must name a browser, got {named!r}" if named else "no browser was found"
-        raise MissingDataError(
-            f"{rule}; install Chromium or Chrome, or set LABKIT_BROWSER to its program, or use save_page"
+def _check(ending: str, name: str, dpi: int) -> None:
+    if ending not in _ENDINGS:
+        raise InputError(
+            f"path must end in .pdf, .svg or .png, got {name!r}; save_page writes interactive pages"
         )
-    return found
+    if not 24 <= dpi <= 1200:
+        raise InputError(f"dpi must be from 24 to 1200, got {dpi}")
 
 
-@contextmanager
-def _vectors(figure: Model, kind: str) -> Iterator[None]:
-    """Plots drawn as vectors for as long as the context lasts, unless it is for a PNG."""
-    plots = [] if kind == ".png" else list(figure.select({"type": Plot}))
-    before = [plot.output_backend for plot in plots]
-    try:
-        for plot in plots:
-            plot.output_backend = "svg"
-        yield
-    finally:
-        for plot, backend in zip(plots, before, strict=True):
-            plot.output_backend = backend
+def save_exhibits(
+    run: str | Path | RunFolder, folder: str | Path, *, ending: str = ".svg", dpi: int = 300
+) -> list[Path]:
+    """Write each figure and each table of a run to a file of its own, named by section and number.
+
+    Figures are drawn by one browser, as `save_figure` does it; those that hold pictures but no plot are PDF
+    where SVG is asked for. Tables are ECSV with all digits and LaTeX with those that the report shows, which
+    is written anew. ``contents.ecsv`` says which file is what. Each file appears whole or not at all.
+    """
+    _check(ending, f"*{ending}", dpi)
+    folder, chosen, written = Path(folder), Browser(), []
+    run = run if isinstance(run, RunFolder) else RunFolder(run)
+    sections, headings = render_sections(run)
+    page = write_page(run, sections, headings)
+    exhibits = [one for section in sections for one in section.exhibits]
+    for one in (one for one in exhibits if one.kind == "table"):
+        path = folder / f"{one.anchor}.ecsv"
+        written += [(one, write_table(_table_of(one), path)), (one, path.with_suffix(".tex"))]
+        with atomic_file(path.with_suffix(".tex")) as partial:
+            partial.write_text(latex(str(one.output.data["text/html"]), label=one.anchor), encoding="utf-8")
+    figures = [one for one in exhibits if one.kind == "figure"]
+    if figures:
+        with chosen as browser:
+            browser.open(page, figures=sum(section.bokeh for section in sections))
+            for one in figures:
+                place, kind = f'document.getElementById("{one.anchor}")', ending
+                try:
+                    drawn = browser.draw(place, kind, dpi=dpi)
+                except InputError:
+                    kind = ".pdf"
+                    log.warning("%s holds pictures and no plot: it is written as PDF", one.name)
+                    drawn = browser.draw(place, kind)
+                with atomic_file(folder / f"{one.anchor}{kind}") as partial:
+                    partial.write_bytes(drawn)
+                written.append((one, folder / f"{one.anchor}{kind}"))
+    rows = [(path.name, one.name, one.words) for one, path in written]
+    if rows:
+        write_table(Table(rows=rows, names=("file", "name", "words")), folder / "contents.ecsv")
+    return [path for _, path in written]
 
 
-def _draw(browser: str, page: Path, figure: Model, *, svg: bool) -> tuple[int, int, str]:
-    """Width and height of the figure as drawn, CSS pixels, and its SVG where asked for."""
-    _write_page(page, figure, svg=svg)
-    drawn = _run(browser, page, "--dump-dom")
-    found = re.search(r'<pre id="labkit-drawn"[^>]*>(\d+) (\d+) (.*?)</pre>', drawn, re.DOTALL)
-    if not found:
-        raise MissingDataError(
-            f"the browser {browser!r} did not draw the figure in time; try another, or use save_page"
+def _table_of(exhibit: Exhibit) -> Table:
+    """The table as it was given or, where a notebook only has its picture in words, these."""
+    if ECSV in exhibit.output.data:
+        return Table.read(str(exhibit.output.data[ECSV]).split("\n"), format="ascii.ecsv")
+    heads, _, rows = _cells(BeautifulSoup(str(exhibit.output.data["text/html"]), "html.parser"))
+    names = [head or f"column {number}" for number, head in enumerate(heads, 1)]
+    return Table(rows=[row for row in rows if len(row) == len(names)], names=names, dtype=["U"] * len(names),
+                 meta={"caption": exhibit.words})  # fmt: skip
+
+
+def _cells(soup: BeautifulSoup) -> tuple[list[str], str, list[list[str]]]:
+    """Heads of a table's columns, their alignment as LaTeX has it, and its rows."""
+    rows = [row.find_all(["td", "th"]) for row in soup.find_all("tr")]
+    words = [[cell.get_text(" ", strip=True) for cell in row] for row in rows]
+    headed = bool(rows) and all(cell.name == "th" for cell in rows[0])
+    first = rows[0] if headed else [{}] * max(map(len, rows), default=0)
+    sides = "".join("r" if "text-align:right" in str(cell.get("style", "")) else "l" for cell in first)
+    return (words[0], sides, words[1:]) if headed else ([""] * len(first), sides, words)
+
+
+def latex(page: str, *, label: str) -> str:
+    """A table of a page as a LaTeX table, its texts escaped."""
+    soup = BeautifulSoup(page, "html.parser")
+    caption = soup.caption.extract().get_text(" ", strip=True) if soup.caption else ""
+    heads, sides, rows = _cells(soup)
+    lines = [r"\begin{table}", rf"\caption{{{caption.translate(_TEX)}}}", rf"\label{{{label}}}"]
+    lines += [rf"\begin{{tabular}}{{{sides}}}", r"\hline"]
+    lines += [" & ".join(head.translate(_TEX) for head in heads) + r" \\", r"\hline"] if any(heads) else []
+    for row in rows:
+        cells = [cell.translate(_TEX) for cell in row]
+        spread = len(cells) < len(sides)  # that there are more rows
+        lines.append(
+            (rf"\multicolumn{{{len(sides)}}}{{l}}{{{cells[0]}}}" if spread else " & ".join(cells)) + r" \\"
         )
-    return int(found[1]), int(found[2]), html.unescape(found[3])
-
-
-def _write_page(page: Path, figure: Model, *, width: int = 800, height: int = 600, svg: bool = False) -> None:
-    notes = _NOTES.format(width=width, height=height, svg=str(svg).lower())
-    text = file_html(figure, INLINE, title="labkit")
-    page.write_text(text.replace("</body>", f"{notes}</body>"), encoding="utf-8")
-
-
-def _run(browser: str, page: Path, *options: str) -> str:
-    """What the browser prints; it runs as root only without its sandbox, as in a container."""
-    root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
-    command = [
-        browser, "--headless", "--disable-gpu", "--hide-scrollbars", "--disable-background-networking",
-        "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={page.with_name('profile')}",
-        "--virtual-time-budget=20000", *root, *options, page.as_uri(),
-    ]  # fmt: skip
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MissingDataError(f"the browser {browser!r} failed: {error}; try another") from error
-    return done.stdout.decode("utf-8", "replace")
+    return "\n".join([*lines, r"\hline", r"\end{tabular}", r"\end{table}", ""])

@@ -109,7 +109,7 @@ class _Exporter(HTMLExporter):
         results = []
         for cell in notebook.cells:
             if "outputs" in cell:
-                section.bokeh |= any(BOKEH in one.get("data", {}) for one in cell.outputs)
+                section.bokeh += sum(BOKEH in one.get("data", {}) for one in cell.outputs)
                 exhibits = [of_output.get(id(one)) for one in cell.outputs]
                 shown = _prepare(cell.outputs)
                 if "result" in cell.metadata.get("tags", []):
@@ -133,7 +133,7 @@ class Section:
     number: str
     title: str
     body: str = ""
-    bokeh: bool = False
+    bokeh: int = 0  # figures, and lines that stand for one
     exhibits: list[Exhibit] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,23 @@ templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoesca
 _pieces: Any = templates.get_template("tables.html.j2").module
 
 
+#: Kind of output that holds a table's numbers beside what a notebook shows of it.
+ECSV = "application/vnd.labkit.ecsv"
+
+
 @dataclass(frozen=True)
 class Html:
     """A piece of a page; Jupyter shows it by itself, and `str` gives the text."""
 
     text: str
+    rows: Table | None = field(default=None, repr=False, compare=False)
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
+        if self.rows is None:
+            return {}
+        with io.StringIO() as file:
+            self.rows.write(file, format="ascii.ecsv")
+            return {ECSV: file.getvalue()}
 
     def _repr_html_(self) -> str:
         return self.text
@@ -82,7 +95,9 @@ def table(
         [_words(getattr(row[name], "value", row[name]), formats.get(name, "")) for name in names]
         for row in rows[:longest]
     ]
-    return Html(str(_pieces.table(caption, heads, cells, len(rows) - longest, FONT)))
+    shown = rows[names][:longest]
+    shown.meta = {"caption": caption, "rows left out": max(len(rows) - longest, 0)}
+    return Html(str(_pieces.table(caption, heads, cells, len(rows) - longest, FONT)), shown)
 
 
 def _fitting(rows: Table) -> dict[str, int]:

@@ -294,7 +294,7 @@ def test_what_is_missing_or_in_use_is_named(declared, tmp_path):
     with FileLock(run / ".lock"), pytest.raises(InputError, match="used by one run at a time"):
         run_sequence(read_sequence(declared), run)
     (declared.parent / "input.txt").unlink()
-    with pytest.raises(MissingDataError, match=r"input must be a file or folder, got .*input.txt"):
+    with pytest.raises(MissingDataError, match=r"inputs of step .a. must be there, got .*input.txt"):
         run_sequence(read_sequence(declared), run)
     declared.write_text('name = "x"\n[[steps]]\nnotebook = "a.ipynb"\noutputs = ["{run}/none"]')
     with pytest.raises(InputError, match=r"must make its outputs, .*none"):

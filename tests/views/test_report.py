@@ -14,8 +14,8 @@ from bs4 import BeautifulSoup
 from labkit.errors import InputError, MissingDataError
 from labkit.runfolder import RunFolder
 from labkit.views import save_page, show
+from labkit.views.browser import BROWSERS
 from labkit.views.distributions import histogram
-from labkit.views.export import BROWSERS
 from labkit.views.report import offline, write_report
 
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
