@@ -68,7 +68,8 @@ class Browser:
             raise MissingDataError(
                 f"{rule}; install Chromium or Chrome, or set LABKIT_BROWSER to its program, or use save_page"
             )
-        self._program, self._asked, self._session = found, 0, {}
+        self._program, self._asked = found, 0
+        self._session: dict[str, str] = {}
 
     def __enter__(self) -> Browser:
         self._folder = TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)

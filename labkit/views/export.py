@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from astropy.table import Table
 from bokeh.embed import file_html
@@ -139,7 +140,7 @@ def _cells(soup: BeautifulSoup) -> tuple[list[str], str, list[list[str]]]:
     rows = [row.find_all(["td", "th"]) for row in soup.find_all("tr")]
     words = [[cell.get_text(" ", strip=True) for cell in row] for row in rows]
     headed = bool(rows) and all(cell.name == "th" for cell in rows[0])
-    first = rows[0] if headed else [{}] * max(map(len, rows), default=0)
+    first: list[Any] = rows[0] if headed else [{}] * max(map(len, rows), default=0)
     sides = "".join("r" if "text-align:right" in str(cell.get("style", "")) else "l" for cell in first)
     return (words[0], sides, words[1:]) if headed else ([""] * len(first), sides, words)
 

@@ -84,7 +84,8 @@ def _paired(nodes: Iterable[nbformat.NotebookNode]) -> list[Exhibit]:
             else:
                 fresh.append(one)
             continue
-        called, below = [], []
+        called: list[tuple[str, str, str]] = []
+        below: list[tuple[str, str, str]] = []
         for caption in _CAPTION.finditer(text := _text(node)):
             rest = text[caption.end() :]
             said = re.split(r"(?<=\w\w[.:])\s|\n\n|\*\*", rest.strip(" .,"))[0]
