@@ -17,7 +17,7 @@ from nbformat import v4
 
 from labkit.predictions import Predictions
 from labkit.sample import Sample
-from labkit.views.export import BROWSERS
+from labkit.views.browser import BROWSERS
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
