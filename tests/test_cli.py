@@ -21,7 +21,8 @@ import nbformat
 import nbformat.v4
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.io import fits
+from astropy.table import QTable, Table
 from PIL import Image
 
 import labkit.run.sweep
@@ -30,7 +31,9 @@ from labkit.cli import main
 from labkit.cli.app import CATALOGUE_ENDINGS as OFFERED
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import AdamW, Experiment
+from labkit.predictions import Predictions
 from labkit.sample import Sample
+from labkit.simulate import simulate_observation
 from labkit.tables import CATALOGUE_ENDINGS, write_table
 
 
@@ -105,6 +108,8 @@ VERBS = {
     ("sweep",): ["number of processes", "passes"],
     ("predict",): ["0 to 1", "number of"],
     ("rank",): ["0 to 1"],
+    ("classify",): ["0 to 1", "counts", "exposure map, s", "degrees"],
+    ("models",): ["labkit models"],
     ("find",): ["exposure map, s"],
     ("tree",): ["CSV", "TOML"],
     ("votes",): ["CSV", "YYYY-MM-DD"],
@@ -273,7 +278,7 @@ def test_run_says_what_it_would_do_and_what_can_be_set(notebook, tmp_path):
         ("train", "grey", "--experiment", "CN-E", "--run", "r", "--epochs", "0"),
         ("predict", "raw", "--run", "r", "--out", "ranked.txt"),
         ("predict", "raw", "--run", "r", "--out", "ranked.csv", "--views", "0"),
-        ("classify",),
+        ("classify", "pn.fits", "--out", "mine"),
     ],
 )
 def test_wrong_usage_is_2_and_says_how(words):
@@ -536,7 +541,7 @@ def test_what_is_there_is_not_replaced_unasked_and_no_work_is_begun(words, tmp_p
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     fails(65, "choose another or give --overwrite", *words, tmp_path / "mine")
-    fails(65, "which is neither; choose another folder", *words, tmp_path / "mine", "--overwrite")
+    fails(65, "which is something else; choose another folder", *words, tmp_path / "mine", "--overwrite")
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 
 
@@ -651,3 +656,83 @@ def test_members_are_judged_by_photometry(tmp_path):
         "a=b",
     )
     fails(65, "--out must be another file than SOURCE", "photometric", source, "--out", source, "--overwrite")
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    """Words for the images and exposure maps of a simulated field, and its folder."""
+    folder = tmp_path_factory.mktemp("field")
+    cameras = ("pn", "mos1", "mos2")
+    simulate_observation(3, size_px=128, path=folder, overwrite=True)
+    images = [folder / f"{camera}_image.fits" for camera in cameras]
+    maps = [word for camera in cameras for word in ("--exposure", folder / f"{camera}_exposure.fits")]
+    return [*images, *maps], folder
+
+
+@pytest.fixture(scope="module")
+def classified(field, tmp_path_factory):
+    out = tmp_path_factory.mktemp("classified") / "mine"
+    ended = labkit_("classify", *field[0], "--out", out)
+    assert (ended.code, ended.err) == (0, "")
+    return out, ended.out
+
+
+def test_one_command_goes_from_images_to_a_ranked_catalogue(classified):
+    out, said = classified
+    ranked, candidates = QTable.read(out / "ranked.ecsv"), QTable.read(out / "candidates.ecsv")
+    assert 0 < len(ranked) == len(Sample.load(out / "sample")) <= len(candidates)
+    assert np.all(np.diff(ranked["p_cluster"]) <= 0)
+    assert set(ranked["runs"]) == {3}
+    made = ranked.meta["ranking"]["made"][0]
+    assert (made["run"], made["prevalence"], made["telescope"]) == ("xmm-xray", 0.5, "XMM-Newton")
+    assert "probabilities assume as prevalence 0.5, as in the balanced training" in said.splitlines()[-2]
+    assert said.splitlines()[-1] == str(out / "report.html")
+    assert len(Predictions.load(out / "predictions.parquet")) == 3 * len(ranked)
+    assert (out / "candidates.reg").read_text().count("circle(") == len(candidates)
+
+
+def test_the_page_shows_the_list_what_it_assumes_and_the_models_limits(classified):
+    page = (classified[0] / "report.html").read_text()
+    ranked = QTable.read(classified[0] / "ranked.ecsv")
+    for words in (
+        "assume as prevalence 0.5",
+        "trained and measured on simulated images only",
+        ranked["object_id"][0],
+    ):
+        assert words.lower() in page.lower(), words
+    assert "data:image/png;base64" in page
+
+
+def test_what_is_wrong_is_said_before_the_search(field, classified, tmp_path, monkeypatch):
+    words, folder = field
+    monkeypatch.setattr("labkit.finder.find_candidates", lambda *_, **__: pytest.fail("the search has begun"))
+    fails(65, "choose another or give --overwrite", "classify", *words, "--out", classified[0])
+    new = ("--out", tmp_path / "new")
+    fails(66, "name those that ship with labkit: xmm-xray", "classify", *words, *new, "--run", "xmm")
+    needs = "which needs ['optical'], too; give --plate"
+    fails(65, needs, "classify", *words, *new, "--run", "xmm-xray-optical")
+    data = fits.getdata(folder / "pn_image.fits"), fits.getheader(folder / "pn_image.fits")
+    data[1]["TELESCOP"], data[1]["INSTRUME"] = "CHANDRA", "ACIS"
+    fits.writeto(tmp_path / "acis.fits", *data)
+    other = ("classify", tmp_path / "acis.fits", "--exposure", folder / "pn_exposure.fits", *new)
+    fails(65, "got images of CHANDRA; train on such images, or give --accept telescope", *other)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_list_of_ones_own_is_scored(field, classified, tmp_path):
+    found = QTable.read(classified[0] / "candidates.ecsv")["object_id", "ra", "dec"][:2]
+    found["object_id"] = ["mine 1", "mine 2"]
+    write_table(found, tmp_path / "list.csv")
+    listed = ("--candidates", tmp_path / "list.csv", "--run", "xmm-xray", "--experiment", "xmm-xray")
+    assert labkit_("classify", *field[0], *listed, "--out", tmp_path / "mine").code == 0
+    assert set(QTable.read(tmp_path / "mine" / "ranked.ecsv")["object_id"]) == {"mine 1", "mine 2"}
+
+
+def test_models_lists_what_ships_and_what_one_is_good_for(tmp_path):
+    listed = labkit_("models").out
+    assert listed.count("vgg-small") == 6
+    assert "`labkit models xmm-xray-optical` tells more" in listed
+    card = labkit_("models", "xmm-xray").out
+    for words in ("prevalence: 0.5", "energy_kev: 0.5 to 2.0", "telescope: XMM-Newton", "auc: 0."):
+        assert words in card
+    fails(66, "RUN must be a run folder with trained models, or one of xmm-xray", "models", tmp_path)

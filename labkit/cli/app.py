@@ -26,7 +26,7 @@ EXIT_DATA, EXIT_MISSING, EXIT_FAILED, EXIT_IO, EXIT_INTERRUPTED = 65, 66, 70, 74
 CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".vot", ".parquet")
 
 _ENDINGS = ", ".join(CATALOGUE_ENDINGS)
-_MADE_HERE = ("sample.json", "truth.ecsv")  # a folder with one of these may be replaced
+_MADE_HERE = ("sample.json", "truth.ecsv", "candidates.ecsv")  # a folder with one of these may be replaced
 #: Of click, or of the copy inside newer versions of typer.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _debug = False
@@ -185,7 +185,7 @@ def refuse_existing(out: Path, overwrite: bool) -> None:
         raise InputError(f"OUT must not exist yet, got {str(out)!r}; choose another or give --overwrite")
     if not out.is_dir() or not (any((out / name).exists() for name in _MADE_HERE) or not any(out.iterdir())):
         raise InputError(
-            f"--overwrite replaces a Sample or a simulated observation, got {str(out)!r}, which is neither; "
+            f"--overwrite replaces what labkit made there before, got {str(out)!r}, which is something else; "
             "choose another folder or remove it yourself"
         )
 

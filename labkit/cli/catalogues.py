@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -17,6 +17,7 @@ from labkit.cli.app import (
     app,
     bar,
     pairs,
+    refuse_existing,
     refuse_files,
     split_words,
 )
@@ -40,6 +41,9 @@ class Photometric(StrEnum):
     boosting = "gradient-boosting"
     logistic = "logistic-regression"
     bayesian = "bayesian"
+
+
+MODELS = "run folder with trained models, a model's own folder, or a name that `labkit models` lists"
 
 
 @app.command()
@@ -95,7 +99,7 @@ def _band(energy: str) -> tuple[float, float]:
 @app.command()
 def predict(
     sample: Annotated[Path, typer.Argument(help="folder of a Sample, raw or normalised")],
-    run: Annotated[str, typer.Option(help="run folder with trained models, or a model's own folder")],
+    run: Annotated[str, typer.Option(help=MODELS)],
     out: TableOut,
     experiment: Annotated[str | None, typer.Option(help="only the models of this experiment")] = None,
     views: Annotated[int, typer.Option(min=1, help="number of randomly turned views to average over")] = 1,
@@ -133,19 +137,139 @@ def rank_objects(
     """Write the ranked catalogue: mean probability (0 to 1) and scatter over the models, best first."""
     refuse_files(overwrite, out=out)
     from labkit.evaluate import rank
-    from labkit.predictions import load_predictions
+    from labkit.predictions import Predictions
     from labkit.sample import Sample
     from labkit.tables import write_table
 
-    ranked = rank(load_predictions(predictions), Sample.load(sample).catalogue)
+    ranked = rank(Predictions.load(predictions), Sample.load(sample).catalogue)
     write_table(ranked, out)
-    typer.echo(f"{out}: {len(ranked)} objects{_best(ranked)}")
+    typer.echo(f"{out}: {_best(ranked)}")
 
 
 def _best(ranked: Table) -> str:
-    """The first object of a ranked catalogue in words, where there is one."""
+    """How many objects are ranked, the first of them, and what their probabilities assume."""
     p = ranked.colnames[2]
-    return f", best {ranked['object_id'][0]} with {p} = {ranked[p][0]:.3f}" if len(ranked) else ""
+    first = f", best {ranked['object_id'][0]} with {p} = {ranked[p][0]:.3f}" if len(ranked) else ""
+    return f"{len(ranked)} objects{first}; {_assumed(ranked)}"
+
+
+def _assumed(ranked: Table) -> str:
+    """What the probabilities of a ranked catalogue take for granted."""
+    shares = {one.get("prevalence") for one in ranked.meta["ranking"]["made"]}
+    share = shares.pop() if len(shares) == 1 else None
+    words = "that of the training set" if share is None else f"{share:.2g}, as in the balanced training"
+    return f"probabilities assume as prevalence {words}"
+
+
+@app.command()
+def classify(
+    images: Annotated[
+        list[Path], typer.Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
+    ],
+    exposure: Annotated[
+        list[Path], typer.Option(help="exposure map, s (FITS): one an image, or one for all")
+    ],
+    out: Annotated[Path, typer.Option(help="folder to make")],
+    plate: Annotated[
+        list[Path] | None,
+        typer.Option(help="optical plate (FITS), for models of both bands; repeat"),
+    ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            help="table with ra and dec, degrees, or DS9 regions, to score  [default: what find finds]"
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help=f"{MODELS}  [default: xmm-xray; with --plate xmm-xray-optical]"),
+    ] = None,
+    experiment: Annotated[str | None, typer.Option(help="only the models of this experiment")] = None,
+    accept: Accept = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """From images to a ranked catalogue and a report page, nothing trained: find, observe, predict, rank.
+
+    The folder gets candidates.ecsv, candidates.reg, sample/ (the cut-outs), predictions.parquet, ranked.ecsv
+    (probabilities, 0 to 1) and report.html.
+    """
+    refuse_existing(out, overwrite)
+    import astropy.units as u
+
+    from labkit.evaluate import rank
+    from labkit.finder import find_candidates
+    from labkit.learn import find_models, predict
+    from labkit.predictions import Predictions
+    from labkit.sources import candidates_sample, read_candidates, read_observation, write_regions
+    from labkit.tables import write_table
+    from labkit.views import save_page
+    from labkit.views.ranked import notes, ranked_page
+
+    run = run or ("xmm-xray-optical" if plate else "xmm-xray")
+    models, given = find_models(run, experiment=experiment), {"xray"} | ({"optical"} if plate else set())
+    if lacking := {band for model in models for band in model.experiment.named_bands} - given:
+        raise InputError(
+            f"--run must name models of the bands given, {sorted(given)}, got {run!r}, which needs "
+            f"{sorted(lacking)}, too; give --plate, or models of X-rays alone"
+        )
+    observation, accepted = read_observation(images, exposure), [one.value for one in accept or ()]
+    for model in models:
+        if model.experiment.class_scheme.positive is None:
+            raise InputError(f"--run must name models with a positive class, got {run!r}; name others")
+        model.check_telescope(observation.about["telescope"], accepted)
+    if candidates is None:
+        with bar("fits", unit="fit") as progress:
+            found = find_candidates(observation, progress=progress)
+    else:
+        found = read_candidates(candidates, wcs=observation.wcs)
+    write_table(found, out / "candidates.ecsv")
+    write_regions(found, out / "candidates.reg")
+    pixels = models[0].image_shape[-1]
+    raw = candidates_sample(
+        observation, found, size=pixels * models[0].pixel_scale_arcsec * u.arcsec, pixels=pixels,
+        optical=plate or None, outside="drop", without_optical="drop",
+    )  # fmt: skip
+    raw.save(out / "sample", overwrite=True)
+    predictions = predict(run, raw, experiment=experiment, accept=accepted, device=device)
+    predictions.save(out / "predictions.parquet")
+    ranked = rank(cast(Predictions, predictions), raw.catalogue)  # of classes, as was checked above
+    write_table(ranked, out / "ranked.ecsv")
+    said = [_assumed(ranked), *notes(run, raw, left_out=len(found) - len(raw))]
+    target = observation.about["target"] or images[0].name
+    save_page(ranked_page(ranked, raw, observation, notes=said), out / "report.html", title=target)
+    typer.echo("\n".join([*said[1:], f"{out / 'ranked.ecsv'}: {_best(ranked)}", str(out / "report.html")]))
+
+
+@app.command("models")
+def list_models(
+    run: Annotated[str | None, typer.Argument(help=f"{MODELS}  [default: all that ship]")] = None,
+) -> None:
+    """List the models that ship with labkit, or those of a run folder; of one that ships also its card."""
+    from labkit.learn import model_card, model_table
+
+    table = model_table(run)
+    table.remove_column("folder")
+    typer.echo("\n".join(table.pformat(max_lines=-1, max_width=-1)))
+    for name in dict.fromkeys(table["models"].tolist()):
+        card = model_card(name)
+        measured = card.get("measured", {})
+        if card and run is not None:
+            typer.echo(_lines(card))
+        elif measured:
+            typer.echo(
+                f"{name}: AUC {measured['auc']} of {measured['on']}; `labkit models {name}` tells more"
+            )
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> str:
+    """Nested facts, a line each."""
+    return "\n".join(
+        f"{indent}{name}:\n{_lines(value, indent + '  ')}"
+        if isinstance(value, dict)
+        else f"{indent}{name}: {' to '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in facts.items()
+    )
 
 
 @app.command("photometric")

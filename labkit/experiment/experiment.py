@@ -411,6 +411,14 @@ class Experiment(Declared):
         return 2 * len(self.targets) or len(self.class_scheme.classes)
 
     @property
+    def prevalence(self) -> float | None:
+        """Share of each class that the probabilities assume: balanced batches show all equally often.
+
+        None where they assume the shares of the training set, or there are no classes.
+        """
+        return 1 / len(self.class_scheme.classes) if self.batches == "balanced" else None
+
+    @property
     def named_bands(self) -> tuple[str, ...]:
         """The Sample's bands that are used, without empty channels."""
         return tuple(band for band in self.bands if band != EMPTY)

@@ -10,7 +10,15 @@ from labkit.learn.networks import layer_rows
 from labkit.learn.parts import fold_counts, fold_numbers, fold_sizes
 from labkit.learn.predict import out_of_fold, predict
 from labkit.learn.resident import release
-from labkit.learn.trained import find_models, histories, trained_sets, training_table
+from labkit.learn.trained import (
+    find_models,
+    histories,
+    model_card,
+    model_table,
+    shipped_models,
+    trained_sets,
+    training_table,
+)
 
 if TYPE_CHECKING:
     from labkit.learn.fit import train
@@ -24,10 +32,13 @@ __all__ = [
     "fold_sizes",
     "histories",
     "layer_rows",
+    "model_card",
     "model_folder",
+    "model_table",
     "out_of_fold",
     "predict",
     "release",
+    "shipped_models",
     "train",
     "trained_sets",
     "training_table",

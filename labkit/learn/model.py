@@ -153,7 +153,7 @@ class Model:
         in another way, for a model of the published training set, whose images were made by XAmin itself;
         ``"telescope"``, images of another one.
         """
-        self.check_telescope(sample, accept)
+        self.check_telescope(sample.provenance.get("telescope"), accept)
         chosen = named_bands_of(sample, self.experiment)
         scale = float(sample.pixel_scale.to_value("arcsec"))
         if not np.isclose(scale, self.pixel_scale_arcsec, rtol=1e-3):
@@ -178,12 +178,14 @@ class Model:
             )
         return chosen
 
-    def check_telescope(self, sample: Sample, accept: Collection[str] = ()) -> None:
-        """Refuse a Sample that records another telescope, or that its files name none, unless accepted."""
+    def check_telescope(self, found: str | None, accept: Collection[str] = ()) -> None:
+        """Refuse images of another telescope, or whose files name none (""), unless accepted.
+
+        None, for images of which no telescope is recorded, such as pictures, is never refused.
+        """
         accept = {accept} if isinstance(accept, str) else set(accept)
         if unknown := accept - set(CONSENTS):
             raise InputError(f"accept must be some of {CONSENTS}, got {sorted(unknown)}")
-        found = sample.provenance.get("telescope")
         if not self.telescope or found is None or set(found.split(", ")) <= set(self.telescope.split(", ")):
             return
         words = f"images of {found}" if found else "images whose files name no telescope (TELESCOP)"

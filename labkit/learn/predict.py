@@ -18,7 +18,7 @@ from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
 from labkit.learn.parts import named_bands_of, parts_digest, split_for_training, text_column
 from labkit.learn.targets import from_standard, mean_and_variance, target_values
-from labkit.learn.trained import Models, find_models
+from labkit.learn.trained import Models, find_models, prevalence_of
 from labkit.predictions import Estimates, Predictions, RunTable, target_column
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
@@ -98,8 +98,9 @@ def predict(
 
     Parameters
     ----------
-    models : Model, Fitted, iterable of these, path or RunFolder
-        Trained networks with the same classes, or all of numbers, or the run folder that holds them.
+    models : Model, Fitted, iterable of these, path, str or RunFolder
+        Trained networks with the same classes, or all of numbers, the run folder that holds them, or the name
+        of networks that ship with labkit: "xmm-xray" or "xmm-xray-optical".
     sample : Sample
         Images such as the models were trained on, or raw ones; labels may be unknown.
     experiment : str, optional
@@ -125,9 +126,9 @@ def predict(
     -------
     Predictions or Estimates
         One row per object and model, model after model, in the Sample's order; ``table.meta["made"]`` records
-        run folder, labkit's version, telescopes and what was accepted. Of models with targets:
-        Estimates, one row per target too; true numbers are there where the Sample has their columns, in the
-        unit that the model was trained in.
+        run folder, labkit's version, the prevalence that probabilities assume, telescopes and what was
+        accepted. Of models with targets: Estimates, one row per target too; true numbers are there where the
+        Sample has their columns, in the unit that the model was trained in.
 
     Raises
     ------
@@ -141,7 +142,7 @@ def predict(
         raise InputError(f"views and batch_size must be at least 1, got {views} and {batch_size}")
     parts, found = [], find_models(models, experiment=experiment)
     for model in found:
-        model.check_telescope(sample, accept)
+        model.check_telescope(sample.provenance.get("telescope"), accept)
     for model in found:
         _, computed = model.move(device, precision)
         of_images = moments if model.experiment.targets else probabilities
@@ -156,6 +157,7 @@ def predict(
     record = {
         "run": str(folder) if isinstance(folder, str | Path) else "",
         "labkit": __version__,
+        "prevalence": prevalence_of(found),
         "telescope": sample.provenance.get("telescope", ""),
         "trained_on": ", ".join(sorted({model.telescope for model in found})),
         "accepted": ", ".join(sorted({accept} if isinstance(accept, str) else accept)),

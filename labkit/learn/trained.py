@@ -1,13 +1,15 @@
-"""What trainings have left in a run folder: models, histories, best epochs, predictions."""
+"""What trainings have left in a run folder, or ships with labkit: models, histories, predictions."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 from astropy.table import QTable
 
 from labkit.errors import InputError, MissingDataError
@@ -19,7 +21,7 @@ from labkit.runfolder import RunFolder
 
 log = logging.getLogger(__name__)
 
-#: What predicts: a trained network, what a training gave, several of these, or a run folder.
+#: What predicts: a trained network, what a training gave, several of these, a run folder, or a shipped name.
 Models = Model | Fitted | str | Path | RunFolder | Iterable[Model | Fitted]
 
 
@@ -28,9 +30,10 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
 
     Parameters
     ----------
-    models : path, RunFolder, Model, Fitted, or an iterable of the last two
-        The run folder where they were trained (nothing is made there), or a model's own folder. Models
-        themselves are passed on.
+    models : path, str, RunFolder, Model, Fitted, or an iterable of the last two
+        The run folder where they were trained (nothing is made there), a model's own folder, or, where there
+        is no such folder, the name of models that ship with labkit, such as "xmm-xray". Models themselves
+        are passed on.
     experiment : str, optional
         Only those of this experiment.
 
@@ -48,7 +51,7 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
     """
     where = repr(models) if isinstance(models, str) else "the models given"
     if isinstance(models, str | Path | RunFolder):
-        root = models.path if isinstance(models, RunFolder) else Path(models)
+        root = _folder(models)
         where = repr(str(root))
         folders = [root] if (root / "model.json").is_file() else list(_trained_folders(root))
         known = {folder: _experiment_name(folder) for folder in folders}
@@ -70,9 +73,86 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
         raise MissingDataError(
             f"run must hold models{'' if experiment is None else f' of experiment {experiment!r}'}, "
             f"got {where} with {sorted(names) or 'none'}; "
-            "train them first, with `labkit train` or notebook 03"
+            "train them first, with `labkit train` or notebook 03, or name those that ship with labkit: "
+            f"{', '.join(shipped_models())}"
         )
     return found
+
+
+def shipped_models() -> dict[str, Path]:
+    """Folders of the models that ship with labkit, by name: run folders, each with a card."""
+    room = Path(str(resources.files("labkit.learn"))) / "shipped"
+    return {card.parent.name: card.parent for card in sorted(room.glob("*/card.json"))}
+
+
+def _folder(models: str | Path | RunFolder) -> Path:
+    root = models.path if isinstance(models, RunFolder) else Path(models)
+    return root if root.exists() else shipped_models().get(str(models), root)
+
+
+def model_card(models: str | Path | RunFolder) -> dict[str, Any]:
+    """What the models of a folder were trained on, how they were measured, and what they are valid for.
+
+    The ``card.json`` beside models that ship with labkit; empty for a folder that has none.
+    """
+    file = _folder(models) / "card.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def prevalence_of(models: Sequence[Model]) -> float | None:
+    """The prevalence that the probabilities of all of these assume; None where it differs or is unknown."""
+    found = {model.experiment.prevalence for model in models}
+    return found.pop() if len(found) == 1 else None
+
+
+def model_table(models: str | Path | RunFolder | None = None) -> QTable:
+    """The models of a run folder, or those that ship with labkit, without reading their weights.
+
+    Parameters
+    ----------
+    models : path, str or RunFolder, optional
+        As for `find_models`; by default all that ship with labkit.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row per model: ``models`` (what `find_models` takes), ``experiment``, ``seed``, ``fold`` (-1
+        without folds), ``network``, ``bands``, ``outputs`` (classes or targets), ``image_size`` (pixels),
+        ``pixel_scale`` (of the Sample's images) and ``folder``.
+
+    Raises
+    ------
+    MissingDataError
+        If there are none.
+    """
+    where = shipped_models() if models is None else {str(models): _folder(models)}
+    rows = []
+    for name, root in where.items():
+        folders = [root] if (root / "model.json").is_file() else _trained_folders(root)
+        for folder in folders:
+            facts = _facts(folder)
+            about = facts["experiment"]
+            rows.append(
+                {
+                    "models": name,
+                    "experiment": about["name"],
+                    **{key: facts[key] for key in ("seed", "fold")},
+                    "network": about["network"],
+                    "bands": ", ".join(facts["bands"]),
+                    "outputs": ", ".join(facts["classes"] or about["targets"]),
+                    "image_size": about["image_size"],
+                    "pixel_scale": facts["pixel_scale_arcsec"] * u.arcsec,
+                    "folder": str(folder),
+                }
+            )
+    if not rows:
+        raise MissingDataError(
+            f"RUN must be a run folder with trained models, or one of {', '.join(shipped_models())}, got "
+            f"{str(models)!r}; check the name"
+        )
+    table = QTable(rows=rows)
+    table["pixel_scale"].info.format = ".4f"
+    return table
 
 
 def _trained_folders(root: Path) -> Iterator[Path]:
@@ -85,8 +165,15 @@ def _trained_folders(root: Path) -> Iterator[Path]:
 
 
 def _experiment_name(folder: Path) -> str:
+    return str(_facts(folder)["experiment"]["name"])
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What ``model.json`` says; refused where it does not even name its experiment."""
     try:
-        return str(json.loads((folder / "model.json").read_text())["experiment"]["name"])
+        facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        str(facts["experiment"]["name"])
+        return facts
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{str(folder / 'model.json')!r} must describe a model ({error}); train again"
