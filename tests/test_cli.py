@@ -24,11 +24,14 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable, Table
 from PIL import Image
+from typer.main import get_command
 
 import labkit.run.sweep
 from labkit import __version__
 from labkit.cli import main
 from labkit.cli.app import CATALOGUE_ENDINGS as OFFERED
+from labkit.cli.app import Group, app
+from labkit.cli.words import spoken
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import AdamW, Experiment
 from labkit.predictions import Predictions
@@ -130,6 +133,54 @@ def test_help_lists_the_verbs_and_version_the_number():
     listed = labkit_("-h").out
     assert [verb for verb, *_ in VERBS if f"\n  {verb} " not in listed] == []
     assert labkit_("--version").out == f"labkit {__version__}\n"
+
+
+def leaves(verb=None, words=()):
+    """Every verb with the words that call it."""
+    inside = getattr(verb or get_command(app), "commands", None)
+    if inside is None:
+        return [(words, verb)]
+    return [leaf for name, one in inside.items() for leaf in leaves(one, (*words, name))]
+
+
+def test_every_verb_has_its_group_and_one_line(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    verbs = get_command(app).commands
+    assert {
+        name: one.rich_help_panel for name, one in verbs.items() if one.rich_help_panel not in [*Group]
+    } == {}
+    listed = labkit_("--help").out
+    assert sorted(listed.index(f"{group}:\n") for group in Group) == [
+        listed.index(f"{group}:\n") for group in Group
+    ]
+    assert [line for line in listed.splitlines() if line.endswith("...")][1:] == []  # the first is the usage
+    assert sum(
+        line.startswith("  ") for line in listed.split(f"{next(iter(Group))}:")[1].splitlines()
+    ) == len(verbs)
+
+
+@pytest.mark.parametrize("words", [words for words, _ in leaves()], ids=" ".join)
+def test_errors_speak_of_options_not_of_arguments(words):
+    verb = dict(leaves())[words]
+    for one in verb.params:
+        typed = max(one.opts, key=len) if one.param_type_name == "option" else one.name.upper()
+        said = spoken(f"{one.name} must be 3, got 2; pass {one.name}='x' or {one.name}=", verb)
+        assert said.startswith(f"{typed} must be 3, got 2; give {typed}")
+        assert f"{one.name}=" not in said
+        assert f"; {typed}: must be" in spoken(f"size: x; {one.name}: must be 1", verb)
+
+
+def test_errors_speak_of_the_options_behind_other_names_of_arguments():
+    verbs = dict(leaves())
+    said = spoken("n_jobs must be 1; or path='a b', pixel_scale=0.1 * u.arcsec, folds=3", verbs["import",])
+    assert said == "--processes must be 1; or --out a b, --pixel-scale 0.1 arcsec, folds=3"
+    said = spoken("give without_optical='drop' or optical=['a']", verbs["observe",])
+    assert said == "give --without-plate drop or --plate a"
+    assert (
+        spoken("pass overwrite=True; v is 3 * u.km / u.s", verbs["members",])
+        == "give --overwrite; v is 3 km/s"
+    )
+    assert spoken("--size-px=3 and x.size_px=3 stay", verbs["import",]) == "--size-px=3 and x.size_px=3 stay"
 
 
 def test_help_loads_nothing_heavy():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from labkit import __version__
+from labkit.cli.words import spoken
 from labkit.errors import FailedError, InputError, MissingDataError
 from labkit.run.stopping import TERMINATED, interrupt_on_sigterm
 
@@ -72,10 +72,34 @@ Accept = Annotated[
 ]
 
 
+class Group(StrEnum):
+    """Groups of verbs, in the order of work; each verb names its own as `rich_help_panel`."""
+
+    data = "Data in"
+    prepare = "Prepare"
+    train = "Train"
+    judge = "Judge"
+    candidates = "Candidates of an observation"
+    members = "Cluster members"
+    volunteers = "Volunteers"
+    notebooks = "Notebooks and reports"
+
+
 class _Verbs(TyperGroup):
     """The verbs; whatever goes wrong in them ends with one line and an exit code."""
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the verbs by their groups."""
+        limit = formatter.width - 6 - max(map(len, self.commands))
+        for group in Group:
+            verbs = [(name, one) for name, one in self.commands.items() if one.rich_help_panel == group]
+            with formatter.section(group.value):
+                formatter.write_dl([(name, one.get_short_help_str(limit)) for name, one in verbs])
+
     def invoke(self, ctx: Any) -> Any:
+        verb: Any = self
+        for word in (*ctx._protected_args, *ctx.args):
+            verb = getattr(verb, "commands", {}).get(word, verb)
         with interrupt_on_sigterm() as terminated:
             try:
                 result = super().invoke(ctx)
@@ -87,16 +111,18 @@ class _Verbs(TyperGroup):
             except Exception as error:
                 if _debug or os.environ.get("LABKIT_DEBUG"):
                     traceback.print_exc()
-                _fail(_words(error), _exit_code(error))
+                _fail(_words(error, verb), _exit_code(error))
             if terminated():
                 _fail("terminated; the same command resumes", TERMINATED)
             return result
 
 
-def _words(error: Exception) -> str:
+def _words(error: Exception, verb: Any) -> str:
     """An error in one line; one that labkit did not foresee with its kind, and how to see more."""
-    if isinstance(error, InputError | FailedError | OSError):
-        return re.sub(r'pass accept=\("(\w+)",\)', r"give --accept \1", str(error))
+    if isinstance(error, InputError):
+        return spoken(str(error), verb)
+    if isinstance(error, FailedError | OSError):
+        return str(error)
     return f"{type(error).__name__}: {error}; the option --debug (before the verb) shows where"
 
 
@@ -118,7 +144,6 @@ app = typer.Typer(
     cls=_Verbs,
     help="Classify galaxy clusters: images of candidates in, a ranked and explained catalogue out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -11,6 +11,7 @@ import typer
 from labkit.cli.app import (
     Accept,
     Device,
+    Group,
     Overwrite,
     Seed,
     TableOut,
@@ -46,7 +47,7 @@ class Photometric(StrEnum):
 MODELS = "run folder with trained models, a model's own folder, or a name that `labkit models` lists"
 
 
-@app.command()
+@app.command(rich_help_panel=Group.candidates)
 def find(
     images: Annotated[
         list[Path], typer.Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
@@ -67,7 +68,10 @@ def find(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find candidates in an XMM-Newton observation: sources with extent, likelihoods, errors, C1 first."""
+    """Find candidates in an XMM-Newton observation, C1 first.
+
+    Sources with extent, likelihoods and errors.
+    """
     if (ecf is None) != (energy is None):
         raise InputError(
             f"--ecf and --energy must be given together, got {ecf} and {energy}; a flux is in a band"
@@ -96,7 +100,7 @@ def _band(energy: str) -> tuple[float, float]:
     return low, high
 
 
-@app.command()
+@app.command(rich_help_panel=Group.judge)
 def predict(
     sample: Annotated[Path, typer.Argument(help="folder of a Sample, raw or normalised")],
     run: Annotated[str, typer.Option(help=MODELS)],
@@ -107,9 +111,10 @@ def predict(
     accept: Accept = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write what trained models say of a Sample: probabilities (0 to 1) of each object by each of them.
+    """Write what trained models say of each object of a Sample.
 
-    Of models of numbers, means and widths. `labkit rank` makes a ranked catalogue of probabilities.
+    Probabilities, 0 to 1, by each model; of models of numbers, means and widths. `labkit rank` makes a ranked
+    catalogue of probabilities.
     """
     refuse_files(overwrite, out=out)
     from labkit import learn
@@ -125,7 +130,7 @@ def predict(
     typer.echo(f"{out}: {len(predictions)} rows, {len(data)} objects by {models} models")
 
 
-@app.command("rank")
+@app.command("rank", rich_help_panel=Group.judge)
 def rank_objects(
     predictions: Annotated[
         Path, typer.Argument(help="table that predict wrote, or predictions.parquet of a run")
@@ -134,7 +139,10 @@ def rank_objects(
     out: TableOut,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write the ranked catalogue: mean probability (0 to 1) and scatter over the models, best first."""
+    """Write the ranked catalogue, best first.
+
+    Mean probability, 0 to 1, and scatter over the models.
+    """
     refuse_files(overwrite, out=out)
     from labkit.evaluate import rank
     from labkit.predictions import Predictions
@@ -161,7 +169,7 @@ def _assumed(ranked: Table) -> str:
     return f"probabilities assume as prevalence {words}"
 
 
-@app.command()
+@app.command(rich_help_panel=Group.candidates)
 def classify(
     images: Annotated[
         list[Path], typer.Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
@@ -189,7 +197,9 @@ def classify(
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """From images to a ranked catalogue and a report page, nothing trained: find, observe, predict, rank.
+    """From images to a ranked catalogue and a page, nothing trained.
+
+    It is find, observe, predict and rank in one.
 
     The folder gets candidates.ecsv, candidates.reg, sample/ (the cut-outs), predictions.parquet, ranked.ecsv
     (probabilities, 0 to 1) and report.html.
@@ -241,11 +251,14 @@ def classify(
     typer.echo("\n".join([*said[1:], f"{out / 'ranked.ecsv'}: {_best(ranked)}", str(out / "report.html")]))
 
 
-@app.command("models")
+@app.command("models", rich_help_panel=Group.judge)
 def list_models(
     run: Annotated[str | None, typer.Argument(help=f"{MODELS}  [default: all that ship]")] = None,
 ) -> None:
-    """List the models that ship with labkit, or those of a run folder; of one that ships also its card."""
+    """List the models that ship with labkit, or those of a run.
+
+    Of one that ships also its card.
+    """
     from labkit.learn import model_card, model_table
 
     table = model_table(run)
@@ -272,7 +285,7 @@ def _lines(facts: dict[str, Any], indent: str = "") -> str:
     )
 
 
-@app.command("photometric")
+@app.command("photometric", rich_help_panel=Group.members)
 def photometric(
     source: Annotated[
         Path, typer.Argument(help="folder of a Sample of members with magnitudes, or a catalogue (table)")
@@ -296,7 +309,9 @@ def photometric(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Judge members by magnitudes and colours: OUT gets p_<method> of each galaxy.
+    """Judge members by magnitudes and colours.
+
+    OUT gets p_<method> of each galaxy.
 
     Galaxies with a label are judged out of fold, whole clusters at a time, others by what all labels taught.
     """

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labkit.cli.app import Device, Epochs, Run, Seeds, app, at_terminal, split_words
+from labkit.cli.app import Device, Epochs, Group, Run, Seeds, app, at_terminal, split_words
 from labkit.errors import MissingDataError
 
 if TYPE_CHECKING:
     from labkit.experiment import Experiment
 
 
-@app.command()
+@app.command(rich_help_panel=Group.train)
 def train(
     sample: Annotated[Path, typer.Argument(help="folder of a normalised Sample")],
     experiment: Annotated[
@@ -59,7 +59,7 @@ def train(
     _echo_runs(wanted, run)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.train)
 def sweep(
     experiments: Annotated[Path, typer.Argument(help="TOML file of declared experiments")],
     sample: Annotated[
@@ -82,9 +82,10 @@ def sweep(
     threads: Annotated[str, typer.Option(help="CPU threads of a run: auto, or a number")] = "auto",
     device: Device = "auto",
 ) -> None:
-    """Train declared experiments with all seeds and folds; the same command resumes a killed one.
+    """Train declared experiments with all seeds and folds.
 
-    The file states.csv and the page progress.html in the run folder show what each run does.
+    The same command resumes a killed one. The file states.csv and the page progress.html in the run folder
+    show what each run does.
     """
     from labkit.experiment import read_experiments
 
@@ -111,7 +112,7 @@ def _echo_runs(experiments: Sequence[Experiment], run: Path) -> None:
         typer.echo(f"{row['folder']}: best epoch {row['epoch'] + 1} of {row['epochs']}")
 
 
-@app.command("run")
+@app.command("run", rich_help_panel=Group.notebooks)
 def run_notebooks(
     sequence: Annotated[
         Path,
@@ -135,7 +136,10 @@ def run_notebooks(
         bool, typer.Option("--list-parameters", help="list what -p can set, with meanings; run nothing")
     ] = False,
 ) -> None:
-    """Execute a sequence of notebooks into a run folder and build its report; unchanged steps are skipped."""
+    """Execute a sequence of notebooks and build its report.
+
+    Unchanged steps are skipped.
+    """
     from labkit.run.parameters import parse_assignments
     from labkit.run.sequence import plan_sequence, read_sequence, run_sequence
 
@@ -173,7 +177,7 @@ def _echo_parameters(source: Path) -> None:
             typer.echo(f"{step.name}.{one.name}: {one.annotation} = {value}  # {one.meaning}")
 
 
-@app.command()
+@app.command(rich_help_panel=Group.notebooks)
 def report(
     run: Annotated[Path, typer.Argument(help="run folder with executed notebooks")],
     figures: Annotated[
@@ -182,7 +186,10 @@ def report(
     form: Annotated[str, typer.Option("--format", help="of the figures: svg, pdf or png")] = "svg",
     dpi: Annotated[int, typer.Option(min=24, max=1200, help="resolution of a PNG")] = 300,
 ) -> None:
-    """Build the report page of a run folder again, and write its figures and tables for a paper."""
+    """Build a run's report page again; its figures and tables.
+
+    With --figures every numbered figure and table, as files for a paper.
+    """
     if not run.is_dir():
         raise MissingDataError(f"RUN must be a run folder, got {str(run)!r}; make it with `labkit run`")
     if form not in ("svg", "pdf", "png"):
@@ -196,3 +203,24 @@ def report(
     else:
         write_report(run)
     typer.echo(run / "report.html")
+
+
+@app.command("notebooks", rich_help_panel=Group.notebooks)
+def notebooks(
+    folder: Annotated[Path, typer.Argument(help="folder of your own for them, made where it is not there")],
+    data: Annotated[
+        Path | None, typer.Option(help="folder of everything made  [default: data beside FOLDER]")
+    ] = None,
+) -> None:
+    """Copy notebooks, sequences and experiments into a folder.
+
+    A copy that was changed or run is kept, and it is said where its original is newer.
+    """
+    from labkit.run.copies import copy_notebooks
+
+    states = copy_notebooks(folder, data=data)
+    for name, state in states.items():
+        if state == "outdated":
+            typer.echo(f"{folder / name}: kept; the original is newer: rename yours and run again")
+    counts = {state: list(states.values()).count(state) for state in ("copied", "updated", "unchanged")}
+    typer.echo(f"{folder}: {', '.join(f'{count} {state}' for state, count in counts.items())}")

@@ -10,6 +10,7 @@ import typer
 
 from labkit.cli.app import (
     Exposures,
+    Group,
     Out,
     Overwrite,
     Processes,
@@ -26,12 +27,12 @@ from labkit.cli.app import (
 from labkit.errors import InputError, MissingDataError
 
 simulate_app = typer.Typer(
-    help="Simulate a survey of candidates, an XMM-Newton observation, cores of clusters, or HST fields.",
+    help="Simulate surveys, XMM-Newton observations, cores or HST fields.",
     no_args_is_help=True,
 )
 fetch_app = typer.Typer(help="Fetch published data sets.", no_args_is_help=True)
-app.add_typer(simulate_app, name="simulate")
-app.add_typer(fetch_app, name="fetch")
+app.add_typer(simulate_app, name="simulate", rich_help_panel=Group.data)
+app.add_typer(fetch_app, name="fetch", rich_help_panel=Group.data)
 
 
 class Outside(StrEnum):
@@ -177,7 +178,7 @@ def fetch_kosiba2020(
     typer.echo(f"{out}: {sample!r}")
 
 
-@app.command("import")
+@app.command("import", rich_help_panel=Group.data)
 def import_images(
     listed: Annotated[
         Path, typer.Argument(help="table of objects: names of files, and maybe object_id, ra, dec, label")
@@ -209,9 +210,10 @@ def import_images(
     processes: Processes = 1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Read images from a list and a folder, as a Sample; the same command resumes a killed one.
+    """Read images from a list and a folder, as a Sample.
 
-    What cannot be read is left out, and listed with its reason in OUT_refused.csv beside the Sample.
+    The same command resumes a killed one. What cannot be read is left out, and listed with its reason in
+    OUT_refused.csv beside the Sample.
     """
     refuse_existing(out, overwrite)
     import astropy.units as u
@@ -238,7 +240,7 @@ def import_images(
     typer.echo(f"{out}: {sample!r}")
 
 
-@app.command()
+@app.command(rich_help_panel=Group.candidates)
 def observe(
     out: Out,
     image: Annotated[
@@ -259,7 +261,10 @@ def observe(
     ] = WithoutPlate.refuse,
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut the candidates of an XMM-Newton observation out, 7 x 7 arcmin each, as a raw Sample."""
+    """Cut candidates out of an observation, as a raw Sample.
+
+    Images of XMM-Newton, 7 x 7 arcmin each.
+    """
     refuse_existing(out, overwrite)
     from labkit.sources import candidates_sample, read_observation
 
@@ -275,7 +280,7 @@ def observe(
     typer.echo(f"{out}: {sample!r}")
 
 
-@app.command()
+@app.command(rich_help_panel=Group.data)
 def cores(
     out: Out,
     image: Annotated[
@@ -298,7 +303,10 @@ def cores(
     size_px: Annotated[int, typer.Option(min=8, help="pixels along the side")] = 256,
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut clusters out of an X-ray image at one scale in kpc, corrected for exposure, as a raw Sample."""
+    """Cut clusters out of an X-ray image at one scale in kpc.
+
+    A raw Sample, corrected for exposure.
+    """
     refuse_existing(out, overwrite)
     import astropy.units as u
 
@@ -362,7 +370,7 @@ def simulate_hst_fields(
     typer.echo(f"{out / 'fields.ecsv'}: for labkit members --fields")
 
 
-@app.command("members")
+@app.command("members", rich_help_panel=Group.members)
 def members(
     out: Annotated[Path, typer.Argument(help="folder to make; with --catalogue-only a table")],
     mosaics: Annotated[
@@ -419,9 +427,10 @@ def members(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut the sources of a catalogue out of mosaics and label cluster members, as a raw Sample.
+    """Cut sources out of mosaics and label cluster members.
 
-    With --catalogue-only, labels and velocities in the cluster's rest frame (km/s), without mosaics.
+    A raw Sample of the sources of a catalogue, or of those found on the mosaics (--extract). With
+    --catalogue-only, labels and velocities in the cluster's rest frame (km/s), without mosaics.
     """
     if catalogue_only:
         check_ending(out)
@@ -508,7 +517,7 @@ def _label_catalogues(
     typer.echo(f"{out}: {len(table)} sources")
 
 
-@app.command("split")
+@app.command("split", rich_help_panel=Group.prepare)
 def split_sample(
     sample: Annotated[Path, typer.Argument(help="folder of a labelled Sample")],
     out: Out,
@@ -521,7 +530,10 @@ def split_sample(
     seed: Seed = 1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Deal a Sample's objects to training, validation and test set, each label in proportion."""
+    """Deal objects to training, validation and test set.
+
+    Each label in proportion.
+    """
     _check_other_folder(sample, out)
     refuse_existing(out, overwrite)
     from collections import Counter
@@ -567,7 +579,7 @@ def _normalised(folder: Path) -> Any:
     )
 
 
-@app.command("normalise")
+@app.command("normalise", rich_help_panel=Group.prepare)
 def normalise_sample(
     sample: Annotated[Path, typer.Argument(help="folder of a raw Sample")],
     out: Out,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.app import Overwrite, TableOut, app, check_ending, refuse_files
+from labkit.cli.app import Group, Overwrite, TableOut, app, check_ending, refuse_files
 from labkit.errors import InputError
 
 
@@ -41,7 +41,7 @@ def _table(words: str) -> typer.models.OptionInfo:
     return typer.Option(callback=check_ending, help=words)
 
 
-@app.command()
+@app.command(rich_help_panel=Group.volunteers)
 def votes(
     answers: Annotated[
         list[Path], typer.Argument(help="classification export of Zooniverse (CSV); several are merged")
@@ -87,7 +87,7 @@ def votes(
     scores: Annotated[Path | None, _table("with --truth: also write the measures of each method")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Weigh volunteers' answers: class, fractions and agreement of every subject."""
+    """Weigh volunteers' answers into a class for every subject."""
     refuse_files(overwrite, out=out, steps=steps, weights=weights, scores=scores)
     from labkit import votes as room
     from labkit.sources import read_export, read_flat_answers
@@ -140,7 +140,7 @@ def votes(
     typer.echo(f"{out}: {len(table)} subjects, {table['n_votes'].sum()} votes of {people} volunteers")
 
 
-@app.command("tree")
+@app.command("tree", rich_help_panel=Group.volunteers)
 def make_tree(
     workflow: Annotated[Path, typer.Argument(help="workflow export of Zooniverse (CSV), or its JSON")],
     out: Annotated[Path, typer.Option(help="TOML file to write, to be edited")],
@@ -150,7 +150,10 @@ def make_tree(
     positive: Annotated[str | None, typer.Option(help="class that counts as a detection")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make the decision tree of a project: its questions, each ending answer a class of its own."""
+    """Make the decision tree of a volunteers' project.
+
+    Its questions, each ending answer a class of its own.
+    """
     from labkit.paths import atomic_file
     from labkit.sources import read_workflow
     from labkit.votes import tree_from_workflow, tree_toml
