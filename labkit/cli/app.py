@@ -56,6 +56,11 @@ Epochs = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
 
 
+Logger = Annotated[
+    str | None, typer.Option(help="write each epoch's numbers, too: csv, tensorboard or mlflow")
+]
+
+
 class Consent(StrEnum):
     """What may differ from a model's training, as in `labkit.learn.predict`."""
 

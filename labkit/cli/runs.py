@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labkit.cli.app import Device, Epochs, Group, Run, Seeds, app, at_terminal, split_words
+from labkit.cli.app import Device, Epochs, Group, Logger, Run, Seeds, app, at_terminal, split_words
 from labkit.errors import MissingDataError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def train(
         float | None, typer.Option(help="with --start: rate of a layer over that of the next, 0 to 1")
     ] = None,
     device: Device = "auto",
+    logger: Logger = None,
 ) -> None:
     """Train experiments; the same command resumes a killed one."""
     from labkit.experiment import Experiment, preset
@@ -55,7 +56,7 @@ def train(
     ]
     from labkit.run.sweep import sweep as verb
 
-    verb(wanted, sample, run=run, device=device, progress=at_terminal())
+    verb(wanted, sample, run=run, device=device, logger=logger, progress=at_terminal())
     _echo_runs(wanted, run)
 
 
@@ -81,6 +82,7 @@ def sweep(
     ] = "auto",
     threads: Annotated[str, typer.Option(help="CPU threads of a run: auto, or a number")] = "auto",
     device: Device = "auto",
+    logger: Logger = None,
 ) -> None:
     """Train declared experiments with all seeds and folds.
 
@@ -95,7 +97,7 @@ def sweep(
 
     verb(
         wanted, list(sample), run=run, workers=workers, threads=threads, device=device, labels=labels or (),
-        progress=at_terminal(),
+        logger=logger, progress=at_terminal(),
     )  # fmt: skip
     _echo_runs(wanted, run)
 

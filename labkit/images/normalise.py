@@ -153,7 +153,8 @@ def _check(sample: Sample, method: str, output: str) -> None:
         done = sample.provenance["normalisation"]
         name = done.get("method") if isinstance(done, Mapping) else done
         raise InputError(
-            f"sample must hold raw pixels, got one normalised by {name!r}; start from the raw Sample"
+            f"sample must hold raw pixels, got one normalised by {name!r}; "
+            + ("train on it as it is" if name == "as in the files" else "start from the raw Sample")
         )
     if output not in ("grey", "colour") or (output == "colour" and method != "xamin"):
         raise InputError(

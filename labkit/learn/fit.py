@@ -30,6 +30,7 @@ from labkit.experiment import Experiment
 from labkit.learn.augment import further_positions
 from labkit.learn.checkpoint import read_about, read_state, write_state
 from labkit.learn.device import choose_device, choose_precision, reused_memory, sky_level
+from labkit.learn.loggers import check_logger, open_logger
 from labkit.learn.model import Fitted, Model, model_folder
 from labkit.learn.parts import Part, parts_digest, split_for_training, training_scales
 from labkit.learn.resident import (
@@ -48,7 +49,7 @@ from labkit.paths import file_hash
 from labkit.runfolder import HEADLESS, RunFolder
 from labkit.sample import Sample
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -63,6 +64,7 @@ def train(
     start: str | Path | None = None,
     other: Literal["refuse", "replace"] = "refuse",
     progress: bool = True,
+    logger: str | None = None,
     callbacks: tuple[Callback, ...] = (),
 ) -> Fitted:
     """Train one network and keep its best epoch.
@@ -93,6 +95,9 @@ def train(
         the first epoch of this one is kept, not before.
     progress : bool
         A bar where someone watches; otherwise a log line per epoch.
+    logger : {"csv", "tensorboard", "mlflow"}, optional
+        Where the numbers of each epoch go, too: ``logs`` in the run folder, or the server that
+        ``MLFLOW_TRACKING_URI`` names.
     callbacks : tuple of Lightning callbacks
         Further callbacks.
 
@@ -105,12 +110,13 @@ def train(
     ------
     InputError
         If Sample, Experiment and start do not fit, such as by a target that no object has or all have alike,
-        or the folder holds another training.
+        the folder holds another training, or the logger's package is not installed.
     TrainingError
         If the loss is no longer finite.
     KeyboardInterrupt
         If training is stopped before its first epoch ends.
     """
+    check_logger(logger)
     experiment = experiment if start is None else experiment.changed(start=start)
     seed = experiment.seeds[0] if seed is None else seed
     fold = (0 if experiment.folds else -1) if fold is None else fold
@@ -130,7 +136,7 @@ def train(
     staging = _staging(folder)
     last = _state_to_resume(folder, identity, resume=resume, replace=other == "replace")
     if last is not None and read_about(last)["finished"]:
-        logger.info("%s is trained already: %s", experiment.name, folder)
+        log.info("%s is trained already: %s", experiment.name, folder)
         return _fitted(folder)
     sky = sky_level(sample.provenance.get("normalisation"))
     drawn_from = seed if fold < 0 else seed_of(seed, fold, 4)  # folds differ in their first weights, too
@@ -149,7 +155,8 @@ def train(
     title = f"{experiment.name}, seed {seed}" + (f", fold {fold}" if fold >= 0 else "")
     shown = Progress(bar=progress, title=title, lines=max(1, 10 // len(experiment.runs)))
     keeper = KeepBestAndLast(folder, monitor=experiment.monitor, staging=staging if last is None else None)
-    trainer = _trainer(experiment, task.precision, where, folder, (shown, *callbacks, keeper))
+    noted = open_logger(logger, Path(run), folder, experiment)
+    trainer = _trainer(experiment, task.precision, where, folder, (shown, *callbacks, keeper), noted)
     try:
         _run(trainer, task, sample, parts, scales, where, last)
     except (StopError, SystemExit) as error:
@@ -161,7 +168,7 @@ def train(
                 f"training of {experiment.name!r} was stopped before its first epoch ended, "
                 f"so there is no model yet{kept and '; ' + kept}"
             ) from None
-        logger.info("%s was stopped; the best epoch so far is in %s", experiment.name, folder)
+        log.info("%s was stopped; the best epoch so far is in %s", experiment.name, folder)
         return _fitted(folder, interrupted=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -199,6 +206,7 @@ def _trainer(
     device: torch.device,
     folder: Path,
     callbacks: tuple[Callback, ...],
+    noted: Any,
 ) -> pl.Trainer:
     own: list[Callback] = []
     if experiment.early_stopping_patience is not None:
@@ -219,7 +227,7 @@ def _trainer(
             callbacks=[*callbacks, *own],
             plugins=[SafeCheckpointIO()],
             default_root_dir=folder,
-            logger=False,
+            logger=noted,
             num_sanity_val_steps=0,
             enable_model_summary=False,
             benchmark=device.type == "cuda",
@@ -355,7 +363,7 @@ class Progress(ProgressBar):
             epoch, epochs = row["epoch"] + 1, trainer.max_epochs or 1
             values = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
             line = f"{self.title}: epoch {epoch} of {epochs}: {values}"
-            logger.info(line)
+            log.info(line)
             if self._headless and (self.lines * epoch) // epochs > (self.lines * (epoch - 1)) // epochs:
                 sys.stderr.write(f"{line}\n")
         else:
@@ -416,6 +424,7 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             warnings.filterwarnings("ignore", message="GPU available but not used")
+            warnings.filterwarnings("ignore", message="The number of training batches")  # of a logger
             yield
     finally:
         log.setLevel(level)

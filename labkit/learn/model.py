@@ -237,6 +237,11 @@ class Model:
             return cls._read(folder, json.loads((folder / "model.json").read_text(encoding="utf-8")))
         except InputError:
             raise
+        except KeyError as error:
+            raise InputError(
+                f"the model in {str(folder)!r} was written by another version of labkit (it has no {error}); "
+                "train again"
+            ) from error
         except Exception as error:  # the boundary: a damaged file fails in many ways
             raise InputError(
                 f"the model in {str(folder)!r} is damaged ({type(error).__name__}: {str(error)[:200]}); "

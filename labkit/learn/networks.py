@@ -311,16 +311,16 @@ def load_pretrained(network: nn.Module, path: str | Path) -> None:
     layers: Any = network.pretrained_cfg
     first, last = layers["first_conv"], layers["classifier"]
     own = network.state_dict()
-    if f"{first}.weight" in weights and f"{first}.weight" in own:
-        n_in = own[f"{first}.weight"].shape[1]
-        weights[f"{first}.weight"] = adapt_input_conv(n_in, weights[f"{first}.weight"])
     for part in ("weight", "bias"):
         name = f"{last}.{part}"
         if name in own and (name not in weights or weights[name].shape != own[name].shape):
             weights[name] = own[name]
     try:
+        if f"{first}.weight" in weights and f"{first}.weight" in own:
+            n_in = own[f"{first}.weight"].shape[1]
+            weights[f"{first}.weight"] = adapt_input_conv(n_in, weights[f"{first}.weight"])
         network.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, NotImplementedError) as error:  # weights of 2 channels, say, become no others
         raise InputError(
             f"pretrained file {str(path)!r} must hold weights of this network: {error}"
         ) from error

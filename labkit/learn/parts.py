@@ -290,6 +290,10 @@ def training_scales(experiment: Experiment, sample: Sample, parts: Mapping[str, 
 
 def _check_parts(experiment: Experiment, split: np.ndarray) -> None:
     """Refuse a split column without a training or validation part, which may be there under another name."""
+    for word in np.unique(split).tolist():
+        if word not in _PARTS and (meant := meant_part(word)):
+            column = experiment.split_column
+            logger.warning("%r in column %r is no part%s; its objects are left out", word, column, meant)
     if missing := [name for name in _PARTS[:2] if not (split == name).any()]:
         found = [f"{word!r}{meant_part(word)}" for word in np.unique(split).tolist() if word not in _PARTS]
         but = f", but {', '.join(found)}" if found else ""

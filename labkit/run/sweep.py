@@ -25,6 +25,7 @@ from labkit.errors import FailedError, InputError, MissingDataError
 from labkit.experiment import Experiment
 from labkit.learn import release
 from labkit.learn.device import choose_device
+from labkit.learn.loggers import check_logger
 from labkit.learn.networks import build_network
 from labkit.learn.parts import named_bands_of, split_for_training
 from labkit.learn.start import freeze, read_start
@@ -58,6 +59,7 @@ def sweep(
     threads: int | str = "auto",
     device: str = "auto",
     labels: Sequence[str | Path] = (),
+    logger: str | None = None,
     progress: bool = True,
 ) -> Predictions | Estimates:
     """Train every run of some experiments and predict the Sample with each.
@@ -91,6 +93,8 @@ def sweep(
         See `labkit.learn.train`.
     labels : sequence of str or path
         Label tables to join first, see `labkit.sample.with_label_files`: volunteers' votes, verdicts.
+    logger : {"csv", "tensorboard", "mlflow"}, optional
+        See `labkit.learn.train`.
     progress : bool
         A bar at a terminal or in a notebook; otherwise log lines.
 
@@ -112,6 +116,7 @@ def sweep(
     SystemExit
         With code 143 after SIGTERM, which otherwise does the same.
     """
+    check_logger(logger)
     workers, threads = _number(workers), _number(threads)
     experiments = [  # workers may have another folder
         one if one.start is None else one.changed(start=Path(one.start).resolve()) for one in experiments
@@ -123,7 +128,7 @@ def sweep(
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     for experiment in experiments:
         experiment.save(folder.experiments / f"{experiment.name.replace('/', '-')}.json")
-    call: dict[str, Any] = {"sweep": uuid.uuid4().hex, "device": device}
+    call: dict[str, Any] = {"sweep": uuid.uuid4().hex, "device": device, "logger": logger}
     runs = [
         SweepRun(each, one.seed, one.fold, chosen[each.name], folder.path.resolve(), **call)
         for each in experiments

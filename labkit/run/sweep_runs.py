@@ -56,6 +56,7 @@ class SweepRun:
     sweep: str
     device: str = "auto"
     threads: int = 0  # 0 leaves them as they are
+    logger: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -106,7 +107,7 @@ def _train(run: SweepRun, sample: Sample, tell: Callable[[], None] | None) -> No
     )
     fitted = train(
         run.experiment, sample, run=run.run, seed=run.seed, fold=run.fold, device=run.device,
-        other="replace", progress=False, callbacks=(callback,),
+        other="replace", progress=False, logger=run.logger, callbacks=(callback,),
     )  # fmt: skip
     # what the table is made from: the training, and the Sample with the labels it is measured against
     made_from = {"training": read_about(fitted.folder / "last.safetensors")["identity"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 import shutil
@@ -14,7 +15,7 @@ from pytorch_lightning.callbacks import Callback
 
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import SGD, AdamW
-from labkit.learn import Model, model_folder, predict, release, train
+from labkit.learn import Model, loggers, model_folder, predict, release, train
 from labkit.learn.checkpoint import read_state
 from labkit.learn.device import as_input
 from labkit.learn.predict import logits
@@ -313,3 +314,18 @@ def test_a_grey_sky_is_zero_for_the_network():
     levels = torch.tensor([[[[0, 40, 255]]]], dtype=torch.uint8)
     assert as_input(levels, sky=40).flatten().tolist() == pytest.approx([-40 / 255, 0, 215 / 255])
     assert as_input(levels, sky=255).flatten().tolist() == pytest.approx([1, 215 / 255, 0])
+
+
+def test_each_epoch_is_logged_and_a_missing_package_is_said_first(quick, make_sample, tmp_path, monkeypatch):
+    sample = make_sample(36)
+    fitted = train(quick, sample, run=tmp_path, progress=False, logger="csv")
+    with (tmp_path / "logs" / fitted.folder.name / "version_0" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    noted = [float(row["validation_loss"]) for row in rows]
+    assert noted == pytest.approx([row["validation_loss"] for row in fitted.history])
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="logger='mlflow' needs the package 'mlflow'.*pip install mlflow"):
+        train(quick, sample, run=tmp_path / "other", logger="mlflow")
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(InputError, match="logger must be one of .*, got 'wandb'"):
+        train(quick, sample, run=tmp_path / "other", logger="wandb")

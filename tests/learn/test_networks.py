@@ -147,6 +147,12 @@ def test_files_that_are_not_weights_of_the_network_are_refused(published, tmp_pa
     safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="must hold weights of this network"):
         load_pretrained(published, tmp_path / "other.safetensors")
+    two = published.state_dict()
+    first = f"{published.pretrained_cfg['first_conv']}.weight"
+    two[first] = two[first][:, :2].clone()
+    safetensors.torch.save_file(two, tmp_path / "two.safetensors")
+    with pytest.raises(InputError, match="two.safetensors' must hold weights of this network"):
+        load_pretrained(published, tmp_path / "two.safetensors")
 
 
 def test_offline_hub_says_what_to_do(monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 
 import astropy.units as u
 import numpy as np
@@ -97,7 +97,7 @@ def test_a_sample_without_labels_is_refused():
         with_split(labelled(["", ""]))
 
 
-def test_misspelt_parts_are_named(small_sample):
+def test_misspelt_parts_are_named(small_sample, caplog):
     experiment = Experiment(name="x")
     small_sample.catalogue["split"] = ["train", "val", "Test", ""] * 3
     with pytest.raises(
@@ -105,6 +105,10 @@ def test_misspelt_parts_are_named(small_sample):
     ) as told:
         split_for_training(experiment, small_sample)
     assert "'val' (did you mean 'validation'?)" in str(told.value)
+    small_sample.catalogue["split"] = ["train", "validation", "tset", ""] * 3
+    with suppress(InputError):  # of a class without objects
+        split_for_training(experiment, small_sample)
+    assert "'tset' in column 'split' is no part (did you mean 'test'?)" in caplog.text
     table = QTable({"object_id": ["X00"], "label": ["edge"], "split": ["valid"]})
     with pytest.raises(InputError, match=r"got 'valid' \(did you mean 'validation'\?\)"):
         with_labels(small_sample, table)
