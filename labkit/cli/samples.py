@@ -27,7 +27,7 @@ from labkit.cli.app import (
 from labkit.errors import InputError, MissingDataError
 
 simulate_app = typer.Typer(
-    help="Simulate surveys, XMM-Newton observations, cores or HST fields.",
+    help="Simulate surveys, XMM-Newton fields, cores or HST fields.",
     no_args_is_help=True,
 )
 fetch_app = typer.Typer(help="Fetch published data sets.", no_args_is_help=True)
