@@ -187,7 +187,7 @@ def report_real(folder: Path) -> None:
 def print_known(table: QTable) -> None:
     """The cluster and the bright AGN."""
     for name, x, y, within in (("Abell 907", 256, 276, 10), ("bright AGN", 190, 267, 3)):
-        near = table[np.hypot(table["x"] - x, table["y"] - y) < within]
+        near = table[np.hypot(table["x"].value - x, table["y"].value - y) < within]
         for row in near:
             print(
                 f"  {name}: {row['class']}, c1 {row['c1']}, extent {row['extent']:.1f}, "
