@@ -208,7 +208,7 @@ def test_simulate_observation_then_observe(tmp_path):
     images = [word for c in cameras for word in ("--image", field / f"{c}_image.fits")]
     maps = [word for c in cameras for word in ("--exposure", field / f"{c}_exposure.fits")]
     words = (*images, *maps, "--candidates", field / "truth.ecsv", "--size-px", 32)
-    fails(65, "outside='drop'", "observe", tmp_path / "raw", *words)
+    fails(65, "give --outside drop", "observe", tmp_path / "raw", *words)
     ended = labkit_("observe", tmp_path / "raw", *words, "--outside", "drop")
     assert ended.code == 0
     assert "bands xray, 32 x 32 px" in ended.out
@@ -369,8 +369,8 @@ def test_missing_input_is_66_and_makes_no_folder(made, tmp_path):
     gone, out = tmp_path / "gone", tmp_path / "out.csv"
     fails(66, "folder of a Sample", "normalise", gone, tmp_path / "out")
     fails(66, "'gone.json' does not exist", "train", gone, "--experiment", "gone.json", "--run", gone)
-    fails(66, "run must hold models", "predict", made / "raw", "--run", gone, "--out", out)
-    fails(66, "sequence must be a TOML file", "run", tmp_path / "demo.toml", "--run", gone)
+    fails(66, "--run must hold models", "predict", made / "raw", "--run", gone, "--out", out)
+    fails(66, "SEQUENCE must be a TOML file", "run", tmp_path / "demo.toml", "--run", gone)
     fails(66, "make it with `labkit run`", "report", gone)
     fails(66, "there is no file", "observe", gone, "--image", tmp_path / "a.fits", "--candidates", "b.csv")
     assert list(tmp_path.iterdir()) == []
@@ -666,7 +666,7 @@ def test_simulated_fields_become_a_sample_of_members(tmp_path):
     assert labkit_("members", tmp_path / "raw", "--fields", table, *chosen).code == 0
     assert set(Sample.load(tmp_path / "raw").catalogue["label"]) == {"member", "non-member"}
     again = labkit_("simulate", "fields", tmp_path / "fields", *words, "--seed", 2)
-    assert (again.code, "pass overwrite=True" in again.err) == (65, True)
+    assert (again.code, "give --overwrite" in again.err) == (65, True)
     labels = labkit_("members", tmp_path / "m.fits", "--catalogue-only", "--fields", table, *chosen[:-1])
     assert "R2248, member: " in labels.out
     assert Table.read(tmp_path / "m.fits")["velocity"].unit == "km / s"

@@ -197,9 +197,9 @@ def classify(
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """From images to a ranked catalogue and a page, nothing trained.
+    """From images to a ranked catalogue, nothing trained.
 
-    It is find, observe, predict and rank in one.
+    It is find, observe, predict and rank in one, with a page.
 
     The folder gets candidates.ecsv, candidates.reg, sample/ (the cut-outs), predictions.parquet, ranked.ecsv
     (probabilities, 0 to 1) and report.html.
