@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import io
 import json
@@ -35,7 +36,7 @@ from labkit.cli.words import spoken
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import AdamW, Experiment
 from labkit.predictions import Predictions
-from labkit.sample import Sample
+from labkit.sample import Sample, with_labels
 from labkit.simulate import simulate_observation
 from labkit.tables import CATALOGUE_ENDINGS, write_table
 
@@ -115,6 +116,7 @@ VERBS = {
     ("models",): ["labkit models"],
     ("find",): ["exposure map, s"],
     ("tree",): ["CSV", "TOML"],
+    ("hunt",): ["PNG", "pixels along", "objects at most"],
     ("votes",): ["CSV", "YYYY-MM-DD"],
     ("run",): ["units"],
     ("report",): ["run folder"],
@@ -524,6 +526,40 @@ def test_a_project_of_ones_own(tmp_path):
     assert Table.read(tmp_path / "k.csv")["user"].tolist() == ["u1", "u2", "not-logged-in-3"]
     assert "2 subjects, 3 votes of 2 volunteers" in labkit_(*words, "--overwrite").out
     fails(65, "--scores needs --truth", *words, "--scores", tmp_path / "t.ecsv", "--overwrite")
+    fails(65, "--calibrate needs --truth", *words, "--calibrate", "--overwrite")
+    fails(65, "--retire must be votes, as 20, or also", *words, "--retire", "ten", "--overwrite")
+    retired = labkit_(*words, "--retire", "1", "--retire", "2,1", "--anonymous", "--overwrite").out
+    assert ["2", "1", "2", "1.0", "1.0"] in [line.split() for line in retired.splitlines()]
+
+
+def test_subjects_go_to_volunteers_and_come_back_as_labels(small_sample, tmp_path):
+    """A subject set, an export as Zooniverse makes it of its manifest, and the votes joined to the Sample."""
+    small_sample.save(tmp_path / "raw")
+    words = ("hunt", tmp_path / "raw", "--out", tmp_path / "set", "--picture", "combined", "--size-px", 64)
+    assert labkit_(*words, "--limit", 9).out == f"{tmp_path / 'set' / 'manifest.csv'}: 9 subjects\n"
+    assert labkit_(*words, "--limit", 9).code == 0
+    fails(65, "with other options; choose another", *words, "--limit", 8)
+    header = "classification_id,user_name,user_id,workflow_id,workflow_version,annotations,subject_data"
+    written = (tmp_path / "set" / "manifest.csv").read_text(encoding="utf-8")
+    manifest = list(csv.DictReader(io.StringIO(written)))
+    said = ["Yes!" if n % 3 else "No." for n in range(len(manifest))]
+    with (tmp_path / "export.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*header.split(","), "subject_ids"])
+        for number, (row, answer) in enumerate(zip(manifest, said, strict=True)):
+            given = json.dumps([{"task": "T0", "task_label": "", "value": answer}])
+            data = json.dumps({str(700 + number): {"retired": None, **row}})
+            for user in (1, 2):
+                who = (2 * number + user, f"u{user}", user, 1, "1.1")
+                writer.writerow([*who, given, data, 700 + number])
+    words = ("votes", tmp_path / "export.csv", "--tree", "presence_absence", "--object-id", "object_id")
+    assert labkit_(*words, "--out", tmp_path / "v.ecsv").code == 0
+    table, raw = Table.read(tmp_path / "v.ecsv"), Sample.load(tmp_path / "raw")
+    joined = with_labels(raw, table, into="volunteers")
+    row = {name: n for n, name in enumerate(joined.object_ids.tolist())}
+    found = [joined.catalogue["volunteers"][row[one["#object_id"]]] for one in manifest]
+    assert found == ["no" if answer == "No." else "yes" for answer in said]
+    assert np.sum(joined.catalogue["volunteers"] != "") == 9
 
 
 STOPS = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "terminated")}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from labkit.cli.app import Group, Overwrite, TableOut, app, check_ending, refuse_files
+from labkit.cli.app import Group, Overwrite, Seed, TableOut, app, bar, check_ending, refuse_files
 from labkit.errors import InputError
 
 
@@ -39,6 +40,42 @@ class Gold(StrEnum):
 
 def _table(words: str) -> typer.models.OptionInfo:
     return typer.Option(callback=check_ending, help=words)
+
+
+@app.command(rich_help_panel=Group.volunteers)
+def hunt(
+    sample: Annotated[Path, typer.Argument(help="folder of a Sample")],
+    out: Annotated[Path, typer.Option(help="folder to make")],
+    picture: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="combined, colour or a band, or side by side as optical+X-ray; repeat for more files"
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="of the catalogue, for the manifest; repeat")
+    ] = None,
+    size_px: Annotated[
+        int | None, typer.Option(min=8, help="pixels along a side  [default: 400 or more]")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="objects at most, drawn at random")] = None,
+    seed: Seed = 1,
+) -> None:
+    """Make a subject set for Zooniverse, resumed if killed: pictures (PNG) and manifest.csv.
+
+    Upload it with `panoptes subject-set upload-subjects`; `labkit votes` knows the objects again.
+    """
+    import numpy as np
+
+    from labkit.sample import Sample
+    from labkit.views.subjects import write_subject_set
+
+    with bar("paint") as progress:
+        manifest = write_subject_set(
+            Sample.load(sample), out, np.random.default_rng(seed), pictures=picture or (), size_px=size_px,
+            columns=column or ("ra", "dec"), limit=limit, progress=progress,
+        )  # fmt: skip
+    typer.echo(f"{manifest}: {len(list(out.glob('*-1.png')))} subjects")
 
 
 @app.command(rich_help_panel=Group.volunteers)
@@ -85,18 +122,35 @@ def votes(
         Path | None, typer.Option(help="table with object_id and label, to measure the votes against")
     ] = None,
     scores: Annotated[Path | None, _table("with --truth: also write the measures of each method")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="with --truth: fit the soft labels to it, cross-validated")
+    ] = False,
+    threshold: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="fraction for the label that votes_needed is to exclude")
+    ] = 0.5,
+    retire: Annotated[
+        list[str] | None,
+        typer.Option(help="show what retiring after 20 votes, or 20,3: as soon as 3 agree, gives; repeat"),
+    ] = None,
+    seed: Seed = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """Weigh volunteers' answers into a class for every subject."""
     refuse_files(overwrite, out=out, steps=steps, weights=weights, scores=scores)
+    rules = [_rule(words) for words in retire or ()]
+    import numpy as np
+
     from labkit import votes as room
     from labkit.sources import read_export, read_flat_answers
     from labkit.tables import need_columns, read_catalogue, write_table
 
-    if scores is not None and truth is None:
-        raise InputError("--scores needs --truth, a table with object_id and label")
+    for name, given in (("--scores", scores is not None), ("--calibrate", calibrate)):
+        if given and truth is None:
+            raise InputError(f"{name} needs --truth, a table with object_id and label")
     known = None if truth is None else read_catalogue(truth, as_text=["object_id", "label"])
     if known is not None:
+        from labkit.evaluate import calibrate_votes, measure
+
         need_columns(known, ["object_id", "label"], str(truth))
     cleaning = {"logged_out": anonymous, "repeats": repeats.value}
     if flat:
@@ -117,7 +171,9 @@ def votes(
             f"in {report.rows} rows (left out: {report.dropped}); check the file and --tree"
         )
     typer.echo("\n".join(report.table().pformat(max_lines=-1, max_width=-1)))
-    table = room.consensus(cleaned.answers, method=method.value)
+    table = room.consensus(cleaned.answers, method=method.value, threshold=threshold)
+    if calibrate and known is not None:
+        table = calibrate_votes(table, known, np.random.default_rng(seed))
     write_table(table, out)
     facts = ("alpha", "correlation", "iterations", "converged")
     typer.echo(", ".join(f"{name} {table.meta[name]:.3g}" for name in facts if name in table.meta))
@@ -125,10 +181,14 @@ def votes(
         write_table(room.cleaning_steps(found.answers), steps)
     if weights is not None:
         write_table(room.weights(cleaned.answers).table(), weights)
+    if rules:
+        replayed = room.retirement_table(cleaned.answers, rules, truth=known, method=method.value)
+        typer.echo("\n".join(replayed.pformat(max_lines=-1, max_width=-1)))
     if known is not None:
-        from labkit.evaluate import measure
-
         ways = {way.value: room.consensus(cleaned.answers, method=way.value) for way in Way}
+        for way in tuple(ways) if calibrate else ():
+            fitted = calibrate_votes(ways[way], known, np.random.default_rng(seed))
+            ways[f"{way}, calibrated"] = fitted
         judged = room.vote_predictions({way: one[one["n_votes"] > 0] for way, one in ways.items()}, known)
         names = ["accuracy", "purity", "completeness", "auc", "brier", "log_loss"]
         measured = measure(judged, measures=names, split=None)
@@ -138,6 +198,13 @@ def votes(
             write_table(measured, scores)
     people = len(set(cleaned.answers.user.tolist()))
     typer.echo(f"{out}: {len(table)} subjects, {table['n_votes'].sum()} votes of {people} volunteers")
+
+
+def _rule(words: str) -> tuple[int, int | None]:
+    """Votes, and how many that agree are enough."""
+    if not (found := re.fullmatch(r"([1-9]\d*)(?:,([1-9]\d*))?", words)):
+        raise InputError(f"--retire must be votes, as 20, or also how many agree, as 20,3, got {words!r}")
+    return int(found[1]), int(found[2]) if found[2] else None
 
 
 @app.command("tree", rich_help_panel=Group.volunteers)

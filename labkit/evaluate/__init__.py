@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labkit.evaluate.calibration import calibrate_votes
 from labkit.evaluate.comparison import compare, sentences
 from labkit.evaluate.cores import limit_predictions, morphology_estimates, morphology_predictions
 from labkit.evaluate.estimates import NUMBER_MEASURES, calibrate

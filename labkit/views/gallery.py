@@ -137,15 +137,16 @@ def png_uri(levels: ArrayLike, *, size_px: int | None = None) -> str:
     Grey levels (y, x) or colours (y, x, 3), floats from 0 to 1 or uint8; the first row is at the bottom, as
     in FITS. `size_px` is the width and height of the picture; that of the array by default.
     """
-    return _uri(_picture(levels, size_px), "png", optimize=True)
+    return _uri(picture(levels, size_px), "png", optimize=True)
 
 
 def jpeg_uri(levels: ArrayLike, *, size_px: int | None = None, quality: int = 88) -> str:
     """A picture as `png_uri`'s, made quicker and a fifth as long; noise of single pixels hardly survives."""
-    return _uri(_picture(levels, size_px), "jpeg", quality=quality, subsampling=0)
+    return _uri(picture(levels, size_px), "jpeg", quality=quality, subsampling=0)
 
 
-def _picture(levels: ArrayLike, size_px: int | None) -> Image.Image:
+def picture(levels: ArrayLike, size_px: int | None = None) -> Image.Image:
+    """A picture to be saved or joined to others, of what `png_uri` takes."""
     pixels = np.asarray(levels)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
         raise InputError(f"levels must have shape (y, x) or (y, x, 3), got {pixels.shape}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labkit.votes.answers import Answers, answer_counts, drop_logged_out, drop_repeats
+from labkit.votes.answers import Answers, answer_counts, drop_logged_out, drop_repeats, retire
 from labkit.votes.consensus import (
     METHODS,
     DawidSkene,
@@ -11,12 +11,14 @@ from labkit.votes.consensus import (
     dawid_skene,
     krippendorff_alpha,
     log_odds_weights,
+    soft_columns,
     weights,
 )
 from labkit.votes.labels import (
     KOSIBA_VALIDATION,
     agreement_with,
     cleaning_steps,
+    retirement_table,
     training_labels,
     vote_predictions,
 )
@@ -50,6 +52,9 @@ __all__ = [
     "log_odds_weights",
     "plain_text",
     "read_tree",
+    "retire",
+    "retirement_table",
+    "soft_columns",
     "training_labels",
     "tree_from_workflow",
     "tree_names",

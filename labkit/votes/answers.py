@@ -99,6 +99,26 @@ def drop_repeats(answers: Answers, *, keep: Literal["first", "none"] = "first") 
     return answers.take(stays)
 
 
+def retire(answers: Answers, after: int, *, agreeing: int | None = None) -> Answers:
+    """The classifications until each subject has `after` votes, or `agreeing` votes for one class."""
+    if after < 1 or (agreeing is not None and agreeing < 1):
+        raise InputError(f"after and agreeing must be at least 1, got {after} and {agreeing}")
+    by_time = np.lexsort((answers.order, answers.subject))
+    subject, ending = answers.subject[by_time], answers.ending[by_time]
+    first = np.searchsorted(subject, subject)
+    verdict = np.where(ending >= 0, answers.tree.verdict_of[ending], -1)
+    open_, keep = np.ones(len(answers), dtype=bool), np.empty(len(answers), dtype=bool)
+    wanted = [
+        (verdict >= 0, after),
+        *((verdict == k, agreeing or after) for k in range(len(answers.tree.classes))),
+    ]
+    for votes, enough in wanted:
+        total = np.cumsum(votes) - votes  # before each classification
+        open_ &= total - total[first] < enough
+    keep[by_time] = open_
+    return answers.take(keep)
+
+
 def answer_counts(answers: Answers) -> np.ndarray:
     """How often each answer was given for each subject, int64, shape (n_subjects, answers of the tree)."""
     shape = (len(answers.subjects), len(answers.tree.choices))

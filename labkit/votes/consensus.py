@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from astropy.table import QTable
 from scipy import sparse
-from scipy.special import softmax
+from scipy.special import ndtri, softmax
 
 from labkit.errors import InputError
 from labkit.votes.answers import Answers, answer_counts, tally
@@ -262,7 +263,10 @@ def weights(answers: Answers) -> Weights:
 
 
 def consensus(
-    answers: Answers, *, method: Literal["weighted", "majority", "log-odds", "dawid-skene"] = "weighted"
+    answers: Answers,
+    *,
+    method: Literal["weighted", "majority", "log-odds", "dawid-skene"] = "weighted",
+    threshold: float = 0.5,
 ) -> QTable:
     """Class, fractions and agreement of each subject from all votes on it.
 
@@ -282,6 +286,8 @@ def consensus(
         Cleaned by `drop_logged_out` and `drop_repeats`.
     method : {"weighted", "majority", "log-odds", "dawid-skene"}
         How votes are combined.
+    threshold : float
+        Fraction of votes for the label that its interval is to exclude, for ``votes_needed``.
 
     Returns
     -------
@@ -289,17 +295,22 @@ def consensus(
         One row per subject: ``object_id``, ``n_votes``, ``votes_<class>`` (numbers of votes),
         ``weight_<class>`` (sums of weights, for "weighted"), ``soft_<class>`` (fractions or probabilities,
         sum 1), ``label``, ``agreement`` (the label's fraction), ``entropy`` (of the fractions, bits),
-        ``tie``, ``weightless`` (for "weighted"), and ``majority_label``, with equal votes. ``meta`` names
-        tree, method, classes, ``alpha`` (`krippendorff_alpha`), and for the last two methods the
+        ``tie``, ``weightless`` (for "weighted"), ``majority_label``, with equal votes, ``fraction_low`` and
+        ``fraction_high``, the 95 % Wilson interval of the fraction of all volunteers who would vote for the
+        label (whatever the method, votes count the same here), and ``votes_needed``, further votes divided as
+        those so far after which it excludes the `threshold`, inf where they lie on it. ``meta`` names tree,
+        method, classes, ``threshold``, ``alpha`` (`krippendorff_alpha`), and for the last two methods the
         ``correlation`` of the votes; for Dawid and Skene's also ``iterations`` and whether it ``converged``.
 
     Raises
     ------
     InputError
-        If `method` is unknown.
+        If `method` is unknown, or `threshold` does not lie between 0 and 1.
     """
     if method not in METHODS:
         raise InputError(f"method must be one of {METHODS}, got {method!r}")
+    if not 0 < threshold < 1:
+        raise InputError(f"threshold must lie between 0 and 1, got {threshold}")
     tree, ends = answers.tree, answers.ending >= 0
     user, subject, ending = answers.user[ends], answers.subject[ends], answers.ending[ends]
     shape = (len(answers.subjects), len(tree.classes))
@@ -309,7 +320,7 @@ def consensus(
     columns |= _by_class("votes", votes, tree)
     weightless: dict[str, np.ndarray] = {}
     about = {"tree": tree.name, "method": method, "classes": list(tree.classes), "positive": tree.positive}
-    about["alpha"] = krippendorff_alpha(votes)
+    about |= {"alpha": krippendorff_alpha(votes), "threshold": threshold}
     sizes = (len(answers.users), *shape)
     if method == "weighted":
         weight = weights(answers).values[user, tree.question_of[ending]]
@@ -329,14 +340,33 @@ def consensus(
         about |= {name: getattr(found, name) for name in ("correlation", "iterations", "converged")}
         if not found.converged:
             logger.warning("Dawid and Skene's method has not converged in %d steps", found.iterations)
-    labels = np.array([*tree.classes, ""])
+    columns |= soft_columns(soft, tree.classes) | weightless
+    columns["majority_label"] = np.array([*tree.classes, ""])[_winner(fractions(votes))[0]]
+    return QTable(columns | _certainty(votes, _winner(soft)[0], threshold), meta=about)
+
+
+def soft_columns(soft: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns of fractions or probabilities (subjects, classes), and the label that follows from them."""
     best, tie = _winner(soft)
-    columns |= _by_class("soft", soft, tree)
-    columns |= {"label": labels[best], "agreement": np.take_along_axis(soft, best[:, None], axis=1)[:, 0]}
     bits = np.log2(soft, out=np.zeros_like(soft), where=soft > 0)
-    columns |= {"entropy": np.sum(soft * -bits, axis=1), "tie": tie, **weightless}
-    columns["majority_label"] = labels[_winner(fractions(votes))[0]]
-    return QTable(columns, meta=about)
+    columns = {f"soft_{name}": soft[:, k] for k, name in enumerate(classes)}
+    columns |= {"label": np.array([*classes, ""])[best], "agreement": soft[np.arange(len(soft)), best]}
+    return columns | {"entropy": np.sum(soft * -bits, axis=1), "tie": tie}
+
+
+def _certainty(votes: np.ndarray, best: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+    """Wilson interval of the fraction of votes for the label, and the votes until it excludes a threshold.
+
+    It excludes t where n (f - t)^2 > z^2 t (1 - t): there the score test, whose inverse it is, rejects t.
+    """
+    number, z = votes.sum(axis=1).astype(float), float(ndtri(0.975))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = votes[np.arange(len(votes)), best] / number
+        middle, scale = (share + z**2 / (2 * number)), 1 + z**2 / number
+        half = z * np.sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2)
+        least = np.floor(z**2 * threshold * (1 - threshold) / (share - threshold) ** 2) + 1
+    found = {"fraction_low": (middle - half) / scale, "fraction_high": (middle + half) / scale}
+    return found | {"votes_needed": np.maximum(least - number, 0)}
 
 
 def _by_log_odds(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -14,7 +14,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, rows_of, text
 from labkit.taxonomy import BINARY, Scheme
-from labkit.votes.answers import Answers, drop_logged_out, drop_repeats
+from labkit.votes.answers import Answers, drop_logged_out, drop_repeats, retire
 from labkit.votes.consensus import consensus
 
 #: Validation objects of each class (Kosiba et al. 2020, Table 2, Zooniverse).
@@ -104,6 +104,33 @@ def cleaning_steps(answers: Answers) -> QTable:
         changes[table[f"label_{before}"] != table[f"label_{after}"]] += f" {after}"
     table["changed"] = np.char.strip(changes.astype(str))
     return table
+
+
+def retirement_table(
+    answers: Answers,
+    rules: Sequence[tuple[int, int | None]],
+    *,
+    truth: Table | None = None,
+    method: Literal["weighted", "majority", "log-odds", "dawid-skene"] = "weighted",
+) -> QTable:
+    """What rules of retirement (`retire`) would have cost and given, replayed on votes as they came.
+
+    One row for each pair of ``after`` and ``agreeing`` (0 for none): ``votes``, ``votes_per_subject``,
+    ``same_label``, the share of subjects with the label that all their votes give, and, with a `truth`
+    (``object_id``, ``label``), the ``accuracy`` on the subjects that it knows. All votes first (after 0).
+    """
+    every, rows = consensus(answers, method=method), []
+    for after, agreeing in ((0, None), *rules):
+        kept = retire(answers, after, agreeing=agreeing) if after else answers
+        table = consensus(kept, method=method)
+        seen, votes = table["n_votes"] > 0, int(table["n_votes"].sum())
+        rows.append({"after": after, "agreeing": agreeing or 0, "votes": votes})
+        rows[-1]["votes_per_subject"] = votes / seen.sum()
+        rows[-1]["same_label"] = np.mean(table["label"][seen] == every["label"][seen])
+        if truth is not None:
+            known = vote_predictions({"votes": table[seen]}, truth)["votes"].known
+            rows[-1]["accuracy"] = np.mean(known.decided == text(known.table["true"]))
+    return QTable(rows=rows)
 
 
 def training_labels(

@@ -19,18 +19,15 @@ def tree_from_workflow(
     name: str = "workflow",
     positive: str | None = None,
 ) -> DecisionTree:
-    """Make a decision tree out of a workflow's JSON as Zooniverse exports it.
+    """Make a decision tree out of a workflow's JSON (``first_task``, ``tasks``, ``strings``).
 
-    A workflow (``first_task``, ``tasks``, ``strings``) says which answer leads where, not what it means.
-    `classes` says it (for each task, class of each answer that ends the tree; without pictures, case
-    ignored), and an answer named there ends the tree, whatever the volunteer is asked afterwards: one
-    workflow can serve several trees. An ending answer is named ``task: answer``. Tasks behind the ends are
-    left aside. No way may lead through a task that is no question with a single answer before its end: the
-    choices of one with several answers (type ``multiple``) do not exclude one another and so have no
-    majority, and a ``dropdown``, ``survey``, ``drawing`` or ``text`` is no choice among a few answers.
-
-    Without `classes`, a way ends with the answer after which no such question follows, or at a task of
-    `ends`, and each ending answer is a class of its own, named like it: a tree to edit.
+    A workflow says which answer leads where, not what it means. `classes` says it (for each task, class of
+    each answer that ends the tree; without pictures, case ignored), whatever is asked afterwards. Ending
+    answers are named ``task: answer``; tasks behind them are left aside. Before its end no way may lead
+    through a task that is no question with a single answer: the choices of a ``multiple`` do not exclude one
+    another, and a ``dropdown``, ``survey``, ``drawing`` or ``text`` is no choice among a few, so there is no
+    majority. Without `classes`, a way ends with the answer after which no such question follows, or at a
+    task of `ends`, and each ending answer is a class, named like it: a tree to edit.
     """
     tasks, first = _read_tasks(workflow)
     if first not in tasks:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import QTable, vstack
 
-from labkit.evaluate import measure, reliability
+from labkit.evaluate import calibrate_votes, measure, reliability
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.simulate import KOSIBA_HUNT, simulate_hunt, simulate_survey
@@ -32,7 +32,7 @@ VARIANTS = {
 }
 
 
-def judged(answers: Answers, truth: QTable) -> dict[str, Predictions]:
+def judged(answers: Answers, truth: QTable, *, calibrate: bool = False) -> dict[str, Predictions]:
     """Every way to combine the votes, with the truth; subjects without votes are left out."""
     tables = {method: consensus(answers, method=method) for method in METHODS}
     ends = answers.ending >= 0
@@ -47,6 +47,8 @@ def judged(answers: Answers, truth: QTable) -> dict[str, Predictions]:
         tables[name] = table
     about = {name: tables[name].meta["correlation"] for name in ("log-odds", "dawid-skene")}
     print(f"alpha {tables['majority'].meta['alpha']:.3f}, correlation {about}, {tables['dawid-skene'].meta}")
+    for method in METHODS if calibrate else ():
+        tables[f"{method}, calibrated"] = calibrate_votes(tables[method], truth, np.random.default_rng(1))
     return vote_predictions({name: table[table["n_votes"] > 0] for name, table in tables.items()}, truth)
 
 
@@ -86,7 +88,11 @@ def hunts(survey: Sample, rng: np.random.Generator) -> list[QTable]:
         hunt = simulate_hunt(catalogue, rng, path=Path(folder) / "hunt.csv")
         answers = read_export(hunt.path, "hunt", versions=("12",)).answers
     for votes in (3, 10, 30):
-        found.append(show(f"simulated Hunt, {votes} votes", judged(thinned(answers, votes, rng), truth)))
+        found.append(
+            show(
+                f"simulated Hunt, {votes} votes", judged(thinned(answers, votes, rng), truth, calibrate=True)
+            )
+        )
     return found
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.errors import InputError
+from labkit.evaluate import wilson
 from labkit.votes import (
     METHODS,
     consensus,
@@ -209,3 +210,23 @@ def test_other_methods_and_no_steps_are_refused(hunt, answers_of):
         consensus(answers_of(hunt, []), method="mean")
     with pytest.raises(InputError, match="max_iterations must be at least 1, got 0"):
         dawid_skene(one, one, one, shape=(1, 1, 2), max_iterations=0)
+
+
+def test_interval_of_the_fraction_and_votes_still_needed(yes_no, answers_of):
+    said = {"one": [0], "three": [0] * 3, "four": [0] * 4, "tie": [0, 1], "most": [0] * 8 + [1] * 4}
+    rows = [(f"{subject}{n}", subject, (a,)) for subject, all_ in said.items() for n, a in enumerate(all_)]
+    table = consensus(answers_of(yes_no, rows), method="dawid-skene")
+    row = {name: n for n, name in enumerate(table["object_id"].tolist())}
+    for name, votes in said.items():
+        k = votes.count({"yes": 0, "no": 1}[table["label"][row[name]]])
+        found = wilson(k, len(votes))
+        ours = table["fraction_low", "fraction_high"][row[name]]
+        assert tuple(ours) == pytest.approx((found.low, found.high))
+    assert table["votes_needed"][[row[name] for name in said]].tolist() == [3, 1, 0, np.inf, 23]
+    assert wilson(22, 33).low < 0.5 < wilson(24, 36).low  # two thirds: from 35 votes on
+    strict = consensus(answers_of(yes_no, rows), threshold=0.8)
+    assert strict["votes_needed"][row["four"]] == 12  # 16 of 16
+    none = consensus(answers_of(yes_no, [("a", "x", (0,))]).take(np.array([False])))
+    assert np.isnan([none[name][0] for name in ("fraction_low", "fraction_high", "votes_needed")]).all()
+    with pytest.raises(InputError, match=r"threshold must lie between 0 and 1, got 1"):
+        consensus(answers_of(yes_no, rows), threshold=1)

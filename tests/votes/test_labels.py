@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.table import MaskedColumn, QTable
+from astropy.table import MaskedColumn, QTable, Table
 
 from labkit.errors import InputError
 from labkit.votes import (
     KOSIBA_VALIDATION,
     agreement_with,
     cleaning_steps,
+    retire,
+    retirement_table,
     training_labels,
     vote_predictions,
 )
@@ -138,3 +140,21 @@ def test_the_experts_word_is_the_truth_of_the_votes():
         InputError, match=r"votes\['x'\] must have .* it must come from labkit.votes.consensus"
     ):
         vote_predictions({"x": CATALOGUE}, CATALOGUE)
+
+
+def test_retirement_is_replayed_as_the_votes_came(hunt, yes_no, answers_of):
+    said = {"x": "yynyy", "y": "nnyyyy", "z": "y"}
+    rows = [(f"u{n}", s, ("yn".index(a),)) for s, word in said.items() for n, a in enumerate(word)]
+    answers = answers_of(yes_no, rows[::-1], order=range(len(rows))[::-1])  # the file is not in time's order
+    assert [len(retire(answers, after)) for after in (3, 9)] == [7, 12]
+    truth = Table({"object_id": ["x", "y"], "label": ["yes", "yes"]})
+    table = retirement_table(answers, [(3, None), (6, 2)], truth=truth, method="majority")
+    assert table["votes"].tolist() == [12, 7, 5]
+    assert table["votes_per_subject"].tolist() == pytest.approx([4, 7 / 3, 5 / 3])
+    assert table["same_label"].tolist() == pytest.approx([1, 2 / 3, 2 / 3])
+    assert table["accuracy"].tolist() == [1, 0.5, 0.5]
+    assert "accuracy" not in retirement_table(answers, [(1, None)]).colnames
+    unfinished = answers_of(hunt, [("a", "x", (0, 3)), ("b", "x", (1,)), ("c", "x", (0,)), ("d", "x", (1,))])
+    assert len(retire(unfinished, 1)) == 2  # no vote, then the vote
+    with pytest.raises(InputError, match="after and agreeing must be at least 1, got 0 and None"):
+        retire(answers, 0)
