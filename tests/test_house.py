@@ -43,7 +43,7 @@ SIMULATE = (
     ("painting", "xray", "gas", "projection"),
     ("optical", "cores", "hst"),
     ("xmm", "plates"),
-    ("observation", "candidates"),
+    ("observation", "candidates", "scan"),
     ("survey", "volunteers"),
     ("hunt",),
 )

@@ -257,7 +257,12 @@ def compare(
     for first, second in pairs:
         matched = _match(first, second, sides)
         for name in measures:
-            head = {"first": first, "second": second, "measure": name}
+            keys = {"first": first, "second": second}  # a key that is a tuple is one name in the table
+            head = {
+                side: ", ".join(map(str, key)) if isinstance(key, tuple) else key
+                for side, key in keys.items()
+            }
+            head |= {"measure": name}
             rows.append(head | _difference(*matched, name, resampling, rng))
     if not rows:
         return QTable(names=list(_COLUMNS), dtype=list(_COLUMNS.values()))

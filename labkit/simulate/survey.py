@@ -27,6 +27,7 @@ from labkit.simulate.candidates import draw_field
 from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
 from labkit.simulate.pieces import collect
 from labkit.simulate.plates import plate_cutout
+from labkit.simulate.scan import EROSITA, scan_image
 from labkit.simulate.xmm import Grid, count_images, expected_counts
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,11 @@ logger = logging.getLogger(__name__)
 #: Side of a cut-out (Kosiba et al. 2020, section 2).
 _FIELD_OF_VIEW = 7 * u.arcmin
 _BANDS = ("xray", "optical")
-#: What the provenance of a simulated survey says.
-_SOURCE = "simulated XMM-Newton EPIC and Schmidt plate survey"
+#: What the provenance of a survey says, by the X-ray telescope that it is simulated for.
+_SOURCES = {
+    "XMM-Newton": "simulated XMM-Newton EPIC and Schmidt plate survey",
+    "eROSITA": "simulated eROSITA and Schmidt plate survey",
+}
 _CHUNK = 16
 _UNITS = {
     "ra": u.deg,
@@ -208,6 +212,7 @@ def simulate_survey(
     counts: SurveyCounts = KOSIBA_TABLE_2,
     n_objects: int | None = None,
     hunt: HuntCounts | None = None,
+    telescope: str = "XMM-Newton",
     size_px: int = 178,
     n_jobs: int = 1,
     progress: bool = False,
@@ -216,9 +221,9 @@ def simulate_survey(
 ) -> Sample:
     """Simulate a survey of cluster candidates in two bands.
 
-    Every object has its own random stream, so the result depends on `seed`, `counts`, `hunt` and `size_px`
-    only, and the experts' objects do not depend on `hunt`. With more than one process, a script must call
-    this under ``if __name__ == "__main__":``.
+    Every object has its own random stream, so the result depends on `seed`, `counts`, `hunt`, `telescope`
+    and `size_px` only, and the experts' objects do not depend on `hunt`. With more than one process, a script
+    must call this under ``if __name__ == "__main__":``.
 
     Parameters
     ----------
@@ -231,6 +236,9 @@ def simulate_survey(
     hunt : HuntCounts, optional
         Add the candidates that only the volunteers of the Hunt saw, after the experts' and without label and
         split, and a bool column ``in_hunt``; `labkit.simulate.KOSIBA_HUNT` has the paper's numbers.
+    telescope : {"XMM-Newton", "eROSITA"}
+        What sees the candidates in X-rays. eROSITA sees those that XMM-Newton detects, in a scan as long as
+        the observation and through a wider point spread (`labkit.simulate.scan`).
     size_px : int
         Pixels along the side of the 7 arcmin cut-outs.
     n_jobs : int
@@ -250,28 +258,31 @@ def simulate_survey(
     Raises
     ------
     InputError
-        If `seed`, `size_px` or `n_jobs` is out of range, or `path` exists and `overwrite` is false.
+        If `telescope` is none of these, `seed`, `size_px` or `n_jobs` is out of range, or `path` exists and
+        `overwrite` is false.
     """
     check_whole(0, seed=seed)
     check_whole(1, n_jobs=n_jobs)
     check_whole(8, size_px=size_px)
+    if telescope not in _SOURCES:
+        raise InputError(f"telescope must be one of {tuple(_SOURCES)}, got {telescope!r}")
     if n_objects is not None:
         hunt = hunt and hunt.scaled(n_objects / len(counts))
         counts = counts.scaled(n_objects)
     return collect(
-        _pieces(int(seed), counts, hunt, size_px, n_jobs),
+        _pieces(int(seed), counts, hunt, telescope, size_px, n_jobs),
         number=-(-(len(counts) + (hunt.further if hunt else 0)) // _CHUNK),
         progress=progress,
         path=path,
         overwrite=overwrite,
         bands=_BANDS,
         pixel_scale=_FIELD_OF_VIEW.to(u.arcsec) / size_px,
-        provenance=_provenance(seed, counts, hunt) | {"telescope": "XMM-Newton"},
+        provenance=_provenance(seed, counts, hunt, telescope) | {"telescope": telescope},
     )
 
 
-def _provenance(seed: int, counts: SurveyCounts, hunt: HuntCounts | None) -> dict[str, Any]:
-    numbers = {"source": _SOURCE, "seed": int(seed), "counts": asdict(counts)}
+def _provenance(seed: int, counts: SurveyCounts, hunt: HuntCounts | None, telescope: str) -> dict[str, Any]:
+    numbers = {"source": _SOURCES[telescope], "seed": int(seed), "counts": asdict(counts)}
     return numbers | ({"hunt": asdict(hunt)} if hunt else {})
 
 
@@ -302,13 +313,13 @@ def _signal(plan: Table, streams: list[SeedSequence]) -> np.ndarray:
 
 
 def _pieces(
-    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, size_px: int, n_jobs: int
+    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, telescope: str, size_px: int, n_jobs: int
 ) -> Iterator[tuple[np.ndarray, QTable]]:
     """Images and catalogue rows in order, a chunk at a time."""
     plan, streams = _plan(seed, counts, hunt)
-    width = len(str(len(counts)))
+    width, classes = len(str(len(counts))), plan["true_class"].tolist()
     tasks = [
-        (streams[start : start + _CHUNK], plan["true_class"][start : start + _CHUNK].tolist(), size_px)
+        (streams[start : start + _CHUNK], classes[start : start + _CHUNK], telescope, size_px)
         for start in range(0, len(plan), _CHUNK)
     ]
     logger.info("simulating %d candidates in %d process(es)", len(plan), n_jobs)
@@ -323,10 +334,10 @@ def _pieces(
 
 
 def _simulate_chunk(
-    streams: list[SeedSequence], classes: list[str], size_px: int
+    streams: list[SeedSequence], classes: list[str], telescope: str, size_px: int
 ) -> tuple[np.ndarray, QTable]:
     drawn = [
-        _simulate_candidate(default_rng(stream), name, size_px=size_px)
+        _simulate_candidate(default_rng(stream), name, telescope=telescope, size_px=size_px)
         for stream, name in zip(streams, classes, strict=True)
     ]
     table = QTable({key: np.array([row[key] for _, row in drawn]) for key in drawn[0][1]})
@@ -336,27 +347,37 @@ def _simulate_chunk(
 
 
 def _simulate_candidate(
-    rng: Generator, true_class: str, *, size_px: int
+    rng: Generator, true_class: str, *, telescope: str, size_px: int
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Both images (band, y, x) and the catalogue entries of one candidate.
 
     First come the circumstances, then the object, then the images.
     """
-    drawn = draw_field(rng, true_class)
-    half, pixel = _FIELD_OF_VIEW.to_value(u.arcmin) / 2, drawn.pixel_arcsec
+    scans = telescope == "eROSITA"  # where no candidate lies at an edge
+    drawn = draw_field(rng, "point source" if scans and true_class == "edge" else true_class)
+    pixel = EROSITA["pixel_arcsec"] if scans else drawn.pixel_arcsec
+    half = _FIELD_OF_VIEW.to_value(u.arcmin) / 2
     scale = 2 * half * 60 / size_px
     grid = Grid(drawn.x, drawn.y, size=int(np.ceil(2 * half * 60 / pixel)) + 2, pixel_arcmin=pixel / 60)
     components = drawn.candidate.components + drawn.surroundings.components
     spurious = drawn.candidate.spurious + drawn.surroundings.spurious
-    images = count_images(rng, components, drawn.pointing, grid, spurious=spurious)
-    counts = np.sum(list(images.values()), axis=0)
+    if scans:
+        counts = scan_image(rng, components, drawn.pointing, grid, spurious=spurious)
+    else:
+        images = count_images(rng, components, drawn.pointing, grid, spurious=spurious)
+        counts = np.sum(list(images.values()), axis=0)
     xray = regrid(counts, scale=scale / pixel, shape=(size_px, size_px), conserve="flux")
     scenes = drawn.candidate.scenes + drawn.surroundings.scenes
     latitude = drawn.pointing.galactic_latitude_deg
     optical = plate_cutout(
         rng, scenes, size=size_px, pixel_scale_arcsec=scale, galactic_latitude_deg=latitude
     )
-    return np.stack([xray, optical]), drawn.row() | {"counts": float(counts.sum())}
+    row = drawn.row() | {"counts": float(counts.sum())}
+    if scans:
+        background = (EROSITA["sky"] + EROSITA["particle"]) * drawn.pointing.background
+        row |= {"off_axis": np.nan, "position_angle": np.nan, "out_of_time_subtracted": False}
+        row |= {"background": background, "native_pixel_scale": pixel}
+    return np.stack([xray, optical]), row
 
 
 def survey_at(
@@ -365,6 +386,7 @@ def survey_at(
     *,
     counts: SurveyCounts = KOSIBA_TABLE_2,
     hunt: HuntCounts | None = None,
+    telescope: str = "XMM-Newton",
     size_px: int = 178,
     n_jobs: int = 1,
 ) -> Sample:
@@ -375,11 +397,12 @@ def survey_at(
     """
     if Path(path).exists():
         found = Sample.load(path)
-        asked = {"hunt": None} | json.loads(json.dumps(_provenance(seed, counts, hunt)))
+        asked = {"hunt": None} | json.loads(json.dumps(_provenance(seed, counts, hunt, telescope)))
         about = {name: found.provenance.get(name) for name in asked}
-        if about["source"] != _SOURCE or (about == asked and found.shape[-1] == size_px):
+        if about["source"] not in _SOURCES.values() or (about == asked and found.shape[-1] == size_px):
             return found
         logger.info("%s holds a survey simulated with other numbers; simulating it again", path)
     return simulate_survey(
-        seed, counts=counts, hunt=hunt, size_px=size_px, n_jobs=n_jobs, path=path, overwrite=True
-    )
+        seed, counts=counts, hunt=hunt, telescope=telescope, size_px=size_px, n_jobs=n_jobs, path=path,
+        overwrite=True,
+    )  # fmt: skip

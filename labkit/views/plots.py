@@ -139,8 +139,8 @@ def points(
 
 def curves(
     table: Table, x: str, y: str, *, by: str = "", palette: Mapping[str, str] | None = None,
-    labels: Mapping[str, str] | None = None, title: str = "", x_label: str = "", y_label: str = "",
-    width: int = 520, height: int = 400, on: figure | None = None,
+    labels: Mapping[str, str] | None = None, log: bool = False, title: str = "", x_label: str = "",
+    y_label: str = "", width: int = 520, height: int = 400, on: figure | None = None,
 ) -> figure:  # fmt: skip
     """One line for each group, in a band where the table has bounds.
 
@@ -152,6 +152,8 @@ def curves(
         Columns, `by` the one with the line that each row belongs to.
     palette, labels : mapping of str to str, optional
         Colour and legend text of each line.
+    log : bool
+        Make the x axis logarithmic.
     title, x_label, y_label, width, height
         Of the figure; labels are the names of the columns by default, sizes in screen pixels.
     on : bokeh.plotting.figure, optional
@@ -170,7 +172,8 @@ def curves(
     need_rows(table, [x, y, *([by] if by else [])], "table")
     groups = text(table[by]) if by else np.full(len(table), y)
     words = (x_label or column_title(table, x), y_label or column_title(table, y))
-    plot = on or axes(title=title, x=words[0], y=words[1], width=width, height=height)
+    scale = "log" if log else "linear"
+    plot = on or axes(title=title, x=words[0], y=words[1], width=width, height=height, x_axis_type=scale)
     for name, colour in (palette or colours(groups.tolist())).items():
         part = table[groups == name]
         value, low, high = bounded(part, y)

@@ -216,6 +216,13 @@ def test_sentences_say_what_the_table_says(side):
     assert purity.startswith("Purity of good is higher")
 
 
+def test_a_key_of_several_parts_is_one_name(side):
+    sets = {("tuned", 50): side(0.05, seed=1), ("tuned", 200): side(0.25, seed=2)}
+    table = compare(sets, [(("tuned", 50), ("tuned", 200))], measures=["accuracy"])
+    assert table["first"].tolist() == ["tuned, 50"]
+    assert "Accuracy of tuned, 50 is higher than that of tuned, 200 by" in sentences(table)[0]
+
+
 def test_no_pair_gives_no_row(side):
     for table in (compare(side(0.1), []), compare({}, [("x", "y")])):
         assert len(table) == 0
