@@ -97,7 +97,11 @@ class _Verbs(TyperGroup):
         """List the verbs by their groups."""
         limit = formatter.width - 6 - max(map(len, self.commands))
         for group in Group:
-            verbs = [(name, one) for name, one in self.commands.items() if one.rich_help_panel == group]
+            verbs = [
+                (name, one)
+                for name, one in self.commands.items()
+                if getattr(one, "rich_help_panel", None) == group
+            ]
             with formatter.section(group.value):
                 formatter.write_dl([(name, one.get_short_help_str(limit)) for name, one in verbs])
 

@@ -152,17 +152,18 @@ def votes(
         from labkit.evaluate import calibrate_votes, measure
 
         need_columns(known, ["object_id", "label"], str(truth))
-    cleaning = {"logged_out": anonymous, "repeats": repeats.value}
     if flat:
-        columns = {"user": user, "subject": subject, "answer": answer, "logged_in": logged_in or None}
-        found = read_flat_answers(answers, tree, **columns, logged_out=True, repeats="all")
+        found = read_flat_answers(
+            answers, tree, user=user, subject=subject, answer=answer, logged_in=logged_in or None,
+            logged_out=True, repeats="all",
+        )  # fmt: skip
     else:
         found = read_export(
             answers, tree, workflow=workflow, versions=tuple(version or ()) or None, min_version=min_version,
             since=since, until=until, live=live, gold=gold.value, reworded=reworded, object_id=object_id,
             logged_out=True, repeats="all",
         )  # fmt: skip
-    cleaned = found.clean(**cleaning)
+    cleaned = found.clean(logged_out=anonymous, repeats=repeats.value)
     report = cleaned.report
     if not (cleaned.answers.ending >= 0).any():
         who = "a volunteer" if anonymous else "a volunteer who was logged in (all: --anonymous)"

@@ -26,8 +26,9 @@ from tqdm.auto import tqdm
 
 from labkit.errors import InputError
 from labkit.experiment import Experiment
-from labkit.learn import model_folder, out_of_fold, predict
+from labkit.learn import model_folder
 from labkit.learn.checkpoint import read_about
+from labkit.learn.predict import out_of_fold, predict
 from labkit.paths import atomic_file
 from labkit.predictions import Estimates, Predictions, load_predictions, target_column
 from labkit.runfolder import HEADLESS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from astropy.table import QTable
@@ -87,8 +87,9 @@ def dawid_skene(
         If a number is out of range.
     """
     if not prior_votes >= 0 or not 0 <= (correlation or 0) <= 1:
-        given = f"got {prior_votes} and {correlation}"
-        raise InputError(f"prior_votes must be 0 or more and correlation lie in 0 to 1, {given}")
+        raise InputError(
+            f"prior_votes must be 0 or more, correlation from 0 to 1, got {prior_votes} and {correlation}"
+        )
     if max_iterations < 1:
         raise InputError(f"max_iterations must be at least 1, got {max_iterations}")
     n_users, n_subjects, n_classes = shape
@@ -319,7 +320,12 @@ def consensus(
     columns = {"object_id": np.array(answers.subjects, dtype=str), "n_votes": votes.sum(axis=1)}
     columns |= _by_class("votes", votes, tree)
     weightless: dict[str, np.ndarray] = {}
-    about = {"tree": tree.name, "method": method, "classes": list(tree.classes), "positive": tree.positive}
+    about: dict[str, Any] = {
+        "tree": tree.name,
+        "method": method,
+        "classes": list(tree.classes),
+        "positive": tree.positive,
+    }
     about |= {"alpha": krippendorff_alpha(votes), "threshold": threshold}
     sizes = (len(answers.users), *shape)
     if method == "weighted":

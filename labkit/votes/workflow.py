@@ -60,8 +60,10 @@ def tree_from_workflow(
             verdict, label = given.get(task, {}).get(text_key(label)), plain_text(label)
             if verdict is None and after is None:
                 raise InputError(f"classes must name the class of {label!r} in {task!r}, where the tree ends")
-            end = {"leaf": f"{task}: {label}", "verdict": verdict}
-            choices.append(Choice(label, **(end if verdict is not None else {"next": after})))
+            if verdict is None:
+                choices.append(Choice(label, next=after))
+            else:
+                choices.append(Choice(label, leaf=f"{task}: {label}", verdict=verdict))
         questions[task] = Question(task, plain_text(text), tuple(choices))
         waiting += [choice.next for choice in choices if choice.next]
     named = dict.fromkeys(c for answers in classes.values() for c in answers.values())
@@ -81,9 +83,9 @@ def _own_classes(tasks: Mapping[str, _Task], first: str, ends: Collection[str]) 
     while waiting:
         if (task := waiting.pop(0)) in found or tasks[task].kind != "single":
             continue
-        on = {t: a for t, a in tasks[task].answers if a in tasks and tasks[a].kind == "single"}
+        on = {t: a for t, a in tasks[task].answers if a and a in tasks and tasks[a].kind == "single"}
         found[task] = [t for t, _ in tasks[task].answers if task in ends or t not in on]
-        waiting += [] if task in ends else on.values()
+        waiting += [] if task in ends else list(on.values())
     often = Counter(text_key(text) for texts in found.values() for text in texts)
     return {
         task: {t: plain_text(t) if often[text_key(t)] == 1 else f"{task}: {plain_text(t)}" for t in texts}
@@ -123,8 +125,8 @@ def tree_toml(tree: DecisionTree) -> str:
         lines += ["", "[[questions]]", f"task = {quoted(question.task)}", f"text = {quoted(question.text)}"]
         lines.append("answers = [")
         for choice in question.choices:
-            keys = {"text": choice.text, "next": choice.next, "leaf": choice.leaf, "class": choice.verdict}
-            keys |= {"experts": choice.experts or None, "also": choice.also or None}
+            keys: dict[str, Any] = {"text": choice.text, "next": choice.next, "leaf": choice.leaf}
+            keys |= {"class": choice.verdict, "experts": choice.experts or None, "also": choice.also or None}
             pairs = [f"{key} = {quoted(value)}" for key, value in keys.items() if value is not None]
             lines.append(f"    {{ {', '.join(pairs)} }},")
         lines.append("]")

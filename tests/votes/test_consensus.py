@@ -175,7 +175,7 @@ def test_probabilities_are_honest_where_subjects_are_hard():
     *votes, truth = hard_subjects(np.random.default_rng(4), per=10, spread=0.0)
     assert loss()[2] <= 0.02, "votes that are independent count in full"
     for wrong in ({"prior_votes": -1}, {"correlation": 1.5}):
-        with pytest.raises(InputError, match="prior_votes must be 0 or more and correlation lie in 0 to 1"):
+        with pytest.raises(InputError, match="prior_votes must be 0 or more, correlation from 0 to 1"):
             loss(**wrong)
 
 
