@@ -61,9 +61,10 @@ def hunt(
     limit: Annotated[int | None, typer.Option(min=1, help="objects at most, drawn at random")] = None,
     seed: Seed = 1,
 ) -> None:
-    """Make a subject set for Zooniverse, resumed if killed: pictures (PNG) and manifest.csv.
+    """Make a subject set for Zooniverse: pictures and manifest.csv.
 
-    Upload it with `panoptes subject-set upload-subjects`; `labkit votes` knows the objects again.
+    The same command resumes a killed one. Upload the set with `panoptes subject-set upload-subjects`; `labkit
+    votes` knows the objects again.
     """
     import numpy as np
 

@@ -76,7 +76,7 @@ def test_files_become_a_sample_at_one_scale(tmp_path):
     assert row["counts"] == pytest.approx(both.images.sum(), rel=1e-5)
     assert (row["label"], row["coverage"], row["filled"], row["negative"]) == ("CC", 1, 0, 0)
     assert row["fwhm"].to_value(u.kpc) == pytest.approx(6.46 * KPC, rel=0.01)
-    assert both.provenance["source"] == "XMM observation of A1"
+    assert both.provenance["source"] == "XMM-Newton observation of A1"
     assert json.loads(json.dumps(both.provenance)) == both.provenance
 
 
