@@ -63,8 +63,8 @@ def hunt(
 ) -> None:
     """Make a subject set for Zooniverse: pictures and manifest.csv.
 
-    The same command resumes a killed one. Upload the set with `panoptes subject-set upload-subjects`; `labkit
-    votes` knows the objects again.
+    Pictures are PNG files; the same command resumes a killed one. Upload the set with `panoptes subject-set
+    upload-subjects`; `labkit votes` knows the objects again.
     """
     import numpy as np
 
