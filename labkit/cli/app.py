@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer import Argument, BadParameter, Option, echo
 from typer.core import TyperGroup
 
 from labkit import __version__
@@ -28,49 +29,35 @@ CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".vot", ".parquet")
 _ENDINGS = ", ".join(CATALOGUE_ENDINGS)
 _MADE_HERE = ("sample.json", "truth.ecsv", "candidates.ecsv")  # a folder with one of these may be replaced
 #: Of click, or of the copy inside newer versions of typer.
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+_UsageError: type[Exception] = BadParameter.__bases__[0]
 _debug = False
 
 
 def check_ending(path: Path | None) -> Path | None:
     """Refuse a table's name whose ending cannot be written."""
     if path is not None and path.suffix.lower() not in CATALOGUE_ENDINGS:
-        raise typer.BadParameter(f"must end in one of {_ENDINGS}, got {str(path)!r}")
+        raise BadParameter(f"must end in one of {_ENDINGS}, got {str(path)!r}")
     return path
 
 
-Out = Annotated[Path, typer.Argument(help="folder to make")]
-TableOut = Annotated[Path, typer.Option(callback=check_ending, help=f"table to write: {_ENDINGS}")]
-Run = Annotated[Path, typer.Option(help="run folder")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what labkit made there before")]
-Seed = Annotated[int, typer.Option(min=0, help="seed of everything random, a whole number")]
-SizePx = Annotated[int, typer.Option(min=8, help="pixels along the 7 arcmin side of a cut-out")]
-Exposures = Annotated[
-    list[Path] | None, typer.Option(help="exposure map, s (FITS): one an image, or one for all")
-]
-Processes = Annotated[int, typer.Option(min=1, help="processes; the result does not depend on them")]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", min=0, help="seed of a run; repeat for more runs")]
-Epochs = Annotated[
-    int | None, typer.Option(min=1, help="passes through the training set, instead of those set")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")]
-
-
-Logger = Annotated[
-    str | None, typer.Option(help="write each epoch's numbers, too: csv, tensorboard or mlflow")
-]
-
-
-class Consent(StrEnum):
-    """What may differ from a model's training, as in `labkit.learn.predict`."""
-
-    normalisation = "normalisation"
-    telescope = "telescope"
-
-
+Out = Annotated[Path, Argument(help="folder to make")]
+TableOut = Annotated[Path, Option(callback=check_ending, help=f"table to write: {_ENDINGS}")]
+Run = Annotated[Path, Option(help="run folder")]
+Overwrite = Annotated[bool, Option("--overwrite", help="replace what labkit made there before")]
+Seed = Annotated[int, Option(min=0, help="seed of everything random, a whole number")]
+SizePx = Annotated[int, Option(min=8, help="pixels along the 7 arcmin side of a cut-out")]
+Exposure = Option(help="exposure map, s (FITS): one an image, or one for all")
+Images = Annotated[list[Path], Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")]
+Processes = Annotated[int, Option(min=1, help="processes; the result does not depend on them")]
+Seeds = Annotated[list[int] | None, Option("--seed", min=0, help="seed of a run; repeat for more runs")]
+Epochs = Annotated[int | None, Option(min=1, help="passes through the training set, instead of those set")]
+Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:<n>")]
+Logger = Annotated[str | None, Option(help="write each epoch's numbers, too: csv, tensorboard or mlflow")]
+#: What may differ from a model's training, as in `labkit.learn.predict`.
+Consent = StrEnum("Consent", ["normalisation", "telescope"])
 Accept = Annotated[
     list[Consent] | None,
-    typer.Option(
+    Option(
         help="score what differs from the images a model was trained on: grey levels made in another way, or "
         "another telescope; repeat for both"
     ),
@@ -145,7 +132,7 @@ def _exit_code(error: Exception) -> int:
 
 
 def _fail(words: str, code: int) -> NoReturn:
-    typer.echo(f"labkit: {' '.join(words.split())}", err=True)
+    echo(f"labkit: {' '.join(words.split())}", err=True)
     raise SystemExit(code)
 
 
@@ -161,16 +148,16 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"labkit {__version__}")
+        echo(f"labkit {__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    quiet: Annotated[bool, typer.Option("--quiet", help="log errors only")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="log errors only")] = False,
+    debug: Annotated[bool, Option("--debug", help="show the traceback of an error")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+        bool, Option("--version", callback=_version, is_eager=True, help="show the version")
     ] = False,
 ) -> None:
     global _debug
@@ -236,6 +223,11 @@ def pairs(given: list[str], option: str) -> dict[str, str]:
     if bad or len({band for band, *_ in pairs}) < len(pairs):
         raise InputError(f"{option} must be given once, or as band=value once for each band, got {given}")
     return {band: value for band, _, value in pairs}
+
+
+def echo_table(table: Any) -> None:
+    """Print a table whole, whatever its size."""
+    echo("\n".join(table.pformat(max_lines=-1, max_width=-1)))
 
 
 @contextmanager

@@ -6,17 +6,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import typer
+from typer import Argument, Option, echo
 
 from labkit.cli.app import (
     Accept,
     Device,
+    Exposure,
     Group,
+    Images,
     Overwrite,
     Seed,
     TableOut,
     app,
     bar,
+    echo_table,
     pairs,
     refuse_existing,
     refuse_files,
@@ -33,39 +36,27 @@ _COLUMNS = (
     *("reference", "bands", "magnitude", "colour", "member", "cluster", "cluster_redshift"),
     *("photometric_redshift", "radius"),
 )
-
-
-class Photometric(StrEnum):
-    """Photometric methods, as in `labkit.evaluate.METHODS`."""
-
-    forest = "random-forest"
-    boosting = "gradient-boosting"
-    logistic = "logistic-regression"
-    bayesian = "bayesian"
-
-
 MODELS = "run folder with trained models, a model's own folder, or a name that `labkit models` lists"
+#: Of `labkit.evaluate.METHODS`.
+Photometric = StrEnum(
+    "Photometric",
+    {"forest": "random-forest", "boosting": "gradient-boosting", "logistic": "logistic-regression",
+     "bayesian": "bayesian"},
+)  # fmt: skip
+OfExperiment = Annotated[str | None, Option(help="only the models of this experiment")]
 
 
 @app.command(rich_help_panel=Group.candidates)
 def find(
-    images: Annotated[
-        list[Path], typer.Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
-    ],
-    exposure: Annotated[
-        list[Path], typer.Option(help="exposure map, s (FITS): one an image, or one for all")
-    ],
+    images: Images,
+    exposure: Annotated[list[Path], Exposure],
     out: TableOut,
-    regions: Annotated[Path | None, typer.Option(help="region file (.reg) for DS9 to write")] = None,
+    regions: Annotated[Path | None, Option(help="region file (.reg) for DS9 to write")] = None,
     ecf: Annotated[
         float | None,
-        typer.Option(
-            help="for fluxes: rate over flux, 1e11 counts cm2 / erg, as for emldetect; with --energy"
-        ),
+        Option(help="for fluxes: rate over flux, 1e11 counts cm2 / erg, as for emldetect; with --energy"),
     ] = None,
-    energy: Annotated[
-        str | None, typer.Option(help="band of the fluxes, keV, as in 0.5-2; with --ecf")
-    ] = None,
+    energy: Annotated[str | None, Option(help="band of the fluxes, keV, as in 0.5-2; with --ecf")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Find candidates in an XMM-Newton observation, C1 first.
@@ -88,7 +79,7 @@ def find(
     write_table(candidates, out)
     if regions is not None:
         write_regions(candidates, regions)
-    typer.echo(f"{out}: {len(candidates)} sources, {candidates['c1'].sum()} of them C1")
+    echo(f"{out}: {len(candidates)} sources, {candidates['c1'].sum()} of them C1")
 
 
 def _band(energy: str) -> tuple[float, float]:
@@ -102,11 +93,11 @@ def _band(energy: str) -> tuple[float, float]:
 
 @app.command(rich_help_panel=Group.judge)
 def predict(
-    sample: Annotated[Path, typer.Argument(help="folder of a Sample, raw or normalised")],
-    run: Annotated[str, typer.Option(help=MODELS)],
+    sample: Annotated[Path, Argument(help="folder of a Sample, raw or normalised")],
+    run: Annotated[str, Option(help=MODELS)],
     out: TableOut,
-    experiment: Annotated[str | None, typer.Option(help="only the models of this experiment")] = None,
-    views: Annotated[int, typer.Option(min=1, help="number of randomly turned views to average over")] = 1,
+    experiment: OfExperiment = None,
+    views: Annotated[int, Option(min=1, help="number of randomly turned views to average over")] = 1,
     device: Device = "auto",
     accept: Accept = None,
     overwrite: Overwrite = False,
@@ -122,20 +113,17 @@ def predict(
 
     data = Sample.load(sample)
     predictions = learn.predict(
-        run, data, experiment=experiment, device=device, views=views,
-        accept=[one.value for one in accept or ()],
-    )  # fmt: skip
+        run, data, experiment=experiment, device=device, views=views, accept=accept or ()
+    )
     predictions.save(out)
     models = sum(1 for _ in predictions.runs())
-    typer.echo(f"{out}: {len(predictions)} rows, {len(data)} objects by {models} models")
+    echo(f"{out}: {len(predictions)} rows, {len(data)} objects by {models} models")
 
 
 @app.command("rank", rich_help_panel=Group.judge)
 def rank_objects(
-    predictions: Annotated[
-        Path, typer.Argument(help="table that predict wrote, or predictions.parquet of a run")
-    ],
-    sample: Annotated[Path, typer.Argument(help="folder of the Sample, raw or normalised")],
+    predictions: Annotated[Path, Argument(help="table that predict wrote, or predictions.parquet of a run")],
+    sample: Annotated[Path, Argument(help="folder of the Sample, raw or normalised")],
     out: TableOut,
     overwrite: Overwrite = False,
 ) -> None:
@@ -151,7 +139,7 @@ def rank_objects(
 
     ranked = rank(Predictions.load(predictions), Sample.load(sample).catalogue)
     write_table(ranked, out)
-    typer.echo(f"{out}: {_best(ranked)}")
+    echo(f"{out}: {_best(ranked)}")
 
 
 def _best(ranked: Table) -> str:
@@ -171,28 +159,20 @@ def _assumed(ranked: Table) -> str:
 
 @app.command(rich_help_panel=Group.candidates)
 def classify(
-    images: Annotated[
-        list[Path], typer.Argument(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
-    ],
-    exposure: Annotated[
-        list[Path], typer.Option(help="exposure map, s (FITS): one an image, or one for all")
-    ],
-    out: Annotated[Path, typer.Option(help="folder to make")],
+    images: Images,
+    exposure: Annotated[list[Path], Exposure],
+    out: Annotated[Path, Option(help="folder to make")],
     plate: Annotated[
-        list[Path] | None,
-        typer.Option(help="optical plate (FITS), for models of both bands; repeat"),
+        list[Path] | None, Option(help="optical plate (FITS), for models of both bands; repeat")
     ] = None,
     candidates: Annotated[
         Path | None,
-        typer.Option(
-            help="table with ra and dec, degrees, or DS9 regions, to score  [default: what find finds]"
-        ),
+        Option(help="table with ra and dec, degrees, or DS9 regions, to score  [default: what find finds]"),
     ] = None,
     run: Annotated[
-        str | None,
-        typer.Option(help=f"{MODELS}  [default: xmm-xray; with --plate xmm-xray-optical]"),
+        str | None, Option(help=f"{MODELS}  [default: xmm-xray; with --plate xmm-xray-optical]")
     ] = None,
-    experiment: Annotated[str | None, typer.Option(help="only the models of this experiment")] = None,
+    experiment: OfExperiment = None,
     accept: Accept = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -223,7 +203,7 @@ def classify(
             f"--run must name models of the bands given, {sorted(given)}, got {run!r}, which needs "
             f"{sorted(lacking)}, too; give --plate, or models of X-rays alone"
         )
-    observation, accepted = read_observation(images, exposure), [one.value for one in accept or ()]
+    observation, accepted = read_observation(images, exposure), accept or ()
     for model in models:
         if model.experiment.class_scheme.positive is None:
             raise InputError(f"--run must name models with a positive class, got {run!r}; name others")
@@ -248,12 +228,12 @@ def classify(
     said = [_assumed(ranked), *notes(run, raw, left_out=len(found) - len(raw))]
     target = observation.about["target"] or images[0].name
     save_page(ranked_page(ranked, raw, observation, notes=said), out / "report.html", title=target)
-    typer.echo("\n".join([*said[1:], f"{out / 'ranked.ecsv'}: {_best(ranked)}", str(out / "report.html")]))
+    echo("\n".join([*said[1:], f"{out / 'ranked.ecsv'}: {_best(ranked)}", str(out / "report.html")]))
 
 
 @app.command("models", rich_help_panel=Group.judge)
 def list_models(
-    run: Annotated[str | None, typer.Argument(help=f"{MODELS}  [default: all that ship]")] = None,
+    run: Annotated[str | None, Argument(help=f"{MODELS}  [default: all that ship]")] = None,
 ) -> None:
     """List the models that ship with labkit, or those of a run.
 
@@ -263,16 +243,14 @@ def list_models(
 
     table = model_table(run)
     table.remove_column("folder")
-    typer.echo("\n".join(table.pformat(max_lines=-1, max_width=-1)))
+    echo_table(table)
     for name in dict.fromkeys(table["models"].tolist()):
         card = model_card(name)
         measured = card.get("measured", {})
         if card and run is not None:
-            typer.echo(_lines(card))
+            echo(_lines(card))
         elif measured:
-            typer.echo(
-                f"{name}: AUC {measured['auc']} of {measured['on']}; `labkit models {name}` tells more"
-            )
+            echo(f"{name}: AUC {measured['auc']} of {measured['on']}; `labkit models {name}` tells more")
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> str:
@@ -288,24 +266,22 @@ def _lines(facts: dict[str, Any], indent: str = "") -> str:
 @app.command("photometric", rich_help_panel=Group.members)
 def photometric(
     source: Annotated[
-        Path, typer.Argument(help="folder of a Sample of members with magnitudes, or a catalogue (table)")
+        Path, Argument(help="folder of a Sample of members with magnitudes, or a catalogue (table)")
     ],
     out: TableOut,
     method: Annotated[
-        list[Photometric] | None, typer.Option(help="repeat for more  [default: gradient-boosting]")
+        list[Photometric] | None, Option(help="repeat for more  [default: gradient-boosting]")
     ] = None,
-    survey: Annotated[
-        str | None, typer.Option(help="whose column names the catalogue has, as S-PLUS")
-    ] = None,
+    survey: Annotated[str | None, Option(help="whose column names the catalogue has, as S-PLUS")] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help=f"name=column, repeated: {', '.join(_COLUMNS)}; magnitude and colour hold {{band}}  "
             "[default: reference=F814, magnitude=mag_{band}]"
         ),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, help="parts that are judged by what the others taught")] = 10,
-    trees: Annotated[int, typer.Option(min=1, help="trees of a forest")] = 500,
+    folds: Annotated[int, Option(min=2, help="parts that are judged by what the others taught")] = 10,
+    trees: Annotated[int, Option(min=1, help="trees of a forest")] = 500,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -345,5 +321,5 @@ def photometric(
         {name: one.select(split="test") for name, one in found.items()}, by=("method",),
         measures=("purity", "completeness", "f1", "auc"), resampling=evaluate.Resampling(rng=seed),
     )  # fmt: skip
-    typer.echo("\n".join(evaluate.as_text(scores, keep=["objects"]).pformat(max_lines=-1, max_width=-1)))
-    typer.echo(f"{out}: {len(result)} galaxies, {(result['label'] == '').sum()} of them without a verdict")
+    echo_table(evaluate.as_text(scores, keep=["objects"]))
+    echo(f"{out}: {len(result)} galaxies, {(result['label'] == '').sum()} of them without a verdict")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, BadParameter, Option, echo
 
 from labkit.cli.app import Device, Epochs, Group, Logger, Run, Seeds, app, at_terminal, split_words
 from labkit.errors import MissingDataError
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=Group.train)
 def train(
-    sample: Annotated[Path, typer.Argument(help="folder of a normalised Sample")],
+    sample: Annotated[Path, Argument(help="folder of a normalised Sample")],
     experiment: Annotated[
-        list[str], typer.Option(help="a preset (such as CN-E) or an experiment's JSON file; repeat for more")
+        list[str], Option(help="a preset (such as CN-E) or an experiment's JSON file; repeat for more")
     ],
     run: Run,
     seeds: Seeds = None,
     epochs: Epochs = None,
-    image_size: Annotated[int | None, typer.Option(min=8, help="side of the network's input, pixels")] = None,
-    bands: Annotated[str | None, typer.Option(help="bands, as in g,r,i  [default: the experiment's]")] = None,
+    image_size: Annotated[int | None, Option(min=8, help="side of the network's input, pixels")] = None,
+    bands: Annotated[str | None, Option(help="bands, as in g,r,i  [default: the experiment's]")] = None,
     classes: Annotated[
-        str | None, typer.Option(help="classes of your own, as in galaxy,lens  [default: the experiment's]")
+        str | None, Option(help="classes of your own, as in galaxy,lens  [default: the experiment's]")
     ] = None,
-    positive: Annotated[str | None, typer.Option(help="the class that counts as a detection")] = None,
+    positive: Annotated[str | None, Option(help="the class that counts as a detection")] = None,
     start: Annotated[
-        Path | None, typer.Option(help="folder of a trained model of the same network, to fine-tune")
+        Path | None, Option(help="folder of a trained model of the same network, to fine-tune")
     ] = None,
     frozen: Annotated[
-        int | None, typer.Option(min=-1, help="with --start: first layers to freeze; -1: all but the last")
+        int | None, Option(min=-1, help="with --start: first layers to freeze; -1: all but the last")
     ] = None,
     layer_decay: Annotated[
-        float | None, typer.Option(help="with --start: rate of a layer over that of the next, 0 to 1")
+        float | None, Option(help="with --start: rate of a layer over that of the next, 0 to 1")
     ] = None,
     device: Device = "auto",
     logger: Logger = None,
@@ -62,25 +62,25 @@ def train(
 
 @app.command(rich_help_panel=Group.train)
 def sweep(
-    experiments: Annotated[Path, typer.Argument(help="TOML file of declared experiments")],
+    experiments: Annotated[Path, Argument(help="TOML file of declared experiments")],
     sample: Annotated[
         list[Path],
-        typer.Argument(help="folders of normalised Samples; each experiment takes the first with its bands"),
+        Argument(help="folders of normalised Samples; each experiment takes the first with its bands"),
     ],
     run: Run,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="name of an experiment of the file; repeat for more")
+        list[str] | None, Option("--only", help="name of an experiment of the file; repeat for more")
     ] = None,
     labels: Annotated[
         list[str] | None,
-        typer.Option(help="table of labels, votes or verdicts to join, [column=]file; repeat for more"),
+        Option(help="table of labels, votes or verdicts to join, [column=]file; repeat for more"),
     ] = None,
     seeds: Seeds = None,
     epochs: Epochs = None,
     workers: Annotated[
-        str, typer.Option(help="number of processes (0: this one), auto, or a Dask scheduler's address")
+        str, Option(help="number of processes (0: this one), auto, or a Dask scheduler's address")
     ] = "auto",
-    threads: Annotated[str, typer.Option(help="CPU threads of a run: auto, or a number")] = "auto",
+    threads: Annotated[str, Option(help="CPU threads of a run: auto, or a number")] = "auto",
     device: Device = "auto",
     logger: Logger = None,
 ) -> None:
@@ -111,31 +111,30 @@ def _echo_runs(experiments: Sequence[Experiment], run: Path) -> None:
     from labkit.learn import training_table
 
     for row in training_table(run, experiments):
-        typer.echo(f"{row['folder']}: best epoch {row['epoch'] + 1} of {row['epochs']}")
+        echo(f"{row['folder']}: best epoch {row['epoch'] + 1} of {row['epochs']}")
 
 
 @app.command("run", rich_help_panel=Group.notebooks)
 def run_notebooks(
     sequence: Annotated[
-        Path,
-        typer.Argument(help="declared sequence of notebooks (TOML); for --list-parameters a notebook, too"),
+        Path, Argument(help="declared sequence of notebooks (TOML); for --list-parameters a notebook, too")
     ],
-    run: Annotated[Path | None, typer.Option(help="run folder; not needed for --list-parameters")] = None,
+    run: Annotated[Path | None, Option(help="run folder; not needed for --list-parameters")] = None,
     parameter: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--parameter",
             "-p",
             help="name=value, or step.name=value, in the notebook's units, paths from this folder; repeat",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="run steps that nothing changed for, too")] = False,
-    jobs: Annotated[int, typer.Option(help="steps at the same time, 0: one for each processor")] = 0,
+    force: Annotated[bool, Option("--force", help="run steps that nothing changed for, too")] = False,
+    jobs: Annotated[int, Option(help="steps at the same time, 0: one for each processor")] = 0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="say which steps would run, and why; run nothing")
+        bool, Option("--dry-run", help="say which steps would run, and why; run nothing")
     ] = False,
     list_parameters: Annotated[
-        bool, typer.Option("--list-parameters", help="list what -p can set, with meanings; run nothing")
+        bool, Option("--list-parameters", help="list what -p can set, with meanings; run nothing")
     ] = False,
 ) -> None:
     """Execute a sequence of notebooks and build its report.
@@ -149,18 +148,18 @@ def run_notebooks(
         _echo_parameters(sequence)
         return
     if run is None:
-        raise typer.BadParameter("must be given: the folder for everything that is made", param_hint="--run")
+        raise BadParameter("must be given: the folder for everything that is made", param_hint="--run")
     declared, values = read_sequence(sequence), parse_assignments(parameter or [])
     options: dict[str, Any] = {"parameters": values, "paths_from": Path.cwd(), "force": force}
     if dry_run:
         for step in plan_sequence(declared, run, **options):
-            typer.echo(f"{step.name}: {'unchanged' if step.skipped else f'would run ({step.reason})'}")
+            echo(f"{step.name}: {'unchanged' if step.skipped else f'would run ({step.reason})'}")
         return
     for step in run_sequence(declared, run, n_jobs=jobs, **options):
-        typer.echo(f"{step.name}: {'unchanged' if step.skipped else f'{step.seconds:.0f} s'}")
+        echo(f"{step.name}: {'unchanged' if step.skipped else f'{step.seconds:.0f} s'}")
     from labkit.views.report import write_report
 
-    typer.echo(write_report(run))
+    echo(write_report(run))
 
 
 def _echo_parameters(source: Path) -> None:
@@ -170,23 +169,23 @@ def _echo_parameters(source: Path) -> None:
 
     if source.suffix == ".ipynb":
         for one in read_parameters(source):
-            typer.echo(f"{one.name}: {one.annotation} = {spell(one.default)}  # {one.meaning}")
+            echo(f"{one.name}: {one.annotation} = {spell(one.default)}  # {one.meaning}")
         return
     run = Path("{run}").resolve()
     for step in prepare(read_sequence(source), run=run):
         for one in read_parameters(step.notebook):
             value = spell(step.parameters[one.name]).replace(str(run), "{run}")
-            typer.echo(f"{step.name}.{one.name}: {one.annotation} = {value}  # {one.meaning}")
+            echo(f"{step.name}.{one.name}: {one.annotation} = {value}  # {one.meaning}")
 
 
 @app.command(rich_help_panel=Group.notebooks)
 def report(
-    run: Annotated[Path, typer.Argument(help="run folder with executed notebooks")],
+    run: Annotated[Path, Argument(help="run folder with executed notebooks")],
     figures: Annotated[
-        Path | None, typer.Option(help="folder for each figure and table (ECSV and LaTeX) of the run")
+        Path | None, Option(help="folder for each figure and table (ECSV and LaTeX) of the run")
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="of the figures: svg, pdf or png")] = "svg",
-    dpi: Annotated[int, typer.Option(min=24, max=1200, help="resolution of a PNG")] = 300,
+    form: Annotated[str, Option("--format", help="of the figures: svg, pdf or png")] = "svg",
+    dpi: Annotated[int, Option(min=24, max=1200, help="resolution of a PNG")] = 300,
 ) -> None:
     """Build a run's report page again; its figures and tables.
 
@@ -195,23 +194,23 @@ def report(
     if not run.is_dir():
         raise MissingDataError(f"RUN must be a run folder, got {str(run)!r}; make it with `labkit run`")
     if form not in ("svg", "pdf", "png"):
-        raise typer.BadParameter(f"must be svg, pdf or png, got {form!r}", param_hint="--format")
+        raise BadParameter(f"must be svg, pdf or png, got {form!r}", param_hint="--format")
     from labkit.views.report import write_report
 
     if figures is not None:
         from labkit.views.export import save_exhibits
 
-        typer.echo(f"{len(save_exhibits(run, figures, ending=f'.{form}', dpi=dpi))} files in {figures}")
+        echo(f"{len(save_exhibits(run, figures, ending=f'.{form}', dpi=dpi))} files in {figures}")
     else:
         write_report(run)
-    typer.echo(run / "report.html")
+    echo(run / "report.html")
 
 
 @app.command("notebooks", rich_help_panel=Group.notebooks)
 def notebooks(
-    folder: Annotated[Path, typer.Argument(help="folder of your own for them, made where it is not there")],
+    folder: Annotated[Path, Argument(help="folder of your own for them, made where it is not there")],
     data: Annotated[
-        Path | None, typer.Option(help="folder of everything made  [default: data beside FOLDER]")
+        Path | None, Option(help="folder of everything made  [default: data beside FOLDER]")
     ] = None,
 ) -> None:
     """Copy notebooks, sequences and experiments into a folder.
@@ -223,6 +222,6 @@ def notebooks(
     states = copy_notebooks(folder, data=data)
     for name, state in states.items():
         if state == "outdated":
-            typer.echo(f"{folder / name}: kept; the original is newer: rename yours and run again")
+            echo(f"{folder / name}: kept; the original is newer: rename yours and run again")
     counts = {state: list(states.values()).count(state) for state in ("copied", "updated", "unchanged")}
-    typer.echo(f"{folder}: {', '.join(f'{count} {state}' for state, count in counts.items())}")
+    echo(f"{folder}: {', '.join(f'{count} {state}' for state, count in counts.items())}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import typer
+from typer import Argument, BadParameter, Option, Typer, echo
 
 from labkit.cli.app import (
-    Exposures,
+    Exposure,
     Group,
     Out,
     Overwrite,
@@ -20,51 +19,27 @@ from labkit.cli.app import (
     at_terminal,
     bar,
     check_ending,
+    echo_table,
     pairs,
     refuse_existing,
     split_words,
 )
 from labkit.errors import InputError, MissingDataError
 
-simulate_app = typer.Typer(
-    help="Simulate surveys, XMM-Newton fields, cores or HST fields.",
-    no_args_is_help=True,
-)
-fetch_app = typer.Typer(help="Fetch published data sets.", no_args_is_help=True)
+simulate_app = Typer(help="Simulate surveys, XMM-Newton fields, cores or HST fields.", no_args_is_help=True)
+fetch_app = Typer(help="Fetch published data sets.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate", rich_help_panel=Group.data)
 app.add_typer(fetch_app, name="fetch", rich_help_panel=Group.data)
-
-
-class Outside(StrEnum):
-    """What to do with candidates off the image, as in `labkit.sources.candidates_sample`."""
-
-    refuse = "raise"
-    drop = "drop"
-
-
-class Fit(StrEnum):
-    """How images are brought to one size, as in `labkit.sources.read_images`."""
-
-    resample = "resample"
-    crop = "crop"
-
-
-class WithoutPlate(StrEnum):
-    """What to do where candidates lie on no plate, as in `labkit.sources.candidates_sample`."""
-
-    refuse = "raise"
-    drop = "drop"
-    omit = "omit band"
 
 
 @simulate_app.command("survey")
 def simulate_survey(
     out: Out,
     objects: Annotated[
-        int | None, typer.Option(min=1, help="number of candidates  [default: the paper's 1707]")
+        int | None, Option(min=1, help="number of candidates  [default: the paper's 1707]")
     ] = None,
     hunt: Annotated[
-        bool, typer.Option(help="add the 1196 candidates that only volunteers saw (in proportion)")
+        bool, Option(help="add the 1196 candidates that only volunteers saw (in proportion)")
     ] = False,
     size_px: SizePx = 178,
     seed: Seed = 1,
@@ -86,19 +61,19 @@ def simulate_survey(
         path=out,
         overwrite=overwrite,
     )
-    typer.echo(f"{out}: {sample!r}")
+    echo(f"{out}: {sample!r}")
 
 
 @simulate_app.command("cores")
 def simulate_cores(
     out: Out,
-    clusters: Annotated[int, typer.Option(min=1, help="number of clusters")] = 318,
-    population: Annotated[str, typer.Option(help="tng (as Su et al. 2020) or accept")] = "tng",
-    projections: Annotated[int, typer.Option(min=1, help="images of each cluster")] = 1,
-    size_px: Annotated[int, typer.Option(min=16, help="pixels along a side, even")] = 256,
-    pixel_scale: Annotated[float, typer.Option(min=0.1, help="pixel size, arcsec")] = 3.9,
-    fwhm: Annotated[float, typer.Option(help="width of a point spread like XMM-Newton's, arcsec")] = 0.0,
-    redshift: Annotated[float, typer.Option(help="redshift of all clusters")] = 0.05,
+    clusters: Annotated[int, Option(min=1, help="number of clusters")] = 318,
+    population: Annotated[str, Option(help="tng (as Su et al. 2020) or accept")] = "tng",
+    projections: Annotated[int, Option(min=1, help="images of each cluster")] = 1,
+    size_px: Annotated[int, Option(min=16, help="pixels along a side, even")] = 256,
+    pixel_scale: Annotated[float, Option(min=0.1, help="pixel size, arcsec")] = 3.9,
+    fwhm: Annotated[float, Option(help="width of a point spread like XMM-Newton's, arcsec")] = 0.0,
+    redshift: Annotated[float, Option(help="redshift of all clusters")] = 0.05,
     seed: Seed = 1,
     processes: Processes = 1,
     overwrite: Overwrite = False,
@@ -121,15 +96,15 @@ def simulate_cores(
         path=out,
         overwrite=overwrite,
     )
-    typer.echo(f"{out}: {sample!r}")
+    echo(f"{out}: {sample!r}")
 
 
 @simulate_app.command("observation")
 def simulate_observation(
     out: Out,
     seed: Seed = 1,
-    pixel_scale: Annotated[float, typer.Option(min=0.1, help="pixel size, arcsec")] = 4.35,
-    size_px: Annotated[int, typer.Option(min=8, help="pixels along a side of the field")] = 512,
+    pixel_scale: Annotated[float, Option(min=0.1, help="pixel size, arcsec")] = 4.35,
+    size_px: Annotated[int, Option(min=8, help="pixels along a side of the field")] = 512,
     overwrite: Overwrite = False,
 ) -> None:
     """Simulate one EPIC field: images (counts) and exposure maps (s) of the cameras, and the true sources."""
@@ -137,22 +112,18 @@ def simulate_observation(
     from labkit.simulate import simulate_observation as verb
 
     verb(seed, pixel_scale_arcsec=pixel_scale, size_px=size_px, path=out, overwrite=overwrite)
-    typer.echo(f"{out}: {', '.join(sorted(file.name for file in out.iterdir()))}")
+    echo(f"{out}: {', '.join(sorted(file.name for file in out.iterdir()))}")
 
 
 @fetch_app.command("kosiba2020")
 def fetch_kosiba2020(
     out: Out,
-    copy: Annotated[
-        Path | None, typer.Option(help="a copy you have: the zip, or the unpacked folder")
-    ] = None,
+    copy: Annotated[Path | None, Option(help="a copy you have: the zip, or the unpacked folder")] = None,
     validation: Annotated[
-        float,
-        typer.Option(min=0, max=0.99, help="share of the training images set aside for validation, 0 to 1"),
+        float, Option(min=0, max=0.99, help="share of the training images set aside for validation, 0 to 1")
     ] = 0.2,
     channels: Annotated[
-        str | None,
-        typer.Option(help="order of the channels, as in empty,xray,optical  [default: read from them]"),
+        str | None, Option(help="order of the channels, as in empty,xray,optical  [default: read from them]")
     ] = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -175,38 +146,39 @@ def fetch_kosiba2020(
             progress=progress,
             download_progress=fetched,
         )
-    typer.echo(f"{out}: {sample!r}")
+    echo(f"{out}: {sample!r}")
 
 
 @app.command("import", rich_help_panel=Group.data)
 def import_images(
     listed: Annotated[
-        Path, typer.Argument(help="table of objects: names of files, and maybe object_id, ra, dec, label")
+        Path, Argument(help="table of objects: names of files, and maybe object_id, ra, dec, label")
     ],
-    images: Annotated[Path, typer.Option(help="folder of the files: FITS, NumPy, PNG, JPEG, TIFF")],
-    out: Annotated[Path, typer.Option(help="folder to make")],
+    images: Annotated[Path, Option(help="folder of the files: FITS, NumPy, PNG, JPEG, TIFF")],
+    out: Annotated[Path, Option(help="folder to make")],
     file: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="column of file names, or pattern as {object_id}_{band}.fits; band=column, repeated, for a "
             "file per band  [default: file]"
         ),
     ] = None,
-    bands: Annotated[str | None, typer.Option(help="names of the bands, as in g,r,i")] = None,
-    hdu: Annotated[str | None, typer.Option(help="FITS extensions, as in SCI,WHT  [default: first]")] = None,
+    bands: Annotated[str | None, Option(help="names of the bands, as in g,r,i")] = None,
+    hdu: Annotated[str | None, Option(help="FITS extensions, as in SCI,WHT  [default: first]")] = None,
     pixel_scale: Annotated[
         float | None,
-        typer.Option(min=1e-6, help="pixel size of the files, arcsec  [default: of the world coordinates]"),
+        Option(min=1e-6, help="pixel size of the files, arcsec  [default: of the world coordinates]"),
     ] = None,
     size_px: Annotated[
-        int | None,
-        typer.Option(min=8, help="bring images to this side, pixels  [default: the first's]"),
+        int | None, Option(min=8, help="bring images to this side, pixels  [default: the first's]")
     ] = None,
-    fit: Annotated[Fit, typer.Option(help="how: averaged over area, or the centre cut out")] = Fit.resample,
-    object_id: Annotated[str, typer.Option(help="column of names")] = "object_id",
-    ra: Annotated[str, typer.Option(help="column of right ascension, degrees")] = "ra",
-    dec: Annotated[str, typer.Option(help="column of declination, degrees")] = "dec",
-    label: Annotated[str, typer.Option(help="column of labels")] = "label",
+    fit: Annotated[
+        Literal["resample", "crop"], Option(help="how: averaged over area, or the centre cut out")
+    ] = "resample",
+    object_id: Annotated[str, Option(help="column of names")] = "object_id",
+    ra: Annotated[str, Option(help="column of right ascension, degrees")] = "ra",
+    dec: Annotated[str, Option(help="column of declination, degrees")] = "dec",
+    label: Annotated[str, Option(help="column of labels")] = "label",
     processes: Processes = 1,
     overwrite: Overwrite = False,
 ) -> None:
@@ -228,37 +200,32 @@ def import_images(
     with bar("read") as progress:
         sample = read_images(
             listed, images, file=source, bands=split_words(bands) or (), hdu=_values(hdu) or (),
-            pixel_scale=scale, size_px=size_px, fit=fit.value, object_id=object_id, ra=ra, dec=dec,
+            pixel_scale=scale, size_px=size_px, fit=fit, object_id=object_id, ra=ra, dec=dec,
             label=label, path=out, overwrite=overwrite, n_jobs=processes, progress=progress,
         )  # fmt: skip
     left = out.with_name(f"{out.name}_refused.csv")
     if refused := sample.provenance["refused"]:
         write_table(Table(rows=refused), left)
-        typer.echo(f"{left}: {len(refused)} of {sample.provenance['images']['listed']} images left out")
+        echo(f"{left}: {len(refused)} of {sample.provenance['images']['listed']} images left out")
     else:
         left.unlink(missing_ok=True)
-    typer.echo(f"{out}: {sample!r}")
+    echo(f"{out}: {sample!r}")
 
 
 @app.command(rich_help_panel=Group.candidates)
 def observe(
     out: Out,
-    image: Annotated[
-        list[Path], typer.Option(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")
-    ],
+    image: Annotated[list[Path], Option(help="EPIC image in counts (FITS); repeat for PN, MOS1 and MOS2")],
     candidates: Annotated[
-        Path,
-        typer.Option(
-            help="table (FITS, ECSV, CSV, VOTable) with ra and dec in degrees, or a DS9 region file"
-        ),
+        Path, Option(help="table (FITS, ECSV, CSV, VOTable) with ra and dec in degrees, or a DS9 region file")
     ],
-    exposure: Exposures = None,
-    plate: Annotated[list[Path] | None, typer.Option(help="optical plate (FITS); repeat for more")] = None,
+    exposure: Annotated[list[Path] | None, Exposure] = None,
+    plate: Annotated[list[Path] | None, Option(help="optical plate (FITS); repeat for more")] = None,
     size_px: SizePx = 178,
-    outside: Annotated[Outside, typer.Option(help="candidates off the image")] = Outside.refuse,
+    outside: Annotated[Literal["raise", "drop"], Option(help="candidates off the image")] = "raise",
     without_plate: Annotated[
-        WithoutPlate, typer.Option(help="candidates on no plate as a whole")
-    ] = WithoutPlate.refuse,
+        Literal["raise", "drop", "omit band"], Option(help="candidates on no plate as a whole")
+    ] = "raise",
     overwrite: Overwrite = False,
 ) -> None:
     """Cut candidates out of an observation, as a raw Sample.
@@ -273,34 +240,30 @@ def observe(
         candidates,
         pixels=size_px,
         optical=plate or None,
-        outside=outside.value,
-        without_optical=without_plate.value,
+        outside=outside,
+        without_optical=without_plate,
     )
     sample.save(out, overwrite=overwrite)
-    typer.echo(f"{out}: {sample!r}")
+    echo(f"{out}: {sample!r}")
 
 
 @app.command(rich_help_panel=Group.data)
 def cores(
     out: Out,
-    image: Annotated[
-        list[Path], typer.Option(help="X-ray image in counts (FITS); repeat for those to be summed")
-    ],
+    image: Annotated[list[Path], Option(help="X-ray image in counts (FITS); repeat for those to be summed")],
     clusters: Annotated[
         Path,
-        typer.Option(
-            help="table: ra, dec (degrees), redshift, and for R500 r500 (kpc), m500 (Msun) or kt (keV)"
-        ),
+        Option(help="table: ra, dec (degrees), redshift, and for R500 r500 (kpc), m500 (Msun) or kt (keV)"),
     ],
-    exposure: Exposures = None,
+    exposure: Annotated[list[Path] | None, Exposure] = None,
     points: Annotated[
-        Path | None, typer.Option(help="point sources to fill: DS9 regions, or table with radius in arcsec")
+        Path | None, Option(help="point sources to fill: DS9 regions, or table with radius in arcsec")
     ] = None,
     fwhm: Annotated[
-        float | None, typer.Option(min=0.01, help="point spread, arcsec  [default: XMM-Newton's]")
+        float | None, Option(min=0.01, help="point spread, arcsec  [default: XMM-Newton's]")
     ] = None,
-    size_kpc: Annotated[float, typer.Option(min=1, help="side of the square, kpc")] = 1000.0,
-    size_px: Annotated[int, typer.Option(min=8, help="pixels along the side")] = 256,
+    size_kpc: Annotated[float, Option(min=1, help="side of the square, kpc")] = 1000.0,
+    size_px: Annotated[int, Option(min=8, help="pixels along the side")] = 256,
     overwrite: Overwrite = False,
 ) -> None:
     """Cut clusters out of an X-ray image at one scale in kpc.
@@ -321,7 +284,7 @@ def cores(
         fwhm=None if fwhm is None else fwhm * u.arcsec,
     )
     sample.save(out, overwrite=overwrite)
-    typer.echo("\n".join([*sample.provenance["warnings"], f"{out}: {sample!r}"]))
+    echo("\n".join([*sample.provenance["warnings"], f"{out}: {sample!r}"]))
 
 
 def _values(text: str | None) -> tuple[Any, ...] | None:
@@ -339,13 +302,11 @@ def _mosaic_source(given: list[str]) -> Path | list[tuple[str, Path]]:
 
 @simulate_app.command("fields")
 def simulate_hst_fields(
-    out: Annotated[Path, typer.Argument(help="folder of the fields; those that are there are kept")],
-    clusters: Annotated[
-        str | None, typer.Option(help="short names, as in M1206,R2248  [default: all]")
-    ] = None,
-    bands: Annotated[str | None, typer.Option(help="bands, as in F435,F606,F814  [default: all]")] = None,
-    size: Annotated[float, typer.Option(min=1, help="side of a field, arcsec")] = 130.0,
-    scale: Annotated[float, typer.Option(min=0.01, help="numbers of galaxies, 1 as published")] = 1.0,
+    out: Annotated[Path, Argument(help="folder of the fields; those that are there are kept")],
+    clusters: Annotated[str | None, Option(help="short names, as in M1206,R2248  [default: all]")] = None,
+    bands: Annotated[str | None, Option(help="bands, as in F435,F606,F814  [default: all]")] = None,
+    size: Annotated[float, Option(min=1, help="side of a field, arcsec")] = 130.0,
+    scale: Annotated[float, Option(min=0.01, help="numbers of galaxies, 1 as published")] = 1.0,
     seed: Seed = 1,
     processes: Processes = 1,
     overwrite: Overwrite = False,
@@ -366,64 +327,61 @@ def simulate_hst_fields(
     )
     fields["folder"] = [Path(folder).name for folder in fields["folder"]]
     write_table(fields, out / "fields.ecsv")
-    typer.echo("\n".join(fields.pformat(max_lines=-1, max_width=-1)))
-    typer.echo(f"{out / 'fields.ecsv'}: for labkit members --fields")
+    echo_table(fields)
+    echo(f"{out / 'fields.ecsv'}: for labkit members --fields")
 
 
 @app.command("members", rich_help_panel=Group.members)
 def members(
-    out: Annotated[Path, typer.Argument(help="folder to make; with --catalogue-only a table")],
+    out: Annotated[Path, Argument(help="folder to make; with --catalogue-only a table")],
     mosaics: Annotated[
-        list[str] | None, typer.Option(help="folder of mosaics (FITS), or band=file; repeat for each band")
+        list[str] | None, Option(help="folder of mosaics (FITS), or band=file; repeat for each band")
     ] = None,
     catalogue: Annotated[
         Path | None,
-        typer.Option(help="sources (FITS, ECSV, CSV, VOTable, Parquet) with positions in degrees; spectra"),
+        Option(help="sources (FITS, ECSV, CSV, VOTable, Parquet) with positions in degrees; spectra"),
     ] = None,
-    cluster: Annotated[str | None, typer.Option(help="short name of the cluster")] = None,
-    redshift: Annotated[float | None, typer.Option(min=0, help="redshift of the cluster")] = None,
+    cluster: Annotated[str | None, Option(help="short name of the cluster")] = None,
+    redshift: Annotated[float | None, Option(min=0, help="redshift of the cluster")] = None,
     fields: Annotated[
         Path | None,
-        typer.Option(help="for several clusters instead: table with the columns cluster, redshift, folder"),
+        Option(help="for several clusters instead: table with the columns cluster, redshift, folder"),
     ] = None,
     catalogue_only: Annotated[
-        bool, typer.Option("--catalogue-only", help="no images: membership and velocities as a table")
+        bool, Option("--catalogue-only", help="no images: membership and velocities as a table")
     ] = False,
     pattern: Annotated[
-        str, typer.Option(help="names of the mosaics in a folder, {band} where the band stands")
+        str, Option(help="names of the mosaics in a folder, {band} where the band stands")
     ] = "*_{band}.fits*",
-    bands: Annotated[str | None, typer.Option(help="bands, as in F435,F606,F814  [default: all]")] = None,
+    bands: Annotated[str | None, Option(help="bands, as in F435,F606,F814  [default: all]")] = None,
     needed: Annotated[
-        str | None, typer.Option(help="bands that a source must have  [default: those of the Sample]")
+        str | None, Option(help="bands that a source must have  [default: those of the Sample]")
     ] = None,
     zero_point: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help="AB magnitude of one unit of a pixel, or band=magnitude, repeated; none: no flux scale  "
             "[default: of the headers]"
         ),
     ] = None,
-    size_px: Annotated[int, typer.Option(min=8, help="pixels along a side of a cut-out")] = 64,
+    size_px: Annotated[int, Option(min=8, help="pixels along a side of a cut-out")] = 64,
     pixel_scale: Annotated[
-        float | None, typer.Option(min=1e-4, help="pixel size, arcsec  [default: the mosaics']")
+        float | None, Option(min=1e-4, help="pixel size, arcsec  [default: the mosaics']")
     ] = None,
-    v_max: Annotated[float, typer.Option(min=1, help="members lie within this velocity, km/s")] = 3000.0,
-    ra: Annotated[str, typer.Option(help="column of right ascension")] = "ra",
-    dec: Annotated[str, typer.Option(help="column of declination")] = "dec",
-    z: Annotated[str, typer.Option(help="column of redshifts, or 'none'")] = "z_spec",
-    quality: Annotated[str | None, typer.Option(help="column of redshift qualities")] = None,
-    accepted: Annotated[str | None, typer.Option(help="qualities that count, as in 2,3,9")] = None,
-    member: Annotated[str | None, typer.Option(help="column that flags members, instead of z")] = None,
-    source_id: Annotated[str, typer.Option(help="column of names")] = "source_id",
-    labelled: Annotated[
-        bool, typer.Option("--labelled", help="leave out sources of unknown membership")
-    ] = False,
+    v_max: Annotated[float, Option(min=1, help="members lie within this velocity, km/s")] = 3000.0,
+    ra: Annotated[str, Option(help="column of right ascension")] = "ra",
+    dec: Annotated[str, Option(help="column of declination")] = "dec",
+    z: Annotated[str, Option(help="column of redshifts, or 'none'")] = "z_spec",
+    quality: Annotated[str | None, Option(help="column of redshift qualities")] = None,
+    accepted: Annotated[str | None, Option(help="qualities that count, as in 2,3,9")] = None,
+    member: Annotated[str | None, Option(help="column that flags members, instead of z")] = None,
+    source_id: Annotated[str, Option(help="column of names")] = "source_id",
+    labelled: Annotated[bool, Option("--labelled", help="leave out sources of unknown membership")] = False,
     extract: Annotated[
-        bool,
-        typer.Option("--extract", help="find the sources on the mosaics; a catalogue gives redshifts only"),
+        bool, Option("--extract", help="find the sources on the mosaics; a catalogue gives redshifts only")
     ] = False,
     detect_on: Annotated[
-        str | None, typer.Option(help="with --extract: bands to find them on  [default: all]")
+        str | None, Option(help="with --extract: bands to find them on  [default: all]")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -437,7 +395,7 @@ def members(
         if out.exists() and not overwrite:
             raise InputError(f"OUT must not exist yet, got {str(out)!r}; choose another or give --overwrite")
         if mosaics or extract:
-            raise typer.BadParameter("--catalogue-only needs no mosaics; leave out --mosaics and --extract")
+            raise BadParameter("--catalogue-only needs no mosaics; leave out --mosaics and --extract")
     else:
         refuse_existing(out, overwrite)
     single = {"--mosaics": mosaics, "--catalogue": catalogue, "--cluster": cluster, "--redshift": redshift}
@@ -445,13 +403,11 @@ def members(
     unneeded = "--catalogue" if extract else "--mosaics" if catalogue_only else ""
     lacking = [name for name in missing if name != unneeded]
     if fields is None and lacking:
-        raise typer.BadParameter(f"give {', '.join(lacking)}, or --fields for several clusters")
+        raise BadParameter(f"give {', '.join(lacking)}, or --fields for several clusters")
     if (detect_on is not None and not extract) or (member is not None and extract):
-        raise typer.BadParameter("--detect-on belongs to --extract, and --member does not")
+        raise BadParameter("--detect-on belongs to --extract, and --member does not")
     if fields is not None and len(missing) < (3 if catalogue is not None else 4):
-        raise typer.BadParameter(
-            "give --fields, or one field by --mosaics, --cluster and --redshift, not both"
-        )
+        raise BadParameter("give --fields, or one field by --mosaics, --cluster and --redshift, not both")
     import astropy.units as u
 
     from labkit.sources import counts_table, fields_sample, members_sample, read_mosaics
@@ -485,10 +441,10 @@ def members(
         opened = read_mosaics(_mosaic_source(mosaics or []), pattern=pattern, zero_points=points)
         options |= {"cluster": str(cluster), "redshift": float(redshift or 0)}
         sample = members_sample(opened, catalogue, **options)
-    typer.echo("\n".join(counts_table(sample).pformat(max_lines=-1, max_width=-1)))
+    echo_table(counts_table(sample))
     scale = ", ".join(f"{band} {value:.3f}" for band, value in sample.zero_points.items())
-    typer.echo(f"AB zero points: {scale or 'none; every band is in its own unit, as networks can do with'}")
-    typer.echo(f"{out}: {sample!r}")
+    echo(f"AB zero points: {scale or 'none; every band is in its own unit, as networks can do with'}")
+    echo(f"{out}: {sample!r}")
 
 
 def _label_catalogues(
@@ -510,23 +466,23 @@ def _label_catalogues(
         )
     table = catalogue_labels(listed, **options)
     write_table(table, out)
-    typer.echo("\n".join(table.meta["warnings"]), nl=bool(table.meta["warnings"]))
+    echo("\n".join(table.meta["warnings"]), nl=bool(table.meta["warnings"]))
     counts = Counter(zip(text(table["cluster"]).tolist(), text(table["label"]).tolist(), strict=True))
     for (cluster, label), number in sorted(counts.items()):
-        typer.echo(f"{cluster}, {label or 'unknown'}: {number}")
-    typer.echo(f"{out}: {len(table)} sources")
+        echo(f"{cluster}, {label or 'unknown'}: {number}")
+    echo(f"{out}: {len(table)} sources")
 
 
 @app.command("split", rich_help_panel=Group.prepare)
 def split_sample(
-    sample: Annotated[Path, typer.Argument(help="folder of a labelled Sample")],
+    sample: Annotated[Path, Argument(help="folder of a labelled Sample")],
     out: Out,
-    validation: Annotated[float, typer.Option(min=0, max=0.9, help="share for validation, 0 to 0.9")] = 0.15,
-    test: Annotated[float, typer.Option(min=0, max=0.9, help="share for tests, 0 to 0.9")] = 0.15,
+    validation: Annotated[float, Option(min=0, max=0.9, help="share for validation, 0 to 0.9")] = 0.15,
+    test: Annotated[float, Option(min=0, max=0.9, help="share for tests, 0 to 0.9")] = 0.15,
     group: Annotated[
-        str | None, typer.Option(help="column whose objects of one value stay together, as cluster")
+        str | None, Option(help="column whose objects of one value stay together, as cluster")
     ] = None,
-    into: Annotated[str, typer.Option(help="column that gets the parts")] = "split",
+    into: Annotated[str, Option(help="column that gets the parts")] = "split",
     seed: Seed = 1,
     overwrite: Overwrite = False,
 ) -> None:
@@ -546,22 +502,13 @@ def split_sample(
     dealt.save(out, overwrite=overwrite)
     pairs = Counter(zip(dealt.labels.tolist(), dealt.catalogue[into].tolist(), strict=True))
     for label, part in sorted(pairs):
-        typer.echo(f"{label or 'no label'}, {part or 'no part'}: {pairs[label, part]}")
-    typer.echo(f"{out}: {dealt!r}")
+        echo(f"{label or 'no label'}, {part or 'no part'}: {pairs[label, part]}")
+    echo(f"{out}: {dealt!r}")
 
 
 def _check_other_folder(sample: Path, out: Path) -> None:
     if out.resolve() == sample.resolve():
         raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
-
-
-class Method(StrEnum):
-    """Ways to grey levels, as in `labkit.images.normalise`."""
-
-    xamin = "xamin"
-    asinh = "asinh"
-    percentile = "percentile"
-    fixed_asinh = "fixed-asinh"
 
 
 def _normalised(folder: Path) -> Any:
@@ -581,23 +528,25 @@ def _normalised(folder: Path) -> Any:
 
 @app.command("normalise", rich_help_panel=Group.prepare)
 def normalise_sample(
-    sample: Annotated[Path, typer.Argument(help="folder of a raw Sample")],
+    sample: Annotated[Path, Argument(help="folder of a raw Sample")],
     out: Out,
-    method: Annotated[Method | None, typer.Option(help="scale of the grey levels  [default: xamin]")] = None,
+    method: Annotated[
+        Literal["xamin", "asinh", "percentile", "fixed-asinh"] | None,
+        Option(help="scale of the grey levels  [default: xamin]"),
+    ] = None,
     like: Annotated[
-        Path | None,
-        typer.Option(help="instead: do as for this normalised Sample or trained model (folder)"),
+        Path | None, Option(help="instead: do as for this normalised Sample or trained model (folder)")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn a raw Sample's pixels into grey levels, 0 to 255."""
     if method is not None and like is not None:
-        raise typer.BadParameter("give --method or --like, not both")
+        raise BadParameter("give --method or --like, not both")
     _check_other_folder(sample, out)
-    how = {"method": (method or Method.xamin).value} if like is None else {"like": _normalised(like)}
+    how = {"method": method or "xamin"} if like is None else {"like": _normalised(like)}
     refuse_existing(out, overwrite)
     from labkit.images import normalise
     from labkit.sample import Sample
 
     done = normalise(Sample.load(sample), **how, path=out, overwrite=overwrite)
-    typer.echo(f"{out}: {done!r}")
+    echo(f"{out}: {done!r}")

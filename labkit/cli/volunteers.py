@@ -3,62 +3,33 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args
 
-import typer
+from typer import Argument, Option, echo
 
-from labkit.cli.app import Group, Overwrite, Seed, TableOut, app, bar, check_ending, refuse_files
+from labkit.cli.app import Group, Overwrite, Seed, TableOut, app, bar, check_ending, echo_table, refuse_files
 from labkit.errors import InputError
 
-
-class Way(StrEnum):
-    """Ways to combine votes, as in `labkit.votes.consensus`."""
-
-    weighted = "weighted"
-    majority = "majority"
-    log_odds = "log-odds"
-    dawid_skene = "dawid-skene"
+#: As in `labkit.votes.consensus`.
+Way = Literal["weighted", "majority", "log-odds", "dawid-skene"]
 
 
-class Repeats(StrEnum):
-    """What stays of several classifications of a subject by a volunteer, as in `read_export`."""
-
-    first = "first"
-    none = "none"
-    all = "all"
-
-
-class Gold(StrEnum):
-    """What to do with the right answers that the project's team gave, as in `read_export`."""
-
-    drop = "drop"
-    keep = "keep"
-    only = "only"
-
-
-def _table(words: str) -> typer.models.OptionInfo:
-    return typer.Option(callback=check_ending, help=words)
+def _table(words: str) -> Any:
+    return Option(callback=check_ending, help=words)
 
 
 @app.command(rich_help_panel=Group.volunteers)
 def hunt(
-    sample: Annotated[Path, typer.Argument(help="folder of a Sample")],
-    out: Annotated[Path, typer.Option(help="folder to make")],
+    sample: Annotated[Path, Argument(help="folder of a Sample")],
+    out: Annotated[Path, Option(help="folder to make")],
     picture: Annotated[
         list[str] | None,
-        typer.Option(
-            help="combined, colour or a band, or side by side as optical+X-ray; repeat for more files"
-        ),
+        Option(help="combined, colour or a band, or side by side as optical+X-ray; repeat for more files"),
     ] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="of the catalogue, for the manifest; repeat")
-    ] = None,
-    size_px: Annotated[
-        int | None, typer.Option(min=8, help="pixels along a side  [default: 400 or more]")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="objects at most, drawn at random")] = None,
+    column: Annotated[list[str] | None, Option(help="of the catalogue, for the manifest; repeat")] = None,
+    size_px: Annotated[int | None, Option(min=8, help="pixels along a side  [default: 400 or more]")] = None,
+    limit: Annotated[int | None, Option(min=1, help="objects at most, drawn at random")] = None,
     seed: Seed = 1,
 ) -> None:
     """Make a subject set for Zooniverse: pictures and manifest.csv.
@@ -76,62 +47,61 @@ def hunt(
             Sample.load(sample), out, np.random.default_rng(seed), pictures=picture or (), size_px=size_px,
             columns=column or ("ra", "dec"), limit=limit, progress=progress,
         )  # fmt: skip
-    typer.echo(f"{manifest}: {len(list(out.glob('*-1.png')))} subjects")
+    echo(f"{manifest}: {len(list(out.glob('*-1.png')))} subjects")
 
 
 @app.command(rich_help_panel=Group.volunteers)
 def votes(
     answers: Annotated[
-        list[Path], typer.Argument(help="classification export of Zooniverse (CSV); several are merged")
+        list[Path], Argument(help="classification export of Zooniverse (CSV); several are merged")
     ],
     out: TableOut,
-    tree: Annotated[str, typer.Option(help="decision tree: a name or a TOML file")] = "hunt",
-    method: Annotated[Way, typer.Option(help="how votes are combined")] = Way.weighted,
-    anonymous: Annotated[
-        bool, typer.Option("--anonymous", help="keep volunteers who were not logged in")
-    ] = False,
+    tree: Annotated[str, Option(help="decision tree: a name or a TOML file")] = "hunt",
+    method: Annotated[Way, Option(help="how votes are combined")] = "weighted",
+    anonymous: Annotated[bool, Option("--anonymous", help="keep volunteers who were not logged in")] = False,
     repeats: Annotated[
-        Repeats, typer.Option(help="what stays of several answers of a volunteer on a subject")
-    ] = Repeats.first,
-    workflow: Annotated[str | None, typer.Option(help="workflow id, where there are several")] = None,
-    version: Annotated[
-        list[str] | None, typer.Option(help="workflow version to read; repeat for more")
-    ] = None,
-    min_version: Annotated[str | None, typer.Option(help="earliest workflow version to read")] = None,
-    since: Annotated[str | None, typer.Option(help="first day to read, YYYY-MM-DD (UTC)")] = None,
-    until: Annotated[str | None, typer.Option(help="last day to read, YYYY-MM-DD (UTC)")] = None,
+        Literal["first", "none", "all"],
+        Option(help="what stays of several answers of a volunteer on a subject"),
+    ] = "first",
+    workflow: Annotated[str | None, Option(help="workflow id, where there are several")] = None,
+    version: Annotated[list[str] | None, Option(help="workflow version to read; repeat for more")] = None,
+    min_version: Annotated[str | None, Option(help="earliest workflow version to read")] = None,
+    since: Annotated[str | None, Option(help="first day to read, YYYY-MM-DD (UTC)")] = None,
+    until: Annotated[str | None, Option(help="last day to read, YYYY-MM-DD (UTC)")] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="only classifications made after the project's launch")
+        bool, Option("--live", help="only classifications made after the project's launch")
     ] = False,
-    gold: Annotated[Gold, typer.Option(help="right answers of the project's team")] = Gold.drop,
+    gold: Annotated[
+        Literal["drop", "keep", "only"], Option(help="right answers of the project's team")
+    ] = "drop",
     reworded: Annotated[
-        bool, typer.Option("--reworded", help="questions reworded between versions mean the same")
+        bool, Option("--reworded", help="questions reworded between versions mean the same")
     ] = False,
-    object_id: Annotated[str, typer.Option(help="key in subject_data with the object's name")] = "object_id",
-    flat: Annotated[bool, typer.Option("--flat", help="a table, one answer a row, to one question")] = False,
-    user: Annotated[str, typer.Option(help="with --flat: column of the volunteer")] = "user_name",
-    subject: Annotated[str, typer.Option(help="with --flat: column of the subject")] = "subject_ids",
-    answer: Annotated[str, typer.Option(help="with --flat: column of the answer")] = "answer",
+    object_id: Annotated[str, Option(help="key in subject_data with the object's name")] = "object_id",
+    flat: Annotated[bool, Option("--flat", help="a table, one answer a row, to one question")] = False,
+    user: Annotated[str, Option(help="with --flat: column of the volunteer")] = "user_name",
+    subject: Annotated[str, Option(help="with --flat: column of the subject")] = "subject_ids",
+    answer: Annotated[str, Option(help="with --flat: column of the answer")] = "answer",
     logged_in: Annotated[
-        str, typer.Option(help="with --flat: column that is true for a volunteer logged in; '' for none")
+        str, Option(help="with --flat: column that is true for a volunteer logged in; '' for none")
     ] = "logged_in",
     steps: Annotated[
         Path | None, _table("also write what cleaning and weighting change, subject by subject")
     ] = None,
     weights: Annotated[Path | None, _table("also write the weights of the volunteers")] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="table with object_id and label, to measure the votes against")
+        Path | None, Option(help="table with object_id and label, to measure the votes against")
     ] = None,
     scores: Annotated[Path | None, _table("with --truth: also write the measures of each method")] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="with --truth: fit the soft labels to it, cross-validated")
+        bool, Option("--calibrate", help="with --truth: fit the soft labels to it, cross-validated")
     ] = False,
     threshold: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="fraction for the label that votes_needed is to exclude")
+        float, Option(min=0.01, max=0.99, help="fraction for the label that votes_needed is to exclude")
     ] = 0.5,
     retire: Annotated[
         list[str] | None,
-        typer.Option(help="show what retiring after 20 votes, or 20,3: as soon as 3 agree, gives; repeat"),
+        Option(help="show what retiring after 20 votes, or 20,3: as soon as 3 agree, gives; repeat"),
     ] = None,
     seed: Seed = 1,
     overwrite: Overwrite = False,
@@ -161,10 +131,10 @@ def votes(
     else:
         found = read_export(
             answers, tree, workflow=workflow, versions=tuple(version or ()) or None, min_version=min_version,
-            since=since, until=until, live=live, gold=gold.value, reworded=reworded, object_id=object_id,
+            since=since, until=until, live=live, gold=gold, reworded=reworded, object_id=object_id,
             logged_out=True, repeats="all",
         )  # fmt: skip
-    cleaned = found.clean(logged_out=anonymous, repeats=repeats.value)
+    cleaned = found.clean(logged_out=anonymous, repeats=repeats)
     report = cleaned.report
     if not (cleaned.answers.ending >= 0).any():
         who = "a volunteer" if anonymous else "a volunteer who was logged in (all: --anonymous)"
@@ -172,34 +142,33 @@ def votes(
             f"{report.source} must hold a finished classification of {who}, got none "
             f"in {report.rows} rows (left out: {report.dropped}); check the file and --tree"
         )
-    typer.echo("\n".join(report.table().pformat(max_lines=-1, max_width=-1)))
-    table = room.consensus(cleaned.answers, method=method.value, threshold=threshold)
+    echo_table(report.table())
+    table = room.consensus(cleaned.answers, method=method, threshold=threshold)
     if calibrate and known is not None:
         table = calibrate_votes(table, known, np.random.default_rng(seed))
     write_table(table, out)
     facts = ("alpha", "correlation", "iterations", "converged")
-    typer.echo(", ".join(f"{name} {table.meta[name]:.3g}" for name in facts if name in table.meta))
+    echo(", ".join(f"{name} {table.meta[name]:.3g}" for name in facts if name in table.meta))
     if steps is not None:
         write_table(room.cleaning_steps(found.answers), steps)
     if weights is not None:
         write_table(room.weights(cleaned.answers).table(), weights)
     if rules:
-        replayed = room.retirement_table(cleaned.answers, rules, truth=known, method=method.value)
-        typer.echo("\n".join(replayed.pformat(max_lines=-1, max_width=-1)))
+        replayed = room.retirement_table(cleaned.answers, rules, truth=known, method=method)
+        echo_table(replayed)
     if known is not None:
-        ways = {way.value: room.consensus(cleaned.answers, method=way.value) for way in Way}
+        ways = {way: room.consensus(cleaned.answers, method=way) for way in get_args(Way)}
         for way in tuple(ways) if calibrate else ():
             fitted = calibrate_votes(ways[way], known, np.random.default_rng(seed))
             ways[f"{way}, calibrated"] = fitted
         judged = room.vote_predictions({way: one[one["n_votes"] > 0] for way, one in ways.items()}, known)
         names = ["accuracy", "purity", "completeness", "auc", "brier", "log_loss"]
         measured = measure(judged, measures=names, split=None)
-        shown = measured["experiment", "objects", *names]
-        typer.echo("\n".join(shown.pformat(max_lines=-1, max_width=-1)))
+        echo_table(measured["experiment", "objects", *names])
         if scores is not None:
             write_table(measured, scores)
     people = len(set(cleaned.answers.user.tolist()))
-    typer.echo(f"{out}: {len(table)} subjects, {table['n_votes'].sum()} votes of {people} volunteers")
+    echo(f"{out}: {len(table)} subjects, {table['n_votes'].sum()} votes of {people} volunteers")
 
 
 def _rule(words: str) -> tuple[int, int | None]:
@@ -211,12 +180,12 @@ def _rule(words: str) -> tuple[int, int | None]:
 
 @app.command("tree", rich_help_panel=Group.volunteers)
 def make_tree(
-    workflow: Annotated[Path, typer.Argument(help="workflow export of Zooniverse (CSV), or its JSON")],
-    out: Annotated[Path, typer.Option(help="TOML file to write, to be edited")],
-    workflow_id: Annotated[str | None, typer.Option("--workflow", help="id, where there are several")] = None,
-    version: Annotated[str | None, typer.Option(help="version, such as 28.30  [default: the newest]")] = None,
-    end: Annotated[list[str] | None, typer.Option(help="task whose answers end the tree; repeat")] = None,
-    positive: Annotated[str | None, typer.Option(help="class that counts as a detection")] = None,
+    workflow: Annotated[Path, Argument(help="workflow export of Zooniverse (CSV), or its JSON")],
+    out: Annotated[Path, Option(help="TOML file to write, to be edited")],
+    workflow_id: Annotated[str | None, Option("--workflow", help="id, where there are several")] = None,
+    version: Annotated[str | None, Option(help="version, such as 28.30  [default: the newest]")] = None,
+    end: Annotated[list[str] | None, Option(help="task whose answers end the tree; repeat")] = None,
+    positive: Annotated[str | None, Option(help="class that counts as a detection")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Make the decision tree of a volunteers' project.
@@ -236,4 +205,4 @@ def make_tree(
         partial.write_text(tree_toml(tree), encoding="utf-8")
     kinds = [f"{task} ({content['tasks'][task].get('type')})" for task in tree.aside]
     aside = f"; left aside, as no question on the way: {', '.join(kinds)}" if kinds else ""
-    typer.echo(f"{out}: {len(tree.questions)} questions, classes {', '.join(tree.classes)}{aside}")
+    echo(f"{out}: {len(tree.questions)} questions, classes {', '.join(tree.classes)}{aside}")
