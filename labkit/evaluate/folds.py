@@ -16,7 +16,7 @@ from labkit.errors import InputError
 from labkit.evaluate.measure import measure
 from labkit.evaluate.metrics import auc, roc_curve
 from labkit.evaluate.resampling import Resampling
-from labkit.evaluate.trainings import known_objects
+from labkit.evaluate.trainings import known_objects, mean_scores
 from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, rows_of, text
 from labkit.taxonomy import MEMBER
@@ -111,12 +111,10 @@ def contradicted_labels(predictions: Predictions, *, confidence: float = 0.9) ->
     known = known_objects(predictions, None)
     if len(names := np.unique(known.table["experiment"])) > 1:
         raise InputError(f"predictions must be of one experiment, got {names.tolist()}; select one")
-    ids, first, row = np.unique(text(known.table["object_id"]), return_index=True, return_inverse=True)
-    p = np.zeros((len(ids), len(known.classes)))
-    np.add.at(p, row, known.probabilities)
-    p /= np.bincount(row)[:, None]
-    label, best, here = known.true_codes[first], p.argmax(1), np.arange(len(ids))
-    table = QTable({"object_id": ids})
+    means = mean_scores(known, of=known.probabilities)
+    p = np.asarray(means["mean"])
+    label, best, here = known.true_codes[means["row"]], p.argmax(1), np.arange(len(means))
+    table = QTable({"object_id": means["object_id"]})
     table["label"], table["predicted"] = (np.array(known.classes)[codes] for codes in (label, best))
     table["p_predicted"], table["p_label"] = p[here, best], p[here, label]
     table = table[(best != label) & (p[here, best] >= confidence)]

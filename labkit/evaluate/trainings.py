@@ -152,14 +152,19 @@ def select_parts(
     return found
 
 
-def mean_scores(predictions: Predictions) -> Table:
-    """Each object once, by id: ``object_id``, first ``row``, ``runs``, ``mean`` and ``std`` of the score."""
+def mean_scores(predictions: Predictions, *, of: NDArray | None = None) -> Table:
+    """Each object once, by id: ``object_id``, first ``row``, ``runs``, ``mean`` and ``std`` of the score.
+
+    `of` are other values, (rows,) or (rows, k), such as the probabilities of all classes.
+    """
     ids, first, row = np.unique(text(predictions.table["object_id"]), return_index=True, return_inverse=True)
-    score, runs = predictions.score, np.bincount(row, minlength=len(ids))
-    mean = np.bincount(row, score, len(ids)) / runs
-    square = np.bincount(row, (score - mean[row]) ** 2, len(ids))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        std = np.where(runs > 1, np.sqrt(square / np.maximum(runs - 1, 1)), np.nan)
+    values, runs = predictions.score if of is None else of, np.bincount(row, minlength=len(ids))
+
+    def mean_of(one: NDArray, number: NDArray) -> NDArray:
+        return (np.apply_along_axis(lambda v: np.bincount(row, v, len(ids)), 0, one).T / number).T
+
+    mean = mean_of(values, runs)
+    std = np.sqrt(mean_of((values - mean[row]) ** 2, np.where(runs > 1, runs - 1, np.nan)))
     return Table({"object_id": ids, "row": first, "runs": runs, "mean": mean, "std": std})
 
 

@@ -15,23 +15,11 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.tables import numbers, text
+from labkit.views import style
 from labkit.views.gallery import gallery, grey_levels, heat_colours, limits_of, png_uri, smoothed
 from labkit.views.marks import bounded, draw_line, need_rows
-from labkit.views.style import (
-    FAINT,
-    GLYPH_FONT,
-    INK,
-    PALETTE,
-    axes,
-    grid,
-    hover,
-    legend_above,
-    legend_inside,
-    name_ticks,
-    unit_range,
-)
 
-_KINDS = {"both": PALETTE[7], "dead": "#cccccc"}
+_KINDS = {"both": style.PALETTE[7], "dead": "#cccccc"}
 _LEVELS = (0.5, 0.75, 0.9)
 _FILTER_PX = 150  # side of a filter's picture on the screen
 
@@ -94,10 +82,10 @@ def activation_overlay(
         first = _panel(_blended(counts, glow), half, f"{words}\nX-ray + activation", shared)
         second = _panel(_blended(light, glow), half, " \noptical + activation", shared)
         third = _panel(light, half, " \noptical + contours", shared)
-        _contour(third, emission, half, [_between(emission, level) for level in _LEVELS], PALETTE[5])
-        _contour(third, glow, half, [0.5], PALETTE[4])
+        _contour(third, emission, half, [_between(emission, level) for level in _LEVELS], style.PALETTE[5])
+        _contour(third, glow, half, [0.5], style.PALETTE[4])
         rows.append([first, second, third])
-    return grid(rows)
+    return style.grid(rows)
 
 
 def _between(image: np.ndarray, share: float) -> float:
@@ -111,8 +99,8 @@ def _blended(levels: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def _panel(picture: np.ndarray, half: float, title: str, shared: dict[str, Range1d]) -> figure:
-    plot = axes(title=title, x="arcmin", y="arcmin", grid=False, frame_width=230, frame_height=230,
-                match_aspect=True, **shared)  # fmt: skip
+    plot = style.axes(title=title, x="arcmin", y="arcmin", grid=False, frame_width=230, frame_height=230,
+                      match_aspect=True, **shared)  # fmt: skip
     plot.image_url([png_uri(picture)], x=-half, y=-half, w=2 * half, h=2 * half, anchor="bottom_left")
     plot.title.text_font_size = "13px"
     plot.axis.axis_label_text_font_size = "12px"
@@ -139,30 +127,31 @@ def index_chart(index: Table, *, title: str = "") -> figure:
     need_rows(index, needed, "index, from band_index,")
     first, second = index.meta["bands"]
     kind = text(index["kind"])
-    colour = {first: PALETTE[0], second: PALETTE[1]} | _KINDS
+    colour = {first: style.PALETTE[0], second: style.PALETTE[1]} | _KINDS
     names = list(dict.fromkeys(str(name) for name in index["layer"]))
-    plot = axes(
+    plot = style.axes(
         title=title, x=f"index: {second} only (−1) to {first} only (+1)", y="layer", width=640,
         height=90 + 70 * len(names), x_range=Range1d(-1.08, 1.28), y_range=FactorRange(*names[::-1]),
     )  # fmt: skip
     for at in (-0.5, 0.5):
-        plot.add_layout(Span(location=at, dimension="height", line_color=INK, line_dash="dotted"))
+        plot.add_layout(Span(location=at, dimension="height", line_color=style.INK, line_dash="dotted"))
     for which in (first, second, "both"):
         rows = kind == which
         data: dict[str, Any] = {name: np.asarray(index[name])[rows] for name in needed}
         spread = _spread(data["layer"], data["index"])
         data["place"] = [(str(name), offset) for name, offset in zip(data["layer"], spread, strict=True)]
-        source, style = ColumnDataSource(data), {"color": colour[which], "legend_label": which}
-        bar = {"line_width": 2, "alpha": 0.35} | style
+        source, look = ColumnDataSource(data), {"color": colour[which], "legend_label": which}
+        bar = {"line_width": 2, "alpha": 0.35} | look
         plot.segment("index_low", "place", "index_high", "place", source=source, **bar)
-        dots = plot.scatter("index", "place", source=source, size=7, alpha=0.9, **style)
-        hover(plot, [dots], [("layer", "@layer"), ("filter", "@filter"), ("index", "@index{0.00}"),
-                             ("95 %", "@index_low{0.00} to @index_high{0.00}")])  # fmt: skip
+        dots = plot.scatter("index", "place", source=source, size=7, alpha=0.9, **look)
+        style.hover(plot, [dots], [("layer", "@layer"), ("filter", "@filter"), ("index", "@index{0.00}"),
+                                   ("95 %", "@index_low{0.00} to @index_high{0.00}")])  # fmt: skip
     dead = {name: int(np.sum((kind == "dead") & (text(index["layer"]) == name))) for name in names}
-    plot.text([1.06] * len(names), names, [f"{dead[name]} dead" for name in names], text_font=GLYPH_FONT,
-              text_font_size="12px", text_color=INK, text_baseline="middle")  # fmt: skip
+    plot.text([1.06] * len(names), names, [f"{dead[name]} dead" for name in names],
+              text_font=style.GLYPH_FONT, text_font_size="12px", text_color=style.INK,
+              text_baseline="middle")  # fmt: skip
     plot.xaxis.ticker = FixedTicker(ticks=[-1, -0.5, 0, 0.5, 1])
-    return legend_above(plot)
+    return style.legend_above(plot)
 
 
 def _spread(layers: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -184,15 +173,15 @@ def sensitivity_curves(
     `labkit.explain.sensitivity`; filters with NaN are not drawn. Dashed: in proportion to the brightness.
     """
     x, y, half = (np.asarray(values, dtype=float) for values in (brightness, response, threshold))
-    plot = axes(title=title, x=f"peak brightness in {band} (1 = highest grey level)",
-                y="answer, relative to that at 1", width=520, x_range=unit_range())  # fmt: skip
+    plot = style.axes(title=title, x=f"peak brightness in {band} (1 = highest grey level)",
+                      y="answer, relative to that at 1", width=520, x_range=style.unit_range())  # fmt: skip
     for number in np.flatnonzero(np.isfinite(half)):
         colour = Inferno256[round(40 + 180 * float(np.clip(half[number], 0, 1)))]
         tips = [("filter", str(number)), ("half of its answer at", f"{half[number]:.2f}")]
         draw_line(plot, np.concatenate([[0.0], x]), np.concatenate([[0.0], y[number] / y[number, -1]]),
                   colour=colour, name=f"filter {number}", width=1.8, alpha=0.8, tips=tips)  # fmt: skip
-    plot.line([0, 1], [0, 1], color=INK, line_dash="dashed", legend_label="in proportion")
-    return legend_inside(plot, "top_left")
+    plot.line([0, 1], [0, 1], color=style.INK, line_dash="dashed", legend_label="in proportion")
+    return style.legend_inside(plot, "top_left")
 
 
 def randomisation_curve(
@@ -206,21 +195,21 @@ def randomisation_curve(
     steps = [tuple(text(table["step"]).tolist()) for table in checks.values()]
     if not steps or len(set(steps)) != 1:
         raise InputError(f"checks must hold tables with the same steps, got {steps}")
-    plot = axes(title=title, x="randomised from the output down to", width=640,
-                y="rank correlation with the trained map", y_range=Range1d(-0.25, 1.05))  # fmt: skip
-    name_ticks(plot, steps[0], lines=False)
+    plot = style.axes(title=title, x="randomised from the output down to", width=640,
+                      y="rank correlation with the trained map", y_range=Range1d(-0.25, 1.05))  # fmt: skip
+    style.name_ticks(plot, steps[0], lines=False)
     place = np.arange(len(steps[0]))
-    for (name, table), colour in zip(checks.items(), PALETTE, strict=False):
+    for (name, table), colour in zip(checks.items(), style.PALETTE, strict=False):
         value, low, high = bounded(table, "rank")
         tips = [(name, "@y{0.00} (@low{0.00} to @high{0.00})")]
         draw_line(plot, place, value, low, high, colour=colour, name=name, label=name, width=2.5, dots=True,
                   tips=tips)  # fmt: skip
-    plot.add_layout(Span(location=0, dimension="width", line_color=FAINT, line_width=2))
+    plot.add_layout(Span(location=0, dimension="width", line_color=style.FAINT, line_width=2))
     if between is not None:
-        draw_line(plot, place, np.full(len(place), between), colour=INK, dash="dotted", width=1,
+        draw_line(plot, place, np.full(len(place), between), colour=style.INK, dash="dotted", width=1,
                   name="other objects", label="maps of other objects")  # fmt: skip
     plot.xaxis.major_label_orientation = 0.6
-    return legend_inside(plot, "top_right")
+    return style.legend_inside(plot, "top_right")
 
 
 def deletion_curves(checks: Mapping[str, Table], *, title: str = "") -> figure:
@@ -231,8 +220,8 @@ def deletion_curves(checks: Mapping[str, Table], *, title: str = "") -> figure:
     """
     if not checks:
         raise InputError("checks must hold one table or more, got none")
-    plot = axes(title=title, x="share of pixels blanked (%)", y="drop of the probability", width=520)
-    for (name, table), colour in zip(checks.items(), PALETTE, strict=False):
+    plot = style.axes(title=title, x="share of pixels blanked (%)", y="drop of the probability", width=520)
+    for (name, table), colour in zip(checks.items(), style.PALETTE, strict=False):
         share = 100 * numbers(table["share"])
         drop, other = numbers(table["drop"]), numbers(table["reference"])
         low, high = (other + numbers(table[f"difference_{end}"]) for end in ("low", "high"))
@@ -241,4 +230,4 @@ def deletion_curves(checks: Mapping[str, Table], *, title: str = "") -> figure:
                   tips=[(name, "@y{0.000}"), ("pixels", "@x{0} %")])  # fmt: skip
         draw_line(plot, share, other, colour=colour, name=f"{name} elsewhere", dash="dashed", width=1.8,
                   label=f"{name}, same hole elsewhere")  # fmt: skip
-    return legend_above(plot, columns=2)
+    return style.legend_above(plot, columns=2)

@@ -18,28 +18,8 @@ from labkit.errors import InputError
 from labkit.evaluate import as_text, join_published
 from labkit.evaluate import published as published_of
 from labkit.tables import numbers, rows_of, text
-from labkit.views.marks import (
-    absent,
-    bounded,
-    boxes,
-    column_values,
-    draw_points,
-    fitted_line,
-    need_rows,
-    published_entry,
-)
+from labkit.views import marks, style
 from labkit.views.plots import points
-from labkit.views.style import (
-    LEGEND_ROW,
-    MARKERS,
-    PALETTE,
-    axes,
-    colours,
-    grid,
-    legend_above,
-    name_ticks,
-    percent_range,
-)
 from labkit.views.tables import Html
 from labkit.views.tables import table as html_table
 
@@ -52,7 +32,13 @@ MEASURES = {
     "AUC": "auc",
 }
 FOUR = tuple(MEASURES)[:4]  # those of the paper's tables
-_COLOURS = dict(zip(MEASURES, (PALETTE[6], PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3]), strict=True))
+_COLOURS = dict(
+    zip(
+        MEASURES,
+        (style.PALETTE[6], style.PALETTE[0], style.PALETTE[1], style.PALETTE[2], style.PALETTE[3]),
+        strict=True,
+    )
+)
 
 
 def table_beside(
@@ -95,12 +81,12 @@ def configurations(
     ``class`` its members are taken; `data` says in the legend what the measured objects were.
     """
     if not len(measured):
-        return absent(title)
-    need_rows(measured, [by], "measured")
+        return marks.absent(title)
+    marks.need_rows(measured, [by], "measured")
     ours, theirs = _by_name(measured, by, measures, strict=True), {}
     sides = {"value": ours}
     if published is not None:
-        need_rows(published, [published_by], "published")
+        marks.need_rows(published, [published_by], "published")
         sides["value_published"] = theirs = _by_name(published, published_by, measures)
     keys = list(dict.fromkeys(name for name, _ in ours))
     if len(keys) < len(_of_class(measured, "member")):
@@ -116,7 +102,7 @@ def configurations(
     labels = {name: f"{name}, {data}" for name in keys}
     plot = points(Table(rows), "measure", "value", by="name", percent=True, labels=labels, title=title,
                   y_label="members (%)", width=width, height=420)  # fmt: skip
-    plot.y_range = percent_range(*(100 * np.array(v) for v in (*ours.values(), *theirs.values())))
+    plot.y_range = style.percent_range(*(100 * np.array(v) for v in (*ours.values(), *theirs.values())))
     plot.legend[0].ncols = min(5, len(plot.legend[0].items))
     return plot
 
@@ -129,7 +115,7 @@ def _by_name(
     names, found = text(rows[by]).tolist(), {}
     for measure in measures:
         column = _column(rows, measure, "measured") if strict else MEASURES.get(measure, measure)
-        for name, value in zip(names[::-1], bounded(rows, column).T[::-1], strict=True):
+        for name, value in zip(names[::-1], marks.bounded(rows, column).T[::-1], strict=True):
             found[name, measure] = value  # of rows of one name the first counts
     return {(name, measure): found[name, measure] for name in dict.fromkeys(names) for measure in measures}
 
@@ -143,8 +129,8 @@ def training_size(sets: Table, *, title: str = "") -> GridPlot | Div:
     straight lines of best fit. The pointer shows the slope per 500 objects.
     """
     if not len(sets):
-        return absent(title)
-    need_rows(sets, ["bands", "train", "runs"], "sets")
+        return marks.absent(title)
+    marks.need_rows(sets, ["bands", "train", "runs"], "sets")
     rows: dict[str, list[figure]] = {"mean": [], "std": []}
     for measure in ("F1", "average efficiency"):
         table = _means_and_spreads(sets, _column(sets, measure, "sets"))
@@ -154,27 +140,30 @@ def training_size(sets: Table, *, title: str = "") -> GridPlot | Div:
                 part = table[table["name"] == name]
                 x, y, error = (np.asarray(part[column]) for column in ("objects", kind, f"{kind}_std"))
                 # errors of a standard deviation grow with it: no weights
-                line = fitted_line(x, 100 * y, error=100 * error if kind == "mean" else None)
+                line = marks.fitted_line(x, 100 * y, error=100 * error if kind == "mean" else None)
                 lines[name], notes[name] = line, "no fit"
                 if line is not None:
                     slope = f"{500 * line.slope:+.2f} ± {500 * line.slope_error:.2f}"
                     notes[name] = f"slope {slope} % per 500 objects"
             first = not any(rows.values())
-            plot = points(table, "objects", kind, by="name", percent=True, markers=MARKERS, size=7,
+            plot = points(table, "objects", kind, by="name", percent=True, markers=style.MARKERS, size=7,
                           lines=lines, notes=notes, details={"objects": "0", "folds": ""},
                           x_label="objects trained on", y_label=label, title=title if first else "",
-                          width=470, height=310 + LEGEND_ROW * (kind == "mean"))  # fmt: skip
-            value, error = column_values(table, kind), np.nan_to_num(column_values(table, f"{kind}_std"))
-            plot.y_range = percent_range(100 * (value - error), 100 * (value + error))
+                          width=470, height=310 + style.LEGEND_ROW * (kind == "mean"))  # fmt: skip
+            value, error = (
+                marks.column_values(table, kind),
+                np.nan_to_num(marks.column_values(table, f"{kind}_std")),
+            )
+            plot.y_range = style.percent_range(100 * (value - error), 100 * (value + error))
             plot.legend[0].visible = first
             plot.x_range = plot.x_range if first else rows["mean"][0].x_range
             rows[kind].append(plot)
-    return grid(list(rows.values()))
+    return style.grid(list(rows.values()))
 
 
 def _means_and_spreads(sets: Table, column: str) -> Table:
     """Objects, folds, mean and standard deviation with their errors (``_std``) of each training set."""
-    need_rows(sets, [f"{column}_std", f"{column}_error"], "sets")
+    marks.need_rows(sets, [f"{column}_std", f"{column}_error"], "sets")
     mean, std, error = (numbers(sets[f"{column}{end}"]) for end in ("", "_std", "_error"))
     folds = numbers(sets["runs"])
     spread = std / np.sqrt(2 * np.where(folds > 1, folds - 1, np.nan))
@@ -196,27 +185,27 @@ def redshift_bins(
     holds the lowest and highest redshift of each name.
     """
     if not len(folds):
-        return absent(title)
+        return marks.absent(title)
     named = _limits(folds, bins, by, "folds")
     different = np.unique(named, axis=0)
     shown = {name: 100 * numbers(folds[_column(folds, name, "folds")]) for name in FOUR}
-    plot = axes(title=title, x="redshift of the members", y="in each fold (%)", width=width, height=380,
-                y_range=percent_range(*shown.values()))  # fmt: skip
-    name_ticks(plot, [f"{low:.2f}–{high:.2f}" for low, high in different])
+    plot = style.axes(title=title, x="redshift of the members", y="in each fold (%)", width=width, height=380,
+                      y_range=style.percent_range(*shown.values()))  # fmt: skip
+    style.name_ticks(plot, [f"{low:.2f}–{high:.2f}" for low, high in different])
     share = 0.8 / len(shown)
     for number, (name, values) in enumerate(shown.items()):
         places = [place + share * (number - (len(shown) - 1) / 2) for place in range(len(different))]
         rows = [values[(named == one).all(axis=1)] for one in different]
-        boxes(plot, places, rows, colour=_COLOURS[name], width=0.8 * share, label=name)
-    panels = [[legend_above(plot)]]
+        marks.boxes(plot, places, rows, colour=_COLOURS[name], width=0.8 * share, label=name)
+    panels = [[style.legend_above(plot)]]
     if overall is not None:
         panels.append([_redshift_lines(overall, _limits(overall, bins, by, "overall"), width)])
-    return grid(panels)
+    return style.grid(panels)
 
 
 def _limits(table: Table, bins: Mapping[str, tuple[float, float]], by: str, name: str) -> NDArray[np.float64]:
     """Lowest and highest redshift of each row, shape (row, 2)."""
-    need_rows(table, [by], name)
+    marks.need_rows(table, [by], name)
     names = text(table[by]).tolist()
     if unknown := sorted(set(names) - set(bins)):
         raise InputError(f"bins must hold the limits of every bin of {name}, got none for {unknown}")
@@ -228,8 +217,8 @@ def _redshift_lines(overall: Table, limits: NDArray[np.float64], width: int) -> 
     middle, lines, labels = limits.mean(axis=1), {}, {}
     rows: list[tuple] = []
     for name in FOUR:
-        value, least, most = bounded(overall, _column(overall, name, "overall"))
-        lines[name] = line = fitted_line(middle, 100 * value, error=50 * (most - least))
+        value, least, most = marks.bounded(overall, _column(overall, name, "overall"))
+        lines[name] = line = marks.fitted_line(middle, 100 * value, error=50 * (most - least))
         labels[name] = name
         if line is not None:
             error = f" ± {line.slope_error / 10:.1f}" if np.isfinite(line.slope_error) else ""
@@ -238,11 +227,11 @@ def _redshift_lines(overall: Table, limits: NDArray[np.float64], width: int) -> 
         rows += zip([name] * len(middle), middle, value, least, most, words, strict=True)
     table = Table(rows=rows, names=("measure", "z", "value", "value_low", "value_high", "redshift"))
     plot = points(table, "z", "value", by="measure", percent=True, lines=lines, labels=labels,
-                  markers=MARKERS, palette={name: _COLOURS[name] for name in FOUR}, size=8,
+                  markers=style.MARKERS, palette={name: _COLOURS[name] for name in FOUR}, size=8,
                   span=(limits.min(), limits.max()), details={"redshift": ""},
                   dodge=0.012 * float(np.ptp(limits)), x_label="redshift of the members",
                   y_label="all objects of the bin (%)", width=width, height=380)  # fmt: skip
-    plot.y_range = percent_range(100 * bounded(table, "value"))
+    plot.y_range = style.percent_range(100 * marks.bounded(table, "value"))
     plot.legend[0].ncols = 2
     return plot
 
@@ -254,38 +243,42 @@ def training_ranges(folds: Table, published: Table | None = None, *, title: str 
     `published` is Table D.4, drawn as diamonds with the published errors. All panels have the same range.
     """
     if not len(folds):
-        return absent(title)
-    need_rows(folds, ["cluster", "training"], "folds")
+        return marks.absent(title)
+    marks.need_rows(folds, ["cluster", "training"], "folds")
     hosts, ranges = text(folds["cluster"]), text(folds["training"])
     values = {m: 100 * numbers(folds[_column(folds, m, "folds")]) for m in FOUR}
     shown, theirs = list(dict.fromkeys(hosts.tolist())), {}
     if published is not None:
-        need_rows(published, ["cluster", "training"], "published")
-        every = np.array([bounded(published, MEASURES[m], percent=True) for m in FOUR])  # (measure, 3, row)
+        marks.need_rows(published, ["cluster", "training"], "published")
+        every = np.array(
+            [marks.bounded(published, MEASURES[m], percent=True) for m in FOUR]
+        )  # (measure, 3, row)
         keys = zip(text(published["cluster"]).tolist(), text(published["training"]).tolist(), strict=True)
         theirs = {key: every[..., row] for row, key in enumerate(keys) if key[0] in shown}
-    y_range, found = percent_range(*values.values(), *theirs.values()), colours(ranges.tolist())
+    y_range, found = style.percent_range(*values.values(), *theirs.values()), style.colours(ranges.tolist())
     panels: list[figure] = []
     for host in shown:
-        plot = axes(title=f"{title}: {host}" if title and not panels else host, x="", y="members (%)",
-                    y_range=y_range, width=470, height=330 + LEGEND_ROW * (len(panels) < 2))  # fmt: skip
-        name_ticks(plot, FOUR)
+        plot = style.axes(title=f"{title}: {host}" if title and not panels else host, x="", y="members (%)",
+                          y_range=y_range, width=470,
+                          height=330 + style.LEGEND_ROW * (len(panels) < 2))  # fmt: skip
+        style.name_ticks(plot, FOUR)
         share = 0.84 / len(found)
         for place, (name, colour) in enumerate(found.items()):
             here, beside = (hosts == host) & (ranges == name), theirs.get((host, name))
             middle = np.arange(len(FOUR)) + share * (place - (len(found) - 1) / 2)
             places = (middle - 0.14 * share * (beside is not None)).tolist()
-            boxes(plot, places, [v[here] for v in values.values()], colour=colour,
-                  width=(0.8 if beside is None else 0.5) * share, label=name)  # fmt: skip
+            marks.boxes(plot, places, [v[here] for v in values.values()], colour=colour,
+                        width=(0.8 if beside is None else 0.5) * share, label=name)  # fmt: skip
             if beside is not None:
                 tips = [(f"{name}, published", "@measure"), ("", "@y{0.0} % (@low{0.0} to @high{0.0})")]
-                draw_points(plot, middle + 0.32 * share, *beside.T, colour=colour, name=f"{name}, published",
-                            marker="diamond", hollow=True, columns={"measure": FOUR}, tips=tips)  # fmt: skip
+                marks.draw_points(plot, middle + 0.32 * share, *beside.T, colour=colour,
+                                  name=f"{name}, published", marker="diamond", hollow=True,
+                                  columns={"measure": FOUR}, tips=tips)  # fmt: skip
         if published is not None:
-            published_entry(plot)
-        legend_above(plot).legend[0].visible = not panels
+            marks.published_entry(plot)
+        style.legend_above(plot).legend[0].visible = not panels
         panels.append(plot)
-    return grid(panels, columns=2)
+    return style.grid(panels, columns=2)
 
 
 def _of_class(table: Table, of: str) -> Table:

@@ -22,23 +22,13 @@ from labkit.sample import Sample
 from labkit.sources import read_mosaics
 from labkit.sources.members import ListedField
 from labkit.tables import numbers, text
+from labkit.views import style
 from labkit.views.composites import SampleColours
 from labkit.views.distributions import scatter
 from labkit.views.gallery import EMPTY_PICTURE, gallery, png_uri
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection, gather
 from labkit.views.marks import draw_line, need_rows
 from labkit.views.sky import mosaic_field
-from labkit.views.style import (
-    INK,
-    PALETTE,
-    axes,
-    class_colours,
-    colours,
-    grid,
-    hover,
-    legend_inside,
-    log_ticks,
-)
 
 #: Groups whose galaxies are cluster members, known or predicted.
 _MEMBERS = ("member", "spectroscopic member", "candidate member", "TP", "FN")
@@ -47,7 +37,7 @@ _ENDS = ("", "_low", "_high")
 _PROFILE = ("inner", "outer", "members", *(f"{n}{end}" for n in ("cumulative", "density") for end in _ENDS))
 
 #: Frames of the pictures: members found, wrongly taken, missed (the paper's green, red, blue, for all eyes).
-FRAMES = {"TP": PALETTE[2], "FP": PALETTE[1], "FN": PALETTE[0]}
+FRAMES = {"TP": style.PALETTE[2], "FP": style.PALETTE[1], "FN": style.PALETTE[0]}
 _NEAR_KM_S = 9000.0
 
 
@@ -101,10 +91,10 @@ def differential_colour_magnitude(
         half = 1.4826 * float(np.median(np.abs(theirs - middle)))
         plot.add_layout(BoxAnnotation(bottom=middle - half, top=middle + half, fill_color="#bdbdbd",
                                       fill_alpha=0.6, line_color=None, level="underlay"))  # fmt: skip
-        plot.add_layout(Span(location=middle, dimension="width", line_color=INK, line_dash="dashed"))
+        plot.add_layout(Span(location=middle, dimension="width", line_color=style.INK, line_dash="dashed"))
         words, nowhere = f"members' median ± 1σ ({half:.3f} mag)", [np.nan, np.nan]  # only for the legend
         plot.varea(nowhere, nowhere, nowhere, color="#bdbdbd", alpha=0.6, legend_label=words)
-        plot.line(nowhere, nowhere, color=INK, line_dash="dashed", legend_label=words, name="median")
+        plot.line(nowhere, nowhere, color=style.INK, line_dash="dashed", legend_label=words, name="median")
     return plot
 
 
@@ -120,8 +110,10 @@ def _typical_errors(plot: figure, m: NDArray, error: NDArray) -> None:
     if places:
         bars = np.minimum(halves, 0.5 * (high - low))
         middle = np.maximum(low + 0.06 * (high - low), low + bars + 0.01 * (high - low))
-        plot.segment(places, middle - bars, places, middle + bars, color=INK, line_width=1.5, name="errors")
-        plot.scatter(places, middle, size=3, color=INK, legend_label="median error")
+        plot.segment(
+            places, middle - bars, places, middle + bars, color=style.INK, line_width=1.5, name="errors"
+        )
+        plot.scatter(places, middle, size=3, color=style.INK, legend_label="median error")
 
 
 def magnitude_distribution(
@@ -142,21 +134,23 @@ def magnitude_distribution(
     counts = {name: np.histogram(m[good & (names == name)], bins=edges)[0] for name in _STACKED}
     total = np.sum(list(counts.values()), axis=0)
     low, high = poisson_conf_interval(total, "frequentist-confidence", sigma=norm.isf(0.16))
-    plot = axes(title=title, x="F814 (mag)", y=f"galaxies in {_STEP:g} mag", width=420, height=350,
-                y_range=Range1d(0, 1.08 * float(high.max())))  # fmt: skip
+    plot = style.axes(title=title, x="F814 (mag)", y=f"galaxies in {_STEP:g} mag", width=420, height=350,
+                      y_range=Range1d(0, 1.08 * float(high.max())))  # fmt: skip
     bottom = np.zeros(len(total))
-    for name, colour in class_colours(_STACKED).items():
+    for name, colour in style.class_colours(_STACKED).items():
         data = {"left": edges[:-1], "right": edges[1:], "bottom": bottom, "top": bottom + counts[name],
                 "count": counts[name], "total": total}  # fmt: skip
         bars = plot.quad(source=ColumnDataSource(data), fill_color=colour, fill_alpha=0.7, line_color="white",
                          legend_label=f"{name} ({counts[name].sum():,})", name=name)  # fmt: skip
         tips = [(name, "@count"), ("all", "@total"), ("magnitude", "@left{0.00} to @right{0.00}")]
-        hover(plot, [bars], tips)
+        style.hover(plot, [bars], tips)
         bottom = bottom + counts[name]
     centre, some = (edges[1:] + edges[:-1]) / 2, total > 0
-    plot.segment(centre[some], low[some], centre[some], high[some], color=INK, line_width=1.3, name="errors")
-    plot.add_layout(Span(location=limit, dimension="height", line_color=INK, line_dash="dashed"))
-    return legend_inside(plot, "top_left", clickable=False)
+    plot.segment(
+        centre[some], low[some], centre[some], high[some], color=style.INK, line_width=1.3, name="errors"
+    )
+    plot.add_layout(Span(location=limit, dimension="height", line_color=style.INK, line_dash="dashed"))
+    return style.legend_inside(plot, "top_left", clickable=False)
 
 
 def completed_sequences(completed: Table, sequences: RedSequences, *, data: str = "") -> GridPlot:
@@ -174,7 +168,7 @@ def completed_sequences(completed: Table, sequences: RedSequences, *, data: str 
         left = magnitude_distribution(m, group[here], title=name + note, limit=limit)
         right = differential_colour_magnitude(m, difference, group[here], width=550, height=400)
         panels.append([left, right])
-    return grid(panels)
+    return style.grid(panels)
 
 
 def member_profiles(profiles: Mapping[str, Table], *, title: str = "") -> GridPlot:
@@ -192,10 +186,10 @@ def member_profiles(profiles: Mapping[str, Table], *, title: str = "") -> GridPl
     within, share = first.get("scale_radius"), first.get("confidence")
     heading = f"N0 within {within:g} R200" if within is not None else "N0"
     heading += f", bands {share:.0%}" if share is not None else ""
-    left = axes(title=title, x="R / R200", y="N(< R) / N0", width=480, height=430)
-    right = axes(x="R / R200", y="N per R200² / N0", x_axis_type="log", y_axis_type="log", width=480,
-                 height=430)  # fmt: skip
-    for number, (name, colour) in enumerate(colours(profiles).items()):
+    left = style.axes(title=title, x="R / R200", y="N(< R) / N0", width=480, height=430)
+    right = style.axes(x="R / R200", y="N per R200² / N0", x_axis_type="log", y_axis_type="log", width=480,
+                       height=430)  # fmt: skip
+    for number, (name, colour) in enumerate(style.colours(profiles).items()):
         column = {c: numbers(profiles[name][c]) for c in _PROFILE}
         n0 = profiles[name].meta.get("n0")
         label = f"{name} (N0 = {n0})" if n0 is not None else name
@@ -215,12 +209,14 @@ def member_profiles(profiles: Mapping[str, Table], *, title: str = "") -> GridPl
                       dots=True, columns={"members": column["members"]}, tips=tips)  # fmt: skip
     if within is not None:
         for plot in (left, right):
-            plot.add_layout(Span(location=within, dimension="height", line_color=INK, line_dash="dotted"))
+            plot.add_layout(
+                Span(location=within, dimension="height", line_color=style.INK, line_dash="dotted")
+            )
     outer = np.concatenate([numbers(table["outer"]) for table in profiles.values()])
-    log_ticks(right.xaxis[0], 0.3 * float(outer.min()), float(outer.max()))
-    legend_inside(left, "top_left").legend[0].update(title=heading, title_text_font_style="normal",
-                                                     title_text_font_size="12px")  # fmt: skip
-    return grid([[left, right]])
+    style.log_ticks(right.xaxis[0], 0.3 * float(outer.min()), float(outer.max()))
+    style.legend_inside(left, "top_left").legend[0].update(title=heading, title_text_font_style="normal",
+                                                           title_text_font_size="12px")  # fmt: skip
+    return style.grid([[left, right]])
 
 
 def caption_of(row: Row, group: str) -> str:
@@ -357,7 +353,7 @@ def field_pictures(
         about: dict[str, Any] = {"redshift": one.redshift, "title": f"{one.cluster}, z = {one.redshift:g}"}
         about |= {"sources": theirs} if theirs is not None and len(theirs) else {}
         panels.append(mosaic_field(read_mosaics(one.folder, bands=bands), **about, **options))
-    return grid(panels, columns=columns)
+    return style.grid(panels, columns=columns)
 
 
 def number_per_galaxy(values: ArrayLike, name: str, *, like: ArrayLike | None = None) -> NDArray[np.float64]:

@@ -19,36 +19,22 @@ from labkit.evaluate import OUTCOMES, common_scores, crossing, roc_curve, wilson
 from labkit.evaluate.resampling import draw_weights
 from labkit.predictions import Predictions
 from labkit.tables import numbers, rows_of, text
+from labkit.views import style
 from labkit.views.angora_galaxies import name_per_galaxy, number_per_galaxy
 from labkit.views.marks import draw_line, draw_points, draw_steps, need_rows
 from labkit.views.plots import bars, points
 from labkit.views.roc import roc, roc_by_class
-from labkit.views.style import (
-    FAINT,
-    GLYPH_FONT,
-    GROUP_COLOURS,
-    INK,
-    LEGEND_ROW,
-    PALETTE,
-    axes,
-    grid,
-    legend_above,
-    legend_inside,
-    log_ticks,
-    name_ticks,
-    unit_range,
-)
 
 _GRID = np.linspace(0, 1, 201)
-_LINES = {"purity": (PALETTE[0], "solid"), "completeness": (PALETTE[1], "dashed")}
+_LINES = {"purity": (style.PALETTE[0], "solid"), "completeness": (style.PALETTE[1], "dashed")}
 _CONFIDENCE = 0.68
 _ROW = 46  # screen pixels
 #: Four lines in one frame: true negatives are light blue and every outcome has its own dash.
 _OUTCOMES = {
-    "TP": (PALETTE[2], "solid"),
-    "TN": (PALETTE[5], "dotdash"),
-    "FP": (PALETTE[1], "solid"),
-    "FN": (INK, "dashed"),
+    "TP": (style.PALETTE[2], "solid"),
+    "TN": (style.PALETTE[5], "dotdash"),
+    "FP": (style.PALETTE[1], "solid"),
+    "FN": (style.INK, "dashed"),
 }
 
 
@@ -72,16 +58,18 @@ def method_agreement(table: Table, *, title: str = "") -> GridPlot:
     order = np.lexsort((np.arange(len(right)), -right.sum(axis=1)))
     right, counts = right[order], counts[:, order]
     rows, height = Range1d(len(right) - 0.5, -0.5), 110 + _ROW * len(right)
-    left = axes(x="", y="", width=60 + 96 * len(methods), height=height, tools="save")
+    left = style.axes(x="", y="", width=60 + 96 * len(methods), height=height, tools="save")
     share = [100 * (counts.sum(0) * right[:, k]).sum() / counts.sum() for k in range(len(methods))]
-    name_ticks(left, [f"{name}\n{one:.1f} %" for name, one in zip(methods, share, strict=True)], lines=False)
-    for name, which, style in (("right", right, {"size": 15, "color": INK}),
-                               ("wrong", ~right, {"size": 11, "marker": "x", "color": PALETTE[1],
+    style.name_ticks(
+        left, [f"{name}\n{one:.1f} %" for name, one in zip(methods, share, strict=True)], lines=False
+    )
+    for name, which, look in (("right", right, {"size": 15, "color": style.INK}),
+                               ("wrong", ~right, {"size": 11, "marker": "x", "color": style.PALETTE[1],
                                                   "line_width": 2.4})):  # fmt: skip
         y, x = np.nonzero(which)
-        left.scatter(x, y, name=name, **style)
-    plot = axes(title=title, x="share of the members, of the non-members (%)", y="", width=460,
-                height=height, x_range=Range1d(0, 132), tools="save")  # fmt: skip
+        left.scatter(x, y, name=name, **look)
+    plot = style.axes(title=title, x="share of the members, of the non-members (%)", y="", width=460,
+                      height=height, x_range=Range1d(0, 132), tools="save")  # fmt: skip
     words = [" + ".join(np.array(methods)[one]) or "none" for one in right]
     parts, labels = [], {}
     for number, name in enumerate(("members", "non-members")):
@@ -95,17 +83,17 @@ def method_agreement(table: Table, *, title: str = "") -> GridPlot:
                      "interval": f"{low[k]:.1f} to {high[k]:.1f} %"}
                 )  # fmt: skip
     bars(Table(parts), "right", "share", by="kind", beside="words", opacity=0.7, labels=labels, on=plot,
-         palette={name: GROUP_COLOURS[name.removesuffix("s")] for name in labels},
+         palette={name: style.GROUP_COLOURS[name.removesuffix("s")] for name in labels},
          details={"objects": "", "share": "0.0", "interval": "", "right": ""})  # fmt: skip
-    plot.xaxis.update(ticker=FixedTicker(ticks=[0, 20, 40, 60, 80, 100]), axis_line_color=INK)
+    plot.xaxis.update(ticker=FixedTicker(ticks=[0, 20, 40, 60, 80, 100]), axis_line_color=style.INK)
     for panel in (left, plot):
         panel.y_range = rows
-        panel.hbar(list(range(0, len(right), 2)), left=-1e3, right=1e3, height=1, color=FAINT, alpha=0.5,
-                   level="underlay")  # every second row grey, so that the eye keeps the row  # fmt: skip
+        second = list(range(0, len(right), 2))  # grey, so that the eye keeps the row
+        panel.hbar(second, left=-1e3, right=1e3, height=1, color=style.FAINT, alpha=0.5, level="underlay")
         panel.yaxis.ticker = FixedTicker(ticks=[])
         panel.grid.grid_line_color = None
         panel.outline_line_color = None
-    return grid([[left, legend_inside(plot, "bottom_right", clickable=False)]])
+    return style.grid([[left, style.legend_inside(plot, "bottom_right", clickable=False)]])
 
 
 def threshold_curves(
@@ -125,10 +113,10 @@ def threshold_curves(
     for name in methods:
         p = np.asarray(scores[name], dtype=np.float64)
         first = panels[0] if panels else None
-        shared = {"x_range": first.x_range if first else unit_range(),
-                  "y_range": first.y_range if first else unit_range()}  # fmt: skip
-        plot = axes(title=name, x="threshold of the probability", y="purity, completeness", width=width,
-                    height=height, **shared)  # fmt: skip
+        shared = {"x_range": first.x_range if first else style.unit_range(),
+                  "y_range": first.y_range if first else style.unit_range()}  # fmt: skip
+        plot = style.axes(title=name, x="threshold of the probability", y="purity, completeness", width=width,
+                          height=height, **shared)  # fmt: skip
         found, spread = _quality_at(member, p, np.ones(len(p))), _quality_at(member, p, draws)
         for kind, (colour, dash) in _LINES.items():
             good = np.isfinite(found[kind]) & np.isfinite(spread[kind]).any(axis=0)
@@ -140,8 +128,8 @@ def threshold_curves(
                       label="" if panels else kind,
                       tips=[("threshold", "$x{0.00}"), (kind, "$y{0.000}")])  # fmt: skip
         _mark_crossing(plot, member, p, draws)
-        panels.append(legend_inside(plot, "bottom_left", clickable=False))
-    return grid(panels, columns=3)
+        panels.append(style.legend_inside(plot, "bottom_left", clickable=False))
+    return style.grid(panels, columns=3)
 
 
 def pooled_rocs(methods: Mapping[str, Predictions], *, title: str = "") -> figure:
@@ -208,12 +196,12 @@ def _mark_crossing(plot: figure, member: NDArray, p: NDArray, draws: NDArray) ->
     last = (selected >= total[:, None]).argmax(axis=1)  # as many as there are members
     values = (right[np.arange(len(draws)), last] / np.maximum(total, 1))[total > 0]
     error = f" ± {100 * np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    plot.line([threshold, threshold], [0, value], color=INK, line_dash="dotted")
-    plot.scatter([threshold], [value], size=9, color=INK, name="crossing")
+    plot.line([threshold, threshold], [0, value], color=style.INK, line_dash="dotted")
+    plot.scatter([threshold], [value], size=9, color=style.INK, name="crossing")
     left, words = threshold > 0.6, f"{100 * value:.1f}{error} %\nat {threshold:.2f}"
     plot.text([threshold], [value / 2], [words], name="crossing value", x_offset=-10 if left else 10,
-              text_align="right" if left else "left", text_baseline="middle", text_font=GLYPH_FONT,
-              text_font_size="13px", text_color=INK)  # fmt: skip
+              text_align="right" if left else "left", text_baseline="middle", text_font=style.GLYPH_FONT,
+              text_font_size="13px", text_color=style.INK)  # fmt: skip
 
 
 def error_distributions(
@@ -242,8 +230,8 @@ def error_distributions(
             low, high = column[good].min(), column[good].max()
         edges = np.linspace(low, high if high > low else low + 1, bins + 1)
         counts = {k: np.histogram(column[good & (kinds == k)], bins=edges)[0] for k in OUTCOMES}
-        top = axes(title="" if number else title, x=label, y="share of each in a bin", width=470,
-                   height=300 + 2 * LEGEND_ROW)  # fmt: skip
+        top = style.axes(title="" if number else title, x=label, y="share of each in a bin", width=470,
+                         height=300 + 2 * style.LEGEND_ROW)  # fmt: skip
         top.y_range.start = 0
         populations = (
             ("members", counts["TP"] + counts["FN"], "TP", {"fill": 0.25, "line": False}),
@@ -251,15 +239,15 @@ def error_distributions(
             ("FP", counts["FP"], "FP", {"width": 2.2}),
             ("FN", counts["FN"], "FN", {"width": 2.2, "dash": "dashed"}),
         )
-        for name, count, colour, style in populations:
+        for name, count, colour, look in populations:
             words = "" if number else f"{name} ({count.sum():,})"
-            draw_steps(top, edges, count / max(count.sum(), 1), colour=GROUP_COLOURS[colour], name=name,
-                       label=words, **style)  # fmt: skip
+            draw_steps(top, edges, count / max(count.sum(), 1), colour=style.GROUP_COLOURS[colour], name=name,
+                       label=words, **look)  # fmt: skip
         rates = _error_rates(edges, counts, label)
         rates.x_range = top.x_range
         rates.legend[0].visible = number == 0
-        columns.append((legend_above(top, columns=2), rates))
-    return grid([list(row) for row in zip(*columns, strict=True)])
+        columns.append((style.legend_above(top, columns=2), rates))
+    return style.grid([list(row) for row in zip(*columns, strict=True)])
 
 
 def _error_rates(edges: NDArray, counts: Mapping[str, NDArray], label: str) -> figure:
@@ -274,9 +262,10 @@ def _error_rates(edges: NDArray, counts: Mapping[str, NDArray], label: str) -> f
     table = Table(rows=rows, names=("kind", "x", "rate", "rate_low", "rate_high", "objects"))
     labels = {"FP": "FP / non-members", "FN": "FN / members"}
     plot = points(table, "x", "rate", by="kind", labels=labels, size=7,
-                  palette={kind: GROUP_COLOURS[kind] for kind in ("FP", "FN")}, markers=("circle", "square"),
-                  dodge=0.24 * float(edges[1] - edges[0]), details={"objects": ""}, x_label=label,
-                  y_label="error rate", width=470, height=300 + LEGEND_ROW)  # fmt: skip
+                  palette={kind: style.GROUP_COLOURS[kind] for kind in ("FP", "FN")},
+                  markers=("circle", "square"), dodge=0.24 * float(edges[1] - edges[0]),
+                  details={"objects": ""}, x_label=label, y_label="error rate", width=470,
+                  height=300 + style.LEGEND_ROW)  # fmt: skip
     plot.y_range = Range1d(-0.02, 1.02)
     return plot
 
@@ -300,8 +289,8 @@ def contamination_distribution(
     above = every[every > 0]
     low, high = (above.min(), above.max()) if len(above) else (0.1, 1.0)
     edges = np.geomspace(low / 1.02, high * 1.02, bins + 1)
-    left = axes(title=title, x="contamination index", y="share of the outcome's objects", width=560,
-                height=380, x_axis_type="log")  # fmt: skip
+    left = style.axes(title=title, x="contamination index", y="share of the outcome's objects", width=560,
+                      height=380, x_axis_type="log")  # fmt: skip
     left.y_range.start = 0
     for number, (kind, (colour, dash)) in enumerate(_OUTCOMES.items()):
         n, count = len(groups[kind]), np.histogram(groups[kind], bins=edges)[0]
@@ -311,10 +300,10 @@ def contamination_distribution(
             place = edges[:-1] * (edges[1:] / edges[:-1]) ** (0.26 + 0.16 * number)
             bounds = wilson(count, n, confidence=_CONFIDENCE)
             left.segment(place, bounds[0], place, bounds[1], color=colour, line_width=1.3, legend_label=label)
-    log_ticks(left.xaxis[0], low, high)
-    right = axes(x="outcome", y="share with a contaminant", width=280, height=380,
-                 y_range=Range1d(-0.02, 1.02))  # fmt: skip
-    name_ticks(right, list(_OUTCOMES), lines=False)
+    style.log_ticks(left.xaxis[0], low, high)
+    right = style.axes(x="outcome", y="share with a contaminant", width=280, height=380,
+                       y_range=Range1d(-0.02, 1.02))  # fmt: skip
+    style.name_ticks(right, list(_OUTCOMES), lines=False)
     there = {kind: place for place, kind in enumerate(_OUTCOMES) if len(groups[kind])}
     k = np.array([(groups[kind] > 0).sum() for kind in there])
     trials = np.array([len(groups[kind]) for kind in there])
@@ -323,7 +312,7 @@ def contamination_distribution(
     draw_points(right, list(there.values()), k / trials, *bounds, colour="colour", name="crowded",
                 columns=columns,
                 tips=[("outcome", "@kind"), ("crowded", "@k of @n"), ("share", "@y{0.00}")])  # fmt: skip
-    return grid([[legend_above(left), right]])
+    return style.grid([[style.legend_above(left), right]])
 
 
 def _outcomes(outcome: ArrayLike, *, like: NDArray) -> NDArray[np.str_]:

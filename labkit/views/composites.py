@@ -214,9 +214,9 @@ class SampleColours:
     @cached_property
     def limits(self) -> dict[str, BandLimits]:
         """Limits of each band that has data."""
-        rows = np.linspace(0, len(self._sample) - 1, min(_OBJECTS, len(self._sample))).round().astype(int)
-        images = self._sample.select(np.unique(rows)).images
-        bands = self._sample.bands
+        rows, bands = len(self._sample), self._sample.bands
+        some = np.linspace(0, rows - 1, min(_OBJECTS, rows)).round().astype(int)
+        images = self._sample.select(np.unique(some)).images
         fluxes = np.stack([self.fluxes(images[:, i], band) for i, band in enumerate(bands)], axis=1)
         return composite_limits(fluxes, bands, saturated=_SATURATED)
 
@@ -230,12 +230,10 @@ class SampleColours:
         fluxes[binary_opening(np.asarray(images) == self._record["no_emission"], square)] = np.nan
         return fluxes
 
-    def composite(self, images: NDArray, bands: Sequence[str] | None = None) -> NDArray[np.float64]:
+    def composite(self, images: NDArray) -> NDArray[np.float64]:
         """Colours (y, x, 3) of one object's pixels (band, y, x), hatched where no band has data."""
-        bands = self._sample.bands if bands is None else bands
+        bands = self._sample.bands
         fluxes = np.stack([self.fluxes(one, band) for one, band in zip(images, bands, strict=True)])
-        if not set(bands) & set(self.limits):
-            return hatched(np.full((*fluxes.shape[1:], 3), np.nan))
         return hatched(colour_composite(fluxes, bands, limits=self.limits, dim=_DIM))
 
     def grey(self, band: str, image: NDArray) -> NDArray[np.float64]:

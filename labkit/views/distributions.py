@@ -13,23 +13,9 @@ from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
 from labkit.tables import numbers, text
+from labkit.views import style
 from labkit.views.marks import column_values, draw_steps, need_rows, plain_column
 from labkit.views.plots import bars
-from labkit.views.style import (
-    GROUP_MARKERS,
-    INK,
-    axes,
-    class_colours,
-    colours,
-    column_tips,
-    field_name,
-    grid,
-    group_marker,
-    hover_picture,
-    in_drawing_order,
-    legend_above,
-    legend_inside,
-)
 from labkit.views.tables import column_title
 
 _SELECTING = "pan,wheel_zoom,box_zoom,tap,box_select,lasso_select,reset,save"
@@ -82,16 +68,16 @@ def histogram(
     if edges.ndim == 0:
         edges = np.histogram_bin_edges(np.log10(x[good]) if log else x[good], bins=int(edges))
         edges = 10**edges if log else edges
-    plot = axes(title=title, x=label, y=f"share of {of}" if normalised else f"number of {of}", width=width,
-                height=height, x_axis_type="log" if log else "linear")  # fmt: skip
+    plot = style.axes(title=title, x=label, y=f"share of {of}" if normalised else f"number of {of}",
+                      width=width, height=height, x_axis_type="log" if log else "linear")  # fmt: skip
     plot.y_range.start = 0
-    names = class_colours(groups[good].tolist())
+    names = style.class_colours(groups[good].tolist())
     for name, colour in names.items():
         count = np.histogram(x[good & (groups == name)], bins=edges)[0].astype(float)
         count /= max(count.sum(), 1) if normalised else 1
         fill = 0.15 if len(names) <= 2 else 0.0  # more fills than two hide one another
         draw_steps(plot, edges, count, colour=colour, name=name or label, label=name, fill=fill)
-    return legend_inside(plot, "top_right")
+    return style.legend_inside(plot, "top_right")
 
 
 def scatter(
@@ -162,28 +148,28 @@ def scatter(
             low, high = np.percentile(places[name][good], [50 * (1 - central), 50 * (1 + central)])
             room = margin * (high - low) or 0.5
             ranges[f"{axis}_range"] = Range1d(float(low - room), float(high + room))
-    plot = axes(title=title, x=x_label or column_title(table, x), y=y_label or column_title(table, y),
-                width=width, height=height, tools=_SELECTING, **scales, **ranges)  # fmt: skip
+    plot = style.axes(title=title, x=x_label or column_title(table, x), y=y_label or column_title(table, y),
+                      width=width, height=height, tools=_SELECTING, **scales, **ranges)  # fmt: skip
     if relation is not None:
         _draw_relation(plot, relation, ranges.get("x_range"), places[x][good])
     if source is None:
-        source = ColumnDataSource({field_name(name): plain_column(table[name]) for name in details})
+        source = ColumnDataSource({style.field_name(name): plain_column(table[name]) for name in details})
     for name, values in places.items():
-        source.data[field_name(name)] = values
+        source.data[style.field_name(name)] = values
     source.data["_group"] = groups
     if pictures is not None:
         source.data["_picture"] = list(pictures)
-    palette = class_colours(sorted(set(groups[good].tolist())))
+    palette = style.class_colours(sorted(set(groups[good].tolist())))
     drawn = []
-    for number, name in enumerate(in_drawing_order(palette)):
+    for number, name in enumerate(style.in_drawing_order(palette)):
         rows = np.flatnonzero(good & (groups == name))
-        if name in GROUP_MARKERS or counts:
-            style = {"color": palette[name]} | group_marker(name)
+        if name in style.GROUP_MARKERS or counts:
+            look = {"color": palette[name]} | style.group_marker(name)
         elif markers:
-            style = {"marker": markers[number % len(markers)], "size": 9, "line_width": 1.4,
+            look = {"marker": markers[number % len(markers)], "size": 9, "line_width": 1.4,
                      "fill_alpha": 0.6, "color": palette[name]}  # fmt: skip
         else:
-            style = {"marker": "circle", "size": 7, "fill_alpha": 0.65, "line_color": None,
+            look = {"marker": "circle", "size": 7, "fill_alpha": 0.65, "line_color": None,
                      "fill_color": palette[name]}  # fmt: skip
         words = (name or unnamed) + (f" ({len(rows):,})" if counts else "")
         empty = np.asarray(table[hollow])[rows] if hollow else np.zeros(len(rows), dtype=bool)
@@ -192,17 +178,17 @@ def scatter(
                 label = {"legend_label": words} if filled or empty.all() else {}
                 opacity = {} if filled else {"fill_alpha": 0.0}
                 drawn.append(
-                    plot.scatter(field_name(x), field_name(y), source=source, name=name, **label,
+                    plot.scatter(style.field_name(x), style.field_name(y), source=source, name=name, **label,
                                  view=CDSView(filter=IndexFilter(part)), nonselection_alpha=0.08,
-                                 **(style | opacity))
+                                 **(look | opacity))
                 )  # fmt: skip
                 if not label:  # a click on the legend hides it, too
                     plot.legend[0].items[-1].renderers.append(drawn[-1])
     picture = "_picture" if pictures is not None else ""
-    hover_picture(plot, drawn, column_tips(details), picture=picture, heading="_group")
+    style.hover_picture(plot, drawn, style.column_tips(details), picture=picture, heading="_group")
     if counts:
-        return legend_above(plot, columns=3 if width >= 600 else 2)
-    return legend_inside(plot, "bottom_right")
+        return style.legend_above(plot, columns=3 if width >= 600 else 2)
+    return style.legend_inside(plot, "bottom_right")
 
 
 def _draw_relation(plot: figure, relation: Any, frame: Range1d | None, x: np.ndarray) -> None:
@@ -212,7 +198,7 @@ def _draw_relation(plot: figure, relation: Any, frame: Range1d | None, x: np.nda
     words, middle = f"red sequence ± {relation.scatter:.3f} mag", relation(line)
     plot.varea(line, middle - relation.scatter, middle + relation.scatter, color="#bdbdbd", alpha=0.6,
                legend_label=words, name="scatter")  # fmt: skip
-    plot.line(line, middle, color=INK, line_dash="dashed", level="overlay", legend_label=words,
+    plot.line(line, middle, color=style.INK, line_dash="dashed", level="overlay", legend_label=words,
               name="relation")  # fmt: skip
 
 
@@ -232,8 +218,9 @@ def class_counts(labels: ArrayLike, *, by: ArrayLike | None = None, title: str =
     ]
     table = Table(rows=rows, names=("class", "part", "objects", "text"))
     words = {part: part for part in parts} if by is not None else None
-    return bars(table, "class", "objects", by="part", stacked=True, beside="text", palette=colours(parts),
-                labels=words, title=title, x_label="number of objects")  # fmt: skip
+    return bars(table, "class", "objects", by="part", stacked=True, beside="text",
+                palette=style.colours(parts), labels=words, title=title,
+                x_label="number of objects")  # fmt: skip
 
 
 def linked_scatters(
@@ -254,4 +241,4 @@ def linked_scatters(
         for legend in plot.legend:
             legend.visible = not plots
         plots.append(plot)
-    return grid([plots])
+    return style.grid([plots])

@@ -14,30 +14,7 @@ from bokeh.models import ColumnDataSource, Range1d
 from bokeh.plotting import figure
 
 from labkit.tables import text
-from labkit.views.marks import (
-    Line,
-    bounded,
-    column_values,
-    draw_line,
-    draw_points,
-    need_rows,
-    plain_column,
-    published_entry,
-)
-from labkit.views.style import (
-    GLYPH_FONT,
-    INK,
-    axes,
-    class_colours,
-    colours,
-    column_tips,
-    field_name,
-    hover,
-    legend_above,
-    legend_inside,
-    name_ticks,
-    plain_text,
-)
+from labkit.views import marks, style
 from labkit.views.tables import column_title
 
 
@@ -45,7 +22,7 @@ def points(
     table: Table, x: str, y: str, *, by: str = "", percent: bool = False, across: bool = False,
     dodge: float = 0.0, markers: Sequence[str] = ("circle",), size: float = 9,
     palette: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None,
-    lines: Mapping[str, Line | None] | None = None, span: tuple[float, float] | None = None,
+    lines: Mapping[str, marks.Line | None] | None = None, span: tuple[float, float] | None = None,
     details: Mapping[str, str] | None = None, notes: Mapping[str, str] | None = None, title: str = "",
     x_label: str = "", y_label: str = "", width: int = 620, height: int = 400, on: figure | None = None,
 ) -> figure:  # fmt: skip
@@ -90,23 +67,23 @@ def points(
         If a column is missing or the table is empty.
     """
     details, notes, labels = dict(details or {}), notes or {}, labels or {}
-    need_rows(table, [x, y, *([by] if by else []), *details], "table")
+    marks.need_rows(table, [x, y, *([by] if by else []), *details], "table")
     groups = text(table[by]) if by else np.full(len(table), y)
-    found = dict(palette or colours(groups.tolist()))
+    found = dict(palette or style.colours(groups.tolist()))
     named, sign = np.asarray(table[x]).dtype.kind in "USO", " %" if percent else ""
-    places = text(table[x]) if named else column_values(table, x)
+    places = text(table[x]) if named else marks.column_values(table, x)
     names = list(dict.fromkeys(places.tolist())) if named else []
     centres = np.array([names.index(p) for p in places], dtype=float) if named else places
-    values, theirs = bounded(table, y, percent=percent), None
+    values, theirs = marks.bounded(table, y, percent=percent), None
     if f"{y}_published" in table.colnames:
-        theirs = bounded(table, f"{y}_published", percent=percent)
+        theirs = marks.bounded(table, f"{y}_published", percent=percent)
     words = (x_label or ("" if named else column_title(table, x)), y_label or column_title(table, y) + sign)
-    plot = on or axes(title=title, x=words[across], y=words[not across], width=width, height=height)
+    plot = on or style.axes(title=title, x=words[across], y=words[not across], width=width, height=height)
     if named and on is None:
-        name_ticks(plot, names, along="y" if across else "x")
+        style.name_ticks(plot, names, along="y" if across else "x")
     share = 0.84 / len(found) if named else dodge
     shift = 0.225 * share if named and theirs is not None else 0.0
-    wanted = {field_name(key): plain_column(table[key]) for key in details}
+    wanted = {style.field_name(key): marks.plain_column(table[key]) for key in details}
     digits = "{0.0}" if percent else "{0.000}"
     tip = f"@{'x' if across else 'y'}{digits}{sign} (@low{digits} to @high{digits})"
     for number, (name, colour) in enumerate(found.items()):
@@ -117,24 +94,24 @@ def points(
         label = labels.get(name, name) if by else ""
         if lines and (line := lines.get(name)) is not None:
             ends = np.array(span or (centres[rows].min(), centres[rows].max()))
-            draw_line(plot, ends, line(ends), colour=colour, dash="dashed", width=1.5, name=f"{name} fit",
-                      label=label)  # fmt: skip
+            marks.draw_line(plot, ends, line(ends), colour=colour, dash="dashed", width=1.5,
+                            name=f"{name} fit", label=label)  # fmt: skip
         tips = [(label, "@place"), ("", tip)] if named else [(label or name, tip)]
-        tips += column_tips(details)
-        tips += [("", plain_text(notes[name]))] if name in notes else []
+        tips += style.column_tips(details)
+        tips += [("", style.plain_text(notes[name]))] if name in notes else []
         columns = {key: column[rows] for key, column in wanted.items()}
         columns |= {"place": places[rows]} if named else {}
         look: dict[str, Any] = {"colour": colour, "columns": columns, "across": across, "size": size}
         if theirs is None or np.isfinite(values[0, rows]).any():  # some are only published
-            draw_points(plot, place - shift, *values[:, rows], name=name, label=label, tips=tips,
-                        marker=markers[number % len(markers)], **look)  # fmt: skip
+            marks.draw_points(plot, place - shift, *values[:, rows], name=name, label=label, tips=tips,
+                              marker=markers[number % len(markers)], **look)  # fmt: skip
         if theirs is not None:
             tips[0] = (f"{name}, published", tips[0][1])
-            draw_points(plot, place + shift, *theirs[:, rows], name=f"{name}, published", tips=tips,
-                        marker="diamond", hollow=True, **look)  # fmt: skip
+            marks.draw_points(plot, place + shift, *theirs[:, rows], name=f"{name}, published", tips=tips,
+                              marker="diamond", hollow=True, **look)  # fmt: skip
     if theirs is not None:
-        published_entry(plot)
-    return plot if on else legend_above(plot)
+        marks.published_entry(plot)
+    return plot if on else style.legend_above(plot)
 
 
 def curves(
@@ -169,19 +146,22 @@ def curves(
     InputError
         If a column is missing or the table is empty.
     """
-    need_rows(table, [x, y, *([by] if by else [])], "table")
+    marks.need_rows(table, [x, y, *([by] if by else [])], "table")
     groups = text(table[by]) if by else np.full(len(table), y)
     words = (x_label or column_title(table, x), y_label or column_title(table, y))
     scale = "log" if log else "linear"
-    plot = on or axes(title=title, x=words[0], y=words[1], width=width, height=height, x_axis_type=scale)
-    for name, colour in (palette or colours(groups.tolist())).items():
+    plot = on or style.axes(
+        title=title, x=words[0], y=words[1], width=width, height=height, x_axis_type=scale
+    )
+    for name, colour in (palette or style.colours(groups.tolist())).items():
         part = table[groups == name]
-        value, low, high = bounded(part, y)
+        value, low, high = marks.bounded(part, y)
         known = np.isfinite(low).any()
-        draw_line(plot, column_values(part, x), value, low if known else None, high if known else None,
-                  colour=colour, name=name, label=(labels or {}).get(name, name) if by else "",
-                  tips=[(name, "($x{0.000}, $y{0.000})")])  # fmt: skip
-    return plot if on else legend_inside(plot, "top_right")
+        marks.draw_line(plot, marks.column_values(part, x), value, low if known else None,
+                        high if known else None, colour=colour, name=name,
+                        label=(labels or {}).get(name, name) if by else "",
+                        tips=[(name, "($x{0.000}, $y{0.000})")])  # fmt: skip
+    return plot if on else style.legend_inside(plot, "top_right")
 
 
 def bars(
@@ -223,10 +203,10 @@ def bars(
         If a column is missing or the table is empty.
     """
     details, labels = dict(details or {}), labels or {}
-    need_rows(table, [names, value, *details, *(one for one in (by, beside) if one)], "table")
+    marks.need_rows(table, [names, value, *details, *(one for one in (by, beside) if one)], "table")
     rows, groups = text(table[names]), text(table[by]) if by else np.full(len(table), value)
-    order, found = list(dict.fromkeys(rows.tolist())), dict(palette or class_colours(groups.tolist()))
-    length, low, high = bounded(table, value)
+    order, found = list(dict.fromkeys(rows.tolist())), dict(palette or style.class_colours(groups.tolist()))
+    length, low, high = marks.bounded(table, value)
     y = np.array([order.index(name) for name in rows], dtype=float)
     start, thick = np.zeros(len(table)), 0.72
     kinds = list(found)
@@ -241,12 +221,13 @@ def bars(
     end = start + length
     last = np.where(np.isfinite(high), high, end)
     far = float(np.nanmax(np.fmax(end, last), initial=0)) or 1.0
-    plot = on or axes(title=title, x=x_label or column_title(table, value), y="", width=width, tools="save",
-                      height=70 + 34 * len(order), x_range=Range1d(0, 1.15 * far))  # fmt: skip
+    plot = on or style.axes(title=title, x=x_label or column_title(table, value), y="", width=width,
+                            tools="save", height=70 + 34 * len(order),
+                            x_range=Range1d(0, 1.15 * far))  # fmt: skip
     if on is None:
-        name_ticks(plot, order, along="y", lines=False)
+        style.name_ticks(plot, order, along="y", lines=False)
         plot.ygrid.grid_line_color = None
-    kept = {field_name(key): plain_column(table[key]) for key in details}
+    kept = {style.field_name(key): marks.plain_column(table[key]) for key in details}
     for name, colour in found.items():
         here = groups == name
         if not here.any():
@@ -258,14 +239,15 @@ def bars(
         drawn = plot.hbar("y", left="left", right="right", height=thick, fill_color=colour, line_color=None,
                           fill_alpha=opacity, source=source, name=name, **legend)  # fmt: skip
         if np.isfinite(low[here]).any():
-            plot.segment("low", "y", "high", "y", color=INK, line_width=1.3, source=source)
-        tips = column_tips(details) or [("", "@row"), (labels.get(name, name), "@value{0.[000]}")]
-        hover(plot, [drawn], tips)
+            plot.segment("low", "y", "high", "y", color=style.INK, line_width=1.3, source=source)
+        tips = style.column_tips(details) or [("", "@row"), (labels.get(name, name), "@value{0.[000]}")]
+        style.hover(plot, [drawn], tips)
     if beside:
         words = {"x": last, "y": y, "text": text(table[beside])}
         if stacked:  # one text at the end of each row
             keep = [max(np.flatnonzero(rows == row), key=lambda k: end[k]) for row in order]
             words = {key: column[keep] for key, column in words.items()}
         plot.text("x", "y", "text", source=ColumnDataSource(words), x_offset=6, text_baseline="middle",
-                  text_font=GLYPH_FONT, text_font_size="12px", text_color=INK, name="words")  # fmt: skip
-    return plot if on else legend_inside(plot, "bottom_right")
+                  text_font=style.GLYPH_FONT, text_font_size="12px", text_color=style.INK,
+                  name="words")  # fmt: skip
+    return plot if on else style.legend_inside(plot, "bottom_right")

@@ -15,16 +15,7 @@ from labkit.evaluate import area_under, mean_roc, purity_curve, roc_curve
 from labkit.evaluate.metrics import AVERAGES
 from labkit.predictions import Predictions
 from labkit.views.marks import absent, draw_line
-from labkit.views.style import (
-    INK,
-    PALETTE,
-    axes,
-    class_colours,
-    colours,
-    grid,
-    legend_inside,
-    unit_range,
-)
+from labkit.views.style import INK, PALETTE, axes, class_colours, colours, grid, legend_inside, unit_range
 
 _GRID = np.linspace(0, 1, 401)
 _AVERAGE_DASHES = dict(zip(AVERAGES, ("dashed", "dotdash"), strict=True))

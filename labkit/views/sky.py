@@ -29,25 +29,11 @@ from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, sky_to_p
 from labkit.images.cutouts import cutout
 from labkit.sources.mosaics import Mosaics, registered
 from labkit.tables import need_columns, numbers, text
+from labkit.views import style
 from labkit.views.composites import colour_composite
 from labkit.views.distributions import scatter
 from labkit.views.gallery import gallery, grey_levels, jpeg_uri, limits_of, png_uri, smoothed
 from labkit.views.marks import need_rows, plain_column
-from labkit.views.style import (
-    FONT,
-    GLYPH_FONT,
-    INK,
-    MARKERS,
-    PALETTE,
-    axes,
-    class_colours,
-    column_tips,
-    field_name,
-    hover,
-    in_drawing_order,
-    legend_above,
-    scale_bar,
-)
 
 #: Extent (arcsec) and extension likelihood of the C1 class lie above these (Pacaud et al. 2006).
 C1_EXTENT, C1_LIKELIHOOD = 5.0, 33.0
@@ -80,9 +66,9 @@ def field(
     limits = limits or limits_of(pixels, lower=1, upper=99.8)
     levels = np.round(255 * grey_levels(pixels, limits=limits, stretch=stretch)).astype(np.uint8)
     half_y, half_x = (0.5 * scale * n for n in pixels.shape)
-    plot = axes(title=title, x=_EAST, y=_NORTH, grid=False, frame_width=_FIELD_PX,
-                frame_height=round(_FIELD_PX * half_y / half_x), x_range=Range1d(half_x, -half_x),
-                y_range=Range1d(-half_y, half_y))  # fmt: skip
+    plot = style.axes(title=title, x=_EAST, y=_NORTH, grid=False, frame_width=_FIELD_PX,
+                      frame_height=round(_FIELD_PX * half_y / half_x), x_range=Range1d(half_x, -half_x),
+                      y_range=Range1d(-half_y, half_y))  # fmt: skip
     mapper = LinearColorMapper(palette=Greys256[::-1], low=0, high=255)
     # A flipped x range mirrors the image; the columns are reversed to keep east left.
     plot.image([levels[:, ::-1]], x=-half_x, y=-half_y, dw=2 * half_x, dh=2 * half_y, color_mapper=mapper)
@@ -92,16 +78,17 @@ def field(
     places = 255 * grey_levels(values[None], limits=limits, stretch=stretch)[0]
     bar = _colour_bar(plot, mapper, label, ticker=FixedTicker(ticks=places.tolist()))
     bar.major_label_overrides = {float(k): f"{v:g}" for k, v in zip(places, values, strict=True)}
-    scale_bar(plot, half_x, half_y)
+    style.scale_bar(plot, half_x, half_y)
     if candidates is not None:
         _mark_candidates(plot, candidates, wcs, scale, pixels.shape, score)
     return plot
 
 
 def _colour_bar(plot: figure, mapper: LinearColorMapper, title: str, **options: Any) -> ColorBar:
-    bar = ColorBar(color_mapper=mapper, title=title, width=12, bar_line_color=INK, **options)
-    bar.update(major_label_text_font=FONT, major_label_text_font_size="12px", title_text_font=FONT,
-               title_text_font_size="13px", title_text_font_style="normal")  # fmt: skip
+    bar = ColorBar(color_mapper=mapper, title=title, width=12, bar_line_color=style.INK, **options)
+    bar.update(major_label_text_font=style.FONT, major_label_text_font_size="12px",
+               title_text_font=style.FONT, title_text_font_size="13px",
+               title_text_font_style="normal")  # fmt: skip
     plot.add_layout(bar, "right")
     return bar
 
@@ -118,7 +105,7 @@ def _mark_candidates(
     rank = np.empty(len(value), dtype=int)
     rank[np.argsort(-value, kind="stable")] = np.arange(1, len(value) + 1)
     others = [name for name in candidates.colnames if name not in needed]
-    data: dict[str, Any] = {field_name(name): [str(v) for v in candidates[name]] for name in others}
+    data: dict[str, Any] = {style.field_name(name): [str(v) for v in candidates[name]] for name in others}
     data |= {
         "_x": -(x - (shape[1] - 1) / 2) * scale,
         "_y": (y - (shape[0] - 1) / 2) * scale,
@@ -129,15 +116,15 @@ def _mark_candidates(
     }
     source = ColumnDataSource(data)
     # Blue, grey, vermillion: low to high, safe for colour-blind readers.
-    ramp = [PALETTE[0], PALETTE[5], "#bbbbbb", PALETTE[4], PALETTE[1]]
+    ramp = [style.PALETTE[0], style.PALETTE[5], "#bbbbbb", style.PALETTE[4], style.PALETTE[1]]
     mapper = LinearColorMapper(palette=ramp, low=0, high=1)
-    colour = {"field": "_value", "transform": mapper} if score else PALETTE[1]
+    colour = {"field": "_value", "transform": mapper} if score else style.PALETTE[1]
     circles = plot.scatter("_x", "_y", source=source, size=18, fill_alpha=0, line_width=2.4,
                            line_color=colour, name="candidates")  # fmt: skip
-    plot.text("_x", "_y", "_mark", source=source, x_offset=11, y_offset=-8, text_font=GLYPH_FONT,
-              text_font_size="15px", text_font_style="bold", text_color=PALETTE[1])  # fmt: skip
+    plot.text("_x", "_y", "_mark", source=source, x_offset=11, y_offset=-8, text_font=style.GLYPH_FONT,
+              text_font_size="15px", text_font_style="bold", text_color=style.PALETTE[1])  # fmt: skip
     tips = [("position", "@_sky"), *([("rank", "@_rank"), (score, "@_value{0.000}")] if score else [])]
-    hover(plot, [circles], tips + column_tips(dict.fromkeys(others, "")))
+    style.hover(plot, [circles], tips + style.column_tips(dict.fromkeys(others, "")))
     if score:
         _colour_bar(plot, mapper, score)
 
@@ -205,20 +192,20 @@ def extent_plane(
     forms = {name: "0.0" if np.asarray(shown[name]).dtype.kind == "f" else ""
              for name in dict.fromkeys([*details, by, *need[:2]])}  # fmt: skip
     plot = scatter(shown, "_extent", "_extension_likelihood", by=by, details=forms,
-                   log=("_extent", "_extension_likelihood"), hollow="_below", markers=MARKERS, title=title,
-                   x_label="extent (arcsec)", y_label="extension likelihood", width=620,
+                   log=("_extent", "_extension_likelihood"), hollow="_below", markers=style.MARKERS,
+                   title=title, x_label="extent (arcsec)", y_label="extension likelihood", width=620,
                    height=520)  # fmt: skip
     plot.update(x_range=ranges[0], y_range=ranges[1])
-    plot.legend[0].update(location="top_left", title=by.replace("_", " "), title_text_font=FONT,
+    plot.legend[0].update(location="top_left", title=by.replace("_", " "), title_text_font=style.FONT,
                           title_text_font_size="13px", title_text_font_style="normal")  # fmt: skip
     inside = (shown["extent"] > C1_EXTENT) & (shown["extension_likelihood"] > C1_LIKELIHOOD)
-    plot.add_layout(BoxAnnotation(left=C1_EXTENT, bottom=C1_LIKELIHOOD, fill_alpha=0.1, fill_color=PALETTE[4],
-                                  line_color=INK, line_dash="dashed", line_width=1.2,
-                                  level="underlay"))  # fmt: skip
+    plot.add_layout(BoxAnnotation(left=C1_EXTENT, bottom=C1_LIKELIHOOD, fill_alpha=0.1,
+                                  fill_color=style.PALETTE[4], line_color=style.INK, line_dash="dashed",
+                                  line_width=1.2, level="underlay"))  # fmt: skip
     words = f"extent > {C1_EXTENT:g}″, likelihood > {C1_LIKELIHOOD:g}: {inside.sum()} of {len(shown)}"
     plot.add_layout(Label(x=ranges[0].end, y=ranges[1].end, x_offset=-8, y_offset=-6, text=words,
-                          text_align="right", text_baseline="top", text_font=FONT, text_font_size="13px",
-                          text_color=INK))  # fmt: skip
+                          text_align="right", text_baseline="top", text_font=style.FONT,
+                          text_font_size="13px", text_color=style.INK))  # fmt: skip
     return plot
 
 
@@ -253,7 +240,7 @@ def member_field(
     half = side / 2
     frame: dict[str, Any] = {"size": side * u.arcmin, "pixels": pixels, "oversample": 1, "fill": np.nan}
     shown = np.stack([cutout(image[..., k], wcs, centre, **frame) for k in range(3)], axis=-1)
-    plot = axes(
+    plot = style.axes(
         title=title, x=_EAST, y=_NORTH, grid=False, frame_width=width, frame_height=width,
         x_range=Range1d(half, -half), y_range=Range1d(-half, half), background_fill_color="black",
     )  # fmt: skip
@@ -261,7 +248,7 @@ def member_field(
     if sources is not None:
         _mark_members(plot, sources, plane, half, details, marker_px)
     kpc = None if redshift is None else COSMOLOGY.kpc_proper_per_arcmin(redshift).value / 60
-    scale_bar(plot, half, half, kpc_per_arcsec=kpc, dark=True)
+    style.scale_bar(plot, half, half, kpc_per_arcsec=kpc, dark=True)
     return plot
 
 
@@ -275,22 +262,22 @@ def _mark_members(
     names = text(sources["group"])
     inside = np.isfinite(x) & np.isfinite(y) & (np.maximum(np.abs(x), np.abs(y)) <= half) & (names != "")
     there, shown = {key: plain_column(sources[key]) for key in wanted}, []
-    order = in_drawing_order(names[inside].tolist())
-    for name, colour in class_colours(order).items():
+    order = style.in_drawing_order(names[inside].tolist())
+    for name, colour in style.class_colours(order).items():
         rows = inside & (names == name)
         data: dict[str, NDArray] = {"_x": x[rows], "_y": y[rows], "_group": names[rows]}
-        data |= {field_name(key): column[rows] for key, column in there.items()}
+        data |= {style.field_name(key): column[rows] for key, column in there.items()}
         circle = name in _CIRCLES
-        style = {"marker": "circle" if circle else "square", "size": (0.6 if circle else 1) * marker_px,
+        look = {"marker": "circle" if circle else "square", "size": (0.6 if circle else 1) * marker_px,
                  "fill_alpha": 0.0, "legend_label": f"{name} ({rows.sum():,})", "name": name,
                  "source": ColumnDataSource(data)}  # fmt: skip
-        plot.scatter("_x", "_y", line_color="black", line_alpha=0.6, line_width=4, **style)
-        shown.append(plot.scatter("_x", "_y", line_color=colour, line_width=1.8, **style))
+        plot.scatter("_x", "_y", line_color="black", line_alpha=0.6, line_width=4, **look)
+        shown.append(plot.scatter("_x", "_y", line_color=colour, line_width=1.8, **look))
     if shown:
         forms = {key: "" if column.dtype.kind in "US" else _FORMATS.get(key, "0.00")
                  for key, column in there.items()}  # fmt: skip
-        hover(plot, shown, [("", "@_group"), *column_tips(forms)])
-        legend_above(plot)
+        style.hover(plot, shown, [("", "@_group"), *style.column_tips(forms)])
+        style.legend_above(plot)
 
 
 def mosaic_field(mosaics: Mosaics, *, pixels: int = 640, **options: Any) -> figure:

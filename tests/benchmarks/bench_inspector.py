@@ -19,7 +19,7 @@ from timing import peak_gib, timed
 
 from labkit.predictions import Predictions
 from labkit.sample import Sample
-from labkit.views.inspector import Inspector
+from labkit.views.inspector import inspect_errors
 
 
 class MadeImages:
@@ -62,7 +62,8 @@ def measure(n: int, rounds: int) -> dict[str, float]:
     """Median milliseconds of each step."""
     sample, predictions, images = survey(n)
     with tempfile.TemporaryDirectory() as folder:
-        widget, seconds, _ = timed(partial(Inspector, sample, predictions, verdicts=Path(folder) / "v.csv"))
+        verdicts = Path(folder) / "v.csv"
+        widget, seconds, _ = timed(partial(inspect_errors, sample, predictions, verdicts=verdicts))
         found, c = {"open": 1e3 * seconds}, widget.controls
         images.reads = 0
         spent: dict[str, list[float]] = {}

@@ -61,12 +61,10 @@ def inspect_errors(
     InputError
         If the Sample lacks predicted objects, a name is unknown, or the CSV cannot be written.
     """
+    objects = gather(sample, predictions, experiment=experiment, votes=votes)
+    state = ErrorState(objects, sample.catalogue, votes=votes, positive=positive, threshold=threshold)
+    pictures = Pictures(sample, activation=activation)
+    journal = None if verdicts is None else Journal(verdicts, user=user)
     if headless if headless is not None else bool(os.environ.get(HEADLESS)):
-        objects = gather(sample, predictions, experiment=experiment, votes=votes)
-        state = ErrorState(objects, sample.catalogue, votes=votes, positive=positive, threshold=threshold)
-        journal = None if verdicts is None else Journal(verdicts, user=user)
-        return error_page(state, Pictures(sample, activation=activation), journal=journal)
-    return Inspector(
-        sample, predictions, experiment=experiment, positive=positive, threshold=threshold, votes=votes,
-        activation=activation, verdicts=verdicts, user=user, page_size=page_size,
-    )  # fmt: skip
+        return error_page(state, pictures, journal=journal)
+    return Inspector(state, pictures, journal, predictions=predictions, page_size=page_size)

@@ -41,14 +41,9 @@ pieces: Any = templates.get_template("inspector/front/pieces.html.j2").module
 
 
 def headline(state: ErrorState, words: str) -> str:
-    """The title: experiment, runs, objects, and what else is to be said."""
+    """Experiment, runs, objects, and what else is to be said."""
     runs = f"mean of {state.objects.runs} runs" if state.objects.runs > 1 else "one run"
     return pieces.headline(f"{state.objects.experiment}, {runs} · {len(state.objects):,} objects · {words}")
-
-
-def counts(state: ErrorState) -> str:
-    """The confusion counts, truth in rows and decision in columns; accuracy, purity, completeness and FPR."""
-    return pieces.counts(state.positive, state.summary, GROUPS)
 
 
 def roc_svg(state: ErrorState) -> str:
@@ -64,13 +59,10 @@ def roc_svg(state: ErrorState) -> str:
 def contour_svg(lines: Lines, *, size: tuple[int, int]) -> str:
     """Contours as an SVG that lies on a picture, the first row of pixels at the bottom; empty without any."""
     height, width = size
-    paths = [
-        (
-            level,
-            "".join("M" + "L".join(f"{x + 0.5:.1f} {height - y - 0.5:.1f}" for x, y in one) for one in parts),
-        )
-        for level, parts in lines
-    ]
+    paths = []
+    for level, parts in lines:
+        points = ("L".join(f"{x + 0.5:.1f} {height - y - 0.5:.1f}" for x, y in one) for one in parts)
+        paths.append((level, "".join(f"M{one}" for one in points)))
     return pieces.contours(paths, width, height)
 
 
@@ -92,10 +84,8 @@ def shots(
     pictures: Pictures, row: int, *, shown: str = "", contours: bool = True, target: str | None = None
 ) -> str:
     """Large pictures of an object side by side; of more than three, the first large and the others small."""
-    names = pictures.main(shown)
-    return pieces.shots(
-        [picture_box(pictures, row, name, contours=contours, target=target) for name in names]
-    )
+    options: dict[str, Any] = {"contours": contours, "target": target}
+    return pieces.shots([picture_box(pictures, row, name, **options) for name in pictures.main(shown)])
 
 
 def neighbours_of(state: ErrorState, index: int) -> tuple[NDArray[np.int64], NDArray, NDArray]:

@@ -38,10 +38,7 @@ _TOGGLES = {
     "contours": (True, "Contours (c)", "contours of one band on another", "104px"),
     "activation": (False, "Activation (m)", "where the network looks", "116px"),
 }
-_TEXTS = {
-    "text": "filter: part of an id, or counts > 200 and label = other",
-    "note": "note (n), Enter saves",
-}
+_TEXTS = {"text": "filter: part of an id, or counts > 200 and label = other", "note": "note (n), Enter saves"}
 _HTML = {"head": {"flex": "1"}, "status": {"flex": "1"}, "pages": {}, "counts": {"width": "100%"}}
 
 

@@ -46,16 +46,12 @@ class Style:
     shows_gaps: bool = False  # `paint` shows where there are no data; otherwise a band without any is zero
 
 
-def _faint(image: NDArray) -> NDArray:
-    return grey_levels(image, stretch="asinh")
-
-
 def _glow(optical: NDArray, xray: NDArray) -> NDArray:
     return overlay(plate_levels(optical), photon_levels(xray))
 
 
 def _colours(*images: NDArray) -> NDArray:
-    blue, green, red = (_faint(images[round(place)]) for place in np.linspace(0, len(images) - 1, 3))
+    blue, green, red = (grey_levels(images[round(place)]) for place in np.linspace(0, len(images) - 1, 3))
     return composite(red=red, green=green, blue=blue)
 
 
@@ -81,18 +77,16 @@ def styles_for(bands: Sequence[str], *, colours: SampleColours | None = None) ->
     if known is not None:
         return known
     if colours is None:
-        single = [Style(name, (name,), _faint) for name in bands]
+        single = [Style(name, (name,), grey_levels) for name in bands]
         together = Style("colour", tuple(bands), _colours)
     else:
         single = [Style(name, (name,), partial(colours.grey, name), shows_gaps=True) for name in bands]
-        together = Style("colour", tuple(bands), partial(_together, colours, tuple(bands)), shows_gaps=True)
+        together = Style(
+            "colour", tuple(bands), lambda *all_: colours.composite(np.stack(all_)), shows_gaps=True
+        )
     first = _spread(bands if colours is None else colours.common_bands)
     single.sort(key=lambda style: first.index(style.name) if style.name in first else len(first))
     return tuple(single) if len(bands) == 1 else (together, *single)
-
-
-def _together(colours: SampleColours, bands: tuple[str, ...], *images: NDArray) -> NDArray:
-    return colours.composite(np.stack(images), bands)
 
 
 def _spread(bands: Sequence[str]) -> list[str]:

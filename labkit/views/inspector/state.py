@@ -7,22 +7,23 @@ columns and filters take one pass.
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import eq, ge, gt, le, lt, ne
 
 import numpy as np
 from astropy.table import Table
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.evaluate import auc, roc_curve
 from labkit.evaluate.metrics import ratios
+from labkit.evaluate.trainings import mean_scores
 from labkit.predictions import Predictions
 from labkit.sample import Sample
-from labkit.tables import rows_of, text
+from labkit.tables import need_columns, rows_of, text
 from labkit.views.marks import plain_column
 
 #: Who is shown: right and wrong decisions, then objects of unknown class that are taken and that are not.
@@ -56,11 +57,7 @@ class Objects:
     def __len__(self) -> int:
         return len(self.object_id)
 
-    def find(self, object_id: str) -> int:
-        """Number of an object, -1 if it is not there."""
-        return int(self.find_all([object_id])[0])
-
-    def find_all(self, ids: list[str]) -> NDArray[np.int64]:
+    def find(self, ids: ArrayLike) -> NDArray[np.int64]:
         """Numbers of objects, -1 where there is none; the ids are sorted, so each takes logarithmic time."""
         wanted = np.array(ids, dtype=str)
         place = np.minimum(np.searchsorted(self.object_id, wanted), len(self) - 1)
@@ -76,8 +73,15 @@ def gather(
     InputError if an object or experiment is missing, runs disagree about a true class, or a vote's id comes
     twice.
     """
-    chosen = _experiment(predictions, experiment)
-    ids, first, inverse = np.unique(text(chosen.table["object_id"]), return_index=True, return_inverse=True)
+    if not len(predictions):
+        raise InputError("predictions must hold one object or more, got none; choose another split")
+    names = text(predictions.table["experiment"])
+    name = str(names[0]) if experiment is None else experiment
+    if name not in names:
+        raise InputError(f"experiment must be one of {np.unique(names).tolist()}, got {name!r}")
+    chosen = predictions.select(experiment=name)
+    found = mean_scores(chosen, of=chosen.probabilities)
+    ids, place = text(found["object_id"]), text(chosen.table["object_id"])
     same = np.array_equal(ids, sample.object_ids)
     row = np.arange(len(ids)) if same else rows_of(sample.object_ids, ids)
     if (row < 0).any():
@@ -86,43 +90,18 @@ def gather(
             f"first {ids[row < 0][:3].tolist()}; give the Sample that was predicted"
         )
     codes = chosen.true_codes
-    if (codes != codes[first][inverse]).any():
-        some = np.unique(ids[inverse[codes != codes[first][inverse]]])[:3].tolist()
+    true = codes[found["row"]]
+    if (other := codes != true[np.searchsorted(ids, place)]).any():
+        some = np.unique(place[other])[:3].tolist()
         raise InputError(f"true must be the same in every run of an object, it differs for {some}")
-    number = np.bincount(inverse, minlength=len(ids))
-    mean = _mean(chosen.probabilities, inverse, number)
-    scatter = _mean((chosen.probabilities - mean[inverse]) ** 2, inverse, number)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = np.sqrt(scatter * (number / (number - 1))[:, None])
-    name = str(chosen.table["experiment"][0])
+    if votes is not None:
+        need_columns(votes, ["object_id"], "votes")
     return Objects(
-        object_id=ids, row=row, vote_row=_vote_rows(ids, votes), true=codes[first], probabilities=mean,
-        spread=spread, classes=chosen.classes, positive=chosen.positive, experiment=name,
-        runs=int(number.max()),
+        object_id=ids, row=row, true=true, probabilities=np.asarray(found["mean"]),
+        vote_row=np.full(len(ids), -1) if votes is None else rows_of(votes["object_id"], ids),
+        spread=np.asarray(found["std"]), classes=chosen.classes, positive=chosen.positive, experiment=name,
+        runs=int(found["runs"].max()),
     )  # fmt: skip
-
-
-def _experiment(predictions: Predictions, name: str | None) -> Predictions:
-    if not len(predictions):
-        raise InputError("predictions must hold one object or more, got none; choose another split")
-    column = text(predictions.table["experiment"])
-    chosen = column == (column[0] if name is None else name)
-    if not chosen.any():
-        raise InputError(f"experiment must be one of {np.unique(column).tolist()}, got {name!r}")
-    return predictions if chosen.all() else predictions.select(chosen)
-
-
-def _mean(values: NDArray, inverse: NDArray, number: NDArray) -> NDArray:
-    sums = [np.bincount(inverse, weights=column, minlength=len(number)) for column in values.T]
-    return np.column_stack(sums) / number[:, None]
-
-
-def _vote_rows(ids: NDArray, votes: Table | None) -> NDArray[np.int64]:
-    if votes is None:
-        return np.full(len(ids), -1)
-    if "object_id" not in votes.colnames:
-        raise InputError(f"votes must have the column 'object_id', got {votes.colnames}")
-    return rows_of(votes["object_id"], ids)
 
 
 @dataclass(frozen=True)
@@ -191,7 +170,7 @@ class ErrorState:
         self._threshold = float(value)
 
     def _cut(self, kind: int) -> int:
-        """Number of objects at or below the threshold, in the order of rising scores."""
+        """Number of objects of a kind at or below the threshold."""
         return int(np.searchsorted(self._scores[kind], self.threshold, side="right"))
 
     @property
@@ -339,21 +318,8 @@ class ErrorState:
         """Objects of a page, counted from 0; empty beyond the last."""
         return self.members(selection)[number * size : (number + 1) * size]
 
-    def with_positive(self, positive: str) -> ErrorState:
-        """The same objects with another class against the rest."""
-        return ErrorState(self.objects, self.catalogue, votes=self.votes, positive=positive,
-                          threshold=self.threshold)  # fmt: skip
 
-
-_COMPARE: dict[str, Callable] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "!=": operator.ne,
-    "<": operator.lt,
-    ">": operator.gt,
-    "=": operator.eq,
-    "==": operator.eq,
-}
+_COMPARE: dict[str, Callable] = {"<=": le, ">=": ge, "!=": ne, "<": lt, ">": gt, "=": eq, "==": eq}
 _FORM = re.compile(r"\s*([^<>=!~]+?)\s*(<=|>=|!=|==|<|>|=|~)\s*(.*?)\s*")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -104,14 +104,14 @@ def error_page(
                      [_card(state, pictures, index) for index in rows[name]], objects)
         for name in shown
     ]  # fmt: skip
-    left = [markup.roc_svg(state), markup.counts(state), *_judged(journal)]
+    left = [markup.roc_svg(state), pieces.counts(state.positive, state.summary, GROUPS), *_judged(journal)]
     detail = ""
     if rows["FP"] and (place := markup.field_svg(state, rows["FP"][0])):
         first = rows["FP"][0]  # the surest false positive large, with its place in the field
         shots = markup.shots(pictures, int(state.objects.row[first]))
         detail = pieces.detail([shots, place, markup.describe_object(state, first, pictures)])
     head = markup.headline(state, f"threshold {state.threshold:.3f}")
-    return _page([head, pieces.halves(left, groups), detail])
+    return Html(str(pieces.page(_STYLE, [head, pieces.halves(left, groups), detail], "")))
 
 
 def error_sheet(
@@ -119,8 +119,8 @@ def error_sheet(
 ) -> Html:
     """The surest decisions of one group, a row each, in every style (Kosiba et al. 2020, Figs. 9 to 11).
 
-    Beside the pictures stands what catalogue and network say of the object.
-    With a `target` class its activation is added, on the first style's picture.
+    Beside the pictures stands what catalogue and network say of the object. With a `target` class its
+    activation is added, on the first style's picture.
     """
     body = []
     for index in _surest(state, pictures, group, objects):
@@ -131,11 +131,7 @@ def error_sheet(
         facts = markup.field_svg(state, index), markup.describe_briefly(state, index)
         body.append(pieces.detail([pieces.shots(boxes, small=False), *facts]))
     body = body or [pieces.nothing(f"{GROUPS[group]} at this threshold")]
-    return _page(body, style="--lk-size:176px;border:none")
-
-
-def _page(body: Sequence[str], *, style: str = "") -> Html:
-    return Html(str(pieces.page(_STYLE, body, style)))
+    return Html(str(pieces.page(_STYLE, body, "--lk-size:176px;border:none")))
 
 
 def _surest(state: ErrorState, pictures: Pictures, group: str, objects: int) -> list[int]:

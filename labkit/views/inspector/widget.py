@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
 import numpy as np
-from astropy.table import Table
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
-from labkit.sample import Sample
 from labkit.tables import text
 from labkit.views.inspector import markup
 from labkit.views.inspector.markup import card, describe_object, pieces, verdict_words
 from labkit.views.inspector.panels import arrange, make_controls, reporting
 from labkit.views.inspector.pictures import Pictures
-from labkit.views.inspector.state import GROUPS, ErrorState, Selection, gather
+from labkit.views.inspector.state import GROUPS, ErrorState, Objects, Selection, gather
 from labkit.views.inspector.verdicts import Journal, Verdict
 
 _QUIET_S = 0.15  # pictures follow the slider when it has rested for so long
@@ -36,30 +33,23 @@ class Inspector(w.VBox):
     """
 
     def __init__(
-        self, sample: Sample, predictions: Predictions, *, experiment: str | None = None,
-        positive: str | None = None, threshold: float = 0.5, votes: Table | None = None,
-        activation: Callable[..., np.ndarray] | None = None, verdicts: str | Path | None = None,
-        user: str | None = None, page_size: int = 9,
+        self, state: ErrorState, pictures: Pictures, journal: Journal | None, *, predictions: Predictions,
+        page_size: int,
     ) -> None:  # fmt: skip
         if page_size < 1:
             raise InputError(f"page_size must be at least 1, got {page_size}")
-        self._sample, self._predictions, self._votes = sample, predictions, votes
-        objects = gather(sample, predictions, experiment=experiment, votes=votes)
-        options: dict[str, Any] = {"votes": votes, "positive": positive, "threshold": threshold}
-        self.state = ErrorState(objects, sample.catalogue, **options)
-        self.pictures = Pictures(sample, activation=activation)
-        self.journal = None if verdicts is None else Journal(verdicts, user=user)
+        self.state, self.pictures, self.journal, self._predictions = state, pictures, journal, predictions
         self.selection, self.chosen = Selection(group="FP"), -1
         self._waiting: asyncio.TimerHandle | None = None
         self._busy, self._failed, self._depth, self._status = False, False, 0, ""
         self._seen = (-1, 0)  # lines of the journal that the column of verdicts holds, and of which state
         self._note_verdicts()
-        known = [name for name in np.unique(sample.labels).tolist() if name]
+        known = [name for name in np.unique(pictures.sample.labels).tolist() if name]
         self.controls = make_controls(
             self.state,
             self.pictures,
             experiments=np.unique(text(predictions.table["experiment"])).tolist(),
-            labels=list(dict.fromkeys([*known, *objects.classes])),
+            labels=list(dict.fromkeys([*known, *state.objects.classes])),
             page_size=page_size,
             judging=self.journal is not None,
         )
@@ -143,16 +133,18 @@ class Inspector(w.VBox):
 
     @reporting
     def _change_experiment(self, change: Any) -> None:
-        objects = gather(self._sample, self._predictions, experiment=change["new"], votes=self._votes)
-        options: dict[str, Any] = {"positive": self.state.positive, "threshold": self.state.threshold}
-        self._replace(ErrorState(objects, self._sample.catalogue, votes=self._votes, **options))
+        votes, sample = self.state.votes, self.pictures.sample
+        self._replace(
+            gather(sample, self._predictions, experiment=change["new"], votes=votes), self.state.positive
+        )
 
     @reporting
     def _change_positive(self, change: Any) -> None:
-        self._replace(self.state.with_positive(change["new"]))
+        self._replace(self.state.objects, change["new"])
 
-    def _replace(self, state: ErrorState) -> None:
-        self.state = state
+    def _replace(self, objects: Objects, positive: str) -> None:
+        catalogue, votes, threshold = self.state.catalogue, self.state.votes, self.state.threshold
+        self.state = ErrorState(objects, catalogue, votes=votes, positive=positive, threshold=threshold)
         self._note_verdicts()
         self._to_first_page()
         self._show()
@@ -279,7 +271,7 @@ class Inspector(w.VBox):
             self._show_status("Nothing to undo here." if key == "u" else "Nothing to redo here.")
             return
         self._note_saved(self.journal, line)
-        self._show_page(follow=self.state.objects.find(line.object_id))
+        self._show_page(follow=int(self.state.objects.find(line.object_id)))
 
     @reporting
     def _take_note(self, change: Any) -> None:
@@ -298,7 +290,7 @@ class Inspector(w.VBox):
             return
         self._seen = (self.journal.lines, id(self.state))
         said = {key: one.verdict for key, one in self.journal.current.items() if one.counts}
-        column, places = np.full(len(self.state.objects), "none", "U9"), self.state.objects.find_all([*said])
+        column, places = np.full(len(self.state.objects), "none", "U9"), self.state.objects.find([*said])
         column[places[places >= 0]] = np.array([*said.values()], dtype="U9")[places >= 0]
         self.state.add_column("verdict", column)
 
@@ -326,7 +318,7 @@ class Inspector(w.VBox):
     def _show_summary(self) -> None:
         """Counts, ratios and operating point; quick enough to follow the slider."""
         summary, c = self.state.summary, self.controls
-        c.counts.value = markup.counts(self.state)
+        c.counts.value = pieces.counts(self.state.positive, summary, GROUPS)
         known = np.isfinite([summary.fpr, summary.recall]).all()
         c.curve.point = [summary.fpr, summary.recall] if known else []
         for name, button in c.groups.items():

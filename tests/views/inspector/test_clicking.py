@@ -15,14 +15,7 @@ from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.runfolder import HEADLESS
 from labkit.sample import Sample
-from labkit.views.inspector import (
-    ErrorState,
-    Inspector,
-    Pictures,
-    error_sheet,
-    gather,
-    inspect_errors,
-)
+from labkit.views.inspector import ErrorState, Inspector, Pictures, error_sheet, gather, inspect_errors
 from labkit.views.inspector.markup import contour_svg, links, sexagesimal
 from labkit.views.inspector.pictures import activation_overlay, contour_lines, styles_for
 from labkit.views.inspector.state import Selection
@@ -54,7 +47,7 @@ def path(tmp_path) -> Path:
 
 @pytest.fixture
 def widget(sample, predictions, path) -> Inspector:
-    made = Inspector(sample, predictions, verdicts=path, user="ada", page_size=3)
+    made = inspect_errors(sample, predictions, verdicts=path, user="ada", page_size=3)
     assert len(made.controls.experiment.options) == 2
     return made
 
@@ -104,7 +97,7 @@ def test_curve_and_counts_are_drawn_where_they_belong(widget):
 
 def test_the_gallery_waits_until_the_slider_rests(sample, predictions):
     async def drag() -> None:
-        widget = Inspector(sample, predictions)
+        widget = inspect_errors(sample, predictions)
         before = shown(widget)
         for value in (0.6, 0.7, 0.95):
             widget.controls.threshold.value = value
@@ -259,7 +252,7 @@ def test_a_digit_picks_the_label_and_overlays_have_keys(sample, predictions, pat
         asked.append((one.object_ids.tolist(), target))
         return np.full((1, *one.shape[2:]), 0.7)
 
-    widget = Inspector(sample, predictions, verdicts=path, activation=activation)
+    widget = inspect_errors(sample, predictions, verdicts=path, activation=activation)
     c = widget.controls
     sent(c.keys, key="2")
     assert c.label.value == c.label.options[1]
@@ -278,7 +271,7 @@ def test_a_digit_picks_the_label_and_overlays_have_keys(sample, predictions, pat
 def test_earlier_verdicts_come_back_and_two_inspectors_share_a_file(sample, predictions, path, widget):
     name = chosen(widget)
     widget.controls.agree.click()
-    other = Inspector(sample, predictions, verdicts=path, user="bob", page_size=3)
+    other = inspect_errors(sample, predictions, verdicts=path, user="bob", page_size=3)
     assert "1 objects judged so far" in other.controls.status.value
     assert other.controls.sheet.cards[0]["verdict"] == "agree"
     other.controls.doubtful.click()
@@ -303,7 +296,7 @@ def test_another_experiment_and_another_positive_class(widget, sample):
     p = np.random.default_rng(2).dirichlet(np.ones(3), len(sample))
     true = np.array(["a", "b", "c", ""])[np.arange(len(sample)) % 4]
     three = Predictions.from_arrays(sample.object_ids, p, classes=("a", "b", "c"), true=true, experiment="x")
-    other = Inspector(sample, three, positive="a", threshold=0.3)
+    other = inspect_errors(sample, three, positive="a", threshold=0.3)
     other.controls.positive.value = "b"
     assert other.state.summary.counts["TP"] == ((true == "b") & (p[:, 1] > 0.3)).sum()
     assert other.controls.groups["new"].layout.display == ""
@@ -312,7 +305,7 @@ def test_another_experiment_and_another_positive_class(widget, sample):
 
 
 def test_without_a_file_nothing_can_be_judged(sample, predictions):
-    widget = Inspector(sample, predictions)
+    widget = inspect_errors(sample, predictions)
     assert widget.controls.agree.disabled
     for key in "ardu":
         widget.press(key)
@@ -330,7 +323,7 @@ def test_a_verdict_that_cannot_be_saved_is_not_shown_as_saved(widget, path):
 
 def test_only_the_rows_of_the_page_are_read_of_very_many(many, path):
     sample, predictions, images = many
-    widget = Inspector(sample, predictions, verdicts=path, page_size=12)
+    widget = inspect_errors(sample, predictions, verdicts=path, page_size=12)
     seen = set(images.rows)
     assert len(seen) == 12
     for step in (
@@ -351,7 +344,7 @@ def test_only_the_rows_of_the_page_are_read_of_very_many(many, path):
 
 def test_facts_of_the_chosen_object(sample, predictions):
     votes = Table({"object_id": sample.object_ids[:20], "n_votes": np.arange(20)})
-    widget = Inspector(sample, predictions, votes=votes)
+    widget = inspect_errors(sample, predictions, votes=votes)
     widget.controls.groups["TP"].click()
     widget.controls.text.value = "X04"
     page = BeautifulSoup(widget.controls.detail.value, "html.parser")
@@ -378,7 +371,7 @@ def test_positions_are_written_as_astronomers_do_and_may_be_missing(sample, pred
     catalogue = sample.catalogue.copy()
     catalogue["ra"][:] = np.nan * u.deg
     lost = Sample(sample.images, catalogue, bands=sample.bands, pixel_scale=sample.pixel_scale)
-    widget = Inspector(lost, predictions)
+    widget = inspect_errors(lost, predictions)
     assert "position unknown" in widget.controls.detail.value
     assert "<a " not in widget.controls.detail.value
 
@@ -388,7 +381,7 @@ def test_names_from_a_catalogue_cannot_become_markup(sample, predictions):
     for name in ("label", "cluster"):
         catalogue[name] = ["<script>x</script>"] * 40
     strange = Sample(sample.images, catalogue, bands=sample.bands, pixel_scale=sample.pixel_scale)
-    detail = Inspector(strange, predictions).controls.detail.value
+    detail = inspect_errors(strange, predictions).controls.detail.value
     assert "lk-field" in detail
     assert "<script>" not in detail
     assert "<script>x" not in str(inspect_errors(strange, predictions, headless=True))
@@ -400,7 +393,7 @@ def test_blank_and_broken_cutouts_are_black_not_errors(sample, predictions):
     images[::2, 1] = np.nan
     images[1::4, 1, :5] = np.nan
     broken = Sample(images, sample.catalogue, bands=sample.bands, pixel_scale=sample.pixel_scale)
-    widget = Inspector(broken, predictions)
+    widget = inspect_errors(broken, predictions)
     for name in ("TP", "FP", "TN"):
         widget.controls.groups[name].click()
         assert widget.chosen >= 0
@@ -444,7 +437,7 @@ def test_other_bands_have_styles_too(predictions, sample):
         pixel_scale=0.065 * u.arcsec,
     )  # fmt: skip
     assert [style.name for style in styles_for(members.bands)] == ["colour", *members.bands]
-    widget = Inspector(members, predictions)
+    widget = inspect_errors(members, predictions)
     assert len(widget.controls.sheet.cards[0]["pictures"]) == 5
     assert [style.name for style in styles_for(["F814W"])] == ["F814W"]
 
@@ -490,8 +483,8 @@ def flat(_one, *, target: str) -> np.ndarray:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda s, p, folder: Inspector(s, p, verdicts=folder), "verdicts must be a CSV that can be written"),
-        (lambda s, p, _: Inspector(s, p, page_size=0), "page_size must be at least 1"),
+        (lambda s, p, folder: inspect_errors(s, p, verdicts=folder), "verdicts must be a CSV that can be"),
+        (lambda s, p, _: inspect_errors(s, p, page_size=0), "page_size must be at least 1"),
         (lambda s, *_: Pictures(s).uri(0, "optical", target="cluster"), "activation must be given"),
         (lambda s, *_: Pictures(s, activation=flat).uri(0, "optical", target="cluster"),
          r"activation must give a map of shape \(1, 24, 24\), got \(1, 3, 3\)"),

@@ -12,13 +12,7 @@ from labkit.images import normalise
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.taxonomy import get_scheme
-from labkit.views.inspector import (
-    ErrorState,
-    Inspector,
-    Pictures,
-    error_sheet,
-    gather,
-)
+from labkit.views.inspector import ErrorState, Inspector, Pictures, error_sheet, gather, inspect_errors
 from labkit.views.inspector.markup import field_svg, in_order, neighbours_of, shown_value, with_redshift
 from labkit.views.inspector.pictures import styles_for
 from labkit.views.inspector.static import error_page
@@ -96,7 +90,7 @@ def captions(page: BeautifulSoup) -> list[str]:
 
 
 def test_a_page_shows_the_composite_and_four_bands_that_all_clusters_have(either, scored):
-    widget = Inspector(either, scored, page_size=4)
+    widget = inspect_errors(either, scored, page_size=4)
     assert list(widget.pictures.styles)[:5] == ["colour", "F435", "F814", "F125", "F160"]
     assert sorted(widget.pictures.styles) == sorted(["colour", *BANDS])
     assert {len(card["pictures"]) for card in widget.controls.sheet.cards} == {5}
@@ -106,7 +100,7 @@ def test_a_page_shows_the_composite_and_four_bands_that_all_clusters_have(either
 
 
 def test_any_other_band_can_be_called_up(members, scored):
-    widget = Inspector(members, scored, page_size=4)
+    widget = inspect_errors(members, scored, page_size=4)
     widget.controls.shown.value = "F606"
     assert {len(card["pictures"]) for card in widget.controls.sheet.cards} == {1}
     assert captions(detail(widget))[:5] == ["colour", "F435", "F814", "F125", "F606"]
@@ -128,7 +122,7 @@ def test_the_four_bands_include_that_of_the_magnitudes(bands, chosen):
 
 
 def test_missing_bands_are_striped_and_the_composite_is_made_of_the_others(either, scored):
-    widget = Inspector(either, scored)
+    widget = inspect_errors(either, scored)
     lacking, whole = 25, 3
     assert np.isin(widget.pictures.levels(lacking, "F475"), STRIPES).all()
     assert not np.isin(widget.pictures.levels(whole, "F475"), STRIPES).any()
@@ -146,7 +140,7 @@ def test_pictures_share_their_limits(members):
 
 
 def test_cards_and_facts_give_redshift_velocity_and_magnitude(members, scored):
-    widget = Inspector(members, scored)
+    widget = inspect_errors(members, scored)
     widget.controls.groups["TP"].click()
     assert {card["foot"] for card in widget.controls.sheet.cards} == {"member · z 0.4391 · v −520 km/s"}
     widget.controls.groups["TN"].click()
@@ -163,7 +157,7 @@ def test_cards_and_facts_give_redshift_velocity_and_magnitude(members, scored):
 
 
 def test_the_field_shows_the_same_cluster_with_its_decisions(members, scored):
-    widget = Inspector(members, scored)
+    widget = inspect_errors(members, scored)
     page = detail(widget)
     field, chosen = page.select_one(".lk-field"), widget.chosen
     cluster = str(members.catalogue["cluster"][widget.state.objects.row[chosen]])
@@ -207,10 +201,10 @@ def with_column(members: Sample, name: str, value) -> Sample:
 
 
 def test_without_a_cluster_or_a_position_there_is_no_field(members, scored, sample, predictions):
-    assert "lk-field" not in Inspector(sample, predictions).controls.detail.value
+    assert "lk-field" not in inspect_errors(sample, predictions).controls.detail.value
     for column, value in (("cluster", ""), ("ra", np.nan * u.deg)):
         lost = with_column(members, column, value)
-        assert "lk-field" not in Inspector(lost, scored).controls.detail.value
+        assert "lk-field" not in inspect_errors(lost, scored).controls.detail.value
 
 
 def test_the_static_twin_shows_composites_and_the_field(either, scored):
