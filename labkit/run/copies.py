@@ -17,25 +17,10 @@ _KINDS = ("*.ipynb", "*.toml", "experiments/*.toml")
 def copy_notebooks(folder: str | Path, *, data: str | Path | None = None) -> dict[str, str]:
     """Copy the notebooks, sequences and experiments into a folder; a copy that was changed is never replaced.
 
-    Parameters
-    ----------
-    folder : path
-        Where the copies stand; made where it is not there.
-    data : path, optional
-        Folder of everything made: the notebooks' paths ``../data/...`` are rewritten to mean it, relative to
-        `folder`. Default ``data`` beside `folder`, which is what they mean as they are.
-
-    Returns
-    -------
-    dict of str to str
-        What became of each file: "copied", "updated" (the copy was as labkit had written it, the original is
-        newer), "unchanged", or "outdated" (the original is newer, but the copy has been changed or run, and
-        stays as it is).
-
-    Raises
-    ------
-    InputError
-        If `folder` is that of the originals, or a path cannot stand in a notebook.
+    The notebooks' paths ``../data/...`` are rewritten to mean `data`, the folder of everything made (``data``
+    beside `folder` by default, which is what they mean as they are). Says what became of each file: "copied",
+    "updated" (the copy was as labkit had written it, the original is newer), "unchanged", or "outdated" (the
+    original is newer, but the copy has been changed or run, and stays as it is).
     """
     source, target = shipped_folder("notebooks"), Path(folder).resolve()
     if target.is_relative_to(source.resolve()) or (target.exists() and not target.is_dir()):

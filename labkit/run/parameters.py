@@ -80,16 +80,9 @@ class Parameter:
             return value
         usual = self.default if isinstance(self.default, list | tuple) else [self.default]
         usual = [item for item in usual if item not in ("", None)]
-        known = any(isinstance(item, str) and _is_path(item) for item in usual)
-        return str(folder / value) if known or _ends_as_file(value) or (not usual and "/" in value) else value
-
-
-def _ends_as_file(text: str) -> bool:
-    return text.lower().endswith(_FILES)
-
-
-def _is_path(text: str) -> bool:
-    return "/" in text or _ends_as_file(text)
+        texts = [item.lower() for item in (*usual, value) if isinstance(item, str)]
+        slashed = any("/" in item for item in (texts[:-1] if usual else texts))
+        return str(folder / value) if slashed or any(item.endswith(_FILES) for item in texts) else value
 
 
 def _readings(value: Any) -> Iterable[Any]:

@@ -18,29 +18,27 @@ from labkit.run.parameters import spell
 from labkit.runfolder import RunFolder
 
 
-def content_hash(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, or of the names and bytes of all files in a folder."""
-    path = Path(path)
-    if not path.exists():
-        raise MissingDataError(
-            f"input must be a file or folder, got {str(path)!r}; make it, or correct the path"
-        )
+def content_hash(*paths: str | Path) -> str:
+    """SHA-256 of the bytes of files, and of the names and bytes of all files in folders."""
     digest = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+    for path in map(Path, paths):
+        if not path.exists():
+            raise MissingDataError(
+                f"input must be a file or folder, got {str(path)!r}; make it, or correct the path"
+            )
+        inside = (p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        for file in [path] if path.is_file() else sorted(inside):
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
     return digest.hexdigest()
 
 
 def code_hash() -> str:
-    """SHA-256 of the names and bytes of labkit's own files: modules, and the data that they read."""
-    digest = hashlib.sha256()
-    for root in (Path(__file__).parents[1], shipped_folder("data/published"), shipped_folder("data/trees")):
-        for file in sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
-            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    """SHA-256 of labkit's own files: modules, and the data that they read."""
+    data = (shipped_folder("data/published"), shipped_folder("data/trees"))
+    return content_hash(Path(__file__).parents[1], *data)
 
 
 def fingerprint(
