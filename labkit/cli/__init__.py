@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from labkit.cli import catalogues, runs, samples, volunteers
 from labkit.cli.app import app
 
-__all__ = ["app", "catalogues", "main", "runs", "samples", "volunteers"]
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on what is typed after `labkit`; ends with `SystemExit`, as its exit code says."""

@@ -4,16 +4,3 @@ from __future__ import annotations
 
 from labkit.experiment.experiment import EMPTY, SGD, Adadelta, AdamW, Augmentation, Experiment, RightAngles
 from labkit.experiment.files import PRESETS, preset, read_experiments
-
-__all__ = [
-    "EMPTY",
-    "PRESETS",
-    "SGD",
-    "Adadelta",
-    "AdamW",
-    "Augmentation",
-    "Experiment",
-    "RightAngles",
-    "preset",
-    "read_experiments",
-]

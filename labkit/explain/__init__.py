@@ -12,21 +12,3 @@ from labkit.explain.checks import deletion, randomisation_check, randomise
 from labkit.explain.layers import layers
 from labkit.explain.maps import class_activation, filter_maps
 from labkit.explain.rings import common_scale, over_folds, ring_means, ring_occlusion, ring_table
-
-__all__ = [
-    "band_index",
-    "class_activation",
-    "common_scale",
-    "deletion",
-    "filter_maps",
-    "index_summary",
-    "layers",
-    "over_folds",
-    "randomisation_check",
-    "randomise",
-    "ring_means",
-    "ring_occlusion",
-    "ring_table",
-    "sensitivity",
-    "typical_filters",
-]

@@ -9,5 +9,3 @@ from __future__ import annotations
 from labkit.finder.detection import detect
 from labkit.finder.find import compare, find_candidates, search
 from labkit.finder.fits import Selection
-
-__all__ = ["Selection", "compare", "detect", "find_candidates", "search"]

@@ -7,20 +7,3 @@ from labkit.images.cutouts import coverage, cutout, cutouts, regrid
 from labkit.images.normalise import normalise, stack
 from labkit.images.sky import level_table, sky_scales, sky_table
 from labkit.images.stretches import asinh, fixed_asinh, percentile
-
-__all__ = [
-    "asinh",
-    "coverage",
-    "cutout",
-    "cutouts",
-    "fixed_asinh",
-    "level_table",
-    "normalise",
-    "percentile",
-    "pixel_to_sky",
-    "regrid",
-    "sky_scales",
-    "sky_table",
-    "sky_to_pixel",
-    "stack",
-]

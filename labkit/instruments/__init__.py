@@ -3,5 +3,3 @@
 from __future__ import annotations
 
 from labkit.instruments.mirrors import PointSpread, Templates, point_spread_image
-
-__all__ = ["PointSpread", "Templates", "point_spread_image"]

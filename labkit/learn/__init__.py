@@ -23,27 +23,6 @@ from labkit.learn.trained import (
 if TYPE_CHECKING:
     from labkit.learn.fit import train
 
-__all__ = [
-    "Model",
-    "augmented_views",
-    "find_models",
-    "fold_counts",
-    "fold_numbers",
-    "fold_sizes",
-    "histories",
-    "layer_rows",
-    "model_card",
-    "model_folder",
-    "model_table",
-    "out_of_fold",
-    "predict",
-    "release",
-    "shipped_models",
-    "train",
-    "trained_sets",
-    "training_table",
-]
-
 
 def __getattr__(name: str) -> Any:
     """`train`, which brings Lightning and all that it imports, only when it is used."""

@@ -5,14 +5,3 @@ from __future__ import annotations
 from labkit.photometry.catalogues import colours, magnitude_at, match, redshift_offset
 from labkit.photometry.extraction import extract
 from labkit.photometry.red_sequence import ColourMagnitude, differential_colour, red_sequences
-
-__all__ = [
-    "ColourMagnitude",
-    "colours",
-    "differential_colour",
-    "extract",
-    "magnitude_at",
-    "match",
-    "red_sequences",
-    "redshift_offset",
-]

@@ -6,13 +6,3 @@ from labkit.sample.labels import with_columns, with_label_files, with_labels
 from labkit.sample.sample import Sample, concatenate
 from labkit.sample.splits import with_split
 from labkit.sample.store import SampleWriter
-
-__all__ = [
-    "Sample",
-    "SampleWriter",
-    "concatenate",
-    "with_columns",
-    "with_label_files",
-    "with_labels",
-    "with_split",
-]

@@ -20,17 +20,3 @@ from labkit.simulate.survey import (
     survey_at,
 )
 from labkit.simulate.xmm import NUISANCES
-
-__all__ = [
-    "KOSIBA_HUNT",
-    "KOSIBA_TABLE_2",
-    "NUISANCES",
-    "HuntCounts",
-    "SurveyCounts",
-    "field_files",
-    "simulate_cores",
-    "simulate_hunt",
-    "simulate_observation",
-    "simulate_survey",
-    "survey_at",
-]

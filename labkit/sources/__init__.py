@@ -12,29 +12,3 @@ from labkit.sources.members import counts_table, fields_sample, measure_fields, 
 from labkit.sources.mosaics import Mosaics, read_mosaics
 from labkit.sources.xmm import Observation, candidates_sample, cut_plates, read_observation, read_plates
 from labkit.sources.zooniverse import read_export, read_flat_answers, read_workflow
-
-__all__ = [
-    "Export",
-    "Mosaics",
-    "Observation",
-    "ReadReport",
-    "accept_cores",
-    "candidates_sample",
-    "cores_sample",
-    "counts_table",
-    "cut_plates",
-    "fetch_kosiba2020",
-    "fields_sample",
-    "measure_fields",
-    "members_sample",
-    "read_accept",
-    "read_candidates",
-    "read_export",
-    "read_flat_answers",
-    "read_images",
-    "read_mosaics",
-    "read_observation",
-    "read_plates",
-    "read_workflow",
-    "write_regions",
-]

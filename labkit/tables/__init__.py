@@ -8,16 +8,3 @@ from __future__ import annotations
 from labkit.tables.columns import find_column, magnitudes, need_columns, numbers, rows_of, text
 from labkit.tables.reading import read_catalogue
 from labkit.tables.writing import CATALOGUE_ENDINGS, TableWriter, write_table
-
-__all__ = [
-    "CATALOGUE_ENDINGS",
-    "TableWriter",
-    "find_column",
-    "magnitudes",
-    "need_columns",
-    "numbers",
-    "read_catalogue",
-    "rows_of",
-    "text",
-    "write_table",
-]

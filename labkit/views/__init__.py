@@ -16,8 +16,6 @@ from labkit.errors import InputError
 from labkit.paths import atomic_file
 from labkit.views.style import ABSENT
 
-__all__ = ["save_page", "show"]
-
 _ready: set[int] = set()
 
 

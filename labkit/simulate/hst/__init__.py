@@ -9,5 +9,3 @@ from __future__ import annotations
 
 from labkit.simulate.hst.bands import ACS_BANDS, BANDS, MIXED_BANDS, Band
 from labkit.simulate.hst.field import simulate_fields
-
-__all__ = ["ACS_BANDS", "BANDS", "MIXED_BANDS", "Band", "simulate_fields"]

@@ -20,23 +20,3 @@ from labkit.sources.members.setups import (
     with_configurations,
     with_setups,
 )
-
-__all__ = [
-    "ListedField",
-    "annulus_coverage",
-    "catalogue_labels",
-    "counts_table",
-    "field_catalogue",
-    "field_sources",
-    "fields_sample",
-    "measure_fields",
-    "members_sample",
-    "read_fields",
-    "redshift_bins",
-    "setup_counts",
-    "split_counts",
-    "velocity",
-    "with_configurations",
-    "with_setups",
-    "write_fields",
-]
