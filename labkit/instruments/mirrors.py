@@ -7,11 +7,12 @@ is 4.3" on axis, widens with the square of the off-axis angle, and is stretched 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy.fft import irfft2, next_fast_len
+from scipy.fft import next_fast_len
 from scipy.special import gamma, kv
 
 from labkit.errors import InputError
@@ -21,6 +22,14 @@ CORE_ARCSEC, SLOPE = 4.3, 1.55
 _WIDENING, _STRETCHING = 0.0036, 0.004
 #: Sampling in arcsec that holds the sharpest point spread: beyond its wave numbers 0.2 % is left of it.
 _SAMPLING = 2.3
+
+
+@lru_cache(maxsize=1)
+def _matern() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wave numbers in units of the core, and the transform there: one where it matters in a millionth."""
+    k, order = np.linspace(0, 30, 20001), SLOPE - 1
+    at = np.maximum(k, 1e-9)
+    return k, 2 ** (1 - order) / gamma(order) * at**order * kv(order, at)
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,7 @@ class PointSpread:
         turn = np.radians(self.radial_deg)
         radial = (kx * np.cos(turn) + ky * np.sin(turn)) / self.stretch
         tangential = (ky * np.cos(turn) - kx * np.sin(turn)) * self.stretch
-        k = np.maximum(self.core_arcsec * np.hypot(radial, tangential), 1e-9)
-        order = SLOPE - 1
-        return 2 ** (1 - order) / gamma(order) * k**order * kv(order, k)
+        return np.interp(self.core_arcsec * np.hypot(radial, tangential), *_matern(), right=0.0)
 
 
 def point_spread(
@@ -81,43 +88,65 @@ class Templates:
     """Sources of one count on a stamp of shape (y, x), and their derivatives: points, and beta-models.
 
     The transforms of the point spread, of a beta-model with beta = 2/3 (its surface brightness is
-    (1 + (r / rc)^2)^(-3/2), its transform exp(-rc k)), of a pixel and of a shift are all known, so that one
-    inverse transform gives the image at any position between pixels, integrated over each of them. The
-    transforms are `padding` times as wide as the stamp: beyond that the profiles repeat.
+    (1 + (r / rc)^2)^(-3/2), its transform exp(-rc k)), of a pixel and of a shift are all known, so that the
+    inverse transform, as products of matrices for rows and columns, gives the image at any position between
+    pixels, integrated over each of them, to a millionth of its peak (single precision). The transforms are
+    `padding` times as wide as the stamp: beyond that the profiles repeat.
     """
 
     def __init__(
         self, shape: tuple[int, int], *, pixel_arcsec: float, spread: PointSpread, padding: float = 1.5
     ) -> None:
         self.shape, self.pixel_arcsec = shape, pixel_arcsec
-        self._fine = max(1, int(np.ceil(pixel_arcsec / _SAMPLING)))
-        self._size = tuple(next_fast_len(int(np.ceil(padding * n)), real=True) for n in shape)
-        sampling = pixel_arcsec / self._fine
-        ky = 2 * np.pi * np.fft.fftfreq(self._fine * self._size[0], sampling)[:, None]
-        kx = 2 * np.pi * np.fft.rfftfreq(self._fine * self._size[1], sampling)
-        self._ky, self._kx, self._k = ky * pixel_arcsec, kx * pixel_arcsec, np.hypot(kx, ky)
-        pixel = np.sinc(self._kx / (2 * np.pi)) * np.sinc(self._ky / (2 * np.pi))
-        self._seen = spread.transform(kx, ky) * pixel * self._fine
+        fine = max(1, int(np.ceil(pixel_arcsec / _SAMPLING)))
+        height, width = (next_fast_len(int(np.ceil(padding * n)), real=True) for n in shape)
+        ky = 2 * np.pi * np.fft.fftfreq(fine * height) * fine  # per pixel
+        kx = 2 * np.pi * np.fft.rfftfreq(fine * width) * fine
+        pixel = np.sinc(kx / (2 * np.pi)) * np.sinc(ky / (2 * np.pi))[:, None]
+        seen = spread.transform(kx / pixel_arcsec, ky[:, None] / pixel_arcsec) * pixel
+        # all wave numbers in x but the first, and the last of an even number, stand for their opposites, too
+        seen[:, 1 : (fine * width + 1) // 2] *= 2
+        self._k = (np.hypot(kx, ky[:, None]) / pixel_arcsec).astype(np.float32)
+        self._seen = (seen / (height * width)).astype(np.float32)
+        self._kx, self._ky = kx, ky
+        self._columns = np.exp(1j * np.outer(kx, np.arange(shape[1]))).astype(np.complex64)
+        self._rows = np.exp(1j * np.outer(np.arange(shape[0]), ky)).astype(np.complex64)
 
     def image(self, x: float, y: float, extent: float = 0.0) -> NDArray[np.float64]:
         """Share of a source's counts in each pixel."""
-        return self._pixels(self._spectrum(x, y, extent)[None])[0]
+        rows, columns = self._waves(x, y)
+        return _product(_halves(rows) @ self._spectrum(extent), columns).astype(float)
 
     def derivatives(self, x: float, y: float, extent: float = 0.0) -> NDArray[np.float64]:
         """The image and its derivatives."""
-        spectrum = self._spectrum(x, y, extent)
-        rows = [spectrum, -1j * self._kx * spectrum, -1j * self._ky * spectrum]
-        return self._pixels(np.stack([*rows, -extent * self._k * spectrum] if extent else rows))
+        rows, columns = self._waves(x, y)
+        along_x = (-1j * self._kx[:, None].astype(np.float32)) * columns
+        along_y = rows * (-1j * self._ky.astype(np.float32))
+        spectrum = self._spectrum(extent)
+        image, turned = _halves(np.stack([rows, along_y])) @ spectrum
+        images = [_product(image, columns), _product(image, along_x), _product(turned, columns)]
+        if extent:
+            wider = _halves(rows) @ (np.float32(-extent) * self._k * spectrum)
+            images.append(_product(wider, columns))
+        return np.stack(images).astype(float)
 
-    def _spectrum(self, x: float, y: float, extent: float) -> NDArray[np.complex128]:
-        seen = self._seen * np.exp(-extent * self._k) if extent else self._seen
-        return seen * np.exp(-1j * x * self._kx) * np.exp(-1j * y * self._ky)
+    def _waves(self, x: float, y: float) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+        """Waves of all wave numbers from a place (x, y): (row, ky) and (kx, column)."""
+        across, along = np.exp(-1j * x * self._kx)[:, None], np.exp(-1j * y * self._ky)
+        return self._rows * along.astype(np.complex64), self._columns * across.astype(np.complex64)
 
-    def _pixels(self, spectra: NDArray[np.complex128]) -> NDArray[np.float64]:
-        # Every n-th row of the fine image has the transform folded n times.
-        folded = spectra.reshape(len(spectra), self._fine, self._size[0], -1).sum(axis=1)
-        fine = irfft2(folded, s=(self._size[0], self._fine * self._size[1]), overwrite_x=True)
-        return fine[:, : self.shape[0], : self._fine * self.shape[1] : self._fine]
+    def _spectrum(self, extent: float) -> NDArray[np.float32]:
+        return self._seen * np.exp(np.float32(-extent) * self._k) if extent else self._seen
+
+
+def _halves(waves: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Real and imaginary parts, (..., 2, row, wave number)."""
+    return np.stack([waves.real, waves.imag], axis=-3)
+
+
+def _product(left: NDArray[np.float32], right: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """The real part of a product of matrices whose left one has its parts apart."""
+    return left[0] @ right.real - left[1] @ right.imag
 
 
 def point_spread_image(
