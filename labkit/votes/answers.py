@@ -108,11 +108,8 @@ def retire(answers: Answers, after: int, *, agreeing: int | None = None) -> Answ
     first = np.searchsorted(subject, subject)
     verdict = np.where(ending >= 0, answers.tree.verdict_of[ending], -1)
     open_, keep = np.ones(len(answers), dtype=bool), np.empty(len(answers), dtype=bool)
-    wanted = [
-        (verdict >= 0, after),
-        *((verdict == k, agreeing or after) for k in range(len(answers.tree.classes))),
-    ]
-    for votes, enough in wanted:
+    single = [(verdict == k, agreeing or after) for k in range(len(answers.tree.classes))]
+    for votes, enough in [(verdict >= 0, after), *single]:
         total = np.cumsum(votes) - votes  # before each classification
         open_ &= total - total[first] < enough
     keep[by_time] = open_

@@ -14,7 +14,6 @@ from scipy.special import ndtri, softmax
 
 from labkit.errors import InputError
 from labkit.votes.answers import Answers, answer_counts, tally
-from labkit.votes.trees import DecisionTree
 
 logger = logging.getLogger(__name__)
 
@@ -86,20 +85,18 @@ def dawid_skene(
     InputError
         If a number is out of range.
     """
-    if not prior_votes >= 0 or not 0 <= (correlation or 0) <= 1:
+    if not prior_votes >= 0 or not 0 <= (correlation or 0) <= 1 or max_iterations < 1:
         raise InputError(
-            f"prior_votes must be 0 or more, correlation from 0 to 1, got {prior_votes} and {correlation}"
+            "prior_votes must be 0 or more, correlation from 0 to 1, max_iterations at least 1, got "
+            f"{prior_votes}, {correlation} and {max_iterations}"
         )
-    if max_iterations < 1:
-        raise InputError(f"max_iterations must be at least 1, got {max_iterations}")
     n_users, n_subjects, n_classes = shape
     column = np.asarray(user, dtype=np.int64) * n_classes + vote
     ones = np.ones(len(column))
     votes = sparse.csr_matrix((ones, (subject, column)), shape=(n_subjects, n_users * n_classes))
-    by_user = votes.T.tocsr()
-    known = np.asarray(votes.sum(axis=1)).ravel() > 0
+    by_user, number = votes.T.tocsr(), np.asarray(votes.sum(axis=1))
+    known = number.ravel() > 0
     used = np.asarray(votes.sum(axis=0)).reshape(n_users, n_classes, 1) > 0
-    number = np.asarray(votes.sum(axis=1))
     used = np.broadcast_to(used.any(axis=1, keepdims=True), used.shape) if prior_votes else used
     belief = fractions(votes @ np.tile(np.eye(n_classes), (n_users, 1)))
     done, converged = 0, not known.any()
@@ -139,11 +136,8 @@ def _held_out(
     own = np.ascontiguousarray(chance[user, vote].T)  # (true, votes), for speed
     sums = np.stack([np.bincount(subject, column, n) for column in own])
     others = (np.bincount(subject, minlength=n) - 1)[subject]
-    rest, others, own = (
-        (sums[:, subject] - own)[:, others > 0],
-        others[others > 0],
-        np.exp(own[:, others > 0]),
-    )
+    some = others > 0
+    rest, others, own = (sums[:, subject] - own)[:, some], others[some], np.exp(own[:, some])
     found = []
     for rho in _CORRELATIONS:
         belief = rest / (1 + (others - 1) * rho) + prior[:, None]
@@ -318,22 +312,17 @@ def consensus(
     verdict = tree.verdict_of[ending]
     votes = tally(subject, verdict, shape)
     columns = {"object_id": np.array(answers.subjects, dtype=str), "n_votes": votes.sum(axis=1)}
-    columns |= _by_class("votes", votes, tree)
+    columns |= _by_class("votes", votes, tree.classes)
     weightless: dict[str, np.ndarray] = {}
-    about: dict[str, Any] = {
-        "tree": tree.name,
-        "method": method,
-        "classes": list(tree.classes),
-        "positive": tree.positive,
-    }
-    about |= {"alpha": krippendorff_alpha(votes), "threshold": threshold}
+    about: dict[str, Any] = {"tree": tree.name, "method": method, "classes": list(tree.classes)}
+    about |= {"positive": tree.positive, "alpha": krippendorff_alpha(votes), "threshold": threshold}
     sizes = (len(answers.users), *shape)
     if method == "weighted":
         weight = weights(answers).values[user, tree.question_of[ending]]
         sums = tally(subject, verdict, shape, weight)
         none = (sums.sum(axis=1) == 0) & (votes.sum(axis=1) > 0)
         soft = fractions(np.where(none[:, None], votes, sums))
-        columns |= _by_class("weight", sums.astype(float), tree)
+        columns |= _by_class("weight", sums.astype(float), tree.classes)
         weightless = {"weightless": none}
     elif method == "majority":
         soft = fractions(votes)
@@ -355,9 +344,9 @@ def soft_columns(soft: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarr
     """Columns of fractions or probabilities (subjects, classes), and the label that follows from them."""
     best, tie = _winner(soft)
     bits = np.log2(soft, out=np.zeros_like(soft), where=soft > 0)
-    columns = {f"soft_{name}": soft[:, k] for k, name in enumerate(classes)}
-    columns |= {"label": np.array([*classes, ""])[best], "agreement": soft[np.arange(len(soft)), best]}
-    return columns | {"entropy": np.sum(soft * -bits, axis=1), "tie": tie}
+    columns = {"label": np.array([*classes, ""])[best], "agreement": soft[np.arange(len(soft)), best]}
+    columns |= {"entropy": np.sum(soft * -bits, axis=1), "tie": tie}
+    return _by_class("soft", soft, classes) | columns
 
 
 def _certainty(votes: np.ndarray, best: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
@@ -389,8 +378,8 @@ def _by_log_odds(
     return np.where(number > 0, _discounted(score, number, rho, prior), np.nan), rho
 
 
-def _by_class(what: str, values: np.ndarray, tree: DecisionTree) -> dict[str, np.ndarray]:
-    return {f"{what}_{name}": values[:, k] for k, name in enumerate(tree.classes)}
+def _by_class(what: str, values: np.ndarray, classes: Sequence[str]) -> dict[str, np.ndarray]:
+    return {f"{what}_{name}": values[:, k] for k, name in enumerate(classes)}
 
 
 def _winner(soft: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

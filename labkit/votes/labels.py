@@ -60,15 +60,14 @@ def vote_predictions(votes: Mapping[str, Table], catalogue: Table) -> dict[str, 
     found = {}
     for way, table in votes.items():
         classes = tuple(table.meta.get("classes", BINARY.classes))
-        ours = set(classes) == set(BINARY.classes)
         scheme = Scheme("votes", classes, {c: c for c in classes}, (), table.meta.get("positive"))
-        scheme = BINARY if ours else scheme
+        scheme = BINARY if set(classes) == set(BINARY.classes) else scheme
         expert = scheme.decode(scheme.encode(text(catalogue["label"])))
-        hint = "it must come from labkit.votes.consensus"
         two = len(classes) == 2
         positive = scheme.positive or (classes[-1] if two else None)
         soft_names = [f"soft_{name}" for name in ([positive] if two else classes)]
-        need_columns(table, ("object_id", "label", *soft_names), f"votes[{way!r}]", hint=hint)
+        needed, hint = ("object_id", "label", *soft_names), "it must come from labkit.votes.consensus"
+        need_columns(table, needed, f"votes[{way!r}]", hint=hint)
         row = rows_of(catalogue["object_id"], table["object_id"])
         truth, parts = (np.append(words, "")[row] for words in (expert, split))  # -1, unknown, is the last
         soft = np.column_stack([numbers(table[name]) for name in soft_names])
