@@ -216,6 +216,17 @@ def split_words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def refuse_same(out: Path, source: Path, what: str = "folder") -> None:
+    """Refuse an output that is the input."""
+    if out.resolve() == source.resolve():
+        raise InputError(f"out must be another {what} than the input, got {str(out)!r} twice; choose another")
+
+
+def one_or_pairs(given: list[str], option: str) -> str | dict[str, str]:
+    """What is given once for all bands, or as band=value for each."""
+    return given[0] if len(given) == 1 and "=" not in given[0] else pairs(given, option)
+
+
 def pairs(given: list[str], option: str) -> dict[str, str]:
     """What is given for each band, as band=value."""
     pairs = [one.partition("=") for one in given]

@@ -23,6 +23,7 @@ from labkit.cli.app import (
     pairs,
     refuse_existing,
     refuse_files,
+    refuse_same,
     split_words,
 )
 from labkit.errors import InputError
@@ -295,8 +296,7 @@ def photometric(
     given: dict[str, Any] = pairs(column, "--column") if column else {}
     if strange := sorted(set(given) - set(_COLUMNS)):
         raise InputError(f"--column must name {', '.join(_COLUMNS)}, got {strange}; write name=column")
-    if out.resolve() == source.resolve():
-        raise InputError(f"--out must be another file than SOURCE, got {str(out)!r} twice; choose another")
+    refuse_same(out, source, "file")
     from labkit import evaluate
     from labkit.sample import Sample
     from labkit.tables import read_catalogue, rows_of, write_table

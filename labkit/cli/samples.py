@@ -20,8 +20,9 @@ from labkit.cli.app import (
     bar,
     check_ending,
     echo_table,
-    pairs,
+    one_or_pairs,
     refuse_existing,
+    refuse_same,
     split_words,
 )
 from labkit.errors import InputError, MissingDataError
@@ -194,9 +195,8 @@ def import_images(
     from labkit.sources import read_images
     from labkit.tables import write_table
 
-    given = file or ["file"]
-    source = given[0] if len(given) == 1 and "=" not in given[0] else pairs(given, "--file")
     scale = None if pixel_scale is None else pixel_scale * u.arcsec
+    source = one_or_pairs(file or ["file"], "--file")
     with bar("read") as progress:
         sample = read_images(
             listed, images, file=source, bands=split_words(bands) or (), hdu=_values(hdu) or (),
@@ -295,9 +295,8 @@ def _values(text: str | None) -> tuple[Any, ...] | None:
 
 def _mosaic_source(given: list[str]) -> Path | list[tuple[str, Path]]:
     """A folder, or band=file pairs."""
-    if len(given) == 1 and (Path(given[0]).is_dir() or "=" not in given[0]):
-        return Path(given[0])
-    return [(band, Path(path)) for band, path in pairs(given, "--mosaics").items()]
+    found = given[0] if Path(given[0]).is_dir() else one_or_pairs(given, "--mosaics")
+    return Path(found) if isinstance(found, str) else [(band, Path(path)) for band, path in found.items()]
 
 
 @simulate_app.command("fields")
@@ -430,10 +429,7 @@ def members(
         options["extract"] = {} if detect_on is None else {"detect_on": split_words(detect_on)}
     else:
         options |= {"member": member, "source_id": source_id}
-    given = zero_point or []
-    points: Any = (
-        given[0] if len(given) == 1 and "=" not in given[0] else pairs(given, "--zero-point") or None
-    )
+    points: Any = one_or_pairs(zero_point or [], "--zero-point") or None
     if fields is not None:
         file = "catalogue.fits" if catalogue is None else str(catalogue)
         sample = fields_sample(fields, pattern=pattern, catalogue=file, zero_points=points, **options)
@@ -460,10 +456,8 @@ def _label_catalogues(
     if fields is not None:
         read = read_fields(fields, catalogue="catalogue.fits" if catalogue is None else str(catalogue))
         listed = [(field.cluster, field.redshift, field.catalogue) for field in read]
-    if out.resolve() in {Path(path).resolve() for *_, path in listed}:
-        raise InputError(
-            f"OUT must be another file than the catalogue, got {str(out)!r} twice; choose another"
-        )
+    for *_, path in listed:
+        refuse_same(out, Path(path), "file")
     table = catalogue_labels(listed, **options)
     write_table(table, out)
     echo("\n".join(table.meta["warnings"]), nl=bool(table.meta["warnings"]))
@@ -490,7 +484,7 @@ def split_sample(
 
     Each label in proportion.
     """
-    _check_other_folder(sample, out)
+    refuse_same(out, sample)
     refuse_existing(out, overwrite)
     from collections import Counter
 
@@ -504,11 +498,6 @@ def split_sample(
     for label, part in sorted(pairs):
         echo(f"{label or 'no label'}, {part or 'no part'}: {pairs[label, part]}")
     echo(f"{out}: {dealt!r}")
-
-
-def _check_other_folder(sample: Path, out: Path) -> None:
-    if out.resolve() == sample.resolve():
-        raise InputError(f"OUT must be another folder than SAMPLE, got {str(out)!r} twice; choose another")
 
 
 def _normalised(folder: Path) -> Any:
@@ -542,7 +531,7 @@ def normalise_sample(
     """Turn a raw Sample's pixels into grey levels, 0 to 255."""
     if method is not None and like is not None:
         raise BadParameter("give --method or --like, not both")
-    _check_other_folder(sample, out)
+    refuse_same(out, sample)
     how = {"method": method or "xamin"} if like is None else {"like": _normalised(like)}
     refuse_existing(out, overwrite)
     from labkit.images import normalise

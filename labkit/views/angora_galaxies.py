@@ -22,12 +22,11 @@ from labkit.sample import Sample
 from labkit.sources import read_mosaics
 from labkit.sources.members import ListedField
 from labkit.tables import numbers, text
-from labkit.views import style
+from labkit.views import marks, style
 from labkit.views.composites import SampleColours
 from labkit.views.distributions import scatter
 from labkit.views.gallery import EMPTY_PICTURE, gallery, png_uri
 from labkit.views.inspector.state import GROUPS, ErrorState, Selection, gather
-from labkit.views.marks import draw_line, need_rows
 from labkit.views.sky import mosaic_field
 
 #: Groups whose galaxies are cluster members, known or predicted.
@@ -53,20 +52,14 @@ def colour_magnitude(
     `colour_error` in steps of one magnitude stand at the lower edge; `details` are what the pointer shows.
     The axes hold 99 % of the galaxies, the reset tool and the wheel show the rest.
     """
-    m, c = number_per_galaxy(magnitude, "magnitude"), number_per_galaxy(colour, "colour", like=magnitude)
-    table = Table({"magnitude": m, "colour": c, "group": name_per_galaxy(group, "group", like=m)})
-    for name, values in (details or {}).items():
-        if np.shape(values) != m.shape:
-            raise InputError(
-                f"details must have one entry per galaxy, {len(m)}, got {np.shape(values)} in {name!r}"
-            )
-        table[name] = values
+    given = {"magnitude": magnitude, "colour": colour, "group": group, **(details or {})}
+    table = galaxy_columns(given if colour_error is None else given | {"_error": colour_error})
     shown = dict.fromkeys(details or {}, "") | {"magnitude": "0.00", "colour": "0.00"}
     plot = scatter(table, "magnitude", "colour", by="group", details=shown, counts=True, unnamed="",
                    title=title, relation=relation, central=0.99, x_label="F814 (mag)", y_label=y,
                    width=width, height=height)  # fmt: skip
     if colour_error is not None:
-        _typical_errors(plot, m, number_per_galaxy(colour_error, "colour_error", like=m))
+        _typical_errors(plot, numbers(table["magnitude"]), numbers(table["_error"]))
     return plot
 
 
@@ -84,7 +77,7 @@ def differential_colour_magnitude(
     plot = colour_magnitude(magnitude, differential, group, colour_error=colour_error, details=details,
                             y="(F606 − F814) − red sequence (mag)", title=title, width=width,
                             height=height)  # fmt: skip
-    m, c = number_per_galaxy(magnitude, "magnitude"), number_per_galaxy(differential, "differential")
+    m, c = numbers(magnitude), numbers(differential)
     theirs = c[np.isin(text(group), _MEMBERS) & np.isfinite(m) & np.isfinite(c)]
     if len(theirs):
         middle = float(np.median(theirs))
@@ -125,8 +118,8 @@ def magnitude_distribution(
     dashed line is the magnitude to which candidates are accepted. An empty group keeps its place in the
     legend.
     """
-    m = number_per_galaxy(magnitude, "magnitude")
-    names = name_per_galaxy(group, "group", like=m)
+    table = galaxy_columns({"magnitude": magnitude, "group": group})
+    m, names = numbers(table["magnitude"]), text(table["group"])
     good = np.isfinite(m) & np.isin(names, list(_STACKED))
     if not good.any():
         raise InputError(f"magnitude must be finite for a galaxy of {list(_STACKED)}, got none of {len(m)}")
@@ -181,7 +174,7 @@ def member_profiles(profiles: Mapping[str, Table], *, title: str = "") -> GridPl
     if not profiles:
         raise InputError("profiles must hold one cluster at least, got none; use member_profile")
     for name, table in profiles.items():
-        need_rows(table, _PROFILE, f"profiles[{name!r}], from member_profile,")
+        marks.need_rows(table, _PROFILE, f"profiles[{name!r}], from member_profile,")
     first = next(iter(profiles.values())).meta
     within, share = first.get("scale_radius"), first.get("confidence")
     heading = f"N0 within {within:g} R200" if within is not None else "N0"
@@ -191,7 +184,7 @@ def member_profiles(profiles: Mapping[str, Table], *, title: str = "") -> GridPl
                        height=430)  # fmt: skip
     for number, (name, colour) in enumerate(style.colours(profiles).items()):
         column = {c: numbers(profiles[name][c]) for c in _PROFILE}
-        n0 = profiles[name].meta.get("n0")
+        dash, n0 = ("solid", "dashed", "dotdash", "dotted")[number // 8 % 4], profiles[name].meta.get("n0")
         label = f"{name} (N0 = {n0})" if n0 is not None else name
         inner, outer = column["inner"], column["outer"]
         middle = np.where(inner > 0, np.sqrt(inner * outer), outer / 2)
@@ -204,9 +197,9 @@ def member_profiles(profiles: Mapping[str, Table], *, title: str = "") -> GridPl
                 high = np.where(high > 0, high, np.nan)
             tips = [(label, ""), ("R / R200", "@x{0.000}"), (what, "@y{0.000} (@low{0.000} to @high{0.000})"),
                     ("members in the annulus", "@members")]  # fmt: skip
-            draw_line(plot, x, y, low, high, colour=colour, name=what, label=label if plot is left else "",
-                      dash=("solid", "dashed", "dotdash", "dotted")[number // 8 % 4], width=2, band=0.18,
-                      dots=True, columns={"members": column["members"]}, tips=tips)  # fmt: skip
+            marks.draw_line(plot, x, y, low, high, colour=colour, name=what, dash=dash, width=2, band=0.18,
+                            label=label if plot is left else "", dots=True, tips=tips,
+                            columns={"members": column["members"]})  # fmt: skip
     if within is not None:
         for plot in (left, right):
             plot.add_layout(
@@ -356,19 +349,10 @@ def field_pictures(
     return style.grid(panels, columns=columns)
 
 
-def number_per_galaxy(values: ArrayLike, name: str, *, like: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Plain numbers, masked entries as NaN, one for each of the galaxies."""
-    plain = numbers(values)
-    if plain.ndim != 1 or (like is not None and len(plain) != len(np.asarray(like))):
-        wanted = "n" if like is None else len(np.asarray(like))
-        raise InputError(f"{name} must have the shape ({wanted},), one number per galaxy, got {plain.shape}")
-    return plain
-
-
-def name_per_galaxy(values: ArrayLike, name: str, *, like: NDArray) -> NDArray[np.str_]:
-    """Plain text, masked entries empty, one for each of the galaxies."""
-    column = text(values)
-    if column.shape != (len(like),):
-        wanted = f"the shape ({len(like)},), one name per galaxy"
-        raise InputError(f"{name} must have {wanted}, got {column.shape}")
-    return column
+def galaxy_columns(columns: Mapping[str, ArrayLike]) -> Table:
+    """Columns without units and masks, with one entry per galaxy each."""
+    plain = {name: marks.plain_column(values) for name, values in columns.items()}
+    shapes = {name: values.shape for name, values in plain.items()}
+    if len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 1:
+        raise InputError(f"{', '.join(shapes)} must have one entry per galaxy each, got the shapes {shapes}")
+    return Table(plain)

@@ -20,7 +20,7 @@ from labkit.evaluate.resampling import draw_weights
 from labkit.predictions import Predictions
 from labkit.tables import numbers, rows_of, text
 from labkit.views import style
-from labkit.views.angora_galaxies import name_per_galaxy, number_per_galaxy
+from labkit.views.angora_galaxies import galaxy_columns
 from labkit.views.marks import draw_line, draw_points, draw_steps, need_rows
 from labkit.views.plots import bars, points
 from labkit.views.roc import roc, roc_by_class
@@ -216,10 +216,10 @@ def error_distributions(
     """
     if not quantities:
         raise InputError("quantities must hold one axis label with its values at least, got none")
-    kinds = _outcomes(outcome, like=numbers(next(iter(quantities.values()))))
-    values = {label: number_per_galaxy(column, label, like=kinds) for label, column in quantities.items()}
-    columns = []
-    for number, (label, column) in enumerate(values.items()):
+    table, columns = galaxy_columns({**quantities, "outcome": outcome}), []
+    kinds = _outcomes(table)
+    for number, label in enumerate(quantities):
+        column = numbers(table[label])
         good = np.isfinite(column) & (kinds != "")
         if not good.any():
             raise InputError(
@@ -278,8 +278,8 @@ def contamination_distribution(
     `index` is from `contamination_index`, such as its column ``normalised``; `outcome` is "TP", "TN", "FP",
     "FN", or "", which is left out. Bins of equal ratio; Wilson's intervals of the shares in both panels.
     """
-    values = number_per_galaxy(index, "index")
-    kinds = _outcomes(outcome, like=values)
+    table = galaxy_columns({"index": index, "outcome": outcome})
+    values, kinds = numbers(table["index"]), _outcomes(table)
     if (values < 0).any():
         raise InputError(f"index must never be negative, got {np.nanmin(values)}")
     groups = {kind: values[np.isfinite(values) & (kinds == kind)] for kind in OUTCOMES}
@@ -315,8 +315,8 @@ def contamination_distribution(
     return style.grid([[style.legend_above(left), right]])
 
 
-def _outcomes(outcome: ArrayLike, *, like: NDArray) -> NDArray[np.str_]:
-    kinds = name_per_galaxy(outcome, "outcome", like=like)
+def _outcomes(table: Table) -> NDArray[np.str_]:
+    kinds = text(table["outcome"])
     if unknown := sorted(set(kinds.tolist()) - {*OUTCOMES, ""}):
         raise InputError(f"outcome must be of {OUTCOMES} or empty, got {unknown}")
     return kinds

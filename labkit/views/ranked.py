@@ -42,23 +42,9 @@ def notes(models: str, raw: Sample, *, left_out: int = 0) -> list[str]:
 
 
 def ranked_page(ranked: Table, raw: Sample, observation: Observation, *, notes: Sequence[str]) -> Column:
-    """A page of candidates that were ranked by `labkit.evaluate.rank`, for `labkit.views.save_page`.
+    """A page of candidates of an observation that `labkit.evaluate.rank` ranked, from their raw cut-outs.
 
-    Parameters
-    ----------
-    ranked : Table
-        The ranked catalogue.
-    raw : Sample
-        Its objects, raw.
-    observation : Observation
-        Where they were found.
-    notes : sequence of str
-        Sentences to stand first: the models, what the probabilities are meant for, warnings.
-
-    Returns
-    -------
-    bokeh Column
-        The page.
+    `notes` stand first: the models, what the probabilities are meant for, warnings.
     """
     p = next(name for name in ranked.colnames if name.startswith("p_"))
     shown = [name for name in _COLUMNS if name in ranked.colnames]

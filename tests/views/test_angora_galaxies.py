@@ -86,9 +86,9 @@ def test_errors_are_crosses_on_top(look, field):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m, c, g: colour_magnitude(m, c[1:], g), r"colour must have the shape \(125,\).*got \(124,\)"),
-        (lambda m, c, g: colour_magnitude(m, c, g[1:]), r"group must have the shape \(125,\)"),
-        (lambda m, c, g: colour_magnitude(m, c, g, details={"o": [1]}), "one entry per galaxy, 125"),
+        (lambda m, c, g: colour_magnitude(m, c[1:], g), r"one entry per galaxy each.*'colour': \(124,\)"),
+        (lambda m, c, g: colour_magnitude(m, c, g[1:]), r"'magnitude': \(125,\).*'group': \(124,\)"),
+        (lambda m, c, g: colour_magnitude(m, c, g, details={"o": [1]}), "one entry per galaxy each"),
         (lambda m, c, g: colour_magnitude(m, c * np.nan, g), "got none of 125"),
         (lambda m, *_: magnitude_distribution(m, ["non-member"] * 125), "got none of 125"),
         (lambda *_: member_profiles({}), "one cluster at least"),
