@@ -64,8 +64,8 @@ def method_agreement(table: Table, *, title: str = "") -> GridPlot:
         left, [f"{name}\n{one:.1f} %" for name, one in zip(methods, share, strict=True)], lines=False
     )
     for name, which, look in (("right", right, {"size": 15, "color": style.INK}),
-                               ("wrong", ~right, {"size": 11, "marker": "x", "color": style.PALETTE[1],
-                                                  "line_width": 2.4})):  # fmt: skip
+                              ("wrong", ~right, {"size": 11, "marker": "x", "color": style.PALETTE[1],
+                                                 "line_width": 2.4})):  # fmt: skip
         y, x = np.nonzero(which)
         left.scatter(x, y, name=name, **look)
     plot = style.axes(title=title, x="share of the members, of the non-members (%)", y="", width=460,

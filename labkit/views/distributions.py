@@ -164,13 +164,15 @@ def scatter(
     for number, name in enumerate(style.in_drawing_order(palette)):
         rows = np.flatnonzero(good & (groups == name))
         if name in style.GROUP_MARKERS or counts:
-            look = {"color": palette[name]} | style.group_marker(name)
+            look: dict[str, Any] = {"color": palette[name]} | style.GROUP_MARKERS.get(
+                name, style.MEMBER_MARKER
+            )
         elif markers:
             look = {"marker": markers[number % len(markers)], "size": 9, "line_width": 1.4,
-                     "fill_alpha": 0.6, "color": palette[name]}  # fmt: skip
+                    "fill_alpha": 0.6, "color": palette[name]}  # fmt: skip
         else:
             look = {"marker": "circle", "size": 7, "fill_alpha": 0.65, "line_color": None,
-                     "fill_color": palette[name]}  # fmt: skip
+                    "fill_color": palette[name]}  # fmt: skip
         words = (name or unnamed) + (f" ({len(rows):,})" if counts else "")
         empty = np.asarray(table[hollow])[rows] if hollow else np.zeros(len(rows), dtype=bool)
         for part, filled in ((rows[~empty], True), (rows[empty], False)):

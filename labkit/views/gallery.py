@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,9 +92,8 @@ def overlay(optical: ArrayLike, xray: ArrayLike) -> NDArray:
     return 1 - (1 - grey) * (1 - np.clip(glow, 0, 1))
 
 
-def plate_levels(image: ArrayLike) -> NDArray[np.float64]:
-    """Levels of a plate, linear."""
-    return grey_levels(image, stretch="linear")
+#: Levels of a plate.
+plate_levels = partial(grey_levels, stretch="linear")
 
 
 def photon_sigma_px(image: NDArray) -> float:

@@ -224,20 +224,12 @@ def offline(page: str) -> str:
     return str(soup)
 
 
-def _executed(folder: RunFolder) -> list[Path]:
-    """Executed notebooks in the order of the recorded sequence, or of their names where there is none."""
+def render_sections(folder: RunFolder) -> tuple[list[Section], list[Heading]]:
+    """The executed notebooks of a run's last sequence as sections of a page, and their headings."""
     steps = folder.manifest.get("parameters", {})
     recorded = [folder.notebooks / f"{step}.ipynb" for step in steps]
-    return [path for path in recorded if path.is_file()] or sorted(folder.notebooks.glob("*.ipynb"))
-
-
-def render_sections(run: str | Path | RunFolder) -> tuple[list[Section], list[Heading]]:
-    """The executed notebooks of a run folder as sections of a page, and their headings.
-
-    They are those of the folder's last sequence, in its order. A MissingDataError if there is none.
-    """
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
-    if not (paths := _executed(folder)):
+    paths = [path for path in recorded if path.is_file()] or sorted(folder.notebooks.glob("*.ipynb"))
+    if not paths:
         raise MissingDataError(
             f"run folder must hold executed notebooks, got none in {str(folder.notebooks)!r}; run them"
         )
@@ -261,17 +253,12 @@ def write_page(folder: RunFolder, sections: list[Section], headings: list[Headin
     steps: Mapping[str, Mapping[str, Any]] = manifest.get("parameters", {})
     rows = [(step, name, value) for step, values in steps.items() for name, value in values.items()]
     seeds = dict.fromkeys(str(value) for _, name, value in rows if name in ("seed", "seeds"))
+    facts = {"run": folder.name, "started": manifest.get("created", "")}
+    facts |= {"report made": datetime.now(UTC).isoformat(timespec="seconds"), "seeds": ", ".join(seeds)}
+    facts["versions"] = ", ".join(f"{name} {value}" for name, value in manifest.get("versions", {}).items())
     page = templates.get_template("report.html.j2").render(
         title=manifest.get("title") or f"labkit run {folder.name}",
-        facts={
-            "run": folder.name,
-            "started": manifest.get("created", ""),
-            "report made": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seeds": ", ".join(seeds),
-            "versions": ", ".join(
-                f"{name} {number}" for name, number in manifest.get("versions", {}).items()
-            ),
-        },
+        facts=facts,
         parameters=rows,
         headings=headings,
         sections=sections,

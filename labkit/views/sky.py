@@ -147,16 +147,12 @@ def compare_cutouts(
     limits = limits_of(shown)
     side = float((pixels.shape[2] * pixel_scale).to_value(u.arcmin))
     words = f"{side:.1f}′ wide, same grey scale from {limits[0]:.3g} to {limits[1]:.3g}"
+    details = {"sum": [f"{np.nansum(image):.0f}" for image in pixels]}
+    details["highest"] = [f"{np.nanmax(image):.3g}" for image in pixels]
+    pictures = [png_uri(1 - grey_levels(image, limits=limits)) for image in shown]
+    columns, title = len(pixels) // len(stacks), f"{title}: {words}" if title else words
     return gallery(
-        [png_uri(1 - grey_levels(image, limits=limits)) for image in shown],
-        details={
-            "sum": [f"{np.nansum(image):.0f}" for image in pixels],
-            "highest": [f"{np.nanmax(image):.3g}" for image in pixels],
-        },
-        columns=len(pixels) // len(stacks),
-        size_px=size_px,
-        row_titles=list(stacks),
-        title=f"{title}: {words}" if title else words,
+        pictures, details=details, columns=columns, size_px=size_px, row_titles=list(stacks), title=title
     )
 
 
@@ -269,8 +265,8 @@ def _mark_members(
         data |= {style.field_name(key): column[rows] for key, column in there.items()}
         circle = name in _CIRCLES
         look = {"marker": "circle" if circle else "square", "size": (0.6 if circle else 1) * marker_px,
-                 "fill_alpha": 0.0, "legend_label": f"{name} ({rows.sum():,})", "name": name,
-                 "source": ColumnDataSource(data)}  # fmt: skip
+                "fill_alpha": 0.0, "legend_label": f"{name} ({rows.sum():,})", "name": name,
+                "source": ColumnDataSource(data)}  # fmt: skip
         plot.scatter("_x", "_y", line_color="black", line_alpha=0.6, line_width=4, **look)
         shown.append(plot.scatter("_x", "_y", line_color=colour, line_width=1.8, **look))
     if shown:

@@ -21,25 +21,18 @@ INK = "#222222"
 ABSENT = "absent"  # tag of a line that stands for a figure
 FAINT = "#e6e6e6"
 
-#: The same class has the same colour in every figure.
-CLASS_COLOURS = {
-    "cluster": PALETTE[1],
-    "low-z cluster": PALETTE[1],
-    "high-z cluster": PALETTE[4],
-    "non-cluster": PALETTE[0],
-    "point source": PALETTE[0],
-    "star or AGN": PALETTE[5],
-    "nearby galaxy": PALETTE[2],
-    "double source": PALETTE[3],
-    "artefact": PALETTE[6],
-    "edge": PALETTE[7],
-    "other": PALETTE[7],
-    "member": PALETTE[2],
-    "non-member": PALETTE[0],
-    "CC": PALETTE[0],
-    "WCC": PALETTE[2],
-    "NCC": PALETTE[1],
-}
+#: The same class has the same colour in every figure; here are the classes of each colour.
+_CLASSES = (
+    ("non-cluster", "point source", "non-member", "CC"),
+    ("cluster", "low-z cluster", "NCC"),
+    ("nearby galaxy", "member", "WCC"),
+    ("double source",),
+    ("high-z cluster",),
+    ("star or AGN",),
+    ("artefact",),
+    ("edge", "other"),
+)
+CLASS_COLOURS = {name: colour for colour, names in zip(PALETTE, _CLASSES, strict=True) for name in names}
 #: Galaxies by what is known of them and by how they were judged, in the order in which they are drawn
 #: (Angora et al. 2020, Fig. 9, with colours that differ for all eyes).
 GROUP_COLOURS = {
@@ -53,10 +46,10 @@ GROUP_COLOURS = {
     "FP": PALETTE[1],
     "FN": INK,
 }
-_MEMBER = {"marker": "square", "fill_alpha": 0.6, "line_alpha": 0.9, "size": 6}
+MEMBER_MARKER = {"marker": "square", "fill_alpha": 0.6, "line_alpha": 0.9, "size": 6}
 _OTHER = {"marker": "circle", "fill_alpha": 0.35, "line_alpha": 0.0, "size": 5}
 _ERROR = {"marker": "x", "line_width": 2.0, "size": 8}
-GROUP_MARKERS = {
+GROUP_MARKERS: dict[str, dict[str, Any]] = {
     "candidate non-member": {"marker": "circle", "fill_alpha": 0.0, "line_alpha": 0.75, "size": 5},
     "non-member": _OTHER,
     "TN": _OTHER,
@@ -89,11 +82,6 @@ def in_drawing_order(names: Iterable[str]) -> list[str]:
     """Groups of galaxies in the order of `GROUP_COLOURS`, other names below them."""
     names = list(dict.fromkeys(names))
     return [n for n in names if n not in GROUP_COLOURS] + [n for n in GROUP_COLOURS if n in names]
-
-
-def group_marker(name: str) -> dict[str, Any]:
-    """Marker, size and opacity of a group of galaxies; those without their own look like members."""
-    return GROUP_MARKERS.get(name, _MEMBER)
 
 
 def axes(
