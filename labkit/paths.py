@@ -77,6 +77,13 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_file(path: str | Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all, text as UTF-8 with the line ends it has."""
+    with atomic_file(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Path(path)
+
+
 def _partial(path: Path) -> Path:
     """A name beside `path` that tells who writes there; what dead writers of this machine left is removed."""
     host = platform.node() or "host"

@@ -192,7 +192,7 @@ def make_tree(
 
     Its questions, each ending answer a class of its own.
     """
-    from labkit.paths import atomic_file
+    from labkit.paths import write_file
     from labkit.sources import read_workflow
     from labkit.votes import tree_from_workflow, tree_toml
 
@@ -201,8 +201,7 @@ def make_tree(
     refuse_files(overwrite, out=out)
     content = read_workflow(workflow, workflow=workflow_id, version=version)
     tree = tree_from_workflow(content, ends=end or (), name=out.stem, positive=positive)
-    with atomic_file(out) as partial:
-        partial.write_text(tree_toml(tree), encoding="utf-8")
+    write_file(out, tree_toml(tree))
     kinds = [f"{task} ({content['tasks'][task].get('type')})" for task in tree.aside]
     aside = f"; left aside, as no question on the way: {', '.join(kinds)}" if kinds else ""
     echo(f"{out}: {len(tree.questions)} questions, classes {', '.join(tree.classes)}{aside}")

@@ -28,7 +28,7 @@ from labkit.learn.device import choose_device, choose_precision, sky_level
 from labkit.learn.networks import build_network, hub_architecture
 from labkit.learn.parts import named_bands_of
 from labkit.learn.targets import Scales
-from labkit.paths import atomic_file
+from labkit.paths import write_file
 from labkit.runfolder import RunFolder, versions
 from labkit.sample import Sample
 
@@ -215,8 +215,7 @@ class Model:
             "bands": list(self.experiment.named_bands),
         }
         facts |= {name: getattr(self, name) for name in _FACTS}
-        with atomic_file(Path(folder) / "model.json") as partial:
-            partial.write_text(json.dumps(facts, indent=1))
+        write_file(Path(folder) / "model.json", json.dumps(facts, indent=1))
         return Path(folder)
 
     def save(self, folder: str | Path) -> Path:
@@ -294,6 +293,6 @@ class Fitted:
 
 def model_folder(run: str | Path | RunFolder, experiment: Experiment, seed: int, fold: int = -1) -> Path:
     """Folder of one trained model in a run folder, ``checkpoints/<name>-seed<seed>[-fold<fold>]``."""
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    folder = RunFolder(run)
     name = re.sub(r"[^A-Za-z0-9.]+", "-", experiment.name).strip("-.") or "experiment"
     return folder.checkpoints / (f"{name}-seed{seed}" + (f"-fold{fold}" if fold >= 0 else ""))

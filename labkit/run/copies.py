@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from labkit.errors import InputError
-from labkit.paths import atomic_file, file_hash, shipped_folder
+from labkit.paths import file_hash, shipped_folder, write_file
 
 _RECORD = ".labkit.json"  # SHA-256 of each file as it was written
 _KINDS = ("*.ipynb", "*.toml", "experiments/*.toml")
@@ -42,10 +42,8 @@ def copy_notebooks(folder: str | Path, *, data: str | Path | None = None) -> dic
             states[name] = "outdated"
         else:
             states[name] = "updated" if there else "copied"
-            with atomic_file(copy) as partial:
-                partial.write_bytes(new)
+            write_file(copy, new)
         if states[name] != "outdated":
             record[name] = digest
-    with atomic_file(record_file) as partial:
-        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    write_file(record_file, json.dumps(record, indent=1))
     return states

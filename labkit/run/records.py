@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 
 from labkit.errors import MissingDataError
-from labkit.paths import atomic_file, shipped_folder
+from labkit.paths import shipped_folder, write_file
 from labkit.run.parameters import spell
 from labkit.runfolder import RunFolder
 
@@ -90,20 +90,17 @@ class StepRecords:
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
 
-    def _write(self, records: Mapping[str, Any]) -> None:
-        with atomic_file(self.file) as partial:
-            partial.write_text(json.dumps(records, indent=1))
-
     def add(self, name: str, record: Mapping[str, Any]) -> None:
         """Record a finished step."""
         with self._lock:
-            self._write(self.read() | {name: dict(record)})
+            write_file(self.file, json.dumps(self.read() | {name: dict(record)}, indent=1))
 
     def withdraw(self, names: Iterable[str]) -> None:
         """Forget steps, so that they run again whatever happens next."""
         gone = set(names)
         with self._lock:
-            self._write({name: record for name, record in self.read().items() if name not in gone})
+            kept = {name: record for name, record in self.read().items() if name not in gone}
+            write_file(self.file, json.dumps(kept, indent=1))
 
     def why_not(self, name: str, parts: Mapping[str, Any]) -> str:
         """Why a step has to run: the empty string if its record matches and its outputs are there."""

@@ -253,7 +253,7 @@ def run_sequence(
     """
     if n_jobs < 0:
         raise InputError(f"n_jobs must be 0 (one for each processor) or more, got {n_jobs}")
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    folder = RunFolder(run)
     steps = prepare(sequence, run=folder.path, parameters=parameters, paths_from=paths_from)
     with _sole_use(folder):
         records = StepRecords(folder)

@@ -125,7 +125,7 @@ def sweep(
     given = [sample] if isinstance(sample, Sample | str | Path) else list(sample)
     samples = [_opened(one, labels) for one in given]
     chosen = {experiment.name: _sample_for(experiment, samples) for experiment in experiments}
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    folder = RunFolder(run)
     for experiment in experiments:
         experiment.save(folder.experiments / f"{experiment.name.replace('/', '-')}.json")
     call: dict[str, Any] = {"sweep": uuid.uuid4().hex, "device": device, "logger": logger}

@@ -29,7 +29,7 @@ from labkit.experiment import Experiment
 from labkit.learn import model_folder
 from labkit.learn.checkpoint import read_about
 from labkit.learn.predict import out_of_fold, predict
-from labkit.paths import atomic_file
+from labkit.paths import atomic_file, write_file
 from labkit.predictions import Estimates, Predictions, load_predictions, target_column
 from labkit.runfolder import HEADLESS
 from labkit.sample import Sample
@@ -139,8 +139,7 @@ def _truth_digest(experiment: Experiment, sample: Sample) -> str:
 
 
 def _note(run: SweepRun, **facts: Any) -> None:
-    with atomic_file(run.folder / _NOTE) as partial:
-        partial.write_text(json.dumps({"sweep": run.sweep, **facts}, indent=1))
+    write_file(run.folder / _NOTE, json.dumps({"sweep": run.sweep, **facts}, indent=1))
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -220,8 +219,7 @@ class Board:
             writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.states.values())
-        with atomic_file(self.folder / "progress.html") as partial:
-            partial.write_text(self._page(ended), encoding="utf-8")
+        write_file(self.folder / "progress.html", self._page(ended))
         self._written = time.monotonic()
         if self._bar is not None:
             done = sum(state["epoch"] for state in self.states.values())

@@ -18,7 +18,7 @@ from regions import PixelRegion, Region, Regions
 
 from labkit.errors import InputError, MissingDataError
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
-from labkit.paths import atomic_file
+from labkit.paths import write_file
 from labkit.sources.positions import find_columns, out_of_bounds, position_names, read_positions
 from labkit.tables import find_column, need_columns, read_catalogue, text
 from labkit.tables.reading import decode
@@ -141,9 +141,7 @@ def write_regions(candidates: Table, path: str | Path) -> Path:
         raise InputError(f"path must end in .reg, got {str(path)!r}")
     need_columns(candidates, ("object_id", "ra", "dec"), "candidates")
     lines = [_line(row) for row in QTable(candidates)]
-    with atomic_file(path) as partial:
-        partial.write_text("\n".join(["# Region file format: DS9", "icrs", *lines, ""]), encoding="utf-8")
-    return path
+    return write_file(path, "\n".join(["# Region file format: DS9", "icrs", *lines, ""]))
 
 
 def _line(row: Row) -> str:

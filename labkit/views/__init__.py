@@ -13,7 +13,7 @@ from IPython import get_ipython
 from IPython.display import Markdown, display
 
 from labkit.errors import InputError
-from labkit.paths import atomic_file
+from labkit.paths import write_file
 from labkit.views.style import ABSENT
 
 _ready: set[int] = set()
@@ -69,7 +69,4 @@ def save_page(model: Model, path: str | Path, *, title: str = "labkit") -> Path:
     Path
         The file.
     """
-    path = Path(path)
-    with atomic_file(path) as partial:
-        partial.write_text(file_html(model, resources=INLINE, title=title), encoding="utf-8")
-    return path
+    return write_file(path, file_html(model, resources=INLINE, title=title))

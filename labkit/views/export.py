@@ -15,7 +15,7 @@ from bokeh.resources import INLINE
 from bs4 import BeautifulSoup
 
 from labkit.errors import InputError
-from labkit.paths import atomic_file
+from labkit.paths import write_file
 from labkit.runfolder import RunFolder
 from labkit.tables import write_table
 from labkit.views.browser import Browser
@@ -70,9 +70,7 @@ def save_figure(figure: Model, path: str | Path, *, dpi: int = 300) -> Path:
         page.write_text(file_html(figure, INLINE, title="labkit"), encoding="utf-8")
         browser.open(page)
         drawn = browser.draw('document.querySelector("[data-root-id]")', path.suffix.lower(), dpi=dpi)
-    with atomic_file(path) as partial:
-        partial.write_bytes(drawn)
-    return path
+    return write_file(path, drawn)
 
 
 def _check(ending: str, name: str, dpi: int) -> None:
@@ -94,16 +92,14 @@ def save_exhibits(
     is written anew. ``contents.ecsv`` says which file is what. Each file appears whole or not at all.
     """
     _check(ending, f"*{ending}", dpi)
-    folder, chosen, written = Path(folder), Browser(), []
-    run = run if isinstance(run, RunFolder) else RunFolder(run)
+    run, folder, chosen, written = RunFolder(run), Path(folder), Browser(), []
     sections, headings = render_sections(run)
     page = write_page(run, sections, headings)
     exhibits = [one for section in sections for one in section.exhibits]
     for one in (one for one in exhibits if one.kind == "table"):
-        path = folder / f"{one.anchor}.ecsv"
-        written += [(one, write_table(_table_of(one), path)), (one, path.with_suffix(".tex"))]
-        with atomic_file(path.with_suffix(".tex")) as partial:
-            partial.write_text(latex(str(one.output.data["text/html"]), label=one.anchor), encoding="utf-8")
+        path, page_text = folder / f"{one.anchor}.ecsv", str(one.output.data["text/html"])
+        written.append((one, write_table(_table_of(one), path)))
+        written.append((one, write_file(path.with_suffix(".tex"), latex(page_text, label=one.anchor))))
     figures = [one for one in exhibits if one.kind == "figure"]
     if figures:
         with chosen as browser:
@@ -116,9 +112,7 @@ def save_exhibits(
                     kind = ".pdf"
                     log.warning("%s holds pictures and no plot: it is written as PDF", one.name)
                     drawn = browser.draw(place, kind)
-                with atomic_file(folder / f"{one.anchor}{kind}") as partial:
-                    partial.write_bytes(drawn)
-                written.append((one, folder / f"{one.anchor}{kind}"))
+                written.append((one, write_file(folder / f"{one.anchor}{kind}", drawn)))
     rows = [(path.name, one.name, one.words) for one, path in written]
     if rows:
         write_table(Table(rows=rows, names=("file", "name", "words")), folder / "contents.ecsv")

@@ -28,7 +28,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from pygments.formatters import HtmlFormatter
 
 from labkit.errors import MissingDataError
-from labkit.paths import atomic_file
+from labkit.paths import write_file
 from labkit.runfolder import RunFolder
 from labkit.views import inline_resources
 from labkit.views.numbering import BOKEH, SCRIPT, Exhibit, number_exhibits
@@ -243,7 +243,7 @@ def write_report(run: str | Path | RunFolder) -> Path:
     Its title and its sections, the executed notebooks, are those of the folder's last sequence, in its order.
     A MissingDataError if there is none.
     """
-    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    folder = RunFolder(run)
     return write_page(folder, *render_sections(folder))
 
 
@@ -267,6 +267,4 @@ def write_page(folder: RunFolder, sections: list[Section], headings: list[Headin
         highlighting_dark=HtmlFormatter(style="github-dark").get_style_defs(".highlight"),
         font=FONT,
     )
-    with atomic_file(folder.report) as partial:
-        partial.write_text(page, encoding="utf-8")
-    return folder.report
+    return write_file(folder.report, page)

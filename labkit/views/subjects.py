@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from labkit.errors import InputError
-from labkit.paths import atomic_file
+from labkit.paths import atomic_file, write_file
 from labkit.sample import Sample
 from labkit.tables import need_columns, text
 from labkit.views.gallery import picture
@@ -71,9 +71,7 @@ def write_subject_set(
                 _write(folder / f"{stem}-{n + 1}.png", [painter.levels(row, one) for one in styles], size_px)
         if progress:
             progress(done + 1, len(rows))
-    with atomic_file(folder / "manifest.csv") as partial:
-        partial.write_text(manifest.getvalue(), encoding="utf-8", newline="")
-    return folder / "manifest.csv"
+    return write_file(folder / "manifest.csv", manifest.getvalue())
 
 
 def _styles(words: str, painter: Pictures) -> list[str]:
@@ -108,8 +106,7 @@ def _claim(folder: Path, record: str) -> None:
         raise InputError(
             f"{str(folder)!r} must be a new or empty folder, it holds other files; choose another"
         )
-    with atomic_file(path) as partial:
-        partial.write_text(record, encoding="utf-8", newline="")
+    write_file(path, record)
 
 
 def _write(path: Path, levels: Sequence[NDArray], size_px: int) -> None:
