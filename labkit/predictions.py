@@ -123,11 +123,15 @@ class RunTable(ABC):
             raise InputError(f"an object must come once in a run, got rows with the same {', '.join(keys)}")
         return replace(parts[0], table=table)
 
+    def __astropy_table__(self, cls: type[Table], copy: bool, **options: Any) -> Table:
+        """What astropy makes a table of, and so `write_table` writes."""
+        table = cls(self.table, copy=copy, **options)
+        table.meta = {"made": self.table.meta.get("made", [])} | self.meta
+        return table
+
     def save(self, path: str | Path) -> Path:
         """Write the table as `write_table` does; CSV keeps no classes, and is not read back."""
-        table = Table(self.table, copy=False)
-        table.meta = {"made": self.table.meta.get("made", [])} | self.meta
-        return write_table(table, path)
+        return write_table(Table(self, copy=False), path)
 
 
 AnyRunTable = TypeVar("AnyRunTable", bound=RunTable)

@@ -5,6 +5,7 @@ from astropy.table import Table
 from labkit.errors import InputError
 from labkit.evaluate import contradicted_labels, rank, roc_curve
 from labkit.predictions import Estimates, Predictions, load_predictions, target_column
+from labkit.tables import write_table
 
 CLASSES = ("non-cluster", "cluster")
 
@@ -41,6 +42,7 @@ def test_joining_selecting_and_runs():
 
 def test_file_round_trip(tmp_path):
     back = Predictions.load(made().save(tmp_path / "P.PARQUET"))
+    assert Predictions.load(write_table(made(), tmp_path / "p.ecsv")).meta == back.meta
     assert back.classes == CLASSES
     assert back.positive == "cluster"
     np.testing.assert_array_equal(back.probabilities, made().probabilities)

@@ -21,6 +21,7 @@ from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
 from labkit.learn.networks import CustomNetwork, FillEmpty
 from labkit.learn.parts import named_bands_of
+from labkit.learn.trained import Models, one_model
 from labkit.sample import Sample
 
 #: Coarser maps than this say little about where; Grad-CAM's default layer is the last that is not coarser.
@@ -283,7 +284,7 @@ class Prepared:
 
 
 def prepare(
-    model: Model,
+    model: Models,
     images: Images,
     *,
     device: str | torch.device = "auto",
@@ -296,6 +297,7 @@ def prepare(
     A raw Sample is normalised as the model's was; a normalised one is checked as in prediction. Both may have
     further bands; an array or Tensor of uint8, shape (n, band, y, x), has the model's bands in its order.
     """
+    model = one_model(model)
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     if isinstance(images, Sample):

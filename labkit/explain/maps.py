@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from labkit.errors import InputError
 from labkit.explain.layers import Computing, Images, Prepared, Target, default_layer, prepare
-from labkit.learn.model import Model
+from labkit.learn.model import Fitted, Model
 
 #: Ways to make a class activation map; `_raw_maps` makes them.
 METHODS = ("grad-cam", "hirescam", "cam")
@@ -23,7 +24,7 @@ _EXACT = {"fp32": 1e-3, "bf16": 5e-2}
 
 
 def filter_maps(
-    model: Model,
+    model: Model | Fitted | str | Path,
     images: Images,
     *,
     layer: str,
@@ -39,8 +40,8 @@ def filter_maps(
 
     Parameters
     ----------
-    model : Model
-        Any network.
+    model : Model, Fitted or path
+        Any network, or the folder of one.
     images : Sample, or array of uint8, shape (n, band, y, x)
         Normalised images.
     layer : str
@@ -91,7 +92,7 @@ class ClassActivation:
 
 
 def class_activation(
-    model: Model,
+    model: Model | Fitted | str | Path,
     images: Images,
     *,
     method: str = "grad-cam",
@@ -117,8 +118,8 @@ def class_activation(
 
     Parameters
     ----------
-    model : Model
-        Any network; nothing of it is changed, no gradient is left in it.
+    model : Model, Fitted or path
+        Any network, or the folder of one; nothing of it is changed, no gradient is left in it.
     images : Sample, or array of uint8, shape (n, band, y, x)
         Normalised images; a Sample may be raw.
     method : str

@@ -61,7 +61,7 @@ def train(
     fold: int | None = None,
     device: str | torch.device = "auto",
     resume: bool = True,
-    start: str | Path | None = None,
+    start: str | Path | Fitted | None = None,
     other: Literal["refuse", "replace"] = "refuse",
     progress: bool = True,
     logger: str | None = None,
@@ -88,8 +88,8 @@ def train(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<n>"``.
     resume : bool
         Go on with, or return, what an equal call left; False starts again.
-    start : path, optional
-        Folder of a trained model to fine-tune; the experiment's own `start` by default.
+    start : path or Fitted, optional
+        Trained model to fine-tune, or its folder; the experiment's own `start` by default.
     other : {"refuse", "replace"}
         What to do where the folder holds another training of that name, seed and fold. It is replaced when
         the first epoch of this one is kept, not before.
@@ -117,6 +117,7 @@ def train(
         If training is stopped before its first epoch ends.
     """
     check_logger(logger)
+    start = start.folder if isinstance(start, Fitted) else start
     experiment = experiment if start is None else experiment.changed(start=start)
     seed = experiment.seeds[0] if seed is None else seed
     fold = (0 if experiment.folds else -1) if fold is None else fold

@@ -290,6 +290,10 @@ class Fitted:
     folder: Path  # of the model
     interrupted: bool = False  # stopped by hand; the same call resumes
 
+    def __repr__(self) -> str:
+        name, epochs = self.model.experiment.name, f"epoch {self.best_epoch + 1} of {len(self.history)}"
+        return f"Fitted({name!r}, seed={self.model.seed}, {epochs} was best, folder={str(self.folder)!r})"
+
 
 def model_folder(run: str | Path | RunFolder, experiment: Experiment, seed: int, fold: int = -1) -> Path:
     """Folder of one trained model in a run folder, ``checkpoints/<name>-seed<seed>[-fold<fold>]``."""

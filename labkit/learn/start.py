@@ -13,7 +13,7 @@ from labkit.experiment import EMPTY, Experiment
 from labkit.learn.checkpoint import digest_of
 from labkit.learn.model import Model
 from labkit.learn.networks import layer_numbers, on_hub, parts_of
-from labkit.learn.trained import find_models
+from labkit.learn.trained import one_model
 
 
 def read_start(experiment: Experiment) -> Model | None:
@@ -30,16 +30,13 @@ def read_start(experiment: Experiment) -> Model | None:
                 f"{experiment.frozen} and {experiment.layer_decay} with neither; name a model to start from"
             )
         return None
-    found = find_models(experiment.start)
-    if len(found) > 1:
-        names = [f"{one.experiment.name}, seed {one.seed}, fold {one.fold}" for one in found]
-        raise InputError(f"start must be the folder of one model, {experiment.start!r} has {names}; name one")
-    if found[0].experiment.network != experiment.network:
+    found = one_model(experiment.start, name="start")
+    if found.experiment.network != experiment.network:
         raise InputError(
             f"start must be a model of the network {experiment.network!r}, got "
-            f"{found[0].experiment.network!r} in {experiment.start!r}; give the experiment that network"
+            f"{found.experiment.network!r} in {experiment.start!r}; give the experiment that network"
         )
-    return found[0]
+    return found
 
 
 def begin_with(network: nn.Module, experiment: Experiment, start: Model) -> dict[str, Any]:

@@ -79,6 +79,15 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
     return found
 
 
+def one_model(models: Models, *, name: str = "model") -> Model:
+    """The only model that `find_models` finds there; several are refused, and called by `name`."""
+    found = find_models(models)
+    if len(found) > 1:
+        names = [f"{one.experiment.name}, seed {one.seed}, fold {one.fold}" for one in found]
+        raise InputError(f"{name} must be the folder of one model, {str(models)!r} has {names}; name one")
+    return found[0]
+
+
 def shipped_models() -> dict[str, Path]:
     """Folders of the models that ship with labkit, by name: run folders, each with a card."""
     room = Path(str(resources.files("labkit.learn"))) / "shipped"

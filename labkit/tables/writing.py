@@ -85,7 +85,7 @@ def write_table(table: Table, path: str | Path) -> Path:
     Parameters
     ----------
     table : Table
-        One value per row in each column.
+        One value per row in each column; Predictions will do.
     path : path
         File ending in .ecsv, .csv, .fits, .vot or .parquet, in any case; replaced if it is there.
 

@@ -63,8 +63,8 @@ def table(
         Columns to show, in this order; a mapping says what the header calls them. By default all.
     digits : int, optional
         Digits after the point of decimal numbers that `formats` does not name. By default two digits of the
-        interval or error beside a number (`<name>_low` and `<name>_high`, `<name>_std`, `<name>_error`) are
-        shown, and so many of the number itself; without one four in all.
+        interval or error beside a number (`<name>_low` and `<name>_high`, `low` and `high` right after it,
+        `<name>_std`, `<name>_error`) are shown, and so many of the number itself; without one four in all.
     formats : mapping of str to str, optional
         Format specification of a column, such as `{"auc": ".3f"}`.
     longest : int
@@ -103,8 +103,8 @@ def table(
 def _fitting(rows: Table) -> dict[str, int]:
     """Digits after the point that the intervals or errors of numbers allow, the same in all rows."""
     places: dict[str, int] = {}
-    for name in rows.colnames:
-        ends = ("low", "high") if name == "difference" else (f"{name}_low", f"{name}_high")
+    for name, after in zip(rows.colnames, [*rows.colnames[1:], ""], strict=True):
+        ends = ("low", "high") if after == "low" else (f"{name}_low", f"{name}_high")
         kept = [one for one in (*ends, f"{name}_std", f"{name}_error") if one in rows.colnames]
         half = [numbers(rows[one]) for one in kept if one not in ends]
         if set(ends) <= set(kept):

@@ -143,6 +143,12 @@ def test_a_trained_network_looks_at_the_emission(trained, sample, method):
     assert np.median(inside) > 2 * near.mean()  # twice what an even map has there
 
 
+def test_a_model_is_named_by_its_folder(trained, sample, tmp_path):
+    few = sample.select(slice(0, 4))
+    trained.save(tmp_path / "model")
+    np.testing.assert_array_equal(class_activation(tmp_path / "model", few), class_activation(trained, few))
+
+
 def test_targets_by_name_number_object_and_decision(trained, sample):
     few = sample.select(slice(0, 4))
     decided = predict(trained, few).decided

@@ -167,8 +167,9 @@ def test_a_training_starts_from_another_keeps_frozen_layers_and_says_so(sample, 
     record = Model.load(fitted.folder).started_from
     assert record["folder"] == str(before.folder)
     assert record["new"] == []
+    assert repr(fitted).startswith("Fitted('tuned', seed=0, epoch 1 of 1 was best, folder=")
     assert predict(Model.load(fitted.folder), sample).score == pytest.approx(predict(fitted, sample).score)
-    again = train(tuned, sample, run=tmp_path / "two", start=before.folder, device="cpu", progress=False)
+    again = train(tuned, sample, run=tmp_path / "two", start=before, device="cpu", progress=False)
     assert same_weights(again, fitted)
     other = train(first.changed(name="other", epochs=1, seeds=(9,)), sample, run=tmp_path / "one",
                   device="cpu", progress=False)  # fmt: skip

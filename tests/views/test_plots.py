@@ -180,6 +180,8 @@ def test_a_table_has_units_dashes_and_counts_the_rest():
     chosen = str(table(rows, columns={"L": "power", "name": "who"}, digits=1))
     assert chosen.index(">power<") < chosen.index(">who<") < chosen.index(">1.2<")
     assert ">1.235<" in str(table(rows, columns=["L"]))
+    bounded = QTable({"gap": [0.15134], "low": [0.06941], "high": [0.25152]})
+    assert str(table(bounded)).count(">0.151<") == str(table(bounded)).count(">0.069<") == 1
     assert str(bullet_list(["one", "two"])).count("<li") == 2
     assert str(bullet_list([])) == ""
     assert str(table(rows[:0], caption="A & B.")).endswith(">A &amp; B. This run has none.</p>")
