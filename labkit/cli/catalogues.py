@@ -45,6 +45,14 @@ Photometric = StrEnum(
      "bayesian": "bayesian"},
 )  # fmt: skip
 OfExperiment = Annotated[str | None, Option(help="only the models of this experiment")]
+Ecf = Annotated[
+    float | None,
+    Option(help="for fluxes: rate over flux, 1e11 counts cm2 / erg, as for emldetect; with --energy"),
+]
+Energy = Annotated[str | None, Option(help="band of the fluxes, keV, as in 0.5-2; with --ecf")]
+Threshold = Annotated[
+    float, Option(min=0, max=1, help="probability from which an object counts as a detection, recorded")
+]
 
 
 @app.command(rich_help_panel=Group.candidates)
@@ -53,22 +61,15 @@ def find(
     exposure: Annotated[list[Path], Exposure],
     out: TableOut,
     regions: Annotated[Path | None, Option(help="region file (.reg) for DS9 to write")] = None,
-    ecf: Annotated[
-        float | None,
-        Option(help="for fluxes: rate over flux, 1e11 counts cm2 / erg, as for emldetect; with --energy"),
-    ] = None,
-    energy: Annotated[str | None, Option(help="band of the fluxes, keV, as in 0.5-2; with --ecf")] = None,
+    ecf: Ecf = None,
+    energy: Energy = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Find candidates in an XMM-Newton observation, C1 first.
 
     Sources with extent, likelihoods and errors.
     """
-    if (ecf is None) != (energy is None):
-        raise InputError(
-            f"--ecf and --energy must be given together, got {ecf} and {energy}; a flux is in a band"
-        )
-    band = None if energy is None else _band(energy)
+    band = _band(ecf, energy)
     refuse_files(overwrite, out=out, regions=regions)
     from labkit.finder import find_candidates
     from labkit.sources import read_observation, write_regions
@@ -83,8 +84,14 @@ def find(
     echo(f"{out}: {len(candidates)} sources, {candidates['c1'].sum()} of them C1")
 
 
-def _band(energy: str) -> tuple[float, float]:
-    """Two energies with a hyphen between them."""
+def _band(ecf: float | None, energy: str | None) -> tuple[float, float] | None:
+    """The two energies with a hyphen between them that stand beside an ecf."""
+    if (ecf is None) != (energy is None):
+        raise InputError(
+            f"--ecf and --energy must be given together, got {ecf} and {energy}; a flux is in a band"
+        )
+    if energy is None:
+        return None
     try:
         low, high = map(float, energy.split("-"))
     except ValueError:
@@ -126,6 +133,7 @@ def rank_objects(
     predictions: Annotated[Path, Argument(help="table that predict wrote, or predictions.parquet of a run")],
     sample: Annotated[Path, Argument(help="folder of the Sample, raw or normalised")],
     out: TableOut,
+    threshold: Threshold = 0.5,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the ranked catalogue, best first.
@@ -138,7 +146,7 @@ def rank_objects(
     from labkit.sample import Sample
     from labkit.tables import write_table
 
-    ranked = rank(Predictions.load(predictions), Sample.load(sample).catalogue)
+    ranked = rank(Predictions.load(predictions), Sample.load(sample).catalogue, threshold=threshold)
     write_table(ranked, out)
     echo(f"{out}: {_best(ranked)}")
 
@@ -175,6 +183,9 @@ def classify(
     ] = None,
     experiment: OfExperiment = None,
     accept: Accept = None,
+    ecf: Ecf = None,
+    energy: Energy = None,
+    threshold: Threshold = 0.5,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
@@ -185,6 +196,9 @@ def classify(
     The folder gets candidates.ecsv, candidates.reg, sample/ (the cut-outs), predictions.parquet, ranked.ecsv
     (probabilities, 0 to 1) and report.html.
     """
+    band = _band(ecf, energy)
+    if candidates is not None and ecf is not None:
+        raise InputError(f"--ecf must stand without --candidates, whose rates are its own, got {ecf}")
     refuse_existing(out, overwrite)
     import astropy.units as u
 
@@ -211,7 +225,7 @@ def classify(
         model.check_telescope(observation.about["telescope"], accepted)
     if candidates is None:
         with bar("fits", unit="fit") as progress:
-            found = find_candidates(observation, progress=progress)
+            found = find_candidates(observation, ecf=ecf, energy=band, progress=progress)
     else:
         found = read_candidates(candidates, wcs=observation.wcs)
     write_table(found, out / "candidates.ecsv")
@@ -224,7 +238,8 @@ def classify(
     raw.save(out / "sample", overwrite=True)
     predictions = predict(run, raw, experiment=experiment, accept=accepted, device=device)
     predictions.save(out / "predictions.parquet")
-    ranked = rank(cast(Predictions, predictions), raw.catalogue)  # of classes, as was checked above
+    classified = cast(Predictions, predictions)  # of classes, as was checked above
+    ranked = rank(classified, raw.catalogue, threshold=threshold)
     write_table(ranked, out / "ranked.ecsv")
     said = [_assumed(ranked), *notes(run, raw, left_out=len(found) - len(raw))]
     target = observation.about["target"] or images[0].name

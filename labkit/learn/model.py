@@ -153,7 +153,8 @@ class Model:
         in another way, for a model of the published training set, whose images were made by XAmin itself;
         ``"telescope"``, images of another one.
         """
-        self.check_telescope(sample.provenance.get("telescope"), accept)
+        if words := self.check_telescope(sample.provenance.get("telescope"), accept):
+            logger.warning("scores %s by %r, trained on %s", words, self.experiment.name, self.telescope)
         chosen = named_bands_of(sample, self.experiment)
         scale = float(sample.pixel_scale.to_value("arcsec"))
         if not np.isclose(scale, self.pixel_scale_arcsec, rtol=1e-3):
@@ -178,8 +179,8 @@ class Model:
             )
         return chosen
 
-    def check_telescope(self, found: str | None, accept: Collection[str] = ()) -> None:
-        """Refuse images of another telescope, or whose files name none (""), unless accepted.
+    def check_telescope(self, found: str | None, accept: Collection[str] = ()) -> str:
+        """Refuse images of another telescope, or whose files name none (""); what they are, where accepted.
 
         None, for images of which no telescope is recorded, such as pictures, is never refused.
         """
@@ -187,7 +188,7 @@ class Model:
         if unknown := accept - set(CONSENTS):
             raise InputError(f"accept must be some of {CONSENTS}, got {sorted(unknown)}")
         if not self.telescope or found is None or set(found.split(", ")) <= set(self.telescope.split(", ")):
-            return
+            return ""
         words = f"images of {found}" if found else "images whose files name no telescope (TELESCOP)"
         if "telescope" not in accept:
             raise InputError(
@@ -195,7 +196,7 @@ class Model:
                 f'got {words}; train on such images, or pass accept=("telescope",) if you accept that its '
                 "probabilities were never tested on them"
             )
-        logger.warning("scores %s by %r, trained on %s", words, self.experiment.name, self.telescope)
+        return words
 
     def _of_bands(self, normalisation: Any) -> Any:
         """A normalisation's record as read back from JSON, with what it says of the network's bands only."""

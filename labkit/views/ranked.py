@@ -15,8 +15,8 @@ from labkit.views import gallery, sky
 from labkit.views.tables import bullet_list, table
 
 _CUT_OUTS, _ROWS = 24, 200
-_COLUMNS = ("object_id", "class", "c1", "counts", "extent", "extension_likelihood", "detection_likelihood",
-            "off_axis", "coverage")  # fmt: skip
+_TENTHS = ("counts", "extent", "extension_likelihood", "detection_likelihood", "off_axis")
+_COLUMNS = ("object_id", "class", "c1", *_TENTHS, "coverage")
 
 
 def notes(models: str, raw: Sample, *, left_out: int = 0) -> list[str]:
@@ -63,7 +63,9 @@ def ranked_page(ranked: Table, raw: Sample, observation: Observation, *, notes: 
         for band in best.bands
     ]  # fmt: skip
     p_columns = {p: ".3f", "p_std": ".3f"}
+    places = dict.fromkeys(_TENTHS, ".1f") | {"coverage": ".2f"} | p_columns
     listed = table(
-        ranked["rank", *p_columns, *shown], longest=_ROWS, formats=p_columns, caption="The ranked list."
-    )
+        ranked["rank", *p_columns, *shown], longest=_ROWS, caption="The ranked list.",
+        formats={name: form for name, form in places.items() if name in (*p_columns, *shown)},
+    )  # fmt: skip
     return Column(Div(text=str(bullet_list(notes))), field, *sheets, Div(text=str(listed)))

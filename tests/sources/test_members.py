@@ -145,6 +145,13 @@ def test_how_pixels_are_made_can_be_asked_for():
         for kept in ("flux", "surface brightness")
     )
     assert flux == pytest.approx(4 * brightness, rel=1e-4)
+    scaled = Mosaics.from_arrays({"R": noise()}, tangent(), zero_points={"R": 25.0})
+    flux, brightness = (
+        make_cutter(scaled, pixel_scale=2 * SCALE, conserve=kept).record()["R"]["zero_point"]
+        for kept in ("flux", "surface brightness")
+    )
+    assert flux == 25
+    assert brightness == pytest.approx(25 - 2.5 * np.log10(4))
     blank = make_cutter(slanted, bands=("I", "R"), size_px=9)(positions)
     assert np.isnan(blank[0, 0]).all()
     assert np.isfinite(blank[0, 1]).all()

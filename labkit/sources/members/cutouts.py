@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import astropy.units as u
 import numpy as np
@@ -61,6 +61,16 @@ class Cutter:
                 one.copy_into(stamp, *corner)
         self._empty(images)
         return self.turn(images)
+
+    def record(self) -> dict[str, Any]:
+        """The mosaics' record; where surface brightness is kept, zero points are those of the new pixels."""
+        record = self.mosaics.record()
+        if self.turn is None and self.conserve == "surface brightness":
+            for one in self.mosaics.mosaics:
+                if one.zero_point is not None:
+                    wider = (self.pixel_scale / one.pixel_scale).to_value(u.one)
+                    record[one.band]["zero_point"] = one.zero_point - 5 * float(np.log10(wider))
+        return record
 
     def _empty(self, images: NDArray[np.float32]) -> None:
         if self.blank is not None:

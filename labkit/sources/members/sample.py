@@ -277,7 +277,7 @@ def _prepare(
         "pixels": "the mosaics' own"
         if cutter.turn is not None
         else f"regridded, {cutter.conserve} conserved",
-        "mosaics": chosen.record(),
+        "mosaics": cutter.record(),
         "absent": absent,
         "origin": next((one.origin for one in chosen.mosaics if "simulated" in one.origin), ""),
         "counts": counts,

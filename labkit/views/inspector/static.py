@@ -12,6 +12,7 @@ from bokeh.plotting import figure
 
 from labkit.errors import InputError
 from labkit.evaluate import wilson
+from labkit.tables import numbers
 from labkit.views.inspector import markup
 from labkit.views.inspector.markup import FRONT, pieces
 from labkit.views.inspector.pictures import Pictures
@@ -47,8 +48,8 @@ def error_rates(state: ErrorState, column: str, *, only: str | None = None, bins
     if numeric:
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
         place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(0, len(edges) - 2))
-        numbers, place = np.unique(place, return_inverse=True)
-        inner = [values[place == number] for number in range(len(numbers))]
+        filled, place = np.unique(place, return_inverse=True)
+        inner = [values[place == number] for number in range(len(filled))]
         rows = {"low": [one.min() for one in inner], "high": [one.max() for one in inner]}
         rows["middle"] = [float(np.median(one)) for one in inner]
     else:
@@ -79,12 +80,12 @@ def rates_figure(
     plot = axes(title=title, x=x, y="error rate", width=width, height=300,
                 x_axis_type="log" if log else "linear")  # fmt: skip
     palette = colours(tables)
-    plot.segment(rows["low"], rows["rate"], rows["high"], rows["rate"], alpha=0.6,
-                 color=[palette[name] for name in rows["name"]])  # fmt: skip
+    low, rate, high = (numbers(rows[name]) for name in ("low", "rate", "high"))  # Bokeh draws no columns
+    plot.segment(low, rate, high, rate, alpha=0.6, color=[palette[name] for name in rows["name"]])
     points(rows, "middle", "rate", by="name" if len(tables) > 1 else "", on=plot,
            details={"objects": "", "FP": "", "FN": ""})  # fmt: skip
     if log:
-        log_ticks(plot.xaxis[0], rows["low"].min(), rows["high"].max())
+        log_ticks(plot.xaxis[0], low.min(), high.max())
     plot.y_range = Range1d(0, min(1.0, 1.05 * float(np.nanmax(rows["rate_high"]))))
     return legend_inside(plot, "top_right")
 

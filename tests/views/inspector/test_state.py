@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
+from bokeh.models import ColumnDataSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -174,6 +175,8 @@ def test_error_rates_by_class_and_along_a_quantity(state):
     assert set(plot.xaxis[0].ticker.ticks) >= {100, 200, 500}
     assert (plot.xaxis[0].axis_label, plot.yaxis[0].axis_label) == ("counts", "error rate")
     assert [item.label.value for item in plot.legend[0].items] == ["CN-E", "other"]
+    sources = plot.select(type=ColumnDataSource)
+    assert {type(one) for source in sources for one in source.data.values()} <= {list, np.ndarray}
 
 
 def wrong_filter(state: ErrorState, text: str) -> None:
