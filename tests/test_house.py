@@ -43,15 +43,17 @@ SIMULATE = (
     ("painting", "xray", "gas", "projection"),
     ("optical", "cores", "hst"),
     ("xmm", "plates"),
-    ("observation", "candidates", "scan"),
+    ("candidates", "scan"),
+    ("field",),
+    ("observation", "found"),
     ("survey", "volunteers"),
     ("hunt",),
 )
 #: The physics of the two sides, candidates seen by XMM-Newton and members seen by Hubble, which never meet.
 CANDIDATES = (
     "instruments", "votes", "finder", "images.xamin", "simulate.xray", "simulate.optical", "simulate.xmm",
-    "simulate.plates", "simulate.observation", "simulate.candidates", "simulate.survey",
-    "simulate.volunteers", "simulate.hunt",
+    "simulate.plates", "simulate.observation", "simulate.candidates", "simulate.field", "simulate.found",
+    "simulate.survey", "simulate.volunteers", "simulate.hunt",
 )  # fmt: skip
 MEMBERS = ("photometry", "simulate.hst")
 BARE_NODE = {"torch", "pytorch_lightning", "timm", "numpy", "safetensors", "pydantic", "astropy"}

@@ -105,7 +105,7 @@ def _points(
     components, scenes = [], []
     for at, flux in zip(places, fluxes, strict=True):
         components.append(Component(**at.source, flux=float(flux)))
-        scenes.append(_counterpart(rng, float(flux), at.offset, star))
+        scenes.append(counterpart(rng, float(flux), at.offset, star))
     for _ in range(rng.poisson(neighbours) if neighbours else 0):
         distance, direction = rng.uniform(0.2, 0.8), rng.uniform(0, 2 * np.pi)
         x, y = place.x + distance * np.cos(direction), place.y + distance * np.sin(direction)
@@ -114,7 +114,7 @@ def _points(
     return Candidate(components, scenes, truth={"flux": float(sum(fluxes))})
 
 
-def _counterpart(rng: Generator, flux: float, centre: tuple[float, float], star: float = 0.0) -> OpticalScene:
+def counterpart(rng: Generator, flux: float, centre: tuple[float, float], star: float = 0.0) -> OpticalScene:
     """Optical counterpart of a point source: an AGN, log(fX / fR) about 0, or an active star, about -2.5."""
     kind: Literal["star", "agn"] = "star" if rng.random() < star else "agn"
     ratio = rng.normal(-2.5, 0.6) if kind == "star" else rng.normal(0.0, 0.5)
@@ -122,7 +122,7 @@ def _counterpart(rng: Generator, flux: float, centre: tuple[float, float], star:
     return OpticalScene(kind=kind, magnitude=magnitude, centre=centre)
 
 
-def _cluster_scene(cluster: Cluster, *, centre: tuple[float, float]) -> OpticalScene:
+def cluster_scene(cluster: Cluster, *, centre: tuple[float, float]) -> OpticalScene:
     """The optical side of a cluster centred (x, y) arcsec from the image centre."""
     return OpticalScene(
         kind="cluster",
@@ -139,32 +139,39 @@ def _cluster(rng: Generator, place: _Place, *, low_z: bool) -> Candidate:
     limit, _ = flux_limit(place.pointing, x=place.x, y=place.y, extended=True)
     cluster = draw_cluster(rng, low_z=low_z, flux_limit=limit, bright=rng.random() < 0.3)
     components = cluster_components(cluster, **place.source)
-    scenes = [_cluster_scene(cluster, centre=place.offset)]
+    scenes = [cluster_scene(cluster, centre=place.offset)]
     if rng.random() < 0.15:
         shift_x, shift_y = rng.normal(0, 0.5, 2)
         flux = cluster.flux * rng.uniform(0.05, 0.4)
         components.append(Component(place.x + shift_x, place.y + shift_y, flux))
-        scenes.append(_counterpart(rng, flux, (60 * shift_x, 60 * shift_y)))
+        scenes.append(counterpart(rng, flux, (60 * shift_x, 60 * shift_y)))
     truth = {name: getattr(cluster, name) for name in ("redshift", "m500", "luminosity", "flux")}
     truth |= {"r500": cluster.r500_arcmin, "core_radius": 60 * components[0].core}
     return Candidate(components, scenes, truth=truth)
 
 
 def _galaxy(rng: Generator, place: _Place) -> Candidate:
+    return draw_galaxy(rng, (place.x + place.dx, place.y + place.dy), place.offset, faintest=place.limit)
+
+
+def draw_galaxy(
+    rng: Generator, place: tuple[float, float], centre: tuple[float, float], *, faintest: float
+) -> Candidate:
+    """A nearby galaxy at a place (x, y), with its optical centre (x, y) in arcsec."""
     magnitude = float(np.clip(13.7 - rng.exponential(1.4), 8.0, None))
     size = float(10 ** ((20.6 - magnitude) / 5) / 2.5 * np.exp(rng.normal(0, 0.2)))
     shape = {"axis_ratio": float(rng.uniform(0.3, 1.0)), "angle_deg": float(rng.uniform(0, 180))}
-    brightest = max(1.01 * place.limit, 1.5e-13 * 10 ** (-0.4 * (magnitude - 12)))
-    flux = _log_uniform(rng, place.limit, brightest)
+    brightest = max(1.01 * faintest, 1.5e-13 * 10 ** (-0.4 * (magnitude - 12)))
+    flux = _log_uniform(rng, faintest, brightest)
     scene = OpticalScene(
         kind="nearby galaxy",
         magnitude=magnitude,
         size_arcsec=size,
-        centre=place.offset,
+        centre=centre,
         axis_ratio=shape["axis_ratio"],
         position_angle_deg=shape["angle_deg"] - 90,
     )
-    components = galaxy_emission(rng, **place.source, flux=flux, size=size / 60, **shape)
+    components = galaxy_emission(rng, x=place[0], y=place[1], flux=flux, size=size / 60, **shape)
     redshift = float(0.01 * 10 ** (0.2 * (magnitude - 13)) * np.exp(rng.normal(0, 0.3)))
     truth = {"flux": flux, "redshift": redshift, "core_radius": 0.7 * size}
     return Candidate(components, [scene], truth=truth)
@@ -188,7 +195,7 @@ def _artefact(rng: Generator, place: _Place) -> Candidate:
         flux = float(np.exp(rng.uniform(np.log(300), np.log(6000))) * distance / max(place.per_flux, 1e14))
         source = Component(float(place.x + step[0]), float(place.y + step[1]), flux)
         offset = tuple(60 * step)
-    return Candidate([source], [_counterpart(rng, source.flux, offset, star=0.5)], truth={"flux": 0.0})
+    return Candidate([source], [counterpart(rng, source.flux, offset, star=0.5)], truth={"flux": 0.0})
 
 
 def _edge(rng: Generator, place: _Place) -> Candidate:
@@ -298,7 +305,7 @@ def _surroundings(rng: Generator, pointing: Pointing, x: float, y: float) -> Can
             away *= rng.uniform(2.0, 4.0) / distance
         if np.hypot(*away) < 3.5 + 1.5 * target.r500_arcmin:
             components += cluster_components(target, x=float(x + away[0]), y=float(y + away[1]))
-            scenes.append(_cluster_scene(target, centre=tuple(60 * away)))
+            scenes.append(cluster_scene(target, centre=tuple(60 * away)))
     for _ in range(rng.poisson(0.12)):
         place = np.array([x, y]) + rng.uniform(-3.3, 3.3, 2)
         kind, counts = str(rng.choice(("column", "pixel"))), _log_uniform(rng, 8, 80)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import astropy.units as u
@@ -10,42 +10,16 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.wcs import WCS
-from numpy.random import Generator
 
 from labkit.errors import InputError
 from labkit.images.coordinates import pixels_at, sky_to_pixel, tangent_plane
-from labkit.instruments.epic import CAMERAS, MOS1, PN, Camera
+from labkit.instruments.epic import CAMERAS, MOS1
 from labkit.paths import atomic_folder
+from labkit.simulate.field import SkySource, draw_sources
 from labkit.simulate.numbers import check_whole
-from labkit.simulate.xmm import SURVEY_LIMIT, Grid, Pointing, count_images, draw_pointing
-from labkit.simulate.xray import (
-    Cluster,
-    Component,
-    cluster_components,
-    draw_cluster,
-    field_agn,
-    galaxy_emission,
-)
+from labkit.simulate.xmm import Grid, Pointing, count_images, draw_pointing, exposure_map
 
-#: Clusters per square degree above the survey limit, and the share of them below redshift 0.3. A choice: deep
-#: surveys count about ten, the population of `labkit.simulate.xray` has thirty.
-_CLUSTER_DENSITY, _LOW_Z_SHARE = 15.0, 0.25
-#: Half the side of the square of sky in which sources are drawn, arcmin; it holds the field of view.
-_HALF_FIELD = 18.0
 _LEAST_COUNTS = 30  # expected, of the candidates that an observer would list
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Something in the field: what it is, its components, and its cluster if it is one."""
-
-    kind: str
-    components: list[Component]
-    cluster: Cluster | None = None
-
-    @property
-    def flux(self) -> float:
-        return self.cluster.flux if self.cluster else sum(part.flux for part in self.components)
 
 
 @dataclass(frozen=True)
@@ -126,9 +100,11 @@ def simulate_observation(
     pointing = draw_pointing(rng)
     grid = Grid(0.0, 0.0, size_px, pixel_scale_arcsec / 60)
     wcs = tangent_plane(pointing.ra_deg, pointing.dec_deg, pixel_scale_arcsec, (size_px, size_px))
-    sources = _sources(rng, pointing)
-    images = count_images(rng, [part for source in sources for part in source.components], pointing, grid)
-    exposures = {camera.name: _exposure_map(pointing, camera, grid) for camera in CAMERAS}
+    sources = draw_sources(rng, pointing)
+    components = [part for source in sources for part in source.components]
+    flaws = [source.flaw for source in sources if source.flaw is not None]
+    images = count_images(rng, components, pointing, grid, spurious=flaws)
+    exposures = {camera.name: exposure_map(pointing, camera, grid) for camera in CAMERAS}
     images["epic"] = np.sum(list(images.values()), axis=0)
     weighted = [np.float32(camera.share / MOS1.share) * exposures[camera.name] for camera in CAMERAS]
     exposures["epic"] = np.sum(weighted, axis=0)
@@ -138,41 +114,15 @@ def simulate_observation(
     return observation
 
 
-def _exposure_map(pointing: Pointing, camera: Camera, grid: Grid) -> np.ndarray:
-    """Mean exposure over each pixel, from 3 x 3 points in it; shape (y, x)."""
-    fine = replace(grid, size=3 * grid.size, pixel_arcmin=grid.pixel_arcmin / 3)
-    seconds = pointing.exposure(camera, *pointing.to_detector(*fine.positions()))
-    return seconds.reshape(grid.size, 3, grid.size, 3).mean(axis=(1, 3)).astype(np.float32)
-
-
-def _sources(rng: Generator, pointing: Pointing) -> list[_Source]:
-    """Everything in the field, the target first."""
-    target = draw_cluster(rng, low_z=bool(rng.random() < 0.7), flux_limit=3e-13, bright=True)
-    x, y = np.asarray(pointing.to_image(*PN.axis)) + rng.normal(0, 1.2, 2)
-    sources = [_Source("target cluster", cluster_components(target, x=float(x), y=float(y)), target)]
-    area = (2 * _HALF_FIELD / 60) ** 2
-    for _ in range(rng.poisson(_CLUSTER_DENSITY * area)):
-        cluster = draw_cluster(rng, low_z=bool(rng.random() < _LOW_Z_SHARE), flux_limit=SURVEY_LIMIT)
-        x, y = rng.uniform(-_HALF_FIELD, _HALF_FIELD, 2).tolist()
-        sources.append(_Source("cluster", cluster_components(cluster, x=x, y=y), cluster))
-    if rng.random() < 0.3:
-        x, y = rng.uniform(-_HALF_FIELD, _HALF_FIELD, 2).tolist()
-        flux = float(np.exp(rng.uniform(np.log(1e-14), np.log(2e-13))))
-        shape = {"size": rng.uniform(0.3, 1.2), "axis_ratio": 0.7, "angle_deg": 0.0}
-        parts = galaxy_emission(rng, x=x, y=y, flux=flux, **shape)
-        sources.append(_Source("nearby galaxy", parts))
-    return sources + [_Source("agn", [agn]) for agn in field_agn(rng, x=0.0, y=0.0, half=_HALF_FIELD)]
-
-
-def _truth(sources: list[_Source], pointing: Pointing, wcs: WCS) -> QTable:
-    main = [source.components[0] for source in sources]
-    x, y = np.array([(part.x, part.y) for part in main]).T
+def _truth(sources: list[SkySource], pointing: Pointing, wcs: WCS) -> QTable:
+    x, y = np.array([source.place for source in sources]).T
     ra, dec = np.array([pointing.sky(*place) for place in zip(x, y, strict=True)]).T
     column, row = sky_to_pixel(wcs, ra, dec)
     flux = np.array([source.flux for source in sources])
+    clusters = [source.truth if "cluster" in source.kind else {} for source in sources]
     known = {
-        name: np.array([getattr(source.cluster, name, np.nan) for source in sources])
-        for name in ("redshift", "m500", "r500_arcmin")
+        name: np.array([truth.get(name, np.nan) for truth in clusters])
+        for name in ("redshift", "m500", "r500")
     }
     return QTable(
         {
@@ -185,8 +135,9 @@ def _truth(sources: list[_Source], pointing: Pointing, wcs: WCS) -> QTable:
             "counts": flux * pointing.counts_per_flux(*pointing.to_detector(x, y)),
             "redshift": known["redshift"],
             "m500": known["m500"] * u.M_sun,
-            "r500": known["r500_arcmin"] * u.arcmin,
-            "core_radius": np.array([60 * part.core for part in main]) * u.arcsec,
+            "r500": known["r500"] * u.arcmin,
+            "core_radius": np.array([60 * s.components[0].core if s.components else np.nan for s in sources])
+            * u.arcsec,
         }
     )
 

@@ -7,7 +7,8 @@ Circumstances are nuisances: they are drawn before, and independently of, what i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -179,7 +180,7 @@ class Grid:
         """Half the side in arcmin."""
         return self.size * self.pixel_arcmin / 2
 
-    def histogram(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def histogram(self, x: np.ndarray, y: np.ndarray) -> NDArray[np.float32]:
         """Number of positions in each pixel, shape (size, size), axes (y, x)."""
         column = np.floor((x - self.x + self.half) / self.pixel_arcmin).astype(np.int64)
         row = np.floor((y - self.y + self.half) / self.pixel_arcmin).astype(np.int64)
@@ -192,6 +193,13 @@ class Grid:
         offset = (np.arange(self.size) + 0.5) * self.pixel_arcmin - self.half
         x, y = np.broadcast_arrays(self.x + offset, self.y + offset[:, None])
         return x, y
+
+
+def exposure_map(pointing: Pointing, camera: Camera, grid: Grid) -> NDArray[np.float32]:
+    """Mean exposure of a camera over each pixel in seconds, from 3 x 3 points in it; shape (y, x)."""
+    fine = replace(grid, size=3 * grid.size, pixel_arcmin=grid.pixel_arcmin / 3)
+    seconds = pointing.exposure(camera, *pointing.to_detector(*fine.positions()))
+    return seconds.reshape(grid.size, 3, grid.size, 3).mean(axis=(1, 3)).astype(np.float32)
 
 
 def draw_photons(rng: Generator, component: Component, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -210,30 +218,59 @@ def draw_photons(rng: Generator, component: Component, n: int) -> tuple[np.ndarr
     )
 
 
+#: Origins of events that no component made: the background, and flaws of the detectors from this number down.
+BACKGROUND, FLAWS = -1, -2
+
+
+@dataclass(frozen=True)
+class Events:
+    """The counts of an observation, 0.5-2 keV, all of shape (n,)."""
+
+    x: NDArray[np.float64]  # on the sky, arcmin from the nominal pointing towards west and north
+    y: NDArray[np.float64]
+    camera: NDArray[np.int8]  # its number in `labkit.instruments.epic.CAMERAS`
+    #: row of the component that made it; `BACKGROUND`; or `FLAWS` less the row of a flaw
+    origin: NDArray[np.int32]
+    late: NDArray[np.bool_]  # recorded by PN while its column was read out, which puts it elsewhere
+    weight: NDArray[np.float32]  # 1, or below 0 for what the archive subtracts
+
+    def image(self, camera: Camera, grid: Grid) -> NDArray[np.float32]:
+        """Counts of one camera, shape (y, x)."""
+        own = self.camera == CAMERAS.index(camera)
+        real, taken = own & (self.weight > 0), own & (self.weight < 0)
+        image = grid.histogram(self.x[real], self.y[real])
+        if taken.any():
+            image += self.weight[taken][0] * grid.histogram(self.x[taken], self.y[taken])
+        return image
+
+
 def _source_events(
     rng: Generator, components: Sequence[Component], pointing: Pointing, camera: Camera
-) -> tuple[np.ndarray, np.ndarray]:
-    """Detector positions where photons of the sources fall, vignetted and piled up, gaps not yet applied."""
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Detector positions where photons of the sources fall, vignetted and piled up, and their components.
+
+    Gaps are not yet applied.
+    """
     seconds = pointing.exposure_s[camera.name] * camera.live
     rate = np.array([c.flux for c in components]) * camera.share / COUNT_RATE_TO_FLUX
     numbers = rng.poisson(rate * seconds)
     seen = np.flatnonzero(numbers).tolist()
     if not seen:
-        return np.empty(0), np.empty(0)
+        return np.empty(0), np.empty(0), np.empty(0, dtype=int)
     drawn = [draw_photons(rng, components[row], int(numbers[row])) for row in seen]
     x, y = (np.concatenate(axis) for axis in zip(*drawn, strict=True))
     u, v = pointing.to_detector(x, y)
     du, dv = u - camera.axis[0], v - camera.axis[1]
     kept = rng.random(len(u)) < vignetting(np.hypot(du, dv))
-    u, v = u[kept], v[kept]
+    u, v, origin = u[kept], v[kept], np.repeat(np.arange(len(components)), numbers)[kept]
     shift_u, shift_v = point_spread(rng, du[kept], dv[kept], triangle=camera.triangle)
     points = rate * camera.frame_s * np.array([c.core == 0 for c in components])
     if points.max() > 0.02:
         # Photons that share a frame and a few pixels merge into events that the pattern filter rejects.
-        crowding = np.repeat(0.6 * points, numbers)[kept] * np.exp(-np.hypot(shift_u, shift_v) / 0.12)
+        crowding = 0.6 * points[origin] * np.exp(-np.hypot(shift_u, shift_v) / 0.12)
         single = rng.random(len(u)) * (1 + crowding) < 1
-        u, v, shift_u, shift_v = u[single], v[single], shift_u[single], shift_v[single]
-    return u + shift_u, v + shift_v
+        u, v, shift_u, shift_v, origin = (a[single] for a in (u, v, shift_u, shift_v, origin))
+    return u + shift_u, v + shift_v, origin
 
 
 def _background_events(
@@ -255,11 +292,54 @@ def _smear(rng: Generator, chip: np.ndarray) -> np.ndarray:
     return start + (stop - start) * rng.random(len(chip))
 
 
-def _recorded(events: Sequence[np.ndarray], pointing: Pointing, camera: Camera, grid: Grid) -> np.ndarray:
-    """Image of the detector positions (u, v) that fall on working pixels."""
-    u, v = events
-    on_chip = pointing.chip_of(camera, u, v) >= 0
-    return grid.histogram(*pointing.to_image(u[on_chip], v[on_chip]))
+def observe(
+    rng: Generator,
+    components: Sequence[Component],
+    pointing: Pointing,
+    grid: Grid,
+    *,
+    spurious: Sequence[Spurious] = (),
+) -> Events:
+    """Observe a sky with the three cameras.
+
+    Photons are drawn one by one and followed to the detectors: vignetting, gaps and pile-up thin them, the
+    mirrors scatter them, and a share of those that PN records is smeared along its column by the read-out.
+    The background is that of the grid; sources outside it matter too, by their wings and streaks. Where the
+    out-of-time events were subtracted, some of PN's have a negative weight.
+    """
+    parts: list[tuple[np.ndarray, ...]] = []
+
+    def record(
+        number: int, u: NDArray, v: NDArray, origin: Any, late: Any = False, weight: float = 1.0
+    ) -> None:
+        on_chip = pointing.chip_of(CAMERAS[number], u, v) >= 0
+        columns = np.broadcast_arrays(u, v, number, origin, late, weight)
+        u, v, *others = (column[on_chip] for column in columns)
+        parts.append((*pointing.to_image(u, v), *others))
+
+    for number, camera in enumerate(CAMERAS):
+        u, v, origin = _source_events(rng, components, pointing, camera)
+        field = _background_events(rng, pointing, camera, grid)
+        chip = pointing.chip_of(camera, u, v)
+        late, streaks = np.zeros(len(chip), dtype=bool), v
+        if camera is PN:
+            late = (rng.random(len(chip)) < pointing.out_of_time) & (chip >= 0)
+            streaks = v.copy()
+            streaks[late] = _smear(rng, chip[late])
+        record(number, u, streaks, origin, late)
+        record(number, *field, BACKGROUND)
+        for row, flaw in enumerate(spurious):
+            if flaw.camera == camera.name:
+                record(number, *pointing.to_detector(flaw.x, flaw.y), FLAWS - row)
+        if camera is PN and pointing.out_of_time_subtracted:
+            on_chip = chip >= 0
+            taken = {"late": True, "weight": -pointing.out_of_time}
+            record(number, u[on_chip], _smear(rng, chip[on_chip]), origin[on_chip], **taken)
+            record(number, *_background_events(rng, pointing, camera, grid), BACKGROUND, **taken)
+    x, y, which, origin, late, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Events(
+        x, y, which.astype(np.int8), origin.astype(np.int32), late.astype(bool), weight.astype(np.float32)
+    )
 
 
 def count_images(
@@ -269,32 +349,10 @@ def count_images(
     grid: Grid,
     *,
     spurious: Sequence[Spurious] = (),
-) -> dict[str, np.ndarray]:
-    """Observe a sky with the three cameras: counts in 0.5-2 keV for "pn", "mos1" and "mos2", each (y, x).
-
-    Photons are drawn one by one and followed to the detectors: vignetting, gaps and pile-up thin them, the
-    mirrors scatter them, and a share of those that PN records is smeared along its column by the read-out.
-    Sources outside the grid matter too, by their wings and streaks. Where the out-of-time events were
-    subtracted, those of "pn" are fractional and may be negative.
-    """
-    images = {}
-    for camera in CAMERAS:
-        sources = _source_events(rng, components, pointing, camera)
-        field = _background_events(rng, pointing, camera, grid)
-        artefacts = [pointing.to_detector(s.x, s.y) for s in spurious if s.camera == camera.name]
-        chip = pointing.chip_of(camera, *sources)
-        if camera is PN:
-            late = (rng.random(len(chip)) < pointing.out_of_time) & (chip >= 0)
-            sources[1][late] = _smear(rng, chip[late])
-        events = [np.concatenate(axis) for axis in zip(sources, field, *artefacts, strict=True)]
-        image = _recorded(events, pointing, camera, grid)
-        if camera is PN and pointing.out_of_time_subtracted:
-            smeared = sources[0][chip >= 0], _smear(rng, chip[chip >= 0])
-            field = _background_events(rng, pointing, camera, grid)
-            events = [np.concatenate(axis) for axis in zip(smeared, field, strict=True)]
-            image -= np.float32(pointing.out_of_time) * _recorded(events, pointing, camera, grid)
-        images[camera.name] = image
-    return images
+) -> dict[str, NDArray[np.float32]]:
+    """Observe a sky as `observe` does: counts for "pn", "mos1" and "mos2", each (y, x)."""
+    events = observe(rng, components, pointing, grid, spurious=spurious)
+    return {camera.name: events.image(camera, grid) for camera in CAMERAS}
 
 
 #: Faintest candidates of the survey, erg/s/cm2 in 0.5-2 keV.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -20,9 +21,9 @@ from labkit.simulate.numbers import read_numbers
 
 #: Redshift that parts the experts' low-z and high-z clusters (Kosiba et al. 2020, section 2.4).
 LOW_Z = 0.3
-_SCATTER = 0.38  # of ln L at a given mass
-_MASS_STEP, _SCATTER_STEP = 0.04, 0.4  # of the cells of the population, in log10 M500 and in scatter
-_REDSHIFT_CELLS = {True: (0.03, LOW_Z, 54), False: (LOW_Z, 1.2, 90)}  # by low_z: from, to, number
+_REDSHIFTS = (0.03, 1.2)  # of the population
+# of its cells, in redshift, log10 M500 and scatter
+_REDSHIFT_STEP, _MASS_STEP, _SCATTER_STEP = 0.005, 0.04, 0.4
 
 
 @dataclass(frozen=True)
@@ -104,36 +105,37 @@ class Cluster:
     clump: tuple[float, float, float]  # flux share, and offset (x, y) in R500, of a second clump
 
 
-def mass_function(m500: ArrayLike, redshift: ArrayLike) -> NDArray[np.float64]:
-    """Number of clusters per Mpc3 and unit of log10 M500, after Sheth & Tormen (1999).
+@lru_cache(maxsize=1)
+def _power_spectrum() -> Any:
+    """The cosmology with the fluctuations of matter; nothing is written to the home folder."""
+    from colossus.cosmology.cosmology import Cosmology
 
-    The variance of the density field is a power law of the mass about 8 Mpc/h, sigma_8 = 0.8; M500 is
-    0.53 of the virial mass.
-    """
-    density = 0.3 * 1.36e11  # Msun / Mpc3
-    virial, redshift = np.asarray(m500) / 0.53, np.asarray(redshift)
-    slope = 0.26 + 0.02 * np.log10(virial / 2.5e14)
-    omega = 0.3 * (1 + redshift) ** 3 / (0.3 * (1 + redshift) ** 3 + 0.7)
-    growth = _growth(omega) / _growth(np.asarray(0.3)) / (1 + redshift)
-    peak = 1.686 / (0.8 * (virial / 2.5e14) ** -slope * growth)
-    scaled = np.sqrt(0.707) * peak
-    fraction = 0.3222 * np.sqrt(2 / np.pi) * scaled * (1 + scaled**-0.6) * np.exp(-(scaled**2) / 2)
-    return density / virial * fraction * slope * np.log(10)
+    numbers = read_numbers("sky")["clusters"]
+    flat = {"flat": True, "H0": COSMOLOGY.H0.value, "Om0": COSMOLOGY.Om0, "Ob0": numbers["baryons"]}
+    return Cosmology(name="labkit", **flat, sigma8=numbers["sigma8"], ns=numbers["tilt"], persistence="")
 
 
-def _growth(omega: np.ndarray) -> np.ndarray:
-    """Growth suppression of a flat universe (Carroll, Press & Turner 1992, equation 29)."""
-    return 2.5 * omega / (omega ** (4 / 7) - (1 - omega) + (1 + omega / 2) * (1 + (1 - omega) / 70))
+def mass_function(m500: ArrayLike, redshift: float) -> NDArray[np.float64]:
+    """Number of haloes per Mpc3 and unit of log10 M500, after Tinker et al. (2008, ApJ 688, 709)."""
+    from colossus.cosmology import cosmology as colossus
+    from colossus.lss.mass_function import massFunction
+
+    h, before = COSMOLOGY.h, colossus.current_cosmo
+    colossus.current_cosmo = _power_spectrum()
+    try:
+        per_log = massFunction(
+            np.asarray(m500) * h, redshift, mdef="500c", model="tinker08", q_in="M", q_out="dndlnM"
+        )
+    finally:
+        colossus.current_cosmo = before
+    return np.asarray(per_log) * np.log(10) * h**3
 
 
 def luminosity(m500: ArrayLike, redshift: ArrayLike) -> NDArray[np.float64]:
-    """Mean 0.5-2 keV luminosity within R500 in erg/s, L ~ E(z)^(7/3) M^1.64.
-
-    Approximately the relation of Arnaud et al. (2010), brought from 0.1-2.4 to 0.5-2 keV and to masses a
-    quarter above their hydrostatic ones.
-    """
-    evolution = np.sqrt(0.3 * (1 + np.asarray(redshift)) ** 3 + 0.7)
-    return 0.85e44 * evolution ** (7 / 3) * (np.asarray(m500) / 3e14) ** 1.64
+    """Median 0.5-2 keV luminosity within R500 in erg/s, L ~ E(z)^(7/3) M^slope, as Arnaud et al. (2010)."""
+    numbers = read_numbers("sky")["clusters"]
+    evolution = np.asarray(COSMOLOGY.efunc(redshift)) ** (7 / 3)
+    return numbers["luminosity"] * evolution * (np.asarray(m500) / 3e14) ** numbers["slope"]
 
 
 def r500(m500: float, redshift: float) -> float:
@@ -142,26 +144,40 @@ def r500(m500: float, redshift: float) -> float:
     return float((3 * m500 / (4 * np.pi * 500 * critical)) ** (1 / 3))
 
 
-@lru_cache(maxsize=2)
-def _cells(low_z: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells of the population, by falling flux: (z, log M, scatter), flux, and relative number above it."""
-    first, last, number = _REDSHIFT_CELLS[low_z]
-    z = np.linspace(first, last, number + 1)
-    z = (z[1:] + z[:-1]) / 2
-    log_mass, scatter = np.arange(13.2, 15.21, _MASS_STEP), np.linspace(-2.2, 2.2, 12)
+@lru_cache(maxsize=3)
+def _cells(low_z: bool | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells of the population, by falling flux: (z, log M, scatter), flux, and clusters per deg2 above it.
+
+    Of all redshifts, or of those below or from `LOW_Z` on.
+    """
+    first, last = _REDSHIFTS if low_z is None else ((_REDSHIFTS[0], LOW_Z), (LOW_Z, _REDSHIFTS[1]))[not low_z]
+    z = first + _REDSHIFT_STEP * (np.arange(round((last - first) / _REDSHIFT_STEP)) + 0.5)
+    log_mass, scatter = np.arange(13.2, 15.41, _MASS_STEP), _SCATTER_STEP * np.arange(-5.5, 6)
     grid = np.stack([g.ravel() for g in np.meshgrid(z, log_mass, scatter, indexing="ij")])
-    volume = COSMOLOGY.differential_comoving_volume(z).to_value(u.Mpc**3 / u.sr)
-    weight = np.repeat(volume, len(log_mass) * len(scatter)) * np.exp(-(grid[2] ** 2) / 2)
-    weight *= mass_function(10 ** grid[1], grid[0])
-    distance = np.repeat(COSMOLOGY.luminosity_distance(z).to_value(u.cm), len(log_mass) * len(scatter))
-    light = luminosity(10 ** grid[1], grid[0]) * np.exp(_SCATTER * grid[2])
-    flux = light / (4 * np.pi * distance**2) / (1 + grid[0]) ** -0.5  # a spectrum of photon index about 1.5
+    volume = COSMOLOGY.differential_comoving_volume(z).to_value(u.Mpc**3 / u.deg**2) * _REDSHIFT_STEP
+    masses = np.array([mass_function(10**log_mass, one) for one in z]) * volume[:, None] * _MASS_STEP
+    likely = np.exp(-(scatter**2) / 2)
+    weight = (masses[..., None] * likely / likely.sum()).ravel()
+    light = luminosity(10**log_mass, z[:, None])[..., None]
+    light = light * np.exp(read_numbers("sky")["clusters"]["scatter"] * scatter)
+    distance = COSMOLOGY.luminosity_distance(z).to_value(u.cm)[:, None, None]
+    # the k-correction of a spectrum of photon index about 1.5
+    flux = (light / (4 * np.pi * distance**2) / (1 + z[:, None, None]) ** -0.5).ravel()
     order = np.argsort(-flux)
     return grid[:, order], flux[order], np.cumsum(weight[order])
 
 
-def draw_cluster(rng: Generator, *, low_z: bool, flux_limit: float, bright: bool = False) -> Cluster:
-    """Draw a cluster from the population above a flux limit.
+def cluster_counts(flux: float, *, low_z: bool | None = None) -> float:
+    """Clusters of the population per square degree that are brighter than a flux."""
+    _, fluxes, above = _cells(low_z)
+    brighter = int(np.searchsorted(-fluxes, -flux))
+    return float(above[brighter - 1]) if brighter else 0.0
+
+
+def draw_cluster(
+    rng: Generator, *, low_z: bool | None = None, flux_limit: float, bright: bool = False
+) -> Cluster:
+    """Draw a cluster from the population above a flux limit: of all redshifts, or on one side of `LOW_Z`.
 
     Bright ones are as observers choose their targets: evenly in log flux.
     """
@@ -169,13 +185,11 @@ def draw_cluster(rng: Generator, *, low_z: bool, flux_limit: float, bright: bool
     if not 0 < flux_limit < fluxes[100]:
         raise InputError(f"flux_limit must lie between 0 and {fluxes[100]:.1e} erg/s/cm2, got {flux_limit}")
     if bright:
-        brightest = 1e-11 if low_z else 1.5e-12
+        brightest = 1.5e-12 if low_z is False else 1e-11
         flux_limit = np.exp(rng.uniform(np.log(flux_limit), np.log(max(brightest, 1.01 * flux_limit))))
     last = int(np.searchsorted(-fluxes, -flux_limit))
     chosen = min(int(np.searchsorted(above, rng.random() * above[last])), last)
-    # 0.005 is a whole cell below redshift 0.3 and half of one above, where redshifts lie in bands of 0.01
-    redshift = float(np.clip(cells[0, chosen] + 0.005 * rng.uniform(-0.5, 0.5), 0.02, None))
-    redshift = min(redshift, LOW_Z - 1e-6) if low_z else max(redshift, LOW_Z)
+    redshift = float(cells[0, chosen] + _REDSHIFT_STEP * rng.uniform(-0.5, 0.5))
     flux = float(max(fluxes[chosen], flux_limit) * np.exp(rng.uniform(0, 0.07)))
     m500 = float(10 ** (cells[1, chosen] + _MASS_STEP * rng.uniform(-0.5, 0.5)))
     return _with_gas(rng, redshift, m500, flux)

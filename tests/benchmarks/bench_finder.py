@@ -123,7 +123,7 @@ def completeness(truth: Table, column: str, edges: tuple[float, ...], kinds: tup
 def report(fields: list[Field]) -> None:
     """Print what was found in the simulated fields."""
     truth = vstack([field.truth for field in fields], metadata_conflicts="silent")
-    points, clusters = truth[truth["kind"] == "agn"], truth[np.isin(truth["kind"], CLUSTERS)]
+    points, clusters = truth[truth["kind"] == "AGN"], truth[np.isin(truth["kind"], CLUSTERS)]
     print(f"{len(fields)} simulated fields. Point sources found within {POINT_RADIUS:g} arcsec:")
     completeness(points, "counts", COUNTS, ("detected", "listed", "smoothed"))
     completeness(points, "flux", FLUXES, ("detected", "listed", "smoothed"))

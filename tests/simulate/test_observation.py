@@ -75,7 +75,7 @@ def test_bright_sources_shine_where_the_truth_puts_them(observation, folder):
     read = read_observation(folder / "epic_image.fits", folder / "epic_exposure.fits")
     place = SkyCoord(truth["ra"], truth["dec"])
     counts = np.asarray(truth["counts"])
-    bright = np.flatnonzero((counts > 40) & (truth["kind"] == "agn"))
+    bright = np.flatnonzero((counts > 30) & (truth["kind"] == "AGN"))
     smooth = gaussian_filter(read.image, 1.0)
     distances = []
     for row in bright:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from labkit.cosmology import COSMOLOGY
 from labkit.simulate.xray import (
     Cluster,
-    _cells,
     agn_counts,
     cluster_components,
+    cluster_counts,
     draw_agn_fluxes,
     draw_cluster,
     field_agn,
@@ -21,15 +21,6 @@ from labkit.simulate.xray import (
     mass_function,
     r500,
 )
-
-
-def cluster_counts(flux: float, *, low_z: bool) -> float:
-    """Clusters of the population per square degree that are brighter than a flux (log N - log S)."""
-    _, fluxes, above = _cells(low_z)
-    redshifts = (0.3 - 0.03) / 54 if low_z else (1.2 - 0.3) / 90
-    cell = redshifts * 0.04 * 0.4 / np.sqrt(2 * np.pi)  # of redshift, log mass and scatter
-    brighter = int(np.searchsorted(-fluxes, -flux))
-    return above[brighter - 1] * cell * np.radians(1) ** 2 if brighter else 0.0
 
 
 def test_mass_function_falls_with_mass_and_redshift_and_is_as_observed_nearby():
@@ -45,7 +36,7 @@ def test_luminosity_and_radius_follow_mass_and_redshift():
     assert ratio == pytest.approx(float(COSMOLOGY.efunc(0.5)) ** (7 / 3), rel=1e-3)
     mass = np.logspace(13, 15.3, 24)
     slope = np.diff(np.log(luminosity(mass, 0.2))) / np.diff(np.log(mass))
-    assert slope == pytest.approx(np.full(23, 1.64))
+    assert slope == pytest.approx(np.full(23, 1.85))
     assert r500(4.6e14, 0.153) == pytest.approx(1.12, rel=0.03)  # Abell 907, Mpc
     assert r500(8e14, 0.2) == pytest.approx(2 * r500(1e14, 0.2))
     assert r500(3e14, 0.8) < r500(3e14, 0.1)
@@ -53,15 +44,34 @@ def test_luminosity_and_radius_follow_mass_and_redshift():
 
 def test_population_counts_are_euclidean_where_bright_and_flatter_where_faint():
     flux = np.logspace(-14, -11, 4)
-    counts = np.array([cluster_counts(f, low_z=True) + cluster_counts(f, low_z=False) for f in flux])
+    counts = np.array([cluster_counts(f) for f in flux])
+    sides = [cluster_counts(f, low_z=True) + cluster_counts(f, low_z=False) for f in flux]
+    assert counts == pytest.approx(sides, rel=1e-6)
     slopes = np.diff(np.log10(counts))
     assert slopes[0] == pytest.approx(-1.1, abs=0.1)
     assert slopes[2] == pytest.approx(-1.5, abs=0.1)
     assert (np.diff(slopes) < 0).all()
-    # observed, approximately: 10 and 1 per square degree, and one in thirty above 2e-12
-    assert (counts[:2] / (10, 1) > 1).all()
-    assert (counts[:2] / (10, 1) < 3.5).all()
-    assert 1 < 30 * cluster_counts(2e-12, low_z=True) < 3
+    # observed: Burenin et al. 2007, and deep surveys
+    assert cluster_counts(1.4e-13) == pytest.approx(266 / 397, rel=0.15)
+    assert cluster_counts(1e-14) == pytest.approx(10, rel=0.2)
+
+
+def test_redshifts_fill_their_range_evenly_on_the_scale_of_a_cell():
+    rng = np.random.default_rng(4)
+    redshift = np.array([draw_cluster(rng, flux_limit=2e-14).redshift for _ in range(4000)])
+    assert 0.03 <= redshift.min() < 0.05
+    within = redshift / 0.01 % 1
+    assert np.histogram(within, 4, (0, 1))[0] == pytest.approx(np.full(4, 1000), abs=4 * np.sqrt(750))
+
+
+def test_the_mass_function_leaves_nothing_behind(tmp_path, monkeypatch):
+    from colossus.cosmology import cosmology
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = cosmology.setCosmology("planck18", persistence="")
+    mass_function(np.logspace(14, 15, 3), 0.2)
+    assert cosmology.getCurrent() is before
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("low_z", [True, False])

@@ -1,0 +1,130 @@
+"""The sky of a whole XMM-Newton field: all that a search may come upon, as dense as observed, or denser.
+
+Positions are arcmin from the nominal pointing towards west (x) and north (y); `survey.toml` has the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.random import Generator
+
+from labkit.instruments.epic import PN
+from labkit.simulate.candidates import cluster_scene, counterpart, draw_galaxy
+from labkit.simulate.numbers import read_numbers
+from labkit.simulate.plates import OpticalScene
+from labkit.simulate.xmm import Pointing, Spurious, spurious_counts
+from labkit.simulate.xray import (
+    Component,
+    cluster_components,
+    cluster_counts,
+    draw_agn_fluxes,
+    draw_cluster,
+    field_agn,
+)
+
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SkySource:
+    """Something in a field."""
+
+    kind: str  # "cluster", "target cluster", "nearby galaxy", "AGN", "star", or "artefact"
+    place: Place
+    components: list[Component]
+    scenes: list[OpticalScene] = field(default_factory=list)  # centres are arcsec from the nominal pointing
+    flaw: Spurious | None = None  # what an artefact is
+    truth: dict[str, float] = field(default_factory=dict)  # as of a candidate
+    #: by which it counts for a mix as on the sky: one over the enrichment, or 0 for what only enriches
+    weight: float = 1.0
+
+    @property
+    def flux(self) -> float:
+        """Flux in erg/s/cm2; 0 of an artefact."""
+        return self.truth.get("flux", 0.0)
+
+
+def draw_sources(rng: Generator, pointing: Pointing, *, enriched: bool = False) -> list[SkySource]:
+    """Everything in the square that holds the field of view.
+
+    As dense as on the sky, about a bright cluster as the target of the observation; or without one, enriched
+    in what a search calls extended and the sky is short of.
+    """
+    numbers = read_numbers("survey")["field"]
+    more = numbers["enriched"] if enriched else dict.fromkeys(numbers["enriched"], 0.0)
+    half = numbers["half"]
+
+    def places(mean: float) -> Iterator[Place]:
+        for _ in range(rng.poisson(mean)):
+            x, y = rng.uniform(-half, half, 2).tolist()
+            yield x, y
+
+    area, times = (2 * half / 60) ** 2, more["clusters"] or 1.0
+    faintest, bright = numbers["faintest_cluster"], {"flux_limit": numbers["bright_cluster"], "bright": True}
+    sources = []
+    if not enriched:
+        aim = np.asarray(pointing.to_image(*PN.axis)) + rng.normal(0, 1.2, 2)
+        target = _cluster(rng, (float(aim[0]), float(aim[1])), weight=0.0, **bright)
+        sources.append(replace(target, kind="target cluster"))
+    for place in places(times * area * cluster_counts(faintest)):
+        sources.append(_cluster(rng, place, weight=1 / times, flux_limit=faintest))
+    for place in places(more["bright_clusters"]):
+        sources.append(_cluster(rng, place, weight=0.0, **bright))
+    for agn in field_agn(rng, x=0.0, y=0.0, half=half):
+        sources.append(_point(rng, (agn.x, agn.y), agn.flux, star=numbers["stars"]))
+    for place in places(more["bright_points"]):
+        flux = float(np.exp(rng.uniform(*np.log(numbers["bright_point"]))))
+        sources.append(_point(rng, place, flux, star=0.5, weight=0.0))
+    for place in places(more["pairs"]):
+        flux = float(draw_agn_fluxes(rng, 1, faintest=numbers["pair"])[0])
+        separation, direction = rng.uniform(10, 30) / 60, rng.uniform(0, 2 * np.pi)
+        second = place[0] + separation * np.cos(direction), place[1] + separation * np.sin(direction)
+        sources.append(_point(rng, place, flux, weight=0.0))
+        sources.append(_point(rng, second, flux * rng.uniform(0.25, 1.0), weight=0.0))
+    density = numbers["galaxies"] * area
+    for place in places(density + more["galaxies"]):
+        sources.append(_galaxy(rng, place, weight=density / (density + more["galaxies"])))
+    for place in places(numbers["flaws"] + more["flaws"]):
+        weight = numbers["flaws"] / (numbers["flaws"] + more["flaws"])
+        sources.append(_flaw(rng, pointing, place, weight=weight))
+    return sources
+
+
+def _arcsec(place: Place) -> Place:
+    return 60 * place[0], 60 * place[1]
+
+
+def _cluster(
+    rng: Generator, place: Place, *, weight: float, flux_limit: float, bright: bool = False
+) -> SkySource:
+    cluster = draw_cluster(rng, flux_limit=flux_limit, bright=bright)
+    parts = cluster_components(cluster, x=place[0], y=place[1])
+    truth = {name: getattr(cluster, name) for name in ("redshift", "m500", "luminosity", "flux")}
+    truth |= {"r500": cluster.r500_arcmin, "core_radius": 60 * parts[0].core}
+    scene = cluster_scene(cluster, centre=_arcsec(place))
+    return SkySource("cluster", place, parts, [scene], truth=truth, weight=weight)
+
+
+def _point(rng: Generator, place: Place, flux: float, *, star: float = 0.0, weight: float = 1.0) -> SkySource:
+    scenes = []
+    if flux > read_numbers("survey")["field"]["visible"]:
+        scenes.append(counterpart(rng, flux, _arcsec(place), star))
+    kind = "star" if scenes and scenes[0].kind == "star" else "AGN"
+    return SkySource(kind, place, [Component(*place, flux)], scenes, truth={"flux": flux}, weight=weight)
+
+
+def _galaxy(rng: Generator, place: Place, *, weight: float) -> SkySource:
+    drawn = draw_galaxy(rng, place, _arcsec(place), faintest=read_numbers("survey")["field"]["galaxy"])
+    return SkySource("nearby galaxy", place, drawn.components, drawn.scenes, truth=drawn.truth, weight=weight)
+
+
+def _flaw(rng: Generator, pointing: Pointing, place: Place, *, weight: float) -> SkySource:
+    kinds = {k: row for k, row in read_numbers("survey")["assumed"]["artefacts"].items() if "counts" in row}
+    chance = np.array([row["chance"] for row in kinds.values()])
+    kind = str(rng.choice(list(kinds), p=chance / chance.sum()))
+    counts = float(np.exp(rng.uniform(*np.log(kinds[kind]["counts"]))))
+    flaw = spurious_counts(rng, pointing, kind=kind, x=place[0], y=place[1], counts=counts)
+    return SkySource("artefact", place, [], flaw=flaw, weight=weight)

@@ -1,0 +1,138 @@
+"""Candidates that were found: what the finder calls extended on simulated fields, and what lies there.
+
+Fields are simulated whole and searched as `labkit.find_candidates` does. What a detection is, the counts
+within its fitted extent say, by a rule whose numbers are those of ``[found]`` in `survey.toml`:
+
+* sources that are not significant against the background there: "background fluctuation";
+* counts that flaws of the detectors, the read-out of bright sources elsewhere or the wings of their images
+  put there are those of one source, an "artefact";
+* the source with most counts, if it has half of those of all sources; else "blend";
+* two points, close and of comparable counts, are one source, a "double source"; a bright point is "star or
+  AGN";
+* whatever is cut by the edge of the field of view or a wide gap is "edge".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.random import SeedSequence, default_rng
+from numpy.typing import NDArray
+
+from labkit.instruments.epic import CAMERAS
+from labkit.simulate.candidates import covered
+from labkit.simulate.field import SkySource, draw_sources
+from labkit.simulate.numbers import read_numbers
+from labkit.simulate.xmm import FLAWS, Events, Grid, Pointing, draw_pointing, exposure_map, observe
+from labkit.simulate.xray import LOW_Z
+
+#: The image that is searched: that of an archive.
+SEARCHED = Grid(0.0, 0.0, size=512, pixel_arcmin=4.35 / 60)
+_RING = 0.8 * np.exp(2j * np.pi * np.arange(12) / 12)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a detection is."""
+
+    true_class: str
+    source: int  # row of the source with most counts there; -1 without one
+    counts: float  # of sources within the aperture
+    significance: float  # of those, in standard deviations of all counts there
+    share: float  # of that source's counts among them
+
+
+@dataclass(frozen=True)
+class Field:
+    """One simulated observation, event by event, and what is in it."""
+
+    pointing: Pointing
+    sources: list[SkySource]
+    events: Events
+
+    @cached_property
+    def owner(self) -> NDArray[np.int64]:
+        """Row of the source that each event came from, shape (n,); -1 for the background."""
+        of_component = np.repeat(np.arange(len(self.sources)), [len(s.components) for s in self.sources])
+        of_flaw = np.flatnonzero([s.flaw is not None for s in self.sources])
+        origin = self.events.origin
+        owner, sky, flawed = np.full(len(origin), -1), origin >= 0, origin <= FLAWS
+        owner[sky] = of_component[origin[sky]]
+        owner[flawed] = of_flaw[FLAWS - origin[flawed]]
+        return owner
+
+    def images(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Counts and exposure of each camera on `SEARCHED`, (camera, y, x)."""
+        counts = np.stack([self.events.image(camera, SEARCHED) for camera in CAMERAS])
+        return counts, np.stack([exposure_map(self.pointing, camera, SEARCHED) for camera in CAMERAS])
+
+    def verdict(self, x: float, y: float, extent_arcsec: float) -> Verdict:
+        """What was detected at a place (arcmin) with a fitted core radius."""
+        rule = read_numbers("survey")["found"]
+        least, most, added = rule["aperture"]
+        radius = float(np.clip(np.sqrt(3) * extent_arcsec + added, least, most)) / 60
+        within = np.hypot(self.events.x - x, self.events.y - y) < radius
+        owner, weight = self.owner[within], self.events.weight[within].astype(float)
+        late, total = self.events.late[within] & (owner >= 0), float(np.abs(weight).sum())
+        n, known = len(self.sources), owner >= 0
+        direct = np.bincount(owner[known & ~late], weight[known & ~late], n)
+        streaks = np.bincount(owner[late], weight[late], n)
+        wings, far = np.zeros(n), radius + rule["wings"] / 60
+        for row in np.flatnonzero(direct).tolist():
+            source = self.sources[row]
+            if source.kind in ("AGN", "star") and np.hypot(source.place[0] - x, source.place[1] - y) > far:
+                wings[row], direct[row] = direct[row], 0.0
+        flawed = np.array([source.kind == "artefact" for source in self.sources], dtype=bool)
+        artefacts = streaks + wings + np.where(flawed, direct, 0.0)
+        direct[flawed] = 0.0
+        seen = float(direct.sum() + artefacts.sum())
+        significance = seen / np.sqrt(max(total, 1.0))
+        if significance < rule["significance"]:
+            return Verdict("background fluctuation", -1, seen, significance, 0.0)
+        row = int(np.argmax(direct if direct.max() > artefacts.sum() else artefacts))
+        true_class, counts = self._class(row, direct, float(artefacts.sum()), rule)
+        share = counts / seen
+        if share < rule["share"]:
+            true_class = "blend"
+        if self._exposed(x, y) < rule["exposed"]:
+            true_class = "edge"
+        return Verdict(true_class, row, seen, significance, share)
+
+    def _class(self, row: int, direct: NDArray, artefacts: float, rule: dict[str, Any]) -> tuple[str, float]:
+        """What the strongest source, or all artefacts in sum, are, and their counts."""
+        source = self.sources[row]
+        if artefacts >= direct[row]:
+            return "artefact", artefacts
+        if source.kind == "cluster":
+            near = source.truth["redshift"] < LOW_Z
+            return "low-z cluster" if near else "high-z cluster", float(direct[row])
+        if source.kind == "nearby galaxy":
+            return source.kind, float(direct[row])
+        close = [
+            other
+            for other in np.flatnonzero(direct > rule["second"] * direct[row]).tolist()
+            if other != row
+            and self.sources[other].kind in ("AGN", "star")
+            and 60 * np.hypot(*np.subtract(self.sources[other].place, source.place)) < rule["separation"]
+        ]
+        if close:
+            return "double source", float(direct[[row, *close]].sum())
+        return "star or AGN" if source.flux > rule["bright"] else "point source", float(direct[row])
+
+    def _exposed(self, x: float, y: float) -> float:
+        """Share of a ring about a place that at least one camera sees."""
+        ring = self.pointing.to_detector(x + _RING.real, y + _RING.imag)
+        return float(covered(self.pointing, *ring).mean())
+
+
+def draw_found_field(seed: int, number: int) -> Field:
+    """Field of a survey by its number: the same whenever it is drawn."""
+    rng = default_rng(SeedSequence(seed, spawn_key=(number,)))
+    pointing = draw_pointing(rng)
+    sources = draw_sources(rng, pointing, enriched=True)
+    components = [part for source in sources for part in source.components]
+    flaws = [source.flaw for source in sources if source.flaw is not None]
+    return Field(pointing, sources, observe(rng, components, pointing, SEARCHED, spurious=flaws))

@@ -1,0 +1,126 @@
+"""Candidates that were found: what a detection is, by the counts that sources put there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labkit.instruments.epic import MOS2, PN
+from labkit.simulate.field import SkySource, draw_sources
+from labkit.simulate.found import Field, draw_found_field
+from labkit.simulate.xmm import BACKGROUND, FLAWS, Events, Spurious, draw_pointing
+from labkit.simulate.xray import Component, cluster_counts
+
+POINTING = replace(draw_pointing(np.random.default_rng(0)), dead_chips=())
+
+
+def place(*offset: float) -> tuple[float, float]:
+    """A place that is well exposed, and others by their offsets (arcsec)."""
+    x, y = POINTING.to_image(PN.axis[0] - 0.5, PN.axis[1] - 3)
+    dx, dy = offset or (0.0, 0.0)
+    return float(x) + dx / 60, float(y) + dy / 60
+
+
+def source(kind: str, *offset: float, flux: float = 1e-14, redshift: float = 0.2) -> SkySource:
+    at = place(*offset)
+    truth = {"flux": flux} | ({"redshift": redshift} if kind == "cluster" else {})
+    if kind == "artefact":
+        return SkySource(kind, at, [], flaw=Spurious("pn", np.empty(0), np.empty(0)))
+    return SkySource(kind, at, [Component(*at, flux)], truth=truth)
+
+
+def verdict(*counted: tuple[SkySource, int], background: int = 100, late: int = 0, extent: float = 10.0):
+    """What is detected at `place()` where each source put so many counts, `late` of the first by read-out."""
+    rng, sources = np.random.default_rng(1), [one for one, _ in counted]
+    components = flaws = 0
+    origin: list[int] = [BACKGROUND] * background
+    for one, n in counted:
+        number = FLAWS - flaws if one.flaw else components
+        flaws, components = flaws + bool(one.flaw), components + len(one.components)
+        origin += [number] * n
+    n = len(origin)
+    x, y = (np.full(n, axis) + rng.normal(0, 3 / 60, n) for axis in place())
+    delayed = np.zeros(n, dtype=bool)
+    delayed[background : background + late] = True
+    events = Events(x, y, np.zeros(n, np.int8), np.array(origin, np.int32), delayed, np.ones(n, np.float32))
+    return Field(POINTING, sources, events).verdict(*place(), extent)
+
+
+CLUSTER, POINT = source("cluster"), source("AGN")
+
+
+@pytest.mark.parametrize(
+    ("counted", "expected"),
+    [
+        ([(CLUSTER, 100)], "low-z cluster"),
+        ([(source("cluster", redshift=0.5), 100), (POINT, 60)], "high-z cluster"),
+        ([(POINT, 100), (CLUSTER, 60)], "point source"),
+        ([(source("star", flux=1e-12), 100)], "star or AGN"),
+        ([(source("nearby galaxy"), 100), (POINT, 20)], "nearby galaxy"),
+        ([(POINT, 100), (source("AGN", 20.0, 0.0), 60)], "double source"),
+        ([(POINT, 100), (source("AGN", 20.0, 0.0), 20)], "point source"),  # too faint for a pair
+        ([(source("AGN", 25.0, 0.0), 100), (source("AGN", -25.0, 0.0), 90)], "point source"),  # too far apart
+        ([(source("artefact"), 60), (source("artefact"), 50), (CLUSTER, 90)], "artefact"),
+        ([(CLUSTER, 60), (POINT, 50), (source("nearby galaxy"), 40)], "blend"),
+        ([(source("AGN", 120.0, 0.0, flux=1e-11), 100)], "artefact"),  # the wings of a bright source
+        ([(POINT, 12)], "background fluctuation"),
+    ],
+)
+def test_a_detection_is_what_put_most_counts_there(counted, expected):
+    assert verdict(*counted).true_class == expected
+
+
+def test_a_read_out_streak_is_an_artefact_and_counts_are_told_apart():
+    assert verdict((POINT, 100), late=80).true_class == "artefact"
+    assert verdict((POINT, 100), late=20).true_class == "point source"
+    found = verdict((CLUSTER, 150), (POINT, 50), background=200)
+    assert (found.source, found.counts, found.share) == (0, 200.0, 0.75)
+    assert found.significance == pytest.approx(200 / np.sqrt(400))
+    assert verdict(background=50).source == -1
+
+
+def test_counts_are_those_within_the_aperture_of_the_fit():
+    near, far = source("cluster"), source("AGN", 60.0, 0.0, flux=1e-14)
+    drawn = draw_found_field(7, 0)
+    everything = drawn.verdict(0.0, 0.0, 200.0).counts
+    assert 0 < drawn.verdict(0.0, 0.0, 10.0).counts < everything
+    assert verdict((near, 100), (far, 5)).true_class == "low-z cluster"
+
+
+def test_what_the_edge_of_the_field_cuts_is_an_edge():
+    at = tuple(float(axis) for axis in POINTING.to_image(MOS2.field[0] + MOS2.field[2], MOS2.field[1]))
+    cluster = replace(CLUSTER, place=at, components=[Component(*at, 1e-13)])
+    n = np.ones(100)
+    events = Events(
+        at[0] * n, at[1] * n, 0 * n.astype(np.int8), 0 * n.astype(np.int32), n < 0, n.astype(np.float32)
+    )
+    assert Field(POINTING, [cluster], events).verdict(*at, 10.0).true_class == "edge"
+
+
+def test_a_field_is_the_same_whenever_it_is_drawn_and_its_events_have_owners():
+    one, two, other = draw_found_field(7, 1), draw_found_field(7, 1), draw_found_field(7, 2)
+    assert np.array_equal(one.events.x, two.events.x)
+    assert len(one.events.x) != len(other.events.x)
+    bright = int(np.argmax(np.bincount(one.owner[one.owner >= 0])))
+    own = (one.owner == bright) & ~one.events.late
+    x, y = one.sources[bright].place
+    assert own.sum() > 100
+    assert np.hypot(np.median(one.events.x[own]) - x, np.median(one.events.y[own]) - y) < 0.3
+    assert 0.2 < (one.owner == -1).mean() < 0.99
+
+
+def test_sources_are_as_dense_as_on_the_sky_and_enriched_ones_say_so():
+    rng, pointing = np.random.default_rng(5), POINTING
+    natural = [s for _ in range(20) for s in draw_sources(rng, pointing)]
+    enriched = [s for _ in range(20) for s in draw_sources(rng, pointing, enriched=True)]
+    area = 20 * 0.6**2
+    expected = area * cluster_counts(1e-14)
+    for sources in (natural, enriched):
+        weights = sum(s.weight for s in sources if s.kind == "cluster" and s.flux > 1e-14)
+        assert weights == pytest.approx(expected, abs=4 * np.sqrt(expected))
+    assert sum(s.kind == "target cluster" for s in natural) == 20
+    assert not any(s.kind == "target cluster" for s in enriched)
+    agn = [[s for s in sources if s.kind in ("AGN", "star") and s.weight] for sources in (natural, enriched)]
+    assert len(agn[0]) == pytest.approx(len(agn[1]), rel=0.03)
