@@ -1,7 +1,8 @@
 """The candidate finder: filter, extract, fit, select, after XAmin (Pacaud et al. 2006).
 
 `detection` finds where something stands out of the background; `fits` says what it is, `characterise` does so
-for a whole field, `find` makes the catalogue and holds it against another list.
+for a whole field, `find` makes the catalogue and holds it against another list; `simulated` searches
+simulated fields for the candidates of a survey that was found.
 """
 
 from __future__ import annotations
@@ -9,3 +10,4 @@ from __future__ import annotations
 from labkit.finder.detection import detect
 from labkit.finder.find import compare, find_candidates, search
 from labkit.finder.fits import Selection
+from labkit.finder.simulated import search_fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import astropy.units as u
@@ -25,7 +26,8 @@ _MEASURED = ("counts", "extent", "extension_likelihood", "detection_likelihood")
 _COLUMNS = (
     {"field": np.int32, "x": float, "y": float}
     | dict.fromkeys(_MEASURED, np.float32)
-    | {"c1": bool, "true_class": str, "source": np.int32, "share": np.float32, "significance": np.float32}
+    | {"c1": bool, "true_class": str, "seen_as": str, "source": np.int32, "weight": np.float32}
+    | dict.fromkeys(("share", "significance"), np.float32)
 )
 
 
@@ -45,8 +47,9 @@ def search_field(seed: int, number: int) -> Table:
     """Candidates of a field of a survey, barely extended ones too, and what they are.
 
     Columns ``field``, ``x``, ``y`` (arcmin from the nominal pointing), ``counts``, ``extent`` (arcsec),
-    ``extension_likelihood``, ``detection_likelihood``, ``c1``, ``true_class``, ``source`` (row in the
-    field; -1 for none), ``share`` and ``significance`` of its counts.
+    ``extension_likelihood``, ``detection_likelihood``, ``c1``; what `labkit.simulate.found.Field.verdict`
+    says: ``true_class``, ``seen_as``, ``source`` (row in the field; -1 for none), ``share``,
+    ``significance``; and the source's ``weight``, which undoes the enrichment (1 without a source).
     """
     field = draw_found_field(seed, number)
     found = find_candidates(as_observation(field))
@@ -64,8 +67,9 @@ def search_field(seed: int, number: int) -> Table:
         rows.append(
             {"field": number, "x": place[0], "y": place[1]}
             | {name: float(values[row]) for name, values in measured.items()}
-            | {"c1": bool(found["c1"][row]), "true_class": verdict.true_class, "source": verdict.source}
-            | {"share": verdict.share, "significance": verdict.significance}
+            | {"c1": bool(found["c1"][row]), **asdict(verdict)}
+            | {"counts": float(measured["counts"][row])}
+            | {"weight": field.sources[verdict.source].weight if verdict.source >= 0 else 1.0}
         )
     return Table({name: np.array([row[name] for row in rows], dtype=kind) for name, kind in _COLUMNS.items()})
 
@@ -84,7 +88,9 @@ def search_fields(
     done = run_tasks(_search_into, tasks, n_jobs)
     for _ in tqdm(done, total=len(tasks), unit="field", disable=not progress, desc="search"):
         pass
-    return vstack([read_catalogue(path) for path in files.values()])
+    found = vstack([read_catalogue(path) for path in files.values()])
+    found.meta = {"seed": seed}
+    return found
 
 
 def _search_into(seed: int, number: int, path: Path) -> None:

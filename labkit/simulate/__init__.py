@@ -1,14 +1,15 @@
 """Simulated skies: the physics, the instruments and the surveys that labkit shows first.
 
 Both sides: `painting`, `numbers`. Candidates: `xray` and `galaxies` are what there is; `xmm` and `plates` are
-how it is seen, by XMM-Newton and on plates; `candidates` and `survey` make a survey of it, `observation` a
-field; `volunteers` and `hunt` let people look at that. Members: `hst`, imported by its own name. Cool cores:
-`gas`, `projection`, `cores`.
+how it is seen, by XMM-Newton and on plates; `field` is all that a field holds, `observation` that field as
+files, `found` what the finder makes of it; `candidates` and `survey` make a survey; `volunteers` and `hunt`
+let people look at that. Members: `hst`, imported by its own name. Cool cores: `gas`, `projection`, `cores`.
 """
 
 from __future__ import annotations
 
 from labkit.simulate.cores import simulate_cores
+from labkit.simulate.found import read_recipe
 from labkit.simulate.hunt import simulate_hunt
 from labkit.simulate.observation import field_files, simulate_observation
 from labkit.simulate.survey import (

@@ -18,7 +18,15 @@ from numpy.random import Generator
 from labkit.instruments.epic import CAMERAS, PN
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.plates import OpticalScene
-from labkit.simulate.xmm import Pointing, Spurious, draw_pointing, flux_limit, spurious_counts, streak_source
+from labkit.simulate.xmm import (
+    Pointing,
+    Spurious,
+    circumstances,
+    draw_pointing,
+    flux_limit,
+    spurious_counts,
+    streak_source,
+)
 from labkit.simulate.xray import (
     Cluster,
     Component,
@@ -31,6 +39,8 @@ from labkit.simulate.xray import (
 
 _RING = 0.8 * np.exp(2j * np.pi * np.arange(12) / 12)
 _TRIES = 48
+#: What a catalogue says of a candidate's source; r500 in arcmin, core radius in arcsec.
+TRUTH = ("redshift", "m500", "luminosity", "flux", "r500", "core_radius")
 
 
 @dataclass(frozen=True)
@@ -228,6 +238,12 @@ def draw_candidate(rng: Generator, true_class: str, pointing: Pointing, *, x: fl
     return _KINDS[true_class](rng, _Place(pointing, x, y, limit, per_flux, float(dx), float(dy)))
 
 
+def entries(pointing: Pointing, x: float, y: float, truth: dict[str, float]) -> dict[str, float]:
+    """What a catalogue says of a candidate at a place: position, source, circumstances."""
+    around = circumstances(pointing, x, y)
+    return {name: around[name] for name in ("ra", "dec")} | dict.fromkeys(TRUTH, np.nan) | truth | around
+
+
 def covered(pointing: Pointing, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Whether each detector position lies on a working chip of at least one camera."""
     return np.any([pointing.chip_of(camera, u, v) >= 0 for camera in CAMERAS], axis=0)
@@ -267,21 +283,8 @@ class CandidateField:
 
     def row(self) -> dict[str, float]:
         """Catalogue entries; what does not apply to the candidate is NaN."""
-        ra, dec = self.pointing.sky(self.x, self.y)
-        columns = ("redshift", "m500", "luminosity", "flux", "r500", "core_radius")
-        return {
-            "ra": ra,
-            "dec": dec,
-            **dict.fromkeys(columns, np.nan),
-            **self.candidate.truth,
-            "off_axis": float(PN.off_axis(*self.pointing.to_detector(self.x, self.y))),
-            "exposure": self.pointing.exposure_s["mos1"] / 1e3,
-            "background": sum(self.pointing.background_rate(PN)),
-            "out_of_time_subtracted": self.pointing.out_of_time_subtracted,
-            "native_pixel_scale": self.pixel_arcsec,
-            "position_angle": self.pointing.position_angle_deg,
-            "galactic_latitude": self.pointing.galactic_latitude_deg,
-        }
+        row = entries(self.pointing, self.x, self.y, self.candidate.truth)
+        return row | {"native_pixel_scale": self.pixel_arcsec}
 
 
 def draw_field(rng: Generator, true_class: str) -> CandidateField:

@@ -4,8 +4,8 @@ Fields are simulated whole and searched as `labkit.find_candidates` does. What a
 within its fitted extent say, by a rule whose numbers are those of ``[found]`` in `survey.toml`:
 
 * sources that are not significant against the background there: "background fluctuation";
-* counts that flaws of the detectors, the read-out of bright sources elsewhere or the wings of their images
-  put there are those of one source, an "artefact";
+* counts that flaws of the detectors, the read-out of bright sources elsewhere or the outskirts of their
+  images put there are those of one source, an "artefact";
 * the source with most counts, if it has half of those of all sources; else "blend";
 * two points, close and of comparable counts, are one source, a "double source"; a bright point is "star or
   AGN";
@@ -14,23 +14,30 @@ within its fitted extent say, by a rule whose numbers are those of ``[found]`` i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.random import SeedSequence, default_rng
+from astropy.table import Table
+from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
 from labkit.instruments.epic import CAMERAS
 from labkit.simulate.candidates import covered
 from labkit.simulate.field import SkySource, draw_sources
 from labkit.simulate.numbers import read_numbers
+from labkit.simulate.plates import OpticalScene
+from labkit.simulate.scan import scan_image
 from labkit.simulate.xmm import FLAWS, Events, Grid, Pointing, draw_pointing, exposure_map, observe
 from labkit.simulate.xray import LOW_Z
+from labkit.tables import read_catalogue
 
 #: The image that is searched: that of an archive.
 SEARCHED = Grid(0.0, 0.0, size=512, pixel_arcmin=4.35 / 60)
+#: Distance (arcmin) within which sources, beyond the radius of a cluster, matter to a cut-out of 7 arcmin.
+_NEAR = 5.5
 _RING = 0.8 * np.exp(2j * np.pi * np.arange(12) / 12)
 
 
@@ -39,6 +46,9 @@ class Verdict:
     """What a detection is."""
 
     true_class: str
+    seen_as: (
+        str  # an expert's class: of a blend that of its strongest part, an artefact where there is nothing
+    )
     source: int  # row of the source with most counts there; -1 without one
     counts: float  # of sources within the aperture
     significance: float  # of those, in standard deviations of all counts there
@@ -64,6 +74,30 @@ class Field:
         owner[flawed] = of_flaw[FLAWS - origin[flawed]]
         return owner
 
+    def scenes(self, x: float, y: float) -> list[OpticalScene]:
+        """The optical side of all sources as seen from a place."""
+        return [
+            replace(scene, centre=(scene.centre[0] - 60 * x, scene.centre[1] - 60 * y))
+            for source in self.sources
+            for scene in source.scenes
+            if self._near(source, x, y)
+        ]
+
+    def summed(self, grid: Grid) -> NDArray[np.float32]:
+        """Counts of the three cameras on a grid, shape (y, x)."""
+        return np.sum([self.events.image(camera, grid) for camera in CAMERAS], axis=0)
+
+    def scan(self, rng: Generator, x: float, y: float, grid: Grid) -> NDArray[np.float32]:
+        """Counts of a telescope that scans the same sky, on a grid about a place."""
+        near = [source for source in self.sources if self._near(source, x, y)]
+        components = [part for source in near for part in source.components]
+        flaws = [source.flaw for source in near if source.flaw is not None]
+        return scan_image(rng, components, self.pointing, grid, spurious=flaws)
+
+    def _near(self, source: SkySource, x: float, y: float) -> bool:
+        distance = np.hypot(source.place[0] - x, source.place[1] - y)
+        return bool(distance < _NEAR + source.truth.get("r500", 0.0))
+
     def images(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Counts and exposure of each camera on `SEARCHED`, (camera, y, x)."""
         counts = np.stack([self.events.image(camera, SEARCHED) for camera in CAMERAS])
@@ -83,7 +117,7 @@ class Field:
         wings, far = np.zeros(n), radius + rule["wings"] / 60
         for row in np.flatnonzero(direct).tolist():
             source = self.sources[row]
-            if source.kind in ("AGN", "star") and np.hypot(source.place[0] - x, source.place[1] - y) > far:
+            if source.flaw is None and np.hypot(source.place[0] - x, source.place[1] - y) > far:
                 wings[row], direct[row] = direct[row], 0.0
         flawed = np.array([source.kind == "artefact" for source in self.sources], dtype=bool)
         artefacts = streaks + wings + np.where(flawed, direct, 0.0)
@@ -91,15 +125,13 @@ class Field:
         seen = float(direct.sum() + artefacts.sum())
         significance = seen / np.sqrt(max(total, 1.0))
         if significance < rule["significance"]:
-            return Verdict("background fluctuation", -1, seen, significance, 0.0)
+            return Verdict("background fluctuation", "artefact", -1, seen, significance, 0.0)
         row = int(np.argmax(direct if direct.max() > artefacts.sum() else artefacts))
-        true_class, counts = self._class(row, direct, float(artefacts.sum()), rule)
+        seen_as, counts = self._class(row, direct, float(artefacts.sum()), rule)
+        seen_as = seen_as if self._exposed(x, y) >= rule["exposed"] else "edge"
         share = counts / seen
-        if share < rule["share"]:
-            true_class = "blend"
-        if self._exposed(x, y) < rule["exposed"]:
-            true_class = "edge"
-        return Verdict(true_class, row, seen, significance, share)
+        true_class = seen_as if share >= rule["share"] or seen_as == "edge" else "blend"
+        return Verdict(true_class, seen_as, row, seen, significance, share)
 
     def _class(self, row: int, direct: NDArray, artefacts: float, rule: dict[str, Any]) -> tuple[str, float]:
         """What the strongest source, or all artefacts in sum, are, and their counts."""
@@ -136,3 +168,11 @@ def draw_found_field(seed: int, number: int) -> Field:
     components = [part for source in sources for part in source.components]
     flaws = [source.flaw for source in sources if source.flaw is not None]
     return Field(pointing, sources, observe(rng, components, pointing, SEARCHED, spurious=flaws))
+
+
+def read_recipe(path: str | Path | None = None) -> Table:
+    """Candidates that were found, as by `labkit.finder.search_fields`; by default those of this package.
+
+    ``meta["seed"]`` is that of their fields (`draw_found_field`).
+    """
+    return read_catalogue(path or Path(__file__).with_name("found.parquet"))

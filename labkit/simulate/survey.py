@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable, Table, vstack
+from astropy.table import QTable, Row, Table, vstack
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
@@ -23,12 +24,14 @@ from labkit.errors import InputError
 from labkit.images import regrid
 from labkit.processes import run_tasks
 from labkit.sample import Sample
-from labkit.simulate.candidates import draw_field
+from labkit.simulate.candidates import draw_field, entries
+from labkit.simulate.found import Field, draw_found_field
 from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
 from labkit.simulate.pieces import collect
-from labkit.simulate.plates import plate_cutout
+from labkit.simulate.plates import OpticalScene, plate_cutout
 from labkit.simulate.scan import EROSITA, scan_image
-from labkit.simulate.xmm import Grid, count_images, expected_counts
+from labkit.simulate.xmm import Grid, Pointing, count_images, expected_counts
+from labkit.tables import text
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ _SOURCES = {
     "eROSITA": "simulated eROSITA and Schmidt plate survey",
 }
 _CHUNK = 16
+_NATIVE_ARCSEC = (2.5, 4.4)  # range of the archive's pixels
 _UNITS = {
     "ra": u.deg,
     "dec": u.deg,
@@ -49,6 +53,8 @@ _UNITS = {
     "flux": u.erg / u.s / u.cm**2,
     "r500": u.arcmin,
     "core_radius": u.arcsec,
+    "fitted_counts": u.ct,
+    "fitted_extent": u.arcsec,
     "off_axis": u.arcmin,
     "exposure": u.ks,
     "background": u.ct / u.s / u.arcmin**2,
@@ -216,6 +222,7 @@ def simulate_survey(
     size_px: int = 178,
     n_jobs: int = 1,
     progress: bool = False,
+    recipe: Table | None = None,
     path: str | Path | None = None,
     overwrite: bool = False,
 ) -> Sample:
@@ -245,6 +252,10 @@ def simulate_survey(
         Processes.
     progress : bool
         Show a progress bar.
+    recipe : Table, optional
+        Candidates that were found on simulated fields (`labkit.simulate.read_recipe`), of which the survey is
+        made: rows are drawn by ``seen_as`` without repetition, in the order of their fields, and the fields
+        are drawn again bit for bit. Without it candidates are drawn, class by class, above a detection limit.
     path : path, optional
         Write the Sample there while it is made, instead of holding it in memory.
     overwrite : bool
@@ -258,8 +269,8 @@ def simulate_survey(
     Raises
     ------
     InputError
-        If `telescope` is none of these, `seed`, `size_px` or `n_jobs` is out of range, or `path` exists and
-        `overwrite` is false.
+        If `telescope` is none of these, `seed`, `size_px` or `n_jobs` is out of range, `recipe` holds too few
+        candidates, or `path` exists and `overwrite` is false.
     """
     check_whole(0, seed=seed)
     check_whole(1, n_jobs=n_jobs)
@@ -269,21 +280,26 @@ def simulate_survey(
     if n_objects is not None:
         hunt = hunt and hunt.scaled(n_objects / len(counts))
         counts = counts.scaled(n_objects)
+    cut = {"telescope": telescope, "size_px": size_px}
+    plan, work, tasks = _tasks(int(seed), counts, hunt, recipe, **cut)
     return collect(
-        _pieces(int(seed), counts, hunt, telescope, size_px, n_jobs),
-        number=-(-(len(counts) + (hunt.further if hunt else 0)) // _CHUNK),
+        _pieces(plan, work, tasks, int(seed), n_jobs),
+        number=len(tasks),
         progress=progress,
         path=path,
         overwrite=overwrite,
         bands=_BANDS,
         pixel_scale=_FIELD_OF_VIEW.to(u.arcsec) / size_px,
-        provenance=_provenance(seed, counts, hunt, telescope) | {"telescope": telescope},
+        provenance=_provenance(seed, counts, hunt, telescope, recipe) | {"telescope": telescope},
     )
 
 
-def _provenance(seed: int, counts: SurveyCounts, hunt: HuntCounts | None, telescope: str) -> dict[str, Any]:
+def _provenance(
+    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, telescope: str, recipe: Table | None = None
+) -> dict[str, Any]:
     numbers = {"source": _SOURCES[telescope], "seed": int(seed), "counts": asdict(counts)}
-    return numbers | ({"hunt": asdict(hunt)} if hunt else {})
+    found = {} if recipe is None else {"found": {"seed": int(recipe.meta["seed"]), "candidates": len(recipe)}}
+    return numbers | ({"hunt": asdict(hunt)} if hunt else {}) | found
 
 
 def _plan(seed: int, counts: SurveyCounts, hunt: HuntCounts | None) -> tuple[Table, list[SeedSequence]]:
@@ -312,19 +328,33 @@ def _signal(plan: Table, streams: list[SeedSequence]) -> np.ndarray:
     return signal
 
 
+def _tasks(
+    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, recipe: Table | None, **cut: Any
+) -> tuple[Table, Callable[..., tuple[np.ndarray, QTable]], list[tuple]]:
+    """The plan of a survey, and the work in pieces that makes its images and catalogue in that order."""
+    if recipe is None:
+        plan, streams = _plan(seed, counts, hunt)
+        classes, starts = plan["true_class"].tolist(), range(0, len(plan), _CHUNK)
+        tasks = [(streams[start : start + _CHUNK], classes[start : start + _CHUNK]) for start in starts]
+        return plan, partial(_simulate_chunk, **cut), tasks
+    plan, rows = _plan_found(seed, counts, hunt, recipe)
+    pieces, start = [], 0
+    for stop in (np.flatnonzero(np.diff(rows["field"], append=-1)) + 1).tolist():  # never within a field
+        if stop - start >= _CHUNK or stop == len(rows):
+            pieces.append((rows[start:stop],))
+            start = stop
+    return plan, partial(_cut_found, int(recipe.meta["seed"]), seed, **cut), pieces
+
+
 def _pieces(
-    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, telescope: str, size_px: int, n_jobs: int
+    plan: Table, work: Callable[..., tuple[np.ndarray, QTable]], tasks: list[tuple], seed: int, n_jobs: int
 ) -> Iterator[tuple[np.ndarray, QTable]]:
-    """Images and catalogue rows in order, a chunk at a time."""
-    plan, streams = _plan(seed, counts, hunt)
-    width, classes = len(str(len(counts))), plan["true_class"].tolist()
-    tasks = [
-        (streams[start : start + _CHUNK], classes[start : start + _CHUNK], telescope, size_px)
-        for start in range(0, len(plan), _CHUNK)
-    ]
+    """Images and catalogue rows in order, a piece at a time."""
+    experts = int((plan["split"] != "").sum())
+    width, start = len(str(experts)), 0
     logger.info("simulating %d candidates in %d process(es)", len(plan), n_jobs)
-    for number, (images, table) in enumerate(run_tasks(_simulate_chunk, tasks, n_jobs)):
-        rows = slice(_CHUNK * number, _CHUNK * number + len(table))
+    for images, table in run_tasks(work, tasks, n_jobs):
+        rows = slice(start, start := start + len(table))
         names = [f"SIM-{seed}-{row:0{width}d}" for row in range(rows.start, rows.stop)]
         table.add_column(names, name="object_id", index=0)
         for index, name in enumerate(plan.colnames):
@@ -333,16 +363,90 @@ def _pieces(
         yield images, table
 
 
-def _simulate_chunk(
-    streams: list[SeedSequence], classes: list[str], telescope: str, size_px: int
+def _plan_found(
+    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, recipe: Table
+) -> tuple[Table, Table]:
+    """What every row is, and its row of the recipe; experts' candidates first, all in the order of fields."""
+    order, chosen, *of_hunt = (default_rng(stream) for stream in SeedSequence(seed).spawn(4))
+    plan, rows = _by_field(
+        *_choose(chosen, plan_survey(order, counts), recipe, np.ones(len(recipe), dtype=bool))
+    )
+    if hunt is not None:
+        left = np.ones(len(recipe), dtype=bool)
+        left[rows] = False
+        plan["in_hunt"] = seen_by(of_hunt[0], plan, np.maximum(np.asarray(recipe["counts"])[rows], 1.0), hunt)
+        added, further = _by_field(*_choose(chosen, plan_further(of_hunt[1], hunt, counts), recipe, left))
+        added["in_hunt"] = np.ones(len(added), dtype=bool)
+        plan, rows = vstack([plan, added]), np.concatenate([rows, further])
+    plan["true_class"], found = text(recipe["true_class"])[rows], recipe[rows]
+    found["row"] = rows
+    return plan, found
+
+
+def _choose(
+    rng: Generator, plan: Table, recipe: Table, left: NDArray[np.bool_]
+) -> tuple[Table, NDArray[np.int64]]:
+    """Rows of a recipe among those left, none twice, that an expert sees as what each row of a plan is."""
+    wanted, pool, rows = plan["true_class"], text(recipe["seen_as"]), np.zeros(len(plan), dtype=int)
+    for name in dict.fromkeys(wanted.tolist()):
+        here, there = np.flatnonzero(wanted == name), np.flatnonzero((pool == name) & left)
+        if len(there) < len(here):
+            raise InputError(
+                f"recipe must hold {len(here)} more candidates seen as {name!r}, got {len(there)}; ask for "
+                "fewer objects, or search more fields (labkit.finder.search_fields)"
+            )
+        rows[here] = rng.choice(there, len(here), replace=False)
+    return plan, rows
+
+
+def _by_field(plan: Table, rows: NDArray[np.int64]) -> tuple[Table, NDArray[np.int64]]:
+    order = np.argsort(rows)
+    return plan[order], rows[order]
+
+
+def _cut_found(
+    fields_seed: int, seed: int, rows: Table, *, telescope: str, size_px: int
 ) -> tuple[np.ndarray, QTable]:
-    drawn = [
-        _simulate_candidate(default_rng(stream), name, telescope=telescope, size_px=size_px)
-        for stream, name in zip(streams, classes, strict=True)
-    ]
+    """Images and catalogue of candidates of a recipe; a field is drawn once."""
+    drawn, number = [], -1
+    for row in rows:
+        if row["field"] != number:
+            number = int(row["field"])
+            field = draw_found_field(fields_seed, number)
+        rng = default_rng(SeedSequence(seed, spawn_key=(number, int(row["row"]))))
+        drawn.append(_cut_from(rng, field, row, telescope=telescope, size_px=size_px))
+    return _stacked(drawn)
+
+
+def _cut_from(rng: Generator, field: Field, row: Row, **cut: Any) -> tuple[np.ndarray, dict[str, float]]:
+    """Both images of a candidate of a field, and its catalogue entries, those of the finder among them."""
+    x, y, pixel = float(row["x"]), float(row["y"]), float(rng.uniform(*_NATIVE_ARCSEC))
+    truth = field.sources[row["source"]].truth if row["source"] >= 0 else {}
+    measured = {f"fitted_{name}": float(row[name]) for name in ("counts", "extent")}
+    measured |= {name: float(row[name]) for name in ("extension_likelihood", "detection_likelihood")}
+    entry = entries(field.pointing, x, y, truth) | measured | {"c1": row["c1"], "weight": row["weight"]}
+    scans = cut["telescope"] == "eROSITA"
+    observed = partial(field.scan, rng, x, y) if scans else field.summed
+    place = {"x": x, "y": y, "pixel_arcsec": pixel}
+    return _cut_out(rng, field.pointing, observed, field.scenes(x, y), entry, **place, **cut)
+
+
+def _simulate_chunk(
+    streams: list[SeedSequence], classes: list[str], *, telescope: str, size_px: int
+) -> tuple[np.ndarray, QTable]:
+    return _stacked(
+        [
+            _simulate_candidate(default_rng(stream), name, telescope=telescope, size_px=size_px)
+            for stream, name in zip(streams, classes, strict=True)
+        ]
+    )
+
+
+def _stacked(drawn: list[tuple[np.ndarray, dict[str, float]]]) -> tuple[np.ndarray, QTable]:
+    """Images and rows of candidates as arrays and a catalogue with units."""
     table = QTable({key: np.array([row[key] for _, row in drawn]) for key in drawn[0][1]})
-    for name, unit in _UNITS.items():
-        table[name] = table[name] * unit
+    for name in _UNITS.keys() & set(table.colnames):
+        table[name] = table[name] * _UNITS[name]
     return np.stack([images for images, _ in drawn]), table
 
 
@@ -353,30 +457,53 @@ def _simulate_candidate(
 
     First come the circumstances, then the object, then the images.
     """
-    scans = telescope == "eROSITA"  # where no candidate lies at an edge
-    drawn = draw_field(rng, "point source" if scans and true_class == "edge" else true_class)
-    pixel = EROSITA["pixel_arcsec"] if scans else drawn.pixel_arcsec
-    half = _FIELD_OF_VIEW.to_value(u.arcmin) / 2
-    scale = 2 * half * 60 / size_px
-    grid = Grid(drawn.x, drawn.y, size=int(np.ceil(2 * half * 60 / pixel)) + 2, pixel_arcmin=pixel / 60)
+    # a scan has no candidates at an edge
+    no_edge = telescope == "eROSITA" and true_class == "edge"
+    drawn = draw_field(rng, "point source" if no_edge else true_class)
     components = drawn.candidate.components + drawn.surroundings.components
     spurious = drawn.candidate.spurious + drawn.surroundings.spurious
-    if scans:
-        counts = scan_image(rng, components, drawn.pointing, grid, spurious=spurious)
-    else:
+
+    def observed(grid: Grid) -> NDArray:
         images = count_images(rng, components, drawn.pointing, grid, spurious=spurious)
-        counts = np.sum(list(images.values()), axis=0)
-    xray = regrid(counts, scale=scale / pixel, shape=(size_px, size_px), conserve="flux")
+        return np.sum(list(images.values()), axis=0)
+
+    if telescope == "eROSITA":
+        observed = partial(scan_image, rng, components, drawn.pointing, spurious=spurious)
     scenes = drawn.candidate.scenes + drawn.surroundings.scenes
-    latitude = drawn.pointing.galactic_latitude_deg
-    optical = plate_cutout(
-        rng, scenes, size=size_px, pixel_scale_arcsec=scale, galactic_latitude_deg=latitude
+    place = {"x": drawn.x, "y": drawn.y, "pixel_arcsec": drawn.pixel_arcsec}
+    return _cut_out(
+        rng, drawn.pointing, observed, scenes, drawn.row(), **place, telescope=telescope, size_px=size_px
     )
-    row = drawn.row() | {"counts": float(counts.sum())}
+
+
+def _cut_out(
+    rng: Generator,
+    pointing: Pointing,
+    observed: Callable[[Grid], NDArray],
+    scenes: Sequence[OpticalScene],
+    row: dict[str, float],
+    *,
+    x: float,
+    y: float,
+    pixel_arcsec: float,
+    telescope: str,
+    size_px: int,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Both images (band, y, x) of a place, and its row with what they add."""
+    scans = telescope == "eROSITA"
+    pixel = EROSITA["pixel_arcsec"] if scans else pixel_arcsec
+    side = _FIELD_OF_VIEW.to_value(u.arcsec)
+    counts = observed(Grid(x, y, size=int(np.ceil(side / pixel)) + 2, pixel_arcmin=pixel / 60))
+    xray = regrid(counts, scale=side / size_px / pixel, shape=(size_px, size_px), conserve="flux")
+    latitude = pointing.galactic_latitude_deg
+    optical = plate_cutout(
+        rng, scenes, size=size_px, pixel_scale_arcsec=side / size_px, galactic_latitude_deg=latitude
+    )
+    row = row | {"native_pixel_scale": pixel, "counts": float(counts.sum())}
     if scans:
-        background = (EROSITA["sky"] + EROSITA["particle"]) * drawn.pointing.background
+        background = (EROSITA["sky"] + EROSITA["particle"]) * pointing.background
         row |= {"off_axis": np.nan, "position_angle": np.nan, "out_of_time_subtracted": False}
-        row |= {"background": background, "native_pixel_scale": pixel}
+        row |= {"background": background}
     return np.stack([xray, optical]), row
 
 

@@ -157,6 +157,21 @@ def draw_pointing(rng: Generator) -> Pointing:
             return pointing
 
 
+def circumstances(pointing: Pointing, x: float, y: float) -> dict[str, float]:
+    """Catalogue entries of a place: where it is, and how it was observed."""
+    ra, dec = pointing.sky(x, y)
+    return {
+        "ra": ra,
+        "dec": dec,
+        "off_axis": float(PN.off_axis(*pointing.to_detector(x, y))),
+        "exposure": pointing.exposure_s["mos1"] / 1e3,
+        "background": sum(pointing.background_rate(PN)),
+        "out_of_time_subtracted": pointing.out_of_time_subtracted,
+        "position_angle": pointing.position_angle_deg,
+        "galactic_latitude": pointing.galactic_latitude_deg,
+    }
+
+
 @dataclass(frozen=True)
 class Spurious:
     """Counts of one camera that no source at that place made, untouched by the mirrors."""

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
+from labkit.errors import InputError
 from labkit.instruments.epic import MOS2, PN
 from labkit.simulate.field import SkySource, draw_sources
 from labkit.simulate.found import Field, draw_found_field
+from labkit.simulate.survey import HuntCounts, SurveyCounts, simulate_survey
 from labkit.simulate.xmm import BACKGROUND, FLAWS, Events, Spurious, draw_pointing
 from labkit.simulate.xray import Component, cluster_counts
 
@@ -124,3 +127,69 @@ def test_sources_are_as_dense_as_on_the_sky_and_enriched_ones_say_so():
     assert not any(s.kind == "target cluster" for s in enriched)
     agn = [[s for s in sources if s.kind in ("AGN", "star") and s.weight] for sources in (natural, enriched)]
     assert len(agn[0]) == pytest.approx(len(agn[1]), rel=0.03)
+
+
+SMALL = SurveyCounts(
+    (2, 2), (1, 1), (1, 0), low_z=0.5, test_low_z=1.0, mix={"artefact": 1.0}, wrong_labels=0.0
+)
+HUNT = HuntCounts(test=(1, 0), overlap=(1, 1, 1), further=2, cluster_share=0.0)
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Table:
+    """Places in three fields, as if found there."""
+    rows = []
+    for number in range(3):
+        for name in ("low-z cluster", "high-z cluster", "artefact", "artefact"):
+            x, y = 2.0 * len(rows) - 11, 3.0 * number - 3
+            measured = {
+                "counts": 100.0,
+                "extent": 10.0,
+                "extension_likelihood": 40.0,
+                "detection_likelihood": 90.0,
+            }
+            verdict = {"true_class": "blend" if number == 1 else name, "seen_as": name, "source": len(rows)}
+            rows.append({"field": number, "x": x, "y": y, **measured, **verdict, "c1": True, "weight": 0.25})
+    return Table(rows, meta={"seed": 7})
+
+
+def test_a_survey_of_a_recipe_holds_each_candidate_once_and_what_it_is(recipe):
+    survey = simulate_survey(3, counts=SMALL, recipe=recipe, size_px=32)
+    again = simulate_survey(3, counts=SMALL, recipe=recipe, size_px=32, n_jobs=2)
+    assert np.array_equal(survey.images, again.images)
+    labels = survey.labels.tolist()
+    assert sorted(labels) == ["artefact"] * 3 + ["high-z cluster"] * 1 + ["low-z cluster"] * 3
+    assert len(set(zip(survey.catalogue["ra"].value, survey.catalogue["dec"].value, strict=True))) == 7
+    blends = survey.catalogue["true_class"] == "blend"
+    assert 0 < blends.sum() < 7
+    assert survey.provenance["found"] == {"seed": 7, "candidates": 12}
+    assert set(survey.catalogue["fitted_extent"].value) == {10.0}
+
+
+def test_cut_outs_of_a_recipe_are_those_of_its_fields(recipe):
+    survey = simulate_survey(3, counts=SMALL, recipe=recipe, size_px=32)
+    row = survey.catalogue[0]
+    chosen = [
+        r
+        for r in recipe
+        if np.isclose(row["ra"].value, draw_found_field(7, r["field"]).pointing.sky(r["x"], r["y"])[0])
+    ]
+    field = draw_found_field(7, chosen[0]["field"])
+    near = np.abs(field.events.x - chosen[0]["x"]) < 3.5
+    near &= np.abs(field.events.y - chosen[0]["y"]) < 3.5
+    assert survey.images[0, 0].sum() == pytest.approx(field.events.weight[near].sum(), rel=0.01)
+
+
+def test_the_hunt_and_another_telescope_keep_the_candidates(recipe):
+    survey = simulate_survey(3, counts=SMALL, recipe=recipe, size_px=32)
+    hunted = simulate_survey(3, counts=SMALL, recipe=recipe, hunt=HUNT, size_px=32)
+    assert np.array_equal(hunted.images[:7], survey.images)
+    assert hunted.catalogue["in_hunt"][7:].all()
+    scanned = simulate_survey(3, counts=SMALL, recipe=recipe, size_px=32, telescope="eROSITA")
+    assert np.array_equal(scanned.catalogue["ra"], survey.catalogue["ra"])
+    assert not np.array_equal(scanned.images[:, 0], survey.images[:, 0])
+
+
+def test_a_recipe_with_too_few_says_of_what(recipe):
+    with pytest.raises(InputError, match="more candidates seen as 'point source', got 0"):
+        simulate_survey(3, counts=replace(SMALL, mix={"point source": 1.0}), recipe=recipe)
