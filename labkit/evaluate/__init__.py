@@ -1,7 +1,5 @@
 """Statistics: measures with intervals, curves, comparisons, published numbers, photometric methods."""
 
-from __future__ import annotations
-
 from labkit.evaluate.calibration import calibrate_votes
 from labkit.evaluate.comparison import compare, sentences
 from labkit.evaluate.cores import limit_predictions, morphology_estimates, morphology_predictions

@@ -5,8 +5,6 @@ Functions that compute take ``device`` ("auto", "cpu", "cuda", "cuda:<n>"), ``pr
 `labkit.learn.Model.check`).
 """
 
-from __future__ import annotations
-
 from labkit.explain.bands import band_index, index_summary, sensitivity, typical_filters
 from labkit.explain.checks import deletion, randomisation_check, randomise
 from labkit.explain.layers import layers

@@ -1,7 +1,5 @@
 """Operations on pixels: cut-outs by world coordinates, regridding, normalisation and channel stacking."""
 
-from __future__ import annotations
-
 from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.images.cutouts import coverage, cutout, cutouts, regrid
 from labkit.images.normalise import normalise, stack

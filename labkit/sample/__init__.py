@@ -1,7 +1,5 @@
 """The Sample, the data object that every source makes and everything else reads."""
 
-from __future__ import annotations
-
 from labkit.sample.labels import with_columns, with_label_files, with_labels
 from labkit.sample.sample import Sample, concatenate
 from labkit.sample.splits import with_split

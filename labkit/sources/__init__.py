@@ -1,7 +1,5 @@
 """Real input: XMM-Newton observations, candidates, plates, mosaics, published training set, volunteers."""
 
-from __future__ import annotations
-
 from labkit.sources.accept import accept_cores, read_accept
 from labkit.sources.candidates import read_candidates, write_regions
 from labkit.sources.cores import cores_sample

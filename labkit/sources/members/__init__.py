@@ -1,7 +1,5 @@
 """Cluster members: cut-outs of catalogued sources from mosaics, with membership from redshifts or a flag."""
 
-from __future__ import annotations
-
 from labkit.sources.members.catalogue import catalogue_labels, velocity
 from labkit.sources.members.fields import (
     ListedField,
