@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from astropy.table import QTable
@@ -22,9 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, norm, rankdata
 
 from labkit.errors import InputError
-from labkit.evaluate.metrics import MEASURES, RATES, check_scores, class_scores, overall
-from labkit.evaluate.resampling import Resampling, Spread, bootstrap, percentile_interval, spread
-from labkit.evaluate.trainings import Rows
+from labkit.evaluate.measure import View
+from labkit.evaluate.metrics import MEASURES, RATES, check_scores
+from labkit.evaluate.resampling import Resampling, percentile_interval, spread
+from labkit.evaluate.trainings import Rows, Trainings
 from labkit.predictions import Predictions
 
 _MEASURES = (*MEASURES, RATES[0])
@@ -38,15 +39,6 @@ _COLUMNS |= {"p_holm": float, "verdict": str}
 
 
 @dataclass(frozen=True)
-class McNemar:
-    """Objects that only one of two classifiers got right (mean over pairs of trainings), and the p-value."""
-
-    only_first: float
-    only_second: float
-    p_value: float
-
-
-@dataclass(frozen=True)
 class DeLong:
     """AUC of the first minus the second, with its standard error and two-sided p-value."""
 
@@ -55,8 +47,8 @@ class DeLong:
     p_value: float
 
 
-def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
-    """Exact McNemar test of two classifications of the same objects (McNemar 1947, Psychometrika 12, 153).
+def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> float:
+    """P-value of McNemar's exact test on the same objects (McNemar 1947, Psychometrika 12, 153).
 
     Of several trainings, an object's entry is the share of them that got it right, and its difference d
     between the sides lies between -1 and 1. If the sides were equally good, d and -d would be equally likely:
@@ -71,11 +63,7 @@ def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
     first, second = np.atleast_2d(first), np.atleast_2d(second)
     unit = math.lcm(len(first), len(second))
     right = [side.sum(0) * (unit // len(side)) for side in (first, second)]  # in units of 1 / unit
-    return McNemar(
-        only_first=float((right[0] * (unit - right[1])).sum() / unit**2),
-        only_second=float((right[1] * (unit - right[0])).sum() / unit**2),
-        p_value=_sign_flips(right[0] - right[1]),
-    )
+    return _sign_flips(right[0] - right[1])
 
 
 def _sign_flips(differences: NDArray) -> float:
@@ -135,61 +123,19 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return np.minimum(corrected, 1.0)
 
 
-@dataclass(frozen=True)
-class _Side:
-    """Objects and their scores in every training of one side, of the positive class or of all of several."""
+class _Side(NamedTuple):
+    """What every training of one side made of its objects, and which classes are measured."""
 
-    object_id: NDArray[np.str_]  # (n,)
-    truth: NDArray[np.bool_]  # (n, class)
-    scores: NDArray[np.float64]  # (training, n, class)
-    chosen: NDArray[np.bool_]  # (training, n, class)
-
-    @classmethod
-    def of(cls, predictions: Predictions, split: str | None, name: str, threshold: float) -> _Side:
-        found, names = Rows.of(predictions, split, name=repr(name)).trainings(), predictions.classes
-        if predictions.positive is None and len(names) < 3:
-            raise InputError(f"{name!r} must have a positive class, got {names}")
-        columns = np.arange(len(names))
-        if predictions.positive is not None:
-            columns = columns[[names.index(predictions.positive)]]
-        scores = found.probabilities[..., columns]
-        best = found.probabilities.argmax(-1)[..., None] == columns
-        chosen = scores > threshold if len(columns) == 1 else best
-        return cls(found.object_id, found.codes[:, None] == columns, scores, chosen)
+    view: View
+    objects: Trainings
 
     @property
-    def strata(self) -> list[NDArray[np.bool_]]:
-        """The objects of each class, the positive one first."""
-        first = self.truth[:, 0]
-        return [first, ~first] if self.truth.shape[1] == 1 else list(self.truth.T)
+    def truth(self) -> NDArray[np.bool_]:
+        """Of the positive class, or of all of several, (n, class)."""
+        return self.view.sides(self.objects)[0]
 
-    def part(self, chosen: NDArray) -> _Side:
-        return _Side(
-            self.object_id[chosen], self.truth[chosen], self.scores[:, chosen], self.chosen[:, chosen]
-        )
-
-    def spread(self, measure: str) -> Spread:
-        names, averages = [str(n) for n in range(self.truth.shape[1])], self.truth.shape[1] > 1
-        options: dict[str, Any] = {"classes": names, "averages": averages, "wanted": (measure,)}
-        found = [
-            class_scores(self.truth, *one, **options) for one in zip(self.scores, self.chosen, strict=True)
-        ]
-        return spread([(overall(one) if averages else one["0"])[measure] for one in found])
-
-    def draws(self, measure: str, resamples: int, rng: Any) -> NDArray[np.float64]:
-        names, averages = [str(n) for n in range(self.truth.shape[1])], self.truth.shape[1] > 1
-        found = bootstrap(
-            self.truth,
-            self.scores,
-            self.chosen,
-            classes=names,
-            averages=averages,
-            strata=self.strata,
-            resamples=resamples,
-            rng=rng,
-            ranked=measure == "auc",
-        )
-        return (overall(found) if averages else found["0"])[measure]
+    def common(self, object_id: NDArray) -> _Side:
+        return _Side(self.view, self.objects.part(np.isin(self.objects.object_id, object_id)))
 
 
 def compare(
@@ -250,9 +196,10 @@ def compare(
     pairs = list(combinations(predictions, 2) if pairs is None or not predictions else pairs)
     _check(pairs, predictions, measures, correct)
     rng = np.random.default_rng(resampling.rng)
-    sides = {
-        name: _Side.of(predictions[name], split, name, threshold) for name in dict.fromkeys(sum(pairs, ()))
-    }
+    sides = {}
+    for name in dict.fromkeys(sum(pairs, ())):
+        objects = Rows.of(predictions[name], split, name=repr(name)).trainings()
+        sides[name] = _Side(View.of(predictions[name], "positive", threshold), objects)
     rows: list[dict[str, Any]] = []
     for first, second in pairs:
         matched = _match(first, second, sides)
@@ -293,17 +240,17 @@ def _check(pairs: list[tuple[str, str]], names: Iterable[str], measures: Sequenc
 def _match(first: str, second: str, sides: Mapping[str, _Side]) -> tuple[_Side, _Side, bool]:
     """Both sides on their common objects, or on their own where there is none."""
     one, other = sides[first], sides[second]
-    common = np.intersect1d(one.object_id, other.object_id)
+    common = np.intersect1d(one.objects.object_id, other.objects.object_id)
     if len(common):
-        one, other = (side.part(np.isin(side.object_id, common)) for side in (one, other))
-        if one.truth.shape != other.truth.shape or not np.array_equal(one.truth, other.truth):
+        one, other = one.common(common), other.common(common)
+        if not np.array_equal(one.truth, other.truth):
             raise InputError(
                 f"truth of {first!r} and {second!r} must be the same, got another for some objects"
             )
     for name, side in ((first, one), (second, other)):
-        sizes = [int(stratum.sum()) for stratum in side.strata]
+        truth, binary = side.truth, side.view.binary
+        sizes = [*truth.sum(0).tolist(), *([int((~truth).sum())] if binary else [])]
         if min(sizes) < 2:
-            binary = side.truth.shape[1] == 1
             needed = "two positives and two negatives" if binary else "two objects of each class"
             raise InputError(
                 f"{first!r} and {second!r} must be compared on {needed} at least, got "
@@ -321,28 +268,29 @@ def _difference(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """The cells of one comparison."""
-    counted = [one] if paired else [one, other]
-    found = [side.spread(name) for side in (one, other)]
     streams: list[Any] = [int(rng.integers(2**63))] * 2 if paired else [rng, rng]  # paired: the same objects
-    draws = [
-        side.draws(name, max(1, resampling.number), stream)
-        for side, stream in zip((one, other), streams, strict=True)
-    ]
+    found, draws = [], []
+    for (view, objects), stream in zip((one, other), streams, strict=True):
+        label = view.labels[0]
+        found.append(spread(view.scores(objects, (name,))[label][name]))
+        resamples = view.draws(objects, max(1, resampling.number), stream, name == "auc")
+        draws.append(resamples[label][name])
     gap = draws[0] - draws[1]
     gap = gap[np.isfinite(gap)]
     bounds = percentile_interval(gap, confidence=resampling.confidence)
     tail = min((gap <= 0).sum(), (gap >= 0).sum())
     test, p_value = "bootstrap", min(1.0, 2 * (tail + 1) / (len(gap) + 1))
+    truth, scores, chosen = zip(*(view.sides(objects) for view, objects in (one, other)), strict=True)
     if paired and name == "accuracy":
-        right = [(side.chosen == side.truth).all(-1) for side in (one, other)]
-        test, p_value = "McNemar", mcnemar(*right).p_value
-    elif paired and name == "auc" and one.truth.shape[1] == 1:
-        scores = (one.scores[..., 0], other.scores[..., 0])
-        test, p_value = "DeLong", delong(one.truth[:, 0], *scores).p_value
+        test = "McNemar"
+        p_value = mcnemar(*((c == t).all(-1) for c, t in zip(chosen, truth, strict=True)))
+    elif paired and name == "auc" and one.view.binary:
+        test, p_value = "DeLong", delong(truth[0][:, 0], *(p[..., 0] for p in scores)).p_value
+    counted = truth[:1] if paired else truth
     return {
         "pairing": "paired" if paired else "unpaired",
-        "objects": sum(len(side.truth) for side in counted),
-        "positives": sum(int(side.truth.sum()) for side in counted),
+        "objects": sum(map(len, counted)),
+        "positives": sum(int(one.sum()) for one in counted),
         "first_value": found[0].mean,
         "second_value": found[1].mean,
         "first_std": found[0].std,

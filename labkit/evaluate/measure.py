@@ -122,7 +122,7 @@ def measure(
     keys, sets = _read_sets(predictions, asked, on, split)
     if numbers:
         keys, sets = (*keys, *_OF_NUMBERS), _by_target(sets)
-    view = None if numbers else _View.of(next(iter(sets.values())), mode, threshold)
+    view = None if numbers else View.of(next(iter(sets.values())), mode, threshold)
     rows = []
     for head, part in _groups(keys, sets, by, on, parts or {}, total, split):
         if view is None:
@@ -162,7 +162,7 @@ def _check(measures: Sequence[str], over: str, classes: str, numbers: bool) -> N
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """Which classes are measured, and how objects are given one."""
 
     mode: Literal["positive", "each", "macro"]
@@ -171,7 +171,7 @@ class _View:
     threshold: float
 
     @classmethod
-    def of(cls, example: Predictions, mode: Any, threshold: float) -> _View:
+    def of(cls, example: Predictions, mode: Any, threshold: float) -> View:
         names, name = example.classes, example.positive
         if mode == "positive" and name is None and len(names) > 2:
             mode = "macro"
@@ -203,7 +203,7 @@ class _View:
         """The classes that have measures of their own."""
         return self.labels if self.binary else self.names
 
-    def _sides(self, objects: Trainings) -> tuple[NDArray, NDArray, NDArray]:
+    def sides(self, objects: Trainings) -> tuple[NDArray, NDArray, NDArray]:
         """Truth, shape (n, k), scores and decisions, shape (training, n, k), of the classes measured."""
         columns = np.array([self.names.index(name) for name in self._measured])
         decided = self.decide(objects.probabilities)[..., None]
@@ -214,7 +214,7 @@ class _View:
         """Each measure of each class, one value for each training."""
         each = [dict.fromkeys(self.labels, _EMPTY)]
         if len(objects.codes):
-            truth, p, chosen = self._sides(objects)
+            truth, p, chosen = self.sides(objects)
             options: dict[str, Any] = {
                 "classes": self._measured,
                 "averages": not self.binary,
@@ -237,7 +237,7 @@ class _View:
         if self.binary:
             strata = [codes == self.column, codes != self.column]
         found = bootstrap(
-            *self._sides(objects),
+            *self.sides(objects),
             classes=self._measured,
             strata=strata,
             averages=several,
@@ -250,7 +250,7 @@ class _View:
 
 def _measured(
     rows: Rows,
-    view: _View,
+    view: View,
     measures: Sequence[str],
     over: str,
     resampling: Resampling,
