@@ -172,6 +172,7 @@ class View:
 
     @classmethod
     def of(cls, example: Predictions, mode: Any, threshold: float) -> View:
+        """Of predictions, such as those that are measured."""
         names, name = example.classes, example.positive
         if mode == "positive" and name is None and len(names) > 2:
             mode = "macro"
@@ -191,7 +192,7 @@ class View:
             return self.names if self.binary else (*self.names, *AVERAGES)
         return (self.names[self.column],) if self.binary else ("all",)
 
-    def decide(self, p: NDArray) -> NDArray:
+    def _decide(self, p: NDArray) -> NDArray:
         """Class given to each object, or whether it is the positive one; p of shape (..., class)."""
         if not self.binary or len(self.names) > 2:
             best = p.argmax(-1)
@@ -206,7 +207,7 @@ class View:
     def sides(self, objects: Trainings) -> tuple[NDArray, NDArray, NDArray]:
         """Truth, shape (n, k), scores and decisions, shape (training, n, k), of the classes measured."""
         columns = np.array([self.names.index(name) for name in self._measured])
-        decided = self.decide(objects.probabilities)[..., None]
+        decided = self._decide(objects.probabilities)[..., None]
         chosen = decided == (columns == self.column) if self.binary else decided == columns
         return objects.codes[:, None] == columns, objects.probabilities[..., columns], chosen
 

@@ -15,7 +15,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.experiment import EMPTY
 from labkit.images import stretches, xamin
 from labkit.images.sky import sky_scales
-from labkit.sample import Sample, SampleWriter
+from labkit.sample import Sample, collect
 
 logger = logging.getLogger(__name__)
 
@@ -122,15 +122,9 @@ def normalise(
         "provenance": {**sample.provenance, "normalisation": done},
     }
     logger.info("normalising %d objects by %s", len(sample), method)
-    if path is None:
-        images = np.empty((len(sample), len(bands), *sample.shape[2:]), dtype=np.uint8)
-        for rows, raw in sample.batches(batch_size):
-            images[rows] = _grey(functions, raw)
-        return Sample(images, sample.catalogue, **about)
-    with SampleWriter(path, overwrite=overwrite, **about) as writer:
-        for rows, raw in sample.batches(batch_size):
-            writer.append(_grey(functions, raw), sample.catalogue[rows])
-    return Sample.load(path)
+    batches = sample.batches(batch_size)
+    pieces = ((_grey(functions, raw), sample.catalogue[rows]) for rows, raw in batches)
+    return collect(pieces, len(sample), path=path, overwrite=overwrite, **about)
 
 
 def _record_of(like: Any) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -230,6 +230,33 @@ class Sample:
         )
 
 
+def collect(
+    pieces: Iterable[tuple[np.ndarray, Table]],
+    most: int,
+    *,
+    path: str | Path | None = None,
+    overwrite: bool = False,
+    **about: Any,
+) -> Sample:
+    """A Sample of pieces of images and rows, in memory, or written to a path while they are made.
+
+    In memory there is room for `most` objects; `about` are bands, pixel scale and provenance of the Sample.
+    """
+    if path is not None:
+        with SampleWriter(path, overwrite=overwrite, **about) as writer:
+            for images, table in pieces:
+                writer.append(images, table)
+        return Sample.load(path)
+    held, tables, n = np.empty(0), [], 0
+    for images, table in pieces:
+        if not tables:
+            held = np.empty((most, *images.shape[1:]), images.dtype)
+        held[n : n + len(images)] = images
+        tables.append(table)
+        n += len(images)
+    return Sample(held[:n], vstack(tables, metadata_conflicts="silent"), **about)
+
+
 def concatenate(
     samples: Sequence[Sample], *, path: str | Path | None = None, overwrite: bool = False
 ) -> Sample:
@@ -270,21 +297,14 @@ def concatenate(
         "pixel_scale": samples[0].pixel_scale,
         "provenance": _provenance(samples),
     }
-    tables = _in_like_units(samples, names)
-    if path is not None:
-        with SampleWriter(path, overwrite=overwrite, **about) as writer:
-            for one, table in zip(samples, tables, strict=True):
-                for rows, images in one.batches():
-                    writer.append(images, table[rows])
-        return Sample.load(path)
-    catalogue = vstack(tables, metadata_conflicts="silent")
-    catalogue.meta.clear()
-    return Sample(np.concatenate([one.images for one in samples]), catalogue, **about)
+    pairs = zip(samples, _in_like_units(samples, names), strict=True)
+    pieces = ((images, table[rows]) for one, table in pairs for rows, images in one.batches())
+    return collect(pieces, sum(map(len, samples)), path=path, overwrite=overwrite, **about)
 
 
 def _in_like_units(samples: Sequence[Sample], names: list[str]) -> list[QTable]:
     """Those columns of each catalogue; a unit that one has is given to all, numbers without one are in it."""
-    tables = [QTable(one.catalogue[names]) for one in samples]
+    tables = [QTable(one.catalogue[names], meta={}) for one in samples]
     for name in names:
         units = [getattr(table[name], "unit", None) for table in tables]
         unit = next((one for one in units if one is not None), None)

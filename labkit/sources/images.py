@@ -21,7 +21,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.images.cutouts import regrid
 from labkit.paths import atomic_file
 from labkit.processes import run_tasks
-from labkit.sample import Sample, SampleWriter
+from labkit.sample import Sample, collect
 from labkit.sample.store import check_bands, check_catalogue, check_pixel_scale
 from labkit.sources.imagefile import ImageFile, read_planes
 from labkit.sources.positions import find_columns, read_positions
@@ -146,15 +146,10 @@ def read_images(
     }
     staging = None if path is None else _staging(Path(path), reader, files)
     objects = _objects(_pieces(reader, files, staging, n_jobs, progress), files, catalogue, placed, about)
-    if path is None or staging is None:
-        pixels, rows = zip(*objects, strict=True)
-        sample = Sample(np.concatenate(pixels), catalogue[np.concatenate(rows)], **form)
-    else:
-        with SampleWriter(path, overwrite=overwrite, **form) as writer:
-            for part, kept in objects:
-                writer.append(part, catalogue[kept])
+    pieces = ((pixels, catalogue[rows]) for pixels, rows in objects)
+    sample = collect(pieces, len(files), path=path, overwrite=overwrite, **form)
+    if staging is not None:
         shutil.rmtree(staging)
-        sample = Sample.load(path)
     _log(sample)
     return sample
 

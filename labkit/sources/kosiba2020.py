@@ -25,7 +25,7 @@ from astropy.table import QTable
 from PIL import Image
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sample import Sample, SampleWriter
+from labkit.sample import Sample, collect
 from labkit.sources.channel_order import ROLES, decide_channels
 from labkit.sources.download import download
 
@@ -310,14 +310,6 @@ def fetch_kosiba2020(
             },
         } | origin
         logger.info("channel order %s; %d images", order, len(entries))
-        pieces = _pieces(root, entries, order, progress)
-        form = {"bands": BANDS, "pixel_scale": PIXEL_SCALE, "provenance": about}
-        if output is None:
-            images = np.empty((len(entries), len(BANDS), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
-            for piece, rows in pieces:
-                images[rows] = piece
-            return Sample(images, catalogue, **form)
-        with SampleWriter(output, overwrite=overwrite, **form) as writer:
-            for piece, rows in pieces:
-                writer.append(piece, catalogue[rows])
-    return Sample.load(output)
+        pieces = ((images, catalogue[rows]) for images, rows in _pieces(root, entries, order, progress))
+        form: dict[str, Any] = {"bands": BANDS, "pixel_scale": PIXEL_SCALE, "provenance": about}
+        return collect(pieces, len(entries), path=output, overwrite=overwrite, **form)

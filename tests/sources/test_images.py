@@ -16,7 +16,7 @@ import labkit.sources.images as images_module
 from labkit.errors import InputError, MissingDataError
 from labkit.images import normalise
 from labkit.images.coordinates import tangent_plane
-from labkit.sample import Sample
+from labkit.sample import Sample, SampleWriter
 from labkit.sources import read_images
 from labkit.sources.imagefile import read_planes
 
@@ -286,13 +286,13 @@ def test_real_cut_outs_of_three_bands(real):
 
 def test_the_memory_of_a_piece_does_not_depend_on_the_list(cut, monkeypatch):
     held = []
-    write = images_module.SampleWriter.append
+    write = SampleWriter.append
 
     def append(self, pixels, catalogue):
         held.append(len(pixels))
         write(self, pixels, catalogue)
 
-    monkeypatch.setattr(images_module.SampleWriter, "append", append)
+    monkeypatch.setattr(SampleWriter, "append", append)
     read_images(cut, cut.parent / "cut", path=cut.parent / "sample")
     assert held == [63, 63, 21]
     assert Sample.load(cut.parent / "sample").shape[0] == sum(held)

@@ -12,11 +12,11 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Table, vstack
+from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
 from labkit.errors import InputError, MissingDataError
-from labkit.sample import Sample, SampleWriter
+from labkit.sample import Sample, collect
 from labkit.sources.members.catalogue import LABELS, OURS, V_MAX, read_sources
 from labkit.sources.members.cutouts import MIN_COVERAGE, Cutter, coverage_of, has_band, make_cutter
 from labkit.sources.members.fields import read_fields
@@ -217,20 +217,8 @@ def _cut(fields: Sequence[_Field], *, path: str | Path | None, overwrite: bool, 
         # The records are filled in while sources are cut out, before a writer puts them on disk.
         "provenance": {"source": f"{' and '.join(origins) or 'mosaics'} of {clusters}", "fields": records},
     }
-    pieces = _pieces(fields, batch_size)
-    if path is not None:
-        with SampleWriter(path, overwrite=overwrite, **about) as writer:
-            for images, table in pieces:
-                writer.append(images, table)
-        return Sample.load(path)
-    size, cutter = sum(len(field.sources) for field in fields), fields[0].cutter
-    held = np.empty((size, len(cutter.bands), cutter.size_px, cutter.size_px), dtype=np.float32)
-    tables, filled = [], 0
-    for images, table in pieces:
-        held[filled : filled + len(images)] = images
-        filled += len(images)
-        tables.append(table)
-    return Sample(held[:filled], vstack(tables, metadata_conflicts="silent"), **about)
+    most = sum(len(field.sources) for field in fields)
+    return collect(_pieces(fields, batch_size), most, path=path, overwrite=overwrite, **about)
 
 
 def _prepare(
