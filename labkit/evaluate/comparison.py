@@ -21,7 +21,7 @@ from astropy.table import QTable
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, norm, rankdata
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.evaluate.measure import View
 from labkit.evaluate.metrics import MEASURES, RATES, check_scores
 from labkit.evaluate.resampling import Resampling, percentile_interval, spread
@@ -233,8 +233,7 @@ def _check(pairs: list[tuple[str, str]], names: Iterable[str], measures: Sequenc
         raise InputError(
             f"measures must be among {_MEASURES}, got {measures if isinstance(measures, str) else strange}"
         )
-    if correct not in ("table", "measure"):
-        raise InputError(f"correct must be 'table' or 'measure', got {correct!r}")
+    need_choice("correct", correct, ("table", "measure"))
 
 
 def _match(first: str, second: str, sides: Mapping[str, _Side]) -> tuple[_Side, _Side, bool]:

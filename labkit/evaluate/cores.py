@@ -14,7 +14,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.predictions import Estimates, Predictions, target_column
 from labkit.tables import need_columns, numbers, text
 from labkit.taxonomy import get_scheme
@@ -46,8 +46,7 @@ def limit_predictions(
     values = _columns(table, [column])[:, 0]
     name = experiment or f"{column}, {limits if isinstance(limits, str) else 'fixed limits'}"
     if isinstance(limits, str):
-        if limits not in ("fitted", "ranked"):
-            raise InputError(f"limits must be two numbers, 'fitted' or 'ranked', got {limits!r}")
+        need_choice("limits, if no two numbers,", limits, ("fitted", "ranked"))
     elif len(limits) != 2 or not limits[0] > limits[1]:
         raise InputError(f"limits must be two numbers, the higher first, got {limits}")
 
@@ -78,19 +77,16 @@ def morphology_predictions(
     is tested (-1: none). `method` is "logistic" or "gradient boosting" of scikit-learn; classes weigh alike,
     as they do in the balanced accuracy. `experiment` is its name, by default the method.
     """
-    if method not in _METHODS:
-        raise InputError(f"method must be one of {_METHODS}, got {method!r}")
+    need_choice("method", method, _METHODS)
     values = _columns(table, features)
 
     def judge(train: NDArray, codes: NDArray, test: NDArray) -> NDArray:
+        weighed: dict[str, Any] = {"class_weight": "balanced"}
         if method == "logistic":
-            model: Any = make_pipeline(
-                StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
-            )
+            model: Any = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, **weighed))
         else:
-            model = HistGradientBoostingClassifier(
-                learning_rate=0.05, max_iter=100, max_leaf_nodes=8, class_weight="balanced", random_state=0
-            )
+            weighed |= {"learning_rate": 0.05, "max_iter": 100, "max_leaf_nodes": 8, "random_state": 0}
+            model = HistGradientBoostingClassifier(**weighed)
         return model.fit(values[train], codes[train]).predict_proba(values[test])
 
     return _by_folds(table, folds, judge, experiment or method)
@@ -108,28 +104,8 @@ def morphology_estimates(
 
     Ridge regression of each target on the standardised features, trained on the other folds; the width is
     the root mean square error that the training folds have out of one another, the same for all objects.
-
-    Parameters
-    ----------
-    table : Table
-        ``object_id``, ``label``, the features, and the targets' columns, known for all objects with a fold.
-    features, targets : sequence of str
-        Columns; targets as in an `Experiment`, such as ``"log t_cool"``.
-    folds : array_like of int, shape (n,)
-        Fold in which each object is tested, -1 for none.
-    experiment : str
-        Name.
-
-    Returns
-    -------
-    Estimates
-        Split "test".
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a value is not finite, a logarithm is wanted of what is not above zero, or
-        there are fewer than three folds.
+    `targets` are as in an `Experiment`, such as ``"log t_cool"``, and known for all objects with a fold;
+    `folds` is the fold in which each object is tested (-1: none), of three at least.
     """
     values, fold = _columns(table, features), _fold_numbers(table, folds)
     numbered = np.unique(fold[fold >= 0]).tolist()
@@ -193,17 +169,9 @@ def _by_folds(
         if trains and len(lacking := set(range(len(scheme.classes))) - set(codes[train].tolist())):
             names = [scheme.classes[code] for code in sorted(lacking)]
             raise InputError(f"each training set must have every class, got none of {names}; use fewer folds")
-        parts.append(
-            Predictions.from_arrays(
-                text(table["object_id"])[test],
-                judge(train, codes, test),
-                classes=scheme.classes,
-                true=text(table["label"])[test],
-                experiment=name,
-                fold=number,
-                split="test",
-            )
-        )
+        run = {"experiment": name, "fold": number, "split": "test", "true": text(table["label"])[test]}
+        ids, p = text(table["object_id"])[test], judge(train, codes, test)
+        parts.append(Predictions.from_arrays(ids, p, classes=scheme.classes, **run))
     return Predictions.concatenate(parts)
 
 

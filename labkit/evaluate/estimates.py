@@ -15,15 +15,8 @@ from labkit.predictions import Estimates
 from labkit.tables import text
 
 #: What `labkit.evaluate.measure` knows of numbers.
-NUMBER_MEASURES = (
-    "bias",
-    "scatter",
-    "mad_scatter",
-    "relative_bias",
-    "relative_error",
-    "coverage_68",
-    "coverage_95",
-)
+NUMBER_MEASURES = ("bias", "scatter", "mad_scatter", "relative_bias", "relative_error")
+NUMBER_MEASURES += ("coverage_68", "coverage_95")
 _MAD = 1.4826  # of a normal distribution's median absolute deviation to its standard deviation
 _BLOCK = 4_000_000  # residuals held in memory at a time
 
@@ -78,22 +71,8 @@ def calibrate(estimates: Estimates) -> Estimates:
     The factor of a fold is the root mean square pull of the objects of the *other* folds of its experiment,
     seed and target: it maximises their normal likelihood (Levi et al. 2022, Sensors 22, 5540). So no object's
     own error is in its factor, though the networks of the other folds trained on it. Means stay as they are,
-    and so does which object has the wider one.
-
-    Parameters
-    ----------
-    estimates : Estimates
-        Of `labkit.learn.out_of_fold` or of a sweep with folds: each object once for each seed and target.
-
-    Returns
-    -------
-    Estimates
-        The same rows with other widths.
-
-    Raises
-    ------
-    InputError
-        If an object comes in several folds, or there are fewer than two folds with known numbers.
+    and so does which object has the wider one. Each object comes once for each seed and target, as in
+    `labkit.learn.out_of_fold` or a sweep with folds.
     """
     table = estimates.table.copy()
     names = [text(table[name]) for name in ("experiment", "seed", "target")]

@@ -83,12 +83,9 @@ def fold_scatter(predictions: Predictions, *, threshold: float = 0.5) -> QTable:
     if len(each) < 2:
         raise InputError(f"predictions must hold two folds or more, got {each['fold'].tolist()}")
     tp, fp, fn, tn = (np.asarray(each[name]) for name in counts)
+    shares_of = {"accuracy": (tp + tn, tp + tn + fp + fn), "purity": (tp, tp + fp)}
     rows = []
-    for name, k, n in (
-        ("accuracy", tp + tn, tp + tn + fp + fn),
-        ("purity", tp, tp + fp),
-        ("completeness", tp, tp + fn),
-    ):
+    for name, (k, n) in (shares_of | {"completeness": (tp, tp + fn)}).items():
         with np.errstate(invalid="ignore", divide="ignore"):
             p, shares = k.sum() / n.sum(), k / n
             variance = p * (1 - p) / n

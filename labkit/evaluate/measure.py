@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.evaluate.estimates import NUMBER_MEASURES, number_draws, number_scores
 from labkit.evaluate.metrics import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, class_scores, overall
 from labkit.evaluate.resampling import (
@@ -153,12 +153,8 @@ def _check(measures: Sequence[str], over: str, classes: str, numbers: bool) -> N
         raise InputError(
             f"measures must be a list of {known}, got {measures if isinstance(measures, str) else strange}"
         )
-    for name, value, choices in (
-        ("over", over, ("objects", "runs")),
-        ("classes", classes, ("positive", "each", "macro")),
-    ):
-        if value not in choices:
-            raise InputError(f"{name} must be one of {choices}, got {value!r}")
+    need_choice("over", over, ("objects", "runs"))
+    need_choice("classes", classes, ("positive", "each", "macro"))
 
 
 @dataclass(frozen=True)
@@ -176,8 +172,8 @@ class View:
         names, name = example.classes, example.positive
         if mode == "positive" and name is None and len(names) > 2:
             mode = "macro"
-        if mode == "positive" and name not in names:
-            raise InputError(f"positive must be one of {names}, got {name!r}")
+        if mode == "positive":
+            need_choice("positive", name, names)
         return cls(mode, names, names.index(name) if name in names else len(names) - 1, threshold)
 
     @property
@@ -216,11 +212,8 @@ class View:
         each = [dict.fromkeys(self.labels, _EMPTY)]
         if len(objects.codes):
             truth, p, chosen = self.sides(objects)
-            options: dict[str, Any] = {
-                "classes": self._measured,
-                "averages": not self.binary,
-                "wanted": wanted,
-            }
+            options: dict[str, Any] = {"classes": self._measured, "averages": not self.binary}
+            options["wanted"] = wanted
             each = [class_scores(truth, *one, **options) for one in zip(p, chosen, strict=True)]
         if self.mode == "macro" and len(objects.codes):
             each = [{"all": overall(one)} for one in each]
@@ -233,19 +226,13 @@ class View:
         self, objects: Trainings, number: int, rng: np.random.Generator, ranked: bool
     ) -> dict[str, dict[str, NDArray[np.float64]]]:
         """Each measure of each class, one value for each resample of objects, drawn class by class."""
-        codes, several = objects.codes, not self.binary
+        codes = objects.codes
         strata = [codes == c for c in np.unique(codes)]
         if self.binary:
             strata = [codes == self.column, codes != self.column]
-        found = bootstrap(
-            *self.sides(objects),
-            classes=self._measured,
-            strata=strata,
-            averages=several,
-            resamples=number,
-            rng=rng,
-            ranked=ranked,
-        )
+        options = {"strata": strata, "resamples": number, "rng": rng, "ranked": ranked}
+        sides = self.sides(objects)
+        found = bootstrap(*sides, classes=self._measured, averages=not self.binary, **options)
         return {"all": overall(found)} if self.mode == "macro" else found
 
 
@@ -277,17 +264,22 @@ def _measured(
             if name in COUNTS:
                 cells[name] = n[name]
                 continue
-            scatter = spread(values[name], confidence=resampling.confidence)
-            if over == "runs":
-                bounds = scatter.interval
-            elif name in drawn:
+            if name in drawn:
                 some = draws[label][name] if draws else ()
                 bounds = percentile_interval(some, confidence=resampling.confidence)
             else:
                 bounds = _proportion(name if label in view.names else "", n, resampling.confidence)
-            numbers = (scatter.mean, scatter.std, scatter.error, *bounds)
-            cells |= {f"{name}{end}": float(v) for end, v in zip(ENDINGS, numbers, strict=True)}
+            cells |= _cells(name, values[name], None if over == "runs" else bounds, resampling)
         yield label, cells
+
+
+def _cells(
+    name: str, values: NDArray, bounds: Interval[float] | None, resampling: Resampling
+) -> dict[str, float]:
+    """A measure over trainings, or over runs with the interval of their mean where no `bounds` are given."""
+    scatter = spread(values, confidence=resampling.confidence)
+    numbers = (scatter.mean, scatter.std, scatter.error, *(bounds or scatter.interval))
+    return {f"{name}{end}": float(v) for end, v in zip(ENDINGS, numbers, strict=True)}
 
 
 def _measured_numbers(
@@ -310,21 +302,17 @@ def _measured_numbers(
     draws: dict[str, NDArray] = {}
     if over == "objects" and resampling.number:
         draws = number_draws(units[0], resamples=resampling.number, rng=rng, logarithmic=logarithmic)
-    n = len(np.unique(rows.object_id))
-    cells: dict[str, Any] = {"objects": n, "runs": len(units) if over == "runs" else len(each[0]["bias"])}
+    n, runs = len(np.unique(rows.object_id)), len(units) if over == "runs" else len(each[0]["bias"])
+    cells: dict[str, Any] = {"objects": n, "runs": runs}
     for name in measures:
         values = np.array([one[name].mean() for one in each]) if over == "runs" else each[0][name]
-        scatter = spread(values, confidence=resampling.confidence)
-        if over == "runs":
-            bounds = scatter.interval
+        if not np.isfinite(values.mean()):
+            bounds = Interval(np.nan, np.nan)
         elif name.startswith("coverage") and resampling.proportions == "wilson":
-            bounds = wilson(round(scatter.mean * n), n, confidence=resampling.confidence)
+            bounds = wilson(round(values.mean() * n), n, confidence=resampling.confidence)
         else:
             bounds = percentile_interval(draws.get(name, ()), confidence=resampling.confidence)
-        if not np.isfinite(scatter.mean):
-            bounds = Interval(np.nan, np.nan)
-        found = (scatter.mean, scatter.std, scatter.error, *bounds)
-        cells |= {f"{name}{end}": float(v) for end, v in zip(ENDINGS, found, strict=True)}
+        cells |= _cells(name, values, None if over == "runs" else bounds, resampling)
     return cells
 
 

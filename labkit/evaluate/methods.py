@@ -24,7 +24,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.predictions import Predictions
 from labkit.tables import need_columns, numbers, text
 from labkit.taxonomy import MEMBER
@@ -230,8 +230,7 @@ class _Design:
         prior: Sequence[str],
     ) -> _Design:
         """Columns of a table as numbers."""
-        if method not in METHODS:
-            raise InputError(f"method must be one of {tuple(METHODS)}, got {method!r}")
+        need_choice("method", method, METHODS)
         if (covariates or prior) and method != "bayesian":
             raise InputError(
                 f"covariates and prior belong to method='bayesian', got {method!r}; add them to features"

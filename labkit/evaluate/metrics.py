@@ -126,9 +126,16 @@ def class_scores(
     }
     if not averages:
         return found
-    there = [found[name] for name, column in zip(classes, truth.T, strict=True) if column.any()]
-    macro = {name: float(np.mean([one[name] for one in there])) for name in there[0]}
     micro = binary_scores(truth.ravel(), p.ravel(), decided=chosen.ravel(), wanted=wanted)
+    return with_averages(found, truth, micro)
+
+
+def with_averages(
+    found: dict[str, dict[str, Any]], truth: NDArray[np.bool_], micro: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Measures of classes, numbers or arrays, and of `AVERAGES`; truth is of shape (n, class)."""
+    there = [one for one, column in zip(found.values(), truth.T, strict=True) if column.any()]
+    macro = {name: np.mean([one[name] for one in there], axis=0) for name in there[0]}
     return found | dict(zip(AVERAGES, (macro, micro), strict=True))
 
 

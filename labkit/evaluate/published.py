@@ -8,7 +8,6 @@ value) and ``notes`` where the printed numbers contradict each other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from astropy.table import QTable, Table, join
 from numpy.typing import NDArray
 from scipy.stats import linregress, t
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.evaluate.measure import ENDINGS, measure
 from labkit.evaluate.metrics import AVERAGES, MEASURES
 from labkit.evaluate.resampling import spread, wilson
@@ -30,11 +29,6 @@ _LINE = ("points", *_SLOPE, "intercept", "intercept_error", "p_value")
 _VOTES = ("tp", "tn", "fp", "fn", "accuracy", "purity", "completeness", "auc")
 #: Abbreviations of Angora et al. (2020), appendix A.3.
 SHORT = {"accuracy": "AE", "purity": "pur", "completeness": "compl", "f1": "F1", "auc": "AUC"}
-
-
-def _published_folder() -> dict[str, Path]:
-    """Files of the printed tables by name, ``<paper>_<table>``, sorted."""
-    return {path.stem: path for path in sorted(shipped_folder("data/published").glob("*.ecsv"))}
 
 
 def published(paper: str, table: str) -> QTable:
@@ -59,7 +53,8 @@ def published(paper: str, table: str) -> QTable:
     MissingDataError
         If there is no such table.
     """
-    files, name = _published_folder(), f"{paper}_{table}"
+    files = {path.stem: path for path in sorted(shipped_folder("data/published").glob("*.ecsv"))}
+    name = f"{paper}_{table}"
     if name not in files:
         raise MissingDataError(f"table must be one of {tuple(files)} (paper and table), got {name}")
     found = QTable.read(files[name], format="ascii.ecsv")
@@ -117,10 +112,8 @@ def join_published(
     """
     if not len(measured) and unmeasured == "drop":
         return QTable(measured, copy=True)
-    if data not in ("real", "simulated"):
-        raise InputError(f"data must be 'real' or 'simulated', got {data!r}")
-    if unmeasured not in ("keep", "drop"):
-        raise InputError(f"unmeasured must be 'keep' or 'drop', got {unmeasured!r}")
+    need_choice("data", data, ("real", "simulated"))
+    need_choice("unmeasured", unmeasured, ("keep", "drop"))
     printed = published(paper, table) if isinstance(table, str) else table
     shared = [name for name in printed.colnames if name in measured.colnames]
     keys = [

@@ -19,8 +19,8 @@ from astropy.stats import binom_conf_interval
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
-from labkit.errors import InputError
-from labkit.evaluate.metrics import AVERAGES, ratios
+from labkit.errors import InputError, need_choice
+from labkit.evaluate.metrics import ratios, with_averages
 
 _BLOCK = 4_000_000  # weights held in memory at a time
 _Bound = TypeVar("_Bound")  # a number, or an array of them
@@ -73,8 +73,7 @@ class Resampling:
         if self.number < 0:
             raise InputError(f"number of resamples must be 0 or more, got {self.number}")
         _check_confidence(self.confidence)
-        if self.proportions not in ("wilson", "bootstrap"):
-            raise InputError(f"proportions must be 'wilson' or 'bootstrap', got {self.proportions!r}")
+        need_choice("proportions", self.proportions, ("wilson", "bootstrap"))
 
 
 def _check_confidence(confidence: float) -> None:
@@ -199,8 +198,6 @@ def _weighted_classes(
     }
     if not averages:
         return found
-    there = [found[name] for name, column in zip(classes, truth.T, strict=True) if column.any()]
-    macro = {m: np.stack([one[m] for one in there], 1).mean(1) for m in there[0]}
     k = len(classes)
     tp, fp, positives = (
         sum(weights @ group[:, c].astype(np.float64) for c in range(k))
@@ -209,4 +206,4 @@ def _weighted_classes(
     micro = ratios(tp, fp, positives, k * weights.sum(1))
     if ranked:
         micro["auc"] = weighted_auc(np.tile(weights, k), truth.T.ravel(), p.T.ravel())
-    return found | dict(zip(AVERAGES, (macro, micro), strict=True))
+    return with_averages(found, truth, micro)

@@ -139,17 +139,12 @@ def feature_sets(table: Table) -> list[Variant]:
         *(Variant("colours", name, features, {"method": name}) for name in others),
     ]
     if {"offset", "radius"} <= set(table.colnames):
-        more = ["magnitude", "absolute_magnitude", "cluster_redshift"]
+        more = [*names, "magnitude", "absolute_magnitude", "cluster_redshift"]
         more += ["photometric_redshift", "offset", "radius"]
         near = {"method": "bayesian", "covariates": ["cluster_redshift"], "prior": ["radius"]}
-        sets += [
-            Variant("photometric redshift", "random forest", [*names, *more]),
-            Variant("photometric redshift", "Bayesian", ["offset"], near),
-            *(
-                Variant("photometric redshift", name, [*names, *more, "distance"], {"method": name})
-                for name in others
-            ),
-        ]
+        given = "photometric redshift"
+        sets += [Variant(given, "random forest", more), Variant(given, "Bayesian", ["offset"], near)]
+        sets += [Variant(given, name, [*more, "distance"], {"method": name}) for name in others]
     return sets
 
 

@@ -24,7 +24,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.experiment.experiment import Experiment, merged
 
 _TOP = {"title", "defaults", "experiments"}
@@ -152,6 +152,5 @@ def preset(name: str, /, **changes: Any) -> Experiment:
     Experiment
         What is trained, validated; an `InputError` if there is no such preset, or a change breaks a rule.
     """
-    if name not in PRESETS:
-        raise InputError(f"preset must be one of {tuple(PRESETS)}, got {name!r}")
+    need_choice("preset", name, PRESETS)
     return PRESETS[name].changed(**changes)

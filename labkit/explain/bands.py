@@ -16,7 +16,7 @@ import torch
 from astropy.table import Table, vstack
 from torch import Tensor
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.evaluate.resampling import draw_weights
 from labkit.explain.layers import Computing, Images, Prepared, prepare
 from labkit.learn.model import Model
@@ -76,8 +76,7 @@ def band_index(
     InputError
         If a layer, a band or `replace` is unknown, or there is no object (two for shuffling).
     """
-    if replace not in ("sky", "shuffle"):
-        raise InputError(f"replace must be 'sky' or 'shuffle', got {replace!r}")
+    need_choice("replace", replace, ("sky", "shuffle"))
     if isinstance(layers, str) or not len(layers):
         raise InputError(f"layers must be one name or more in a list, got {layers!r}")
     ready = prepare(model, images, **computing)
@@ -272,8 +271,7 @@ def sensitivity(
     ready.opened.maps(layer)
     bands = model.experiment.named_bands
     band = bands[0] if band is None else band
-    if band not in bands:
-        raise InputError(f"band must be one of {bands}, got {band!r}")
+    need_choice("band", band, bands)
     brightness = np.arange(1, _LEVELS + 1) / _LEVELS
     squares = _squared_answers(ready, layer, bands.index(band), brightness)
     if not len(squares):

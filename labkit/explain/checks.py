@@ -23,10 +23,9 @@ from torch.nn import functional
 
 from labkit.errors import InputError
 from labkit.explain.bands import interval, object_shares
-from labkit.explain.layers import Computing, Images, Prepared, Target, open_network, prepare
+from labkit.explain.layers import Computing, Images, Target, open_network, prepare
 from labkit.explain.maps import ClassActivation, class_activation
 from labkit.learn.model import Model
-from labkit.learn.predict import probabilities
 
 #: Maps that are still this alike (mean rank correlation) when no layer knows anything, ignore the weights.
 _ALIKE = 0.5
@@ -157,7 +156,7 @@ def randomisation_check(
     if np.sum(shown) < 2:
         raise InputError(f"maps must show something for 2 objects or more, {np.sum(~shown)} are blank")
     names: tuple[str, ...] = ("trained",)
-    parts: dict[str, list] = {"rank": [], "structure": [], "blank": []}
+    parts: dict[str, list] = {"rank": [], "structure": [], "blank": []}  # each (draw, step, object)
     for _ in range(draws):
         copied = replace(model, network=copy.deepcopy(model.network))
         stages, steps = [trained[shown]], _steps(copied)
@@ -281,21 +280,17 @@ def deletion(
     codes = ready.codes(target)
     drop, reference = (np.empty((len(ready), len(wanted))) for _ in range(2))
     for rows, levels in ready.pieces():
-        before = _probabilities(ready, levels)
+        before = ready.probabilities(levels)
         used = before.argmax(1) if codes is None else codes[rows]
         each = np.arange(len(used)), used
         orders = [_order(maps[rows], rng)]
         orders += [_order(_shifted(maps[rows], rng), rng) for _ in range(_SHIFTS)]
         for column, share in enumerate(wanted):
             holes = (_blanked(levels, order, share, ready.model.sky) for order in orders)
-            after = [_probabilities(ready, hole)[each] for hole in holes]
+            after = [ready.probabilities(hole)[each] for hole in holes]
             drop[rows, column] = before[each] - after[0]
             reference[rows, column] = before[each] - np.mean(after[1:], axis=0)
     return Deletion(wanted, drop, reference)
-
-
-def _probabilities(ready: Prepared, levels: Tensor) -> np.ndarray:
-    return probabilities(ready.model, levels, batch_size=ready.batch_size, precision=ready.precision)
 
 
 def _shifted(maps: np.ndarray, rng: np.random.Generator) -> np.ndarray:

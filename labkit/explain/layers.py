@@ -21,6 +21,7 @@ from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
 from labkit.learn.networks import CustomNetwork, FillEmpty
 from labkit.learn.parts import named_bands_of
+from labkit.learn.predict import probabilities
 from labkit.learn.trained import Models, one_model
 from labkit.sample import Sample
 
@@ -263,6 +264,10 @@ class Prepared:
         with mode, cast, evaluating(network), tapped(chosen, see):
             return network(batch).float()
 
+    def probabilities(self, levels: Tensor) -> np.ndarray:
+        """Probability of each class of some images, shape (n, classes)."""
+        return probabilities(self.model, levels, batch_size=self.batch_size, precision=self.precision)
+
     def codes(self, target: Target) -> np.ndarray | None:
         """Number of the class to explain for each image; None for the one that the network decides for."""
         classes, n = self.model.classes, len(self)
@@ -333,14 +338,8 @@ def layers(model: Model) -> Table:
     rows = []
     for name, shape in opened.outputs.items():
         module, is_map = opened.layers[name], len(shape) == 3
-        rows.append(
-            {
-                "layer": name,
-                "type": str(getattr(module, "kind", type(module).__name__)),
-                "filters": shape[0] if is_map else shape[-1],
-                "output": "x".join(map(str, (*shape[1:], shape[0]) if is_map else shape)),
-                "maps": is_map,
-                "parameters": sum(p.numel() for p in module.parameters()),
-            }
-        )
+        sides = (*shape[1:], shape[0]) if is_map else shape
+        row = {"layer": name, "type": str(getattr(module, "kind", type(module).__name__))}
+        row |= {"filters": sides[-1], "output": "x".join(map(str, sides)), "maps": is_map}
+        rows.append(row | {"parameters": sum(p.numel() for p in module.parameters())})
     return Table(rows=rows)

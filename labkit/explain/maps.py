@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.explain.layers import Computing, Images, Prepared, Target, default_layer, prepare
 from labkit.learn.model import Fitted, Model
 
@@ -144,8 +144,7 @@ def class_activation(
     InputError
         If method, class or layer is unknown, the method does not fit the network, or images and model do not.
     """
-    if method not in METHODS:
-        raise InputError(f"method must be one of {METHODS}, got {method!r}")
+    need_choice("method", method, METHODS)
     with torch.inference_mode(False), torch.no_grad():
         ready = prepare(model, images, **computing)
         codes = ready.codes(target)

@@ -21,7 +21,6 @@ from labkit.explain.layers import Computing, Target, prepare
 from labkit.images import regrid
 from labkit.images.coordinates import pixel_kpc
 from labkit.learn.model import Model
-from labkit.learn.predict import probabilities
 from labkit.sample import Sample
 from labkit.tables import text
 
@@ -76,36 +75,11 @@ def ring_occlusion(
     draws: int = 3,
     **computing: Unpack[Computing],
 ) -> NDArray[np.float64]:
-    """How much the probability of a class falls when a ring is replaced by another object's.
+    """How much the probability of a class falls when a ring is replaced by another object's, (object, ring).
 
-    Parameters
-    ----------
-    model : Model
-        Any network.
-    images : Sample
-        Normalised, with a ``redshift``.
-    edges_kpc : sequence of float
-        Of the rings about the centre of the image.
-    rng : Generator
-        Draws the other objects.
-    target
-        The class, see `labkit.explain.class_activation`.
-    donors : Sample, optional
-        Objects of the same grey levels and size to take rings from; `images` by default.
-    draws : int
-        Other objects for each.
-    **computing
-        See `labkit.explain`.
-
-    Returns
-    -------
-    ndarray of float64, shape (object, ring)
-        Mean over the draws; negative where the class becomes more probable.
-
-    Raises
-    ------
-    InputError
-        If edges, redshifts or target are wrong, or an object has no other to take a ring from.
+    The mean over so many `draws` of other objects, from `donors` of the same grey levels and size, by default
+    from the `images`, which are normalised and have a ``redshift``; negative where the class becomes more
+    probable. `target` is as for `labkit.explain.class_activation`, `computing` see `labkit.explain`.
     """
     if draws < 1:
         raise InputError(f"draws must be at least 1, got {draws}")
@@ -120,19 +94,15 @@ def ring_occlusion(
     ready, given = prepare(model, images, **computing), prepare(model, others, **computing)
     codes, rings = ready.codes(target), torch.from_numpy(ring_numbers(images, edges_kpc))
     theirs = torch.cat([levels.cpu() for _, levels in given.pieces()])
-
-    def answer(levels: torch.Tensor) -> NDArray[np.float64]:
-        return probabilities(model, levels, batch_size=ready.batch_size, precision=ready.precision)
-
     drop = np.zeros((len(ready), len(edges_kpc) - 1))
     for rows, levels in ready.pieces():
-        before = answer(levels)
+        before = ready.probabilities(levels)
         each = np.arange(len(before)), before.argmax(1) if codes is None else codes[rows]
         for number in range(drop.shape[1]):
             inside = (rings[rows] == number)[:, None].to(levels.device)
             for draw in range(draws):
                 other = theirs[torch.from_numpy(chosen[rows, draw])].to(levels.device)
-                after = answer(torch.where(inside, other, levels))
+                after = ready.probabilities(torch.where(inside, other, levels))
                 drop[rows, number] += (before[each] - after[each]) / draws
     return drop
 
@@ -188,31 +158,19 @@ def ring_table(
     NaN are left out.
     """
     edges, names = np.asarray(edges_kpc, dtype=float), text(classes)
-    rows = []
+    radii, rows = (edges[1:] + edges[:-1]) / 2, []
     for network, given in values.items():
         for name in dict.fromkeys(names.tolist()):
             part = np.asarray(given)[names == name]
             part = part[np.isfinite(part).all(1)]
             if not len(part):
                 continue
-            low, high = interval(object_shares(len(part), rng) @ part)
-            for number, mean in enumerate(part.mean(0)):
-                rows.append(
-                    (
-                        network,
-                        name,
-                        edges[number : number + 2].mean(),
-                        len(part),
-                        mean,
-                        low[number],
-                        high[number],
-                    )
-                )
+            bounds = interval(object_shares(len(part), rng) @ part)
+            for radius, *values in zip(radii, part.mean(0), *bounds, strict=True):
+                rows.append((network, name, radius, len(part), *values))
     if not rows:
         raise InputError("values must be finite for an object at least, got none; the maps are blank")
-    found = Table(
-        rows=rows,
-        names=("network", "class", "radius", "objects", "value", "value_low", "value_high"),
-    )
+    columns = ("network", "class", "radius", "objects", "value", "value_low", "value_high")
+    found = Table(rows=rows, names=columns)
     found["radius"].unit = u.kpc
     return found

@@ -16,7 +16,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.images.coordinates import sky_to_pixel
 
 Conserve = Literal["flux", "surface brightness"]
@@ -81,7 +81,8 @@ def cutouts(
     InputError
         If the image is not two-dimensional, the WCS not celestial, or an option is out of its range.
     """
-    image = _checked_image(image, conserve)
+    image = image_pixels(image)
+    need_choice("conserve", conserve, ("flux", "surface brightness"))
     if oversample < 1:
         raise InputError(f"oversample must be at least 1, got {oversample}")
     x_nodes, y_nodes = _node_positions(image, wcs, positions, size, pixels)  # (n, NODES, NODES)
@@ -164,7 +165,8 @@ def regrid(
     `scale` is the output's pixel size over the input's, `shape` the output's (ny, nx). NaN pixels are left
     out of the averages; outside the input there is 0.
     """
-    image = _checked_image(image, conserve)
+    image = image_pixels(image)
+    need_choice("conserve", conserve, ("flux", "surface brightness"))
     if not (np.isfinite(scale) and scale > 0):
         raise InputError(f"scale must be a positive number (output over input pixel size), got {scale}")
     if len(shape) != 2 or min(shape) < 1:
@@ -179,12 +181,11 @@ def regrid(
     return mean * np.float32(scale**2 if conserve == "flux" else 1.0)
 
 
-def _checked_image(image: ArrayLike, conserve: str) -> NDArray[np.float32]:
+def image_pixels(image: ArrayLike) -> NDArray[np.float32]:
+    """An image or a stack (..., y, x) as float32; one without pixels is refused."""
     image = np.asarray(image, dtype=np.float32)
     if image.ndim < 2 or 0 in image.shape[-2:]:
         raise InputError(f"image must have the axes (..., y, x) with pixels on both, got shape {image.shape}")
-    if conserve not in ("flux", "surface brightness"):
-        raise InputError(f"conserve must be 'flux' or 'surface brightness', got {conserve!r}")
     return image
 
 

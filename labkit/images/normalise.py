@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.experiment import EMPTY
 from labkit.images import stretches, xamin
 from labkit.images.sky import sky_scales
@@ -154,8 +154,7 @@ def _check(sample: Sample, method: str, output: str) -> None:
         raise InputError(
             f"output must be 'grey', or 'colour' with method 'xamin', got {output!r} with {method!r}"
         )
-    if method not in METHODS:
-        raise InputError(f"method must be one of {METHODS}, got {method!r}")
+    need_choice("method", method, METHODS)
 
 
 def _grey(functions: tuple[Callable[[NDArray], NDArray[np.uint8]], ...], raw: NDArray) -> NDArray[np.uint8]:

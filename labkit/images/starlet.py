@@ -45,11 +45,8 @@ def starlet(image: ArrayLike, *, scales: int, generation: Generation = 1) -> NDA
     return planes
 
 
-def starlet_inverse(planes: ArrayLike, *, generation: Generation = 1) -> NDArray[np.float32]:
-    """Put the planes of a starlet transform together again."""
-    planes = np.asarray(planes, dtype=np.float32)
-    if generation == 1:
-        return planes.sum(axis=0)
+def starlet_inverse(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put the planes of the second generation together again."""
     image = planes[-1]
     for scale in range(len(planes) - 2, -1, -1):
         image = b3_smooth(image, scale=scale) + planes[scale]
@@ -96,22 +93,17 @@ def wavelet_kernel(scale: int) -> NDArray[np.float32]:
     return kernel
 
 
-def coefficient_limits(
-    expected: NDArray, *, scale: int, false_alarm: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Limits that a coefficient passes by chance with a given probability, after its mean was taken off."""
-    table = _limit_table(scale, false_alarm)  # (2, rates), over the square root of the rate: nearly constant
+def coefficient_limit(expected: NDArray, *, scale: int, false_alarm: float) -> NDArray[np.float32]:
+    """Limit that a coefficient exceeds by chance with a given probability, after its mean was taken off."""
+    table = _limit_table(scale, false_alarm)  # (rate,), over the square root of the rate: nearly constant
     rate = np.clip(expected, _RATES[0], _RATES[-1])
-    log_rate, root = np.log(rate), np.sqrt(rate)
-    low, high = (np.interp(log_rate, np.log(_RATES), row) * root for row in table)
-    return low.astype(np.float32), high.astype(np.float32)
+    return (np.interp(np.log(rate), np.log(_RATES), table) * np.sqrt(rate)).astype(np.float32)
 
 
 @lru_cache(maxsize=64)
 def _limit_table(scale: int, false_alarm: float) -> NDArray[np.float64]:
     wavelet = _Wavelet(wavelet_kernel(scale).astype(np.float64).ravel())
-    limits = [wavelet.limits(rate, false_alarm) for rate in _RATES]
-    return np.array(limits).T / np.sqrt(_RATES)
+    return np.array([wavelet.limit(rate, false_alarm) for rate in _RATES]) / np.sqrt(_RATES)
 
 
 class _Wavelet:
@@ -138,8 +130,8 @@ class _Wavelet:
         np.add.at(self.histogram, below - self.first, 1 - weight)
         np.add.at(self.histogram, below - self.first + 1, weight)
 
-    def limits(self, rate: float, false_alarm: float) -> tuple[float, float]:
-        """Lower and upper limit; the mean is zero, as the sum of a wavelet is."""
+    def limit(self, rate: float, false_alarm: float) -> float:
+        """Upper limit; the mean is zero, as the sum of a wavelet is."""
         half = 8 * self.peak + 10 * np.sqrt(rate * self.power_sums[0])
         length = 2 ** int(np.ceil(np.log2(2 * half / self.step)))
         if length > _LONGEST_GRID:
@@ -147,9 +139,7 @@ class _Wavelet:
         chance = self._distribution(rate, length)
         grid = (np.arange(length) - length // 2) * self.step
         from_above = np.cumsum(chance[::-1])[::-1]  # probability of this value or more
-        high = grid[min(np.searchsorted(-from_above, -false_alarm, side="right"), length - 1)]
-        low = grid[max(np.searchsorted(np.cumsum(chance), false_alarm, side="right") - 1, 0)]
-        return float(low), float(high)
+        return float(grid[min(np.searchsorted(-from_above, -false_alarm, side="right"), length - 1)])
 
     def _distribution(self, rate: float, length: int) -> NDArray[np.float64]:
         wrapped = np.zeros(length)
@@ -157,14 +147,13 @@ class _Wavelet:
         characteristic = np.exp(rate * (np.fft.rfft(wrapped) - self.pixels))
         return np.fft.fftshift(np.clip(np.fft.irfft(characteristic, length), 0, None))
 
-    def _from_cumulants(self, rate: float, false_alarm: float) -> tuple[float, float]:
+    def _from_cumulants(self, rate: float, false_alarm: float) -> float:
         second, third, fourth = (rate * power for power in self.power_sums)
         sigma = np.sqrt(second)
         skewness, kurtosis = third / sigma**3, fourth / sigma**4
-        z = np.array([ndtri(false_alarm), -ndtri(false_alarm)])
+        z = -ndtri(false_alarm)
         bent = z + (z**2 - 1) * skewness / 6 + (z**3 - 3 * z) * kurtosis / 24
-        low, high = sigma * (bent - (2 * z**3 - 5 * z) * skewness**2 / 36)
-        return float(low), float(high)
+        return float(sigma * (bent - (2 * z**3 - 5 * z) * skewness**2 / 36))
 
 
 @dataclass(frozen=True)
@@ -226,7 +215,7 @@ def _reconstructed(
         residual = starlet((excess - exposed * image) / around, scales=len(support), generation=2)
         residual[:-1] *= support
         residual[-1] = 0  # what is smoother than the coarsest plane is background
-        image = np.clip(image + starlet_inverse(residual, generation=2), 0, None)
+        image = np.clip(image + starlet_inverse(residual), 0, None)
     return image
 
 
@@ -241,7 +230,7 @@ def _support(
     contrast = np.zeros_like(background)
     for scale in range(scales - 1, finest - 1, -1):
         expected = rates[scale] + found * (background > 0)
-        limit = coefficient_limits(expected, scale=scale, false_alarm=false_alarm)[1]
+        limit = coefficient_limit(expected, scale=scale, false_alarm=false_alarm)
         ratio = np.where(rates[scale] > 0, planes[scale] / limit, 0)
         support[scale] = ratio > 1
         np.maximum(contrast, ratio, out=contrast)

@@ -23,8 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.errors import InputError
-from labkit.images.cutouts import regrid
+from labkit.images.cutouts import image_pixels, regrid
 
 NO_EMISSION = 255
 XRAY_MAX_OVER_LEVEL = 14.0
@@ -94,11 +93,7 @@ def xamin_colour(pixels: ArrayLike) -> NDArray[np.float64]:
 
 
 def _finite_or_nan(images: ArrayLike) -> NDArray[np.float32]:
-    images = np.asarray(images, dtype=np.float32)
-    if images.ndim < 2 or 0 in images.shape[-2:]:
-        raise InputError(
-            f"images must have the axes (..., y, x) with pixels on both, got shape {images.shape}"
-        )
+    images = image_pixels(images)
     finite = np.isfinite(images)
     return images if finite.all() else np.where(finite, images, np.float32(np.nan))
 

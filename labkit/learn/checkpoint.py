@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
 from labkit.paths import atomic_file
 
 FORMAT = "labkit-state-1"
@@ -61,14 +61,10 @@ def read_about(path: str | Path) -> dict[str, Any]:
 def _open(path: str | Path, *, tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
     if not Path(path).is_file():
         raise MissingDataError(f"checkpoint {str(path)!r} does not exist; check the path or train first")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            found = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"checkpoint {str(path)!r} must be a whole safetensors file ({error}); train again"
-        ) from error
+    failed = boundary(f"checkpoint {str(path)!r} must be a whole safetensors file", "train again")
+    with failed, safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        found = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
     if header.get("format") != FORMAT:
         raise InputError(
             f"checkpoint {str(path)!r} must have the format {FORMAT}, got {header.get('format')!r}"

@@ -209,23 +209,17 @@ def _trainer(
     callbacks: tuple[Callback, ...],
     noted: Any,
 ) -> pl.Trainer:
-    own: list[Callback] = []
-    if experiment.early_stopping_patience is not None:
-        own.append(
-            EarlyStopping(
-                experiment.monitor,
-                patience=experiment.early_stopping_patience,
-                mode="min" if experiment.monitor.endswith("loss") else "max",
-                check_on_train_epoch_end=True,
-            )
-        )
+    if (patience := experiment.early_stopping_patience) is not None:
+        mode = "min" if experiment.monitor.endswith("loss") else "max"
+        rule: dict[str, Any] = {"patience": patience, "mode": mode, "check_on_train_epoch_end": True}
+        callbacks = (*callbacks, EarlyStopping(experiment.monitor, **rule))
     with quiet():
         return pl.Trainer(
             max_epochs=experiment.epochs,
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices=[device.index or 0] if device.type == "cuda" else 1,
             precision="bf16-mixed" if precision == "bf16" else "32-true",
-            callbacks=[*callbacks, *own],
+            callbacks=list(callbacks),
             plugins=[SafeCheckpointIO()],
             default_root_dir=folder,
             logger=noted,
@@ -349,13 +343,8 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar."""
         if self._wanted:
-            self._bar = Tqdm(
-                total=trainer.max_epochs,
-                initial=trainer.current_epoch,
-                desc=self.title,
-                unit="epoch",
-                mininterval=0.5,
-            )
+            options = {"desc": self.title, "unit": "epoch", "mininterval": 0.5}
+            self._bar = Tqdm(total=trainer.max_epochs, initial=trainer.current_epoch, **options)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Move the bar on, or log a line."""
@@ -373,19 +362,14 @@ class Progress(ProgressBar):
             self._bar.update()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Close the bar."""
-        self._close()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
         """Close the bar, so that what is printed next stands on its own line."""
-        self._close()
-
-    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Close the bar."""
+        self.on_train_end(trainer, pl_module)
 
 
 class SafeCheckpointIO(CheckpointIO):

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.experiment import Experiment
 
 #: Loggers of Lightning, and the packages of which each needs one.
@@ -21,8 +21,7 @@ def check_logger(name: str | None) -> None:
     """Refuse an unknown logger, or one whose package is not installed, before anything is trained."""
     if name is None:
         return
-    if name not in LOGGERS:
-        raise InputError(f"logger must be one of {tuple(LOGGERS)}, got {name!r}")
+    need_choice("logger", name, LOGGERS)
     if LOGGERS[name] and not any(map(find_spec, LOGGERS[name])):
         raise InputError(
             f"logger={name!r} needs the package {LOGGERS[name][0]!r}, which is not installed; "

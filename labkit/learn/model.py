@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.experiment import Experiment
 from labkit.learn.checkpoint import read_state, write_state
 from labkit.learn.device import choose_device, choose_precision, sky_level
@@ -140,8 +140,7 @@ class Model:
     def move(self, device: str | torch.device, precision: str | None = None) -> tuple[torch.device, str]:
         """Move the network to a device; gives it, and what to compute in there, "fp32" or "bf16"."""
         precision = self.experiment.precision if precision is None else precision
-        if precision not in ("auto", "fp32", "bf16"):
-            raise InputError(f"precision must be 'auto', 'fp32' or 'bf16', got {precision!r}")
+        need_choice("precision", precision, ("auto", "fp32", "bf16"))
         where, size = choose_device(device), self.experiment.image_size
         self.network.to(where)
         return where, choose_precision(precision, self.network, image_size=size, device=where)

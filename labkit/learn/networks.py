@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
 from labkit.experiment import EMPTY, Experiment
 from labkit.learn.device import convolve_and_pool
 
@@ -71,9 +71,6 @@ class CustomNetwork(nn.Module):
         self.filled: Tensor
         self.register_buffer("filled", torch.tensor(filled), persistent=False)
         self._all_filled = len(filled) == len(channels)
-        self._initialise()
-
-    def _initialise(self) -> None:
         for layer in (*self.convolutions, self.dense, self.output):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -95,10 +92,9 @@ class VggNetwork(nn.Module):
     Angora et al. (2020), appendix B and Table B.1: 16 convolutions in five blocks, 64 px to 2 px, then twice
     4096 units; 12 bands make the 6976 parameters of the first layer. Of the shapes in that table (16, 16,
     126), (16, 32, 256) and the (8, 8, 512) between layers of 4 px are misprints, as the parameter counts
-    show. The dropout rate is not given; the softmax is in the loss. How weights started is not said: Keras'
-    default halves the signal's variance in each of sixteen leaky layers, so here they start as He et al.
-    (2015) for this slope. Pooling comes before the leaky ReLU: both are monotonic, so the result is the same
-    with a quarter of the work.
+    show. The dropout rate is not given. How weights started is not said: Keras' default halves the signal's
+    variance in each of sixteen leaky layers, so here they start as He et al. (2015) for this slope. Pooling
+    comes before the leaky ReLU: the result is the same with a quarter of the work.
     """
 
     def __init__(
@@ -134,9 +130,6 @@ class VggNetwork(nn.Module):
         self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in zip(units, dense, strict=False))
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(units[-1], classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, a=VGG_SLOPE, nonlinearity="leaky_relu")
@@ -287,9 +280,8 @@ def _initialise_output(network: nn.Module) -> None:
 def load_pretrained(network: nn.Module, path: str | Path) -> None:
     """Fill a timm network with weights from a file, as far as input and output sizes allow.
 
-    The first convolution is adapted to the network's channels (weights summed or repeated, timm's
-    rule); the output layer is left as it is where the number of classes differs. The file is
-    ``.safetensors``, or a PyTorch file of tensors only; pickled code is never run.
+    timm adapts the first convolution to the channels; the output layer stays where the number of classes
+    differs. The file is ``.safetensors``, or a PyTorch file of tensors only; pickled code is never run.
     """
     from timm.models import adapt_input_conv
 
@@ -298,16 +290,11 @@ def load_pretrained(network: nn.Module, path: str | Path) -> None:
         raise MissingDataError(
             f"pretrained must be an existing file of weights, got {str(path)!r}; check the path"
         )
-    try:
-        weights = (
-            safetensors.torch.load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except Exception as error:  # each format has its own errors, none of which names the file
-        raise InputError(
-            f"pretrained must be a file of tensors, {str(path)!r} cannot be read ({error})"
-        ) from error
+    with boundary(f"pretrained must be a file of tensors, {str(path)!r} cannot be read", "get it again"):
+        if path.suffix == ".safetensors":
+            weights = safetensors.torch.load_file(path)
+        else:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
     layers: Any = network.pretrained_cfg
     first, last = layers["first_conv"], layers["classifier"]
     own = network.state_dict()
@@ -340,11 +327,8 @@ def build_network(experiment: Experiment, *, architecture: Mapping[str, Any] | N
     With the `architecture` that `hub_architecture` gave, a network of the hub needs no connection.
     """
     classes = experiment.outputs
-    options: dict[str, Any] = {
-        "channels": experiment.bands,
-        "image_size": experiment.image_size,
-        "dropout": experiment.dropout,
-    }
+    options: dict[str, Any] = {"channels": experiment.bands, "image_size": experiment.image_size}
+    options["dropout"] = experiment.dropout
     network: nn.Module
     if experiment.pretrained and experiment.network in _OURS:
         raise InputError(

@@ -24,7 +24,7 @@ from labkit.experiment import Experiment
 from labkit.learn.targets import Scales, target_scales, target_values
 from labkit.sample import Sample
 from labkit.sample.labels import meant_part
-from labkit.sample.splits import VALIDATION, deal_folds
+from labkit.sample.splits import VALIDATION, complete_column, deal_folds
 from labkit.tables import numbers as as_numbers
 from labkit.tables import text
 
@@ -120,7 +120,10 @@ def fold_numbers(experiment: Experiment, sample: Sample) -> np.ndarray:
     if experiment.fold_splits:
         split = text_column(sample, experiment.split_column, use="the parts named by fold_splits")
         codes = np.where(np.isin(split, experiment.fold_splits), codes, -1)
-    groups = _values_to_fold_by(sample, "group_by", experiment.group_by, codes)
+    strata, groups = (
+        None if name is None else complete_column(sample, name, codes, argument=argument)
+        for argument, name in (("stratify_by", experiment.stratify_by), ("group_by", experiment.group_by))
+    )
     if "fold" in sample.catalogue.colnames:
         numbers = np.where(codes >= 0, _given_folds(experiment, sample), -1)
         _check_groups_are_whole(experiment, numbers, groups)
@@ -130,26 +133,12 @@ def fold_numbers(experiment: Experiment, sample: Sample) -> np.ndarray:
             codes,
             folds=experiment.folds,
             rng=np.random.default_rng([experiment.fold_seed, experiment.folds]),
-            strata=_values_to_fold_by(sample, "stratify_by", experiment.stratify_by, codes),
+            strata=strata,
             groups=groups,
             validation_share=experiment.validation_share,
         )
     _check_classes(experiment, numbers, codes)
     return numbers
-
-
-def _values_to_fold_by(sample: Sample, field: str, name: str | None, codes: np.ndarray) -> np.ndarray | None:
-    """The column of `stratify_by` or `group_by`, which must have a value for each object that takes part."""
-    if name is None:
-        return None
-    values = text_column(sample, name, use=f"values for {field}")
-    if (lacking := (values == "") & (codes >= 0)).any():
-        raise InputError(
-            f"{field} must be a column with a value for every object that takes part, got {name!r} with "
-            f"{int(lacking.sum())} masked or empty, first {str(sample.object_ids[lacking][0])!r}; fill them "
-            "in, or empty the label of these objects to leave them out"
-        )
-    return values
 
 
 def _check_groups_are_enough(experiment: Experiment, codes: np.ndarray, groups: np.ndarray | None) -> None:

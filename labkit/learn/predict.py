@@ -16,12 +16,13 @@ from labkit.experiment import Augmentation
 from labkit.learn.augment import augment
 from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
-from labkit.learn.parts import named_bands_of, parts_digest, split_for_training, text_column
+from labkit.learn.parts import named_bands_of, parts_digest, split_for_training
 from labkit.learn.targets import from_standard, mean_and_variance, target_values
 from labkit.learn.trained import Models, find_models, prevalence_of
 from labkit.predictions import Estimates, Predictions, RunTable, target_column
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
+from labkit.tables import text
 
 _PIECE = 256  # objects read at a time
 
@@ -151,7 +152,10 @@ def predict(
             images = torch.from_numpy(np.array(piece.images))
             turned = {"views": views, "seed": seed + number}
             values.append(of_images(model, images, batch_size=batch_size, precision=computed, **turned))
-        parts.append(_table(model, sample, values, _split_of(model, sample) if split is None else split))
+        column = model.experiment.split_column
+        own = model.fold < 0 and column in sample.catalogue.colnames
+        part = (text(sample.catalogue[column]) if own else "") if split is None else split
+        parts.append(_table(model, sample, values, part))
     result = parts[0] if len(parts) == 1 else RunTable.concatenate(parts)
     folder = models.path if isinstance(models, RunFolder) else models
     record = {
@@ -220,14 +224,6 @@ def _normalised_pieces(model: Model, sample: Sample, *, accept: Collection[str])
         piece = chosen.select(slice(n, n + _PIECE))
         piece = normalise(piece) if by_rules else normalise(piece, like=model)
         yield named_bands_of(piece, model.experiment) if n else model.check(piece, accept=accept)
-
-
-def _split_of(model: Model, sample: Sample) -> str | np.ndarray:
-    """Part of each object in the model's training, empty where there is none."""
-    name = model.experiment.split_column
-    if model.fold >= 0 or name not in sample.catalogue.colnames:
-        return ""
-    return text_column(sample, name, use="parts")
 
 
 def out_of_fold(

@@ -72,8 +72,8 @@ def seed_of(seed: int, epoch: int, use: int) -> int:
     return int(np.random.SeedSequence([seed, epoch, use]).generate_state(1, np.uint64)[0] >> 1)
 
 
-class _EpochBatches:
-    """Batches of an epoch that Lightning numbers, of some `rows` of the images (by default all).
+class OrderedBatches:
+    """Some `rows` of the images (by default all) once, in order.
 
     A row may come more than once, in several `positions` (`labkit.learn.augment.turn`).
     """
@@ -82,25 +82,20 @@ class _EpochBatches:
         self,
         resident: Resident,
         *,
-        batch_size: int,
-        seed: int,
+        batch_size: int = 32,
+        seed: int = 0,
         rows: Tensor | None = None,
         positions: Tensor | None = None,
     ) -> None:
         self.resident, self.batch_size, self.seed, self.epoch = resident, batch_size, seed, 0
         self._order = torch.arange(len(resident)) if rows is None else rows.cpu()
         self._positions = None if positions is None or not positions.any() else positions.cpu()
-        self.sampler = self  # Lightning tells the epoch to `sampler`
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose batches come next."""
-        self.epoch = epoch
+    def __len__(self) -> int:
+        return -(-len(self._order) // self.batch_size)
 
     def _places(self) -> Sequence[Tensor]:
-        raise NotImplementedError
-
-    def _generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(seed_of(self.seed, self.epoch, 0))
+        return torch.arange(len(self._order)).split(self.batch_size)
 
     def rows(self) -> list[Tensor]:
         """Rows of every batch of the epoch, on the CPU."""
@@ -113,17 +108,26 @@ class _EpochBatches:
             yield self.resident.batch(here, None if self._positions is None else self._positions[places])
 
 
-class ShuffledBatches(_EpochBatches):
-    """Every training image once an epoch, in random order; the last batch may be smaller."""
+class ShuffledBatches(OrderedBatches):
+    """Every training image once an epoch that Lightning numbers, in random order."""
 
-    def __len__(self) -> int:
-        return -(-len(self._order) // self.batch_size)
+    @property
+    def sampler(self) -> ShuffledBatches:
+        """What Lightning tells the epoch to."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches come next."""
+        self.epoch = epoch
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(seed_of(self.seed, self.epoch, 0))
 
     def _places(self) -> Sequence[Tensor]:
         return torch.randperm(len(self._order), generator=self._generator()).split(self.batch_size)
 
 
-class BalancedBatches(_EpochBatches):
+class BalancedBatches(ShuffledBatches):
     """Batches with equal numbers of each class, drawn anew from the whole set for every batch.
 
     An epoch has as many batches as fill the set once, ``n // batch_size`` (Kosiba et al. 2020,
@@ -153,21 +157,6 @@ class BalancedBatches(_EpochBatches):
         classes = torch.cat([fixed, extra], 1)  # (batch, batch_size)
         draws = torch.rand(classes.shape, generator=generator, dtype=torch.float64)
         return (self._starts[classes] + (draws * self._counts[classes]).long()).unbind()
-
-
-class OrderedBatches:
-    """Some rows of the images (by default all) once, in order."""
-
-    def __init__(self, resident: Resident, *, batch_size: int = 32, rows: Tensor | None = None) -> None:
-        self.resident, self.batch_size = resident, batch_size
-        self._rows = torch.arange(len(resident)) if rows is None else rows.cpu()
-
-    def __len__(self) -> int:
-        return -(-len(self._rows) // self.batch_size)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for part in self._rows.to(self.resident.images.device).split(self.batch_size):
-            yield self.resident.batch(part)
 
 
 _lock = threading.Lock()

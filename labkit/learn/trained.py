@@ -12,7 +12,7 @@ from typing import Any
 import astropy.units as u
 from astropy.table import QTable
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
 from labkit.experiment import Experiment
 from labkit.learn.checkpoint import read_about
 from labkit.learn.model import Fitted, Model, model_folder
@@ -53,8 +53,7 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
     if isinstance(models, str | Path | RunFolder):
         root = _folder(models)
         where = repr(str(root))
-        folders = [root] if (root / "model.json").is_file() else list(_trained_folders(root))
-        known = {folder: _experiment_name(folder) for folder in folders}
+        known = {folder: str(_facts(folder)["experiment"]["name"]) for folder in _trained_folders(root)}
         found = [Model.load(folder) for folder, name in known.items() if experiment in (None, name)]
         names = set(known.values())
     else:
@@ -115,45 +114,23 @@ def prevalence_of(models: Sequence[Model]) -> float | None:
 
 
 def model_table(models: str | Path | RunFolder | None = None) -> QTable:
-    """The models of a run folder, or those that ship with labkit, without reading their weights.
+    """The models of a run folder (as for `find_models`), or all that ship with labkit; no weights are read.
 
-    Parameters
-    ----------
-    models : path, str or RunFolder, optional
-        As for `find_models`; by default all that ship with labkit.
-
-    Returns
-    -------
-    `~astropy.table.QTable`
-        One row per model: ``models`` (what `find_models` takes), ``experiment``, ``seed``, ``fold`` (-1
-        without folds), ``network``, ``bands``, ``outputs`` (classes or targets), ``image_size`` (pixels),
-        ``pixel_scale`` (of the Sample's images) and ``folder``.
-
-    Raises
-    ------
-    MissingDataError
-        If there are none.
+    One row per model: ``models`` (what `find_models` takes), ``experiment``, ``seed``, ``fold`` (-1 without
+    folds), ``network``, ``bands``, ``outputs`` (classes or targets), ``image_size`` (pixels), ``pixel_scale``
+    (of the Sample's images) and ``folder``.
     """
     where = shipped_models() if models is None else {str(models): _folder(models)}
     rows = []
     for name, root in where.items():
-        folders = [root] if (root / "model.json").is_file() else _trained_folders(root)
-        for folder in folders:
+        for folder in _trained_folders(root):
             facts = _facts(folder)
             about = facts["experiment"]
-            rows.append(
-                {
-                    "models": name,
-                    "experiment": about["name"],
-                    **{key: facts[key] for key in ("seed", "fold")},
-                    "network": about["network"],
-                    "bands": ", ".join(facts["bands"]),
-                    "outputs": ", ".join(facts["classes"] or about["targets"]),
-                    "image_size": about["image_size"],
-                    "pixel_scale": facts["pixel_scale_arcsec"] * u.arcsec,
-                    "folder": str(folder),
-                }
-            )
+            row = {"models": name, "experiment": about["name"], "seed": facts["seed"], "fold": facts["fold"]}
+            row |= {"network": about["network"], "bands": ", ".join(facts["bands"])}
+            row |= {"outputs": ", ".join(facts["classes"] or about["targets"])}
+            row |= {"image_size": about["image_size"], "pixel_scale": facts["pixel_scale_arcsec"] * u.arcsec}
+            rows.append(row | {"folder": str(folder)})
     if not rows:
         raise MissingDataError(
             f"RUN must be a run folder with trained models, or one of {', '.join(shipped_models())}, got "
@@ -165,7 +142,9 @@ def model_table(models: str | Path | RunFolder | None = None) -> QTable:
 
 
 def _trained_folders(root: Path) -> Iterator[Path]:
-    """Folders with weights; a training that was killed before its first epoch ended has left none."""
+    """A model's own folder, or those with weights; one killed before its first epoch ended has left none."""
+    if (root / "model.json").is_file():
+        yield root
     for file in sorted(root.glob("checkpoints/*/model.json")):
         if (file.parent / "weights.safetensors").is_file():
             yield file.parent
@@ -173,20 +152,12 @@ def _trained_folders(root: Path) -> Iterator[Path]:
             log.warning("passed over %s: its training has not ended an epoch", file.parent)
 
 
-def _experiment_name(folder: Path) -> str:
-    return str(_facts(folder)["experiment"]["name"])
-
-
 def _facts(folder: Path) -> dict[str, Any]:
     """What ``model.json`` says; refused where it does not even name its experiment."""
-    try:
+    with boundary(f"{str(folder / 'model.json')!r} must describe a model", "train again"):
         facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         str(facts["experiment"]["name"])
         return facts
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{str(folder / 'model.json')!r} must describe a model ({error}); train again"
-        ) from error
 
 
 def histories(

@@ -92,12 +92,8 @@ def extract(
         band: frame(band, image, meshes=meshes, noise=(noise or {}).get(band), gain=(gain or {}).get(band))
         for band, image in images.items()
     }
-    options: dict[str, Any] = {
-        "zeropoints": [zeropoints[name] for name in names],
-        "threshold": threshold,
-        "min_area_px": min_area_px,
-        "contrast": deblend_contrast,
-    }
+    options: dict[str, Any] = {"threshold": threshold, "min_area_px": min_area_px}
+    options |= {"contrast": deblend_contrast, "zeropoints": [zeropoints[name] for name in names]}
     found = detect([frames[name] for name in names], **options)
     shapes = _shapes(found, halo_above_px=meshes[1])
     if shapes.halo.any():
@@ -134,21 +130,12 @@ def _positions(found: Detected, shapes: _Shapes, wcs: WCS, scale: float) -> QTab
     names = ("x", "y", "a", "b", "theta")
     x, y, a, b, theta = (np.asarray(found.objects[name], dtype=float) for name in names)
     ra, dec = pixel_to_sky(wcs, x, y)
-    return QTable(
-        {
-            "x": x,
-            "y": y,
-            "ra": ra * u.deg,
-            "dec": dec * u.deg,
-            "a": a * scale * u.arcsec,
-            "b": b * scale * u.arcsec,
-            "theta": theta * u.rad,
-            "kron_radius": shapes.kron * a * scale * u.arcsec,
-            "half_light": _half_light(found, shapes) * scale * u.arcsec,
-            "flags": shapes.flags,
-            "halo": shapes.halo,
-        }
-    )
+    sizes = {"a": a, "b": b, "kron_radius": shapes.kron * a, "half_light": _half_light(found, shapes)}
+    table = QTable({"x": x, "y": y, "ra": ra * u.deg, "dec": dec * u.deg})
+    for name in ("a", "b", "theta", "kron_radius", "half_light"):
+        table[name] = theta * u.rad if name == "theta" else sizes[name] * scale * u.arcsec
+    table["flags"], table["halo"] = shapes.flags, shapes.halo
+    return table
 
 
 @dataclass(frozen=True)

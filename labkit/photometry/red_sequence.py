@@ -157,12 +157,9 @@ def least_trimmed_squares(
     Minimises the sum of the h smallest squared residuals. From lines through random pairs of points, a
     concentration step fits the h points of smallest residual and can only lower the sum; the best starts are
     followed until nothing changes (Rousseeuw & Van Driessen 2006, Data Min. Knowl. Discov. 12, 29). With
-    h = (n + 3) / 2 almost half of the points may lie anywhere.
-
-    Neither scikit-learn nor statsmodels has it: `sklearn.covariance.MinCovDet` is its sister for a location
-    and covariance, RANSAC and Theil-Sen minimise other things. With up to 45 % of blue galaxies, on one set
-    of 60 simulated sequences, Siegel's repeated medians (scipy) gave a scatter about 2 to 4 times too large
-    in 3 cases.
+    h = (n + 3) / 2 almost half of the points may lie anywhere. Neither scikit-learn nor statsmodels has it;
+    Siegel's repeated medians (scipy) gave a scatter 2 to 4 times too large in 3 of 60 simulated sequences
+    with up to 45 % of blue galaxies.
     """
     rng = np.random.default_rng(rng)
     n = len(x)

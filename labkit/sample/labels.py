@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import ArrayLike
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.sample.sample import Sample
 from labkit.tables import need_columns, numbers, read_catalogue, rows_of, text
 
@@ -172,12 +172,8 @@ def with_labels(
         If a column is missing, an object comes twice in a table of labels or is unknown, or a split or
         verdict is not one that is known. Labels are checked against the classes of what is trained on them.
     """
-    for name, value, known in (
-        ("unknown", unknown, ("refuse", "drop")),
-        ("doubtful", doubtful, ("keep", "drop")),
-    ):
-        if value not in known:
-            raise InputError(f"{name} must be one of {known}, got {value!r}")
+    need_choice("unknown", unknown, ("refuse", "drop"))
+    need_choice("doubtful", doubtful, ("keep", "drop"))
     given = read_labels(table) if isinstance(table, str | Path) else table
     if "verdict" in given.colnames:
         given = _last_verdicts(given, drop_doubtful=doubtful == "drop")

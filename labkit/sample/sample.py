@@ -13,7 +13,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table, vstack
 
-from labkit.errors import InputError
+from labkit.errors import InputError, boundary
 from labkit.sample.store import (
     ContentDigest,
     SampleWriter,
@@ -189,16 +189,10 @@ class Sample:
         about = read_header(path)
         images = StoredImages(path, whole=about.get("all_chunks", False))
         catalogue = read_catalogue(path / "catalogue.parquet")
-        try:
+        with boundary(f"{str(path)!r} is damaged", "make the Sample again"):  # sample.json may say anything
             scale, provenance = about["pixel_scale_arcsec"] * u.arcsec, dict(about["provenance"])
             sample = cls(images, catalogue, bands=about["bands"], pixel_scale=scale, provenance=provenance)
             sample.__dict__["content_hash"] = about["content_hash"]
-        except InputError:
-            raise
-        except Exception as error:  # the boundary: sample.json may say anything
-            raise InputError(
-                f"{str(path)!r} is damaged ({type(error).__name__}: {error}); make the Sample again"
-            ) from error
         return sample
 
     @cached_property

@@ -83,7 +83,7 @@ def with_split(
     codes = np.where(names[codes] == "", -1, codes)
     if not (codes >= 0).any():
         raise InputError("sample must have labelled objects to be dealt, got none; join labels first")
-    groups = None if group is None else _groups(sample, group, codes)
+    groups = None if group is None else complete_column(sample, group, codes, argument="group")
     rng = np.random.default_rng(seed)
     parts = np.where(codes >= 0, PARTS[0], "").astype("U10")
     left = 1.0
@@ -97,15 +97,17 @@ def with_split(
     return with_columns(sample, {into: parts}, provenance={"split": how})
 
 
-def _groups(sample: Sample, group: str, codes: np.ndarray) -> np.ndarray:
-    need_columns(sample.catalogue, [group], "sample")
-    groups = text(sample.catalogue[group])
-    if (lacking := (groups == "") & (codes >= 0)).any():
+def complete_column(sample: Sample, name: str, codes: np.ndarray, *, argument: str) -> np.ndarray:
+    """A column as text, (n,), which must have a value for each object that takes part (codes from 0)."""
+    need_columns(sample.catalogue, [name], "sample", hint=f"{argument} must name a column of the catalogue")
+    values = text(sample.catalogue[name])
+    if (lacking := (values == "") & (codes >= 0)).any():
         raise InputError(
-            f"group must be a column with a value for every labelled object, got {group!r} with "
-            f"{int(lacking.sum())} empty, first {str(sample.object_ids[lacking][0])!r}; fill them in"
+            f"{argument} must be a column with a value for every object that takes part, got {name!r} with "
+            f"{int(lacking.sum())} masked or empty, first {str(sample.object_ids[lacking][0])!r}; fill them "
+            "in, or empty the label of these objects to leave them out"
         )
-    return groups
+    return values
 
 
 def _draw(codes: np.ndarray, groups: np.ndarray | None, share: float, rng: np.random.Generator) -> np.ndarray:

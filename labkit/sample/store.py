@@ -23,7 +23,7 @@ import zarr
 from astropy.table import QTable, Table
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
 from labkit.paths import atomic_folder, restore_folder
 from labkit.tables import TableWriter, need_columns, text
 
@@ -137,25 +137,17 @@ class StoredImages:
 
     def __init__(self, path: Path, *, whole: bool) -> None:
         self._path, self._unchecked = path, whole
-        try:
+        with boundary(f"the images of {str(path)!r} cannot be opened", "make the Sample again"):
             self._array = zarr.open_array(path / "images.zarr", mode="r")
-        except Exception as error:
-            raise InputError(
-                f"the images of {str(path)!r} cannot be opened ({error}); make the Sample again"
-            ) from error
         self.shape, self.dtype = self._array.shape, self._array.dtype
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        try:
+        with boundary(f"the images of {str(self._path)!r} are damaged", "make the Sample again"):
             # A missing chunk would read as zeros.
             if self._unchecked and (lost := self._array.nchunks - self._array.nchunks_initialized):
                 raise OSError(f"{lost} of {self._array.nchunks} chunks are missing")
             self._unchecked = False
             return np.asarray(self._array[index] if isinstance(index, slice) else self._array.oindex[index])
-        except Exception as error:
-            raise InputError(
-                f"the images of {str(self._path)!r} are damaged ({error}); make the Sample again"
-            ) from error
 
 
 class SampleWriter:

@@ -14,7 +14,7 @@ from scipy.optimize import curve_fit
 
 from labkit.cooling import CORE_RADIUS, core_classes, mass_of_temperature
 from labkit.cosmology import r500
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import MissingDataError, boundary
 from labkit.tables import need_columns, numbers, text
 
 _NEEDED = ("Name", "Rin", "Rout", "nelec", "Kitpl", "Tx", "Lambda", "tcool3/2")
@@ -28,10 +28,8 @@ def read_accept(path: str | Path) -> Table:
     """
     if not Path(path).is_file():
         raise MissingDataError(f"profiles {str(path)!r} do not exist; check the path")
-    try:
+    with boundary(f"profiles {str(path)!r} cannot be read", "fetch them again"):
         table = text_tables.read(str(path), format="commented_header", comment="#", fast_reader=False)
-    except Exception as error:  # the boundary: the file may hold anything
-        raise InputError(f"profiles {str(path)!r} cannot be read ({error}); fetch them again") from error
     need_columns(table, _NEEDED, f"profiles {str(path)!r}")
     return table
 

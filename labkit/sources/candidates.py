@@ -16,7 +16,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 from regions import PixelRegion, Region, Regions
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.paths import write_file
 from labkit.sources.positions import find_columns, out_of_bounds, position_names, read_positions
@@ -48,16 +48,11 @@ def read_regions(path: str | Path, wcs: WCS) -> QTable:
         texts.append(match[1][1:-1])
         return f"text={{t{len(texts) - 1}}}"
 
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            content = _TEXT.sub(number, decode(path.read_bytes(), path))
-            found = list(Regions.parse(content, format="ds9"))
-    except Exception as error:
-        raise InputError(
-            f"{path.name!r} must be a DS9 region file with {', '.join(_SHAPES)} regions in image or sky "
-            f"coordinates, but it cannot be read ({error}); save it again from DS9 in that form"
-        ) from error
+    message = f"{path.name!r} must be a DS9 region file in image or sky coordinates, but it cannot be read"
+    with boundary(message, "save it again from DS9"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        content = _TEXT.sub(number, decode(path.read_bytes(), path))
+        found = list(Regions.parse(content, format="ds9"))
     problems = [str(one.message) for one in caught if issubclass(one.category, AstropyUserWarning)]
     left, kept = Counter("not readable" for _ in problems), []
     for region in found:
@@ -230,8 +225,6 @@ def _read(source: str | Path | Table | SkyCoord, wcs: WCS, object_id: str) -> QT
     if isinstance(source, SkyCoord):
         positions = source.reshape(-1).icrs
         return QTable({"ra": positions.ra, "dec": positions.dec})
-    if isinstance(source, Table):
-        return QTable(source)
-    if Path(source).suffix.lower() == ".reg":
+    if not isinstance(source, Table) and Path(source).suffix.lower() == ".reg":
         return read_regions(source, wcs)
     return read_catalogue(source, as_text=[object_id])

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from astropy.table import QTable
 from pyarrow import csv as arrow_csv
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.tables.columns import decoded
 from labkit.votes import Answers, DecisionTree, drop_logged_out, drop_repeats, read_tree
 
@@ -291,8 +291,7 @@ class Gathering:
     """Columns of classifications as they come, and counts of what does not; examples are of column `ids`."""
 
     def __init__(self, tree: DecisionTree | str, ids: str | None, repeats: str) -> None:
-        if repeats not in ("first", "none", "all"):
-            raise InputError(f"repeats must be 'first', 'none' or 'all', got {repeats!r}")
+        need_choice("repeats", repeats, ("first", "none", "all"))
         self.tree = tree if isinstance(tree, DecisionTree) else read_tree(tree)
         self.ids = ids
         self.users = Names()

@@ -24,7 +24,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS, FITSFixedWarning
 from numpy.typing import NDArray
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
+from labkit.tables.reading import ENDLESS, is_gzipped
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,6 @@ _SKY_NUMBERS = re.compile(
     r"(CRPIX|CRVAL|CDELT|CROTA)\d+|(CD|PC|PV)\d+_\d+|(A|B|AP|BP)_(ORDER|\d+_\d+)|LONPOLE|LATPOLE|WCSAXES"
     r"|AMD[XY]\d+|PPO\d+|CNPIX[12]|PLTRA[HMS]|PLTDEC[DMS]|[XY]PIXELSZ|PLTSCALE"
 )
-_COUNTS = re.compile(rb"(?<![^ ])(NAXIS|TFIELDS) *= *(\d{4,})")  # astropy walks through them all
 _MOST_AXES, _MOST_ORDER = 9, 9
 _BLOCK, _MOST_BLOCKS = 2880, 2000  # bytes of a header's block, and blocks of the longest header
 
@@ -75,26 +75,14 @@ def open_fits(path: Path) -> Iterator[fits.HDUList]:
     """Extensions of a FITS file, plain or gzipped, while it is open; any failure inside names the file."""
     if not path.is_file():
         raise MissingDataError(f"there is no file {str(path)!r}; check the path, or download the image first")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
+    message = f"{path.name!r} must be a whole FITS file, but reading it failed"
+    with boundary(message, "download or copy it again"), warnings.catch_warnings():
+        warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
+        try:
             with _stream(path) as stream, fits.open(stream, memmap=False) as hdus:
                 yield hdus
-    except InputError:
-        raise
-    except _BoundError as error:
-        raise InputError(f"{path.name!r} cannot be read: {error}") from error
-    except Exception as error:  # the boundary: astropy, gzip and wcslib raise many kinds
-        raise InputError(
-            f"{path.name!r} must be a whole FITS file, but reading it failed "
-            f"({type(error).__name__}: {' '.join(str(error).split())[:300]}); download or copy it again"
-        ) from error
-
-
-def is_gzipped(path: Path) -> bool:
-    """Whether a file's first bytes say that it is compressed by gzip."""
-    with path.open("rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
+        except _BoundError as error:
+            raise InputError(f"{path.name!r} cannot be read: {error}") from error
 
 
 def image_number(
@@ -160,7 +148,7 @@ class _BoundedHeaders:
         if self._blocks > _MOST_BLOCKS:
             raise _BoundError(f"its header must end within {_MOST_BLOCKS * _BLOCK} bytes, got none that does")
         content = super().read(size)  # type: ignore[misc]
-        if size == _BLOCK and (claim := _COUNTS.search(content)):
+        if size == _BLOCK and (claim := ENDLESS.search(content)):
             raise _BoundError(f"{claim[1].decode()} must be at most 999, got {claim[2].decode()[:20]}")
         return content
 
@@ -203,16 +191,11 @@ def image_wcs(header: fits.Header, name: str, hdus: fits.HDUList | None = None) 
     only those repairs are passed over in silence. The plate solution of DSS headers is followed.
     """
     _refuse_bad_cards(header, name)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*(datfix|RADECSYS|unitfix)", FITSFixedWarning)
-            wcs = WCS(header, hdus, naxis=2)
-            celestial = wcs.has_celestial
-    except Exception as error:  # the boundary: wcslib's errors, and those of look-up tables
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise InputError(
-            f"the world coordinates of {name!r} must be such as astropy understands, but {reason}; mend them"
-        ) from error
+    message = f"the world coordinates of {name!r} must be such as astropy understands"
+    with boundary(message, "mend them"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*(datfix|RADECSYS|unitfix)", FITSFixedWarning)
+        wcs = WCS(header, hdus, naxis=2)
+        celestial = wcs.has_celestial
     if not celestial:
         raise InputError(
             f"{name!r} must have celestial world coordinates (CTYPE, CRVAL, CRPIX, CDELT or CD), got none; "

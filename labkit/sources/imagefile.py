@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky
 from labkit.sources.fitsfile import header_text, image_number, image_wcs, open_fits
 
@@ -50,16 +50,8 @@ def read_planes(path: Path, hdus: Sequence[int | str] = ()) -> ImageFile:
     ending = path.suffix.lower()
     if ending != ".npy" and ending not in _PICTURES:
         raise InputError(f"{path.name!r} must end in .fits (.gz, .fz), .npy or one of {', '.join(_PICTURES)}")
-    try:
-        found = _read_array(path) if ending == ".npy" else _read_picture(path)
-    except InputError:
-        raise
-    except Exception as error:  # the boundary: Pillow and NumPy raise many kinds
-        raise InputError(
-            f"{path.name!r} must be a whole {ending} file, but reading it failed ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:200]}); copy it again"
-        ) from error
-    return found
+    with boundary(f"{path.name!r} must be a whole {ending} file, but reading it failed", "copy it again"):
+        return _read_array(path) if ending == ".npy" else _read_picture(path)
 
 
 def _read_fits(path: Path, hdus: Sequence[int | str]) -> ImageFile:

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.images.cutouts import regrid
 from labkit.paths import atomic_file
 from labkit.processes import run_tasks
@@ -110,21 +110,17 @@ def read_images(
     InputError
         If an option breaks its rule, an id comes twice, or nothing says what the pixel scale is.
     """
-    if (size_px is not None and size_px < 8) or fit not in ("resample", "crop") or n_jobs < 1:
-        raise InputError(
-            "size_px must be at least 8, fit 'resample' or 'crop' and n_jobs at least 1, got "
-            f"{size_px}, {fit!r}, {n_jobs}"
-        )
+    need_choice("fit", fit, ("resample", "crop"))
+    if (size_px is not None and size_px < 8) or n_jobs < 1:
+        raise InputError(f"size_px must be at least 8 and n_jobs at least 1, got {size_px} and {n_jobs}")
     if path is not None and Path(path).exists() and not overwrite:
         raise InputError(f"path must not exist yet, got {str(path)!r}; choose another or pass overwrite=True")
     if not Path(folder).is_dir():
         raise MissingDataError(f"folder must hold the images, there is none {str(folder)!r}; check the path")
     patterns = [file] if isinstance(file, str) else list(file.values())
-    if not isinstance(listed, Table):
-        as_text = {object_id, label, *patterns, *_FIELD.findall(" ".join(patterns))}
-        table, source = read_catalogue(listed, as_text=as_text), Path(listed).name
-    else:
-        table, source = QTable(listed, copy=False), "a table"
+    as_text = {object_id, label, *patterns, *_FIELD.findall(" ".join(patterns))}
+    table = read_catalogue(listed, as_text=as_text)
+    source = "a table" if isinstance(listed, Table) else Path(listed).name
     files, names = _files(table, Path(folder).resolve(), file, bands)
     catalogue, placed = _catalogue(table, files, object_id=object_id, ra=ra, dec=dec, label=label)
     scale = np.nan if pixel_scale is None else check_pixel_scale(pixel_scale).to_value(u.arcsec)

@@ -24,7 +24,7 @@ import numpy as np
 from astropy.table import QTable
 from PIL import Image
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
 from labkit.sample import Sample, collect
 from labkit.sources.channel_order import ROLES, decide_channels
 from labkit.sources.download import download
@@ -59,15 +59,11 @@ def _open_set(path: str | Path) -> Iterator[_Folder]:
         raise MissingDataError(f"path must be a zip file or a folder that exists, got {str(path)!r}")
     with ExitStack() as stack:
         top: _Folder = path
-        try:
+        with boundary(f"{str(path)!r} is not a whole zip file", "delete it and get it again"):
             if not path.is_dir():
                 top = zipfile.Path(stack.enter_context(zipfile.ZipFile(path)))
             folders = [top, *(one for one in top.iterdir() if one.is_dir() and one.name != "__MACOSX")]
             roots = [folder for folder in folders if (folder / "train.csv").is_file()]
-        except Exception as error:
-            raise InputError(
-                f"{str(path)!r} is not a whole zip file ({error}); delete it and get it again"
-            ) from error
         if len(roots) != 1:
             raise MissingDataError(
                 f"{str(path)!r} must hold one 'train.csv', directly or one folder down, got {len(roots)}; "
@@ -78,15 +74,11 @@ def _open_set(path: str | Path) -> Iterator[_Folder]:
 
 def _read(root: _Folder, name: str, *, limit: int) -> bytes:
     """Content of one file; above `limit` bytes, refused."""
-    try:
-        with (root / name).open("rb") as file:
-            content = file.read(limit + 1)
-    except FileNotFoundError as error:
-        raise MissingDataError(
-            f"{str(root)!r} must hold {name!r}; get a complete copy of the data set"
-        ) from error
-    except Exception as error:  # zip files break in many ways
-        raise InputError(f"{name!r} in {str(root)!r} is damaged ({error}); get the file again") from error
+    if not (root / name).is_file():
+        raise MissingDataError(f"{str(root)!r} must hold {name!r}; get a complete copy of the data set")
+    failed = boundary(f"{name!r} in {str(root)!r} is damaged", "get the file again")
+    with failed, (root / name).open("rb") as file:
+        content = file.read(limit + 1)
     if len(content) > limit:
         raise InputError(f"{name!r} in {str(root)!r} must have at most {limit} bytes, got more")
     return content
@@ -105,16 +97,12 @@ class _Entry(NamedTuple):
 
     def pixels(self, root: _Folder) -> np.ndarray:
         """Grey levels, uint8, shape (356, 356, 3): y, x, channel."""
-        content = _read(root, self.file, limit=_PNG_LIMIT)
-        try:
-            with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
-                size, mode = picture.size, picture.mode
-                if size == (IMAGE_SIZE, IMAGE_SIZE) and mode == "RGB":
-                    return np.asarray(picture)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(
-                f"{self.file} is not a whole PNG image ({error}); get the data set again"
-            ) from error
+        content = io.BytesIO(_read(root, self.file, limit=_PNG_LIMIT))
+        failed = boundary(f"{self.file} is not a whole PNG image", "get the data set again")
+        with failed, Image.open(content, formats=("PNG",)) as picture:
+            size, mode = picture.size, picture.mode
+            if size == (IMAGE_SIZE, IMAGE_SIZE) and mode == "RGB":
+                return np.asarray(picture)
         raise InputError(
             f"{self.file} must be {IMAGE_SIZE} x {IMAGE_SIZE} pixels and RGB, "
             f"got {size[0]} x {size[1]} and {mode}"

@@ -26,10 +26,10 @@ from labkit.sources.fitsfile import (
     header_value,
     image_number,
     image_wcs,
-    is_gzipped,
     open_fits,
 )
 from labkit.sources.fluxscale import flux_scale, scale_keywords
+from labkit.tables.reading import is_gzipped
 
 logger = logging.getLogger(__name__)
 

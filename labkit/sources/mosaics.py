@@ -89,14 +89,8 @@ class Mosaics:
         numbers = {
             band: zero_point_number(band, value) for band, value in points.items() if value is not None
         }
-        return Mosaics(
-            tuple(
-                replace(one, zero_point=numbers[one.band], zero_point_from="given")
-                if one.band in numbers
-                else one
-                for one in self.mosaics
-            )
-        )
+        new = {band: {"zero_point": zero, "zero_point_from": "given"} for band, zero in numbers.items()}
+        return Mosaics(tuple(replace(one, **new.get(one.band, {})) for one in self.mosaics))
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -354,17 +348,12 @@ def _fill(tile: NDArray[np.float32], one: Mosaic, wcs: WCS, corner: tuple[int, i
     if not np.isfinite(window).any():
         return
     rows, columns = linear_weights(ny * steps), linear_weights(nx * steps)
-    boxes: dict[str, Any] = {"width": np.sqrt(area) / steps, "steps": steps, "fill": np.nan}
     places = (rows @ (x - left) @ columns.T, rows @ (y - low) @ columns.T)
-    tile[...] = average_boxes(window, *places, **boxes) * np.float32(area)
+    mean = average_boxes(window, *places, width=np.sqrt(area) / steps, steps=steps, fill=np.nan)
+    tile[...] = mean * np.float32(area)
 
 
-def extract_mosaics(
-    mosaics: Mosaics,
-    *,
-    pixel_scale: u.Quantity | None = None,
-    **options: Any,
-) -> QTable:
+def extract_mosaics(mosaics: Mosaics, *, pixel_scale: u.Quantity | None = None, **options: Any) -> QTable:
     """Find the sources of a field and measure them in all bands, as `~labkit.photometry.extract` gives them.
 
     Mosaics on different grids are regridded first (`registered`). Zero points are the mosaics' and must be
@@ -374,11 +363,10 @@ def extract_mosaics(
     are) and others.
     """
     zero_points = {one.band: one.zero_point for one in mosaics.mosaics if one.zero_point is not None}
-    if missing := [
-        f"{one.band} ({one.zero_point_from})" for one in mosaics.mosaics if one.zero_point is None
-    ]:
+    if unknown := [one for one in mosaics.mosaics if one.zero_point is None]:
+        missing = ", ".join(f"{one.band} ({one.zero_point_from})" for one in unknown)
         raise InputError(
-            f"photometry needs the zero point of every band, got none of {', '.join(missing)}; give their AB "
+            f"photometry needs the zero point of every band, got none of {missing}; give their AB "
             "magnitudes of one unit by zero_points (--zero-point F814=25.9)"
         )
     options.setdefault("gain", {one.band: one.gain for one in mosaics.mosaics if one.gain is not None})

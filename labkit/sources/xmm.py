@@ -15,7 +15,7 @@ from astropy.table import QTable, Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.images.coordinates import pixel_to_sky, pixels_at, sky_to_pixel
 from labkit.images.cutouts import coverage, cutouts
 from labkit.instruments.epic import MOS1, MOS2, PN
@@ -302,11 +302,8 @@ def candidates_sample(
     MissingDataError, InputError
         If no candidate overlaps the image, or has a plate; or some do not, and the option is "raise".
     """
-    if outside not in ("raise", "drop") or without_optical not in ("raise", "drop", "omit band"):
-        raise InputError(
-            "outside must be 'raise' or 'drop' and without_optical 'raise', 'drop' or 'omit band', "
-            f"got {outside!r} and {without_optical!r}"
-        )
+    need_choice("outside", outside, ("raise", "drop"))
+    need_choice("without_optical", without_optical, ("raise", "drop", "omit band"))
     table = read_candidates(candidates, wcs=observation.wcs)
     covered = coverage(observation.exposed, observation.wcs, _positions(table), size=size)
     inside = _keep_inside(table, covered, outside)

@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.sources.annotations import BROKEN, NOTHING, OUTSIDE, Ways
 from labkit.sources.csvrows import EXAMPLES, CsvFiles, Export, Gathering, Names, encode, is_filled, is_true
 from labkit.tables import need_columns, read_catalogue
@@ -98,8 +98,7 @@ def read_export(
     """
     chosen = None if workflow is None else str(workflow)
     days = (_day("since", since), _day("until", until))
-    if gold not in ("drop", "keep", "only"):
-        raise InputError(f"gold must be 'drop', 'keep' or 'only', got {gold!r}")
+    need_choice("gold", gold, ("drop", "keep", "only"))
     if min_version is not None and not re.fullmatch(r"\d+(\.\d+)?", min_version):
         raise InputError(f"min_version must be a version such as '28' or '28.30', got {min_version!r}")
     reading = _Reading(tree, repeats, chosen, versions, object_id, min_version, days, live, gold)
@@ -384,24 +383,9 @@ def read_workflow(
 ) -> dict[str, Any]:
     """Read ``first_task``, ``tasks`` and ``strings`` of a workflow, as `tree_from_workflow` takes them.
 
-    Parameters
-    ----------
-    path : path
-        Workflow export of a project, CSV, or the JSON of one version.
-    workflow : int or str, optional
-        Id of the workflow; needed where the export holds several.
-    version : str, optional
-        Such as ``"28.30"``, or ``"28"`` for its newest minor version; by default the newest.
-
-    Returns
-    -------
-    dict
-        The workflow.
-
-    Raises
-    ------
-    MissingDataError, InputError
-        If there is no such file, workflow or version, or the file has another form.
+    From a project's workflow export, CSV, or the JSON of one version. `workflow`, an id, is needed where the
+    export holds several; `version` is such as ``"28.30"``, or ``"28"`` for its newest minor version, by
+    default the newest.
     """
     path = Path(path)
     if not path.is_file():
@@ -417,9 +401,8 @@ def read_workflow(
         names = sorted(set(ids.tolist()))
         if (workflow is None and len(names) != 1) or str(workflow or ids[0]) not in names:
             raise InputError(f"workflow must be one of those in {path.name}, {names}, got {workflow!r}")
-        minor = (
-            text_of(table["minor_version"]) if "minor_version" in table.colnames else np.full(len(ids), "")
-        )
+        given = "minor_version" in table.colnames
+        minor = text_of(table["minor_version"]) if given else np.full(len(ids), "")
         written = [f"{a}.{b}".rstrip(".") for a, b in zip(text_of(table["version"]), minor, strict=True)]
         rows = [n for n, id_ in enumerate(ids) if id_ == str(workflow or names[0])]
         asked = [n for n in rows if version is None or f"{written[n]}.".startswith(f"{version}.")]

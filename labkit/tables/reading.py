@@ -30,14 +30,16 @@ from astropy.time import Time
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
-from labkit.errors import InputError, MissingDataError
+from labkit.errors import InputError, MissingDataError, boundary
 from labkit.tables.columns import MISSING, decoded, is_missing, parts, text
 from labkit.tables.writing import META
 
 logger = logging.getLogger(__name__)
 
 # A file may hold as many rows as it has bytes, and unpack to this many times its size; more is a trick.
-_HEADS, _COUNTS = 4_000_000, re.compile(rb"(?<![^ ])(NAXIS|TFIELDS) *= *(\d{4,})")  # cards of FITS
+_HEADS = 4_000_000
+#: Cards of FITS that astropy walks through, with numbers that no file has.
+ENDLESS = re.compile(rb"(?<![^ ])(NAXIS|TFIELDS) *= *(\d{4,})")
 _LEAST_ROWS, _LEAST_BYTES, _UNPACKED = 1_000_000, 64_000_000, 50
 #: Columns that are text even where every value looks like a number.
 TEXT_COLUMNS = {
@@ -49,7 +51,7 @@ _LETTERS = 500_000_000  # that a column may take in memory
 
 
 def read_catalogue(
-    path: str | Path,
+    path: str | Path | Table,
     columns: Collection[str] | None = None,
     *,
     as_text: Collection[str] = (),
@@ -65,8 +67,8 @@ def read_catalogue(
 
     Parameters
     ----------
-    path : path
-        The file.
+    path : path or Table
+        The file; a table is taken as it is.
     columns : collection of str, optional
         Read only these columns, by their exact names.
     as_text : collection of str
@@ -87,30 +89,25 @@ def read_catalogue(
     InputError
         If the ending is another one, the file is damaged or claims more than it can hold, or lacks a column.
     """
+    if isinstance(path, Table):
+        return QTable(path)
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"table {str(path)!r} does not exist; check the path")
     ending = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
     if ending not in (known := [*_DELIMITERS, *_READERS]):
         raise InputError(f"a table must end in one of {', '.join(known)}, got {str(path)!r}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", (AstropyWarning, UserWarning))
-            if ending in _DELIMITERS:
-                skip = broken_lines == "skip"
-                table = _read_delimited(
-                    path, columns, delimiter=_DELIMITERS[ending], as_text=as_text, skip_broken=skip
-                )
-            else:
-                table = _READERS[ending](path, columns)
-            return _tidy(table, columns, path)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"table {str(path)!r} cannot be read as {ending} ({type(error).__name__}: {error}); save it "
-            "again, or as another format"
-        ) from error
+    failed = boundary(
+        f"table {str(path)!r} cannot be read as {ending}", "save it again, or in another format"
+    )
+    with failed, warnings.catch_warnings():
+        warnings.simplefilter("ignore", (AstropyWarning, UserWarning))
+        if ending in _DELIMITERS:
+            options = {"delimiter": _DELIMITERS[ending], "skip_broken": broken_lines == "skip"}
+            table = _read_delimited(path, columns, as_text=as_text, **options)
+        else:
+            table = _READERS[ending](path, columns)
+        return _tidy(table, columns, path)
 
 
 def _tidy(table: Table, columns: Collection[str] | None, path: Path) -> QTable:
@@ -145,14 +142,15 @@ def _column(values: NDArray, mask: NDArray, unit: u.UnitBase | None = None) -> C
     return MaskedColumn(values, mask=mask, unit=unit) if mask.any() else Column(values, unit=unit)
 
 
-def _is_packed(path: Path) -> bool:
+def is_gzipped(path: Path) -> bool:
+    """Whether a file's first bytes say that it is compressed by gzip."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 def _contents(path: Path) -> bytes:
     """Bytes of a file, unpacked if it is gzipped, but never many times its size."""
-    if not _is_packed(path):
+    if not is_gzipped(path):
         return path.read_bytes()
     limit = max(_LEAST_BYTES, _UNPACKED * path.stat().st_size)
     with gzip.open(path) as file:
@@ -348,9 +346,9 @@ def _read_votable(path: Path, columns: Collection[str] | None) -> Table:
 
 
 def _read_fits(path: Path, columns: Collection[str] | None) -> Table:
-    packed = _is_packed(path)
+    packed = is_gzipped(path)
     with io.BytesIO(_contents(path)) if packed else path.open("rb") as file:
-        if claim := _COUNTS.search(file.read(_HEADS)):
+        if claim := ENDLESS.search(file.read(_HEADS)):
             raise InputError(
                 f"table {str(path)!r} must have at most 999 {claim[1].decode()}, got "
                 f"{claim[2].decode()[:20]}; get it again"

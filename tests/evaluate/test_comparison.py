@@ -234,7 +234,7 @@ def test_comparisons_that_make_no_sense_are_refused(side):
         (("a", "c"), {}, r"pairs must name two of \('a', 'b', 'few', 'other'\), got \['c'\]"),
         (("a", "a"), {}, "pairs must be of different sides, got"),
         (("a", "b"), {"measures": ("recall",)}, r"measures must be among .*, got \['recall'\]"),
-        (("a", "b"), {"correct": "none"}, "correct must be 'table' or 'measure', got 'none'"),
+        (("a", "b"), {"correct": "none"}, "correct must be one of .*'measure'.*, got 'none'"),
         (("a", "b"), {"split": "run"}, "got none for 'run'"),
         (("a", "few"), {}, "two positives and two negatives at least, got 9 and 0 of 'a'"),
         (("a", "other"), {}, "truth of 'a' and 'other' must be the same"),

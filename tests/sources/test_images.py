@@ -256,8 +256,8 @@ def test_files_that_say_no_image_are_refused_one_by_one(tmp_path):
 def test_wrong_calls_are_refused_before_anything_is_read(cut, tmp_path):
     folder = cut.parent / "cut"
     for options, message in (
-        ({"size_px": 4}, "size_px must be at least 8, fit 'resample' or 'crop' and n_jobs"),
-        ({"fit": "pad"}, "got None, 'pad', 1"),
+        ({"size_px": 4}, "size_px must be at least 8 and n_jobs at least 1, got 4"),
+        ({"fit": "pad"}, "fit must be one of .*, got 'pad'"),
         ({"label": "kind"}, r"must have the columns \['kind'\], got .*label="),
         ({"file": "{name}.fits"}, r"must have the columns \['name'\]"),
         ({"pixel_scale": 1 * u.m}, "pixel_scale must be an angle"),

@@ -64,10 +64,7 @@ def read_sources(
     left out; and warnings. `~labkit.sources.members_sample` explains the arguments.
     """
     _check(cluster, redshift, quality, accepted, z)
-    if isinstance(catalogue, str | Path):
-        table = read_catalogue(catalogue, as_text=() if source_id is None else [source_id])
-    else:
-        table = QTable(catalogue)
+    table = read_catalogue(catalogue, as_text=() if source_id is None else [source_id])
     wanted = {"ra": ra, "dec": dec, "z": z, "quality": quality, "member": member}
     ra, dec, z, quality, member = find_columns(table, "the catalogue (z=None: no redshifts)", **wanted)
     if not len(table):

@@ -19,7 +19,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.images.coordinates import sky_to_pixel
 from labkit.images.cutouts import Conserve, cutouts
 from labkit.sources.mosaicfile import SAME_SCALE, Mosaic, Turn, common_scale, turn_north_up
@@ -107,11 +107,8 @@ def make_cutter(
     """Decide how sources are cut out; `~labkit.sources.members_sample` explains the options."""
     if size_px < 1:
         raise InputError(f"size_px must be at least 1, got {size_px}")
-    if resample not in ("auto", "never", "always") or conserve not in ("flux", "surface brightness"):
-        raise InputError(
-            "resample must be 'auto', 'never' or 'always' and conserve 'flux' or 'surface brightness', got "
-            f"{resample!r} and {conserve!r}"
-        )
+    need_choice("resample", resample, ("auto", "never", "always"))
+    need_choice("conserve", conserve, ("flux", "surface brightness"))
     asked = common_scale(mosaics.mosaics, pixel_scale)
     turn, obstacle = (None, "") if resample == "always" else _turn(mosaics, asked)
     if resample == "never" and obstacle:

@@ -69,7 +69,7 @@ def read_fields(
     cluster's centre, degrees where they have no unit) and ``r200`` (Mpc where it has none). The last three
     are taken from the ``cluster.json`` of a simulated field where they are no columns. Names are in any case.
     """
-    table = read_catalogue(fields, as_text=_TEXT) if isinstance(fields, str | Path) else fields
+    table = read_catalogue(fields, as_text=_TEXT)
     root = Path(fields).parent if isinstance(fields, str | Path) else Path()
     name = "cluster" if find_column(table.colnames, "cluster") else "short"
     file, ra, dec, r200 = (find_column(table.colnames, one) for one in ("catalogue", "ra", "dec", "r200"))
@@ -121,7 +121,7 @@ def write_fields(fields: str | Path | Table, path: str | Path) -> Path:
     Its column ``folder`` is relative to it, and it has ``cluster`` whatever the list called its names.
     """
     listed = read_fields(fields)
-    table = read_catalogue(fields, as_text=_TEXT) if isinstance(fields, str | Path) else fields.copy()
+    table = read_catalogue(fields, as_text=_TEXT)
     table["cluster"] = [one.cluster for one in listed]
     table["folder"] = [os.path.relpath(one.folder, Path(path).parent) for one in listed]
     return write_table(table, path)

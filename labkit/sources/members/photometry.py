@@ -95,7 +95,7 @@ def _spectra(given: str | Path | Table | None, ra: str, dec: str, z: str, qualit
         return QTable(
             {"ra": [] * u.deg, "dec": [] * u.deg, "z_spec": np.zeros(0), "spectrum": np.zeros(0, int)}
         )
-    table = read_catalogue(given) if isinstance(given, str | Path) else QTable(given)
+    table = read_catalogue(given)
     wanted = {"ra": ra, "dec": dec, "z": z, "quality": quality}
     ra, dec, z, quality = find_columns(table, "the spectroscopic catalogue", **wanted)
     sky = read_positions(table, ra, dec)
