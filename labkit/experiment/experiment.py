@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from labkit.errors import InputError, MissingDataError
@@ -53,10 +55,11 @@ def _readable(model: type[BaseModel], error: ValidationError) -> InputError:
             lines.append(
                 f"{name} is not a field of {model.__name__}; fields: {', '.join(model.model_fields)}"
             )
-        else:
-            words = problem["msg"].removeprefix("Value error, ")
-            got = "" if ", got " in words else f", got {problem['input']!r}"
-            lines.append(f"{name}: {words}{got}")
+            continue
+        words = problem["msg"].removeprefix("Value error, ")
+        if problem["loc"]:
+            words = f"{name}: {words}" + ("" if ", got " in words else f", got {problem['input']!r}")
+        lines.append(words)
     return InputError("; ".join(lines))
 
 
@@ -277,17 +280,14 @@ class Experiment(Declared):
     group_by: str | None = Field(None, min_length=1)
     fold_splits: tuple[str, ...] = ()
 
-    @field_validator("merge", mode="before")
+    @field_validator("merge", "targets", "start", mode="before")
     @classmethod
-    def _as_pairs(cls, value: Any) -> Any:
-        return tuple(sorted(value.items())) if isinstance(value, dict) else value
-
-    @field_validator("positive", "merge", "left_out")
-    @classmethod
-    def _only_with_classes(cls, value: Any, info: ValidationInfo) -> Any:
-        if value and not info.data.get("classes", True):
-            raise ValueError("takes effect only with classes of one's own")
-        return value
+    def _plain(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, dict) and info.field_name == "merge":
+            return tuple(sorted(value.items()))
+        if isinstance(value, str) and info.field_name == "targets":
+            return (value,)
+        return str(value) if isinstance(value, Path) else value
 
     @field_validator("scheme")
     @classmethod
@@ -299,82 +299,43 @@ class Experiment(Declared):
             raise ValueError(f"must be one of {tuple(SCHEMES)}, or give classes of your own")
         return value
 
-    @field_validator("targets", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+    @model_validator(mode="after")
+    def _whole(self) -> Experiment:
+        if broken := [f"{name}: {rule}, got {getattr(self, name)!r}" for name, rule in self._broken_rules()]:
+            raise ValueError("; ".join(broken))
+        return self
 
-    @field_validator("targets")
-    @classmethod
-    def _different_targets(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if len(set(value)) != len(value) or not all(target_column(one)[0].strip() for one in value):
-            raise ValueError("must name different columns, each as 'column' or 'log column'")
-        if value and info.data.get("classes"):
-            raise ValueError("are numbers, and must not stand beside classes")
-        return value
-
-    @field_validator("batches", "monitor", "plateau_monitor", "soft_labels")
-    @classmethod
-    def _without_classes(cls, value: Any, info: ValidationInfo) -> Any:
-        wanted = {"batches": "shuffled", "soft_labels": False}.get(info.field_name or "", "validation_loss")
-        if info.data.get("targets") and value != wanted:
-            raise ValueError(f"must be {wanted!r} with targets, which are numbers, not classes")
-        return value
-
-    @field_validator("network")
-    @classmethod
-    def _known_network(cls, value: str) -> str:
-        if value not in _NETWORKS and not value.startswith("timm:"):
-            raise ValueError(f"must be one of {_NETWORKS} or 'timm:<model name>'")
-        return value
-
-    @field_validator("start", mode="before")
-    @classmethod
-    def _path_as_text(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None and info.data.get("pretrained"):
-            raise ValueError("must not stand beside pretrained; the weights come from one of them")
-        return str(value) if isinstance(value, Path) else value
-
-    @field_validator("bands")
-    @classmethod
-    def _different_bands(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        named = [band for band in value if band != EMPTY]
-        if not named or len(set(named)) != len(named):
-            raise ValueError("must name each band once, and at least one")
-        return value
-
-    @field_validator("seeds")
-    @classmethod
-    def _different_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(value)) != len(value) or min(value) < 0:
-            raise ValueError("must be different numbers from 0 up")
-        return value
-
-    @field_validator("folds")
-    @classmethod
-    def _enough_folds(cls, value: int, info: ValidationInfo) -> int:
-        share = info.data.get("validation_share", 0)
-        if share and not value:
-            raise ValueError(
-                "must be at least 2 with a validation_share; without folds the split column rules"
-            )
-        if value == 1 or (value == 2 and not share):
-            raise ValueError("must be 0 (train on the split column) or at least 3 (test, validation, train)")
-        return value
-
-    @field_validator("group_by")
-    @classmethod
-    def _spread_or_whole(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and value == info.data.get("stratify_by"):
-            raise ValueError("must be another column than stratify_by, whose values are in every fold")
-        return value
-
-    @field_validator("fold_seed", "stratify_by", "group_by", "fold_splits")
-    @classmethod
-    def _only_with_folds(cls, value: Any, info: ValidationInfo) -> Any:
-        if value and info.data.get("folds") == 0:
-            raise ValueError("takes effect only with folds of at least 3")
-        return value
+    def _broken_rules(self) -> Iterator[tuple[str, str]]:
+        """Fields that break a rule, and the rule."""
+        for name in () if self.classes else ("positive", "merge", "left_out"):
+            if getattr(self, name):
+                yield name, "takes effect only with classes of one's own"
+        columns = [target_column(one)[0].strip() for one in self.targets]
+        if len(set(self.targets)) != len(columns) or not all(columns):
+            yield "targets", "must name different columns, each as 'column' or 'log column'"
+        if columns and self.classes:
+            yield "targets", "are numbers, and must not stand beside classes"
+        fit = {"batches": "shuffled", "soft_labels": False, "monitor": "validation_loss"}
+        for name, value in (fit | {"plateau_monitor": "validation_loss"}).items() if columns else ():
+            if getattr(self, name) != value:
+                yield name, f"must be {value!r} with targets, which are numbers, not classes"
+        if self.network not in _NETWORKS and not self.network.startswith("timm:"):
+            yield "network", f"must be one of {_NETWORKS} or 'timm:<model name>'"
+        if self.start is not None and self.pretrained:
+            yield "start", "must not stand beside pretrained; the weights come from one of them"
+        if not self.named_bands or len(set(self.named_bands)) != len(self.named_bands):
+            yield "bands", "must name each band once, and at least one"
+        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            yield "seeds", "must be different numbers from 0 up"
+        if self.validation_share and not self.folds:
+            yield "folds", "must be at least 2 with a validation_share; without folds the split column rules"
+        if self.folds == 1 or (self.folds == 2 and not self.validation_share):
+            yield "folds", "must be 0 (train on the split column) or at least 3 (test, validation, train)"
+        if self.group_by is not None and self.group_by == self.stratify_by:
+            yield "group_by", "must be another column than stratify_by, whose values are in every fold"
+        for name in () if self.folds else ("fold_seed", "stratify_by", "group_by", "fold_splits"):
+            if getattr(self, name):
+                yield name, "takes effect only with folds of at least 3"
 
     def _repr_html_(self) -> str:
         rows = "".join(
