@@ -55,7 +55,7 @@ grid = partial(regrid, IMAGE)
         (partial(grid, scale=np.nan, shape=(3, 3)), "scale must be a positive number"),
         (partial(grid, scale=1.0, shape=(0, 3)), "shape must be two positive numbers"),
         (partial(regrid, np.ones(4), scale=1, shape=(3, 3)), r"image must have the axes \(..., y, x\)"),
-        (partial(xamin_xray, np.ones(5)), r"images must have the axes \(..., y, x\)"),
+        (partial(xamin_xray, np.ones(5)), r"image must have the axes \(..., y, x\)"),
         (partial(fixed_asinh, IMAGE, scale=0), "scale must be positive, the scatter of the sky .*, got 0"),
         (partial(fixed_asinh, IMAGE, scale=[1, -2]), "scale must be positive"),
         (partial(from_fixed_asinh, IMAGE, scale=np.nan), "scale must be positive"),
