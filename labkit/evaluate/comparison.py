@@ -259,12 +259,7 @@ def _match(first: str, second: str, sides: Mapping[str, _Side]) -> tuple[_Side, 
 
 
 def _difference(
-    one: _Side,
-    other: _Side,
-    paired: bool,
-    name: str,
-    resampling: Resampling,
-    rng: np.random.Generator,
+    one: _Side, other: _Side, paired: bool, name: str, resampling: Resampling, rng: np.random.Generator
 ) -> dict[str, Any]:
     """The cells of one comparison."""
     streams: list[Any] = [int(rng.integers(2**63))] * 2 if paired else [rng, rng]  # paired: the same objects

@@ -14,14 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from labkit.errors import InputError, need_choice
 from labkit.evaluate.estimates import NUMBER_MEASURES, number_draws, number_scores
 from labkit.evaluate.metrics import AVERAGES, COUNTS, LOSSES, MEASURES, RATES, class_scores, overall
-from labkit.evaluate.resampling import (
-    Interval,
-    Resampling,
-    bootstrap,
-    percentile_interval,
-    spread,
-    wilson,
-)
+from labkit.evaluate.resampling import Interval, Resampling, bootstrap, percentile_interval, spread, wilson
 from labkit.evaluate.trainings import Rows, Trainings, find_rows, known_objects
 from labkit.predictions import Estimates, Predictions, target_column
 from labkit.tables import text

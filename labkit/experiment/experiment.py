@@ -96,8 +96,7 @@ def _kind(value: Any) -> str:
 
 #: What an Experiment takes; a table without ``kind`` is an `Augmentation`.
 AnyAugmentation = Annotated[
-    Annotated[Augmentation, Tag("affine")] | Annotated[RightAngles, Tag("right angles")],
-    Discriminator(_kind),
+    Annotated[Augmentation, Tag("affine")] | Annotated[RightAngles, Tag("right angles")], Discriminator(_kind)
 ]
 
 

@@ -19,11 +19,7 @@ _BLUEST, _REDDEST = -5.0, 10.0  # mag
 
 
 def colours(
-    table: Table,
-    *,
-    bands: Sequence[str],
-    reference: str | None = None,
-    column: str = "mag_{band}",
+    table: Table, *, bands: Sequence[str], reference: str | None = None, column: str = "mag_{band}"
 ) -> Table:
     """Colours of each source.
 

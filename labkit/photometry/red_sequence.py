@@ -92,11 +92,7 @@ def differential_colour(magnitude: ArrayLike, colour: ArrayLike, relation: Colou
 
 
 def _fit_clipped(
-    x: NDArray,
-    y: NDArray,
-    errors: NDArray,
-    inside: NDArray[np.bool_],
-    line: tuple[float, float] | NDArray,
+    x: NDArray, y: NDArray, errors: NDArray, inside: NDArray[np.bool_], line: tuple[float, float] | NDArray
 ) -> tuple[NDArray, float, NDArray[np.bool_]]:
     """Line, intrinsic scatter and selection, repeated until the selection stays."""
     seen: list[NDArray[np.bool_]] = []

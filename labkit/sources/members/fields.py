@@ -56,10 +56,7 @@ class ListedField:
 
 
 def read_fields(
-    fields: str | Path | Table,
-    *,
-    catalogue: str = "catalogue.fits",
-    clusters: Iterable[str] | None = None,
+    fields: str | Path | Table, *, catalogue: str = "catalogue.fits", clusters: Iterable[str] | None = None
 ) -> list[ListedField]:
     """Read the list of fields, a file or a table; of these `clusters` only, where they are named.
 

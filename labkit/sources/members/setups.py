@@ -155,11 +155,7 @@ def with_training_ranges(
 
 
 def with_redshift_bins(
-    sample: Sample,
-    *,
-    bins: int = 5,
-    label: str = "label_mixed_star",
-    seed: int = 0,
+    sample: Sample, *, bins: int = 5, label: str = "label_mixed_star", seed: int = 0
 ) -> Sample:
     """Columns ``label_z1`` and on: members of rising redshift, with non-members dealt at random.
 
