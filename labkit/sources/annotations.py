@@ -141,9 +141,8 @@ class Ways:
         if value is None:
             return _UNANSWERED
         digits = isinstance(value, str) and value.isdecimal() and len(value) < 4
-        return (
-            self._at(place, int(value)) if digits and not any(text.isdigit() for text in texts) else OUTSIDE
-        )
+        as_place = digits and not any(text.isdigit() for text in texts)
+        return self._at(place, int(value)) if as_place else OUTSIDE
 
     def _at(self, place: int, number: float) -> int | str:
         """The answer at a place of the question's list, 0 the first."""

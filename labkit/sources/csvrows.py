@@ -131,17 +131,13 @@ class CsvBlocks:
     def _split(self, lines: bytes, count: int) -> pa.Table:
         """The lines as columns; where Arrow cannot split them, halves of them, down to the single bad row."""
         try:
+            size = {"block_size": max(2**20, len(lines) + 1), "use_threads": False}
+            kinds = dict.fromkeys(self.columns, pa.binary())
             table = arrow_csv.read_csv(
                 pa.BufferReader(lines),
-                read_options=arrow_csv.ReadOptions(
-                    column_names=self.names, block_size=max(2**20, len(lines) + 1), use_threads=False
-                ),
-                parse_options=arrow_csv.ParseOptions(newlines_in_values=count == 1),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(self.columns, pa.binary()),
-                    include_columns=self.columns,
-                    strings_can_be_null=False,
-                ),
+                arrow_csv.ReadOptions(column_names=self.names, **size),
+                arrow_csv.ParseOptions(newlines_in_values=count == 1),
+                arrow_csv.ConvertOptions(column_types=kinds, include_columns=self.columns),
             )
         except pa.ArrowException:  # a row with too few or too many columns
             table = None
@@ -271,9 +267,8 @@ class Names:
         if shown is not None:
             last = np.zeros(len(values), dtype=np.int64)
             last[indices] = np.arange(len(indices))  # of equal indices the last counts
-            self.shown |= zip(
-                numbers, (v.strip() for v in shown.take(pa.array(last)).to_pylist()), strict=True
-            )
+            names = (value.strip() for value in shown.take(pa.array(last)).to_pylist())
+            self.shown |= zip(numbers, names, strict=True)
         return np.array(numbers, dtype=np.int32)[indices]
 
     def texts(self) -> np.ndarray:

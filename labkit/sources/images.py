@@ -135,15 +135,11 @@ def read_images(
     about: dict[str, Any] = {"source": f"images listed in {source}", "images": images, "refused": []}
     if reader.dtype == "uint8":
         about["normalisation"] = AS_IN_FILES
-    form: dict[str, Any] = {
-        "bands": reader.bands,
-        "pixel_scale": reader.scale * u.arcsec,
-        "provenance": about,
-    }
+    form: dict[str, Any] = {"bands": reader.bands, "pixel_scale": reader.scale * u.arcsec}
     staging = None if path is None else _staging(Path(path), reader, files)
     objects = _objects(_pieces(reader, files, staging, n_jobs, progress), files, catalogue, placed, about)
     pieces = ((pixels, catalogue[rows]) for pixels, rows in objects)
-    sample = collect(pieces, len(files), path=path, overwrite=overwrite, **form)
+    sample = collect(pieces, len(files), path=path, overwrite=overwrite, provenance=about, **form)
     if staging is not None:
         shutil.rmtree(staging)
     _log(sample)
@@ -263,11 +259,8 @@ class _Reader:
             return planes[:, top : top + size, left : left + size], parts[0], 1.0
         zoom = min(height, width) / size
         averaged = regrid(planes, scale=zoom, shape=(size, size))
-        return (
-            np.rint(averaged).astype(planes.dtype) if planes.dtype == np.uint8 else averaged,
-            parts[0],
-            zoom,
-        )
+        averaged = np.rint(averaged).astype(np.uint8) if planes.dtype == np.uint8 else averaged
+        return averaged, parts[0], zoom
 
     def read_alike(self, files: tuple[str, ...]) -> tuple[NDArray, ImageFile]:
         """The same, refused where it is not like the first image."""

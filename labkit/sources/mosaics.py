@@ -217,9 +217,8 @@ def on_one_scale(fields: Sequence[Mosaics], bands: Iterable[str] | None = None) 
     unknown = [one for one in used if one.zero_point is None]
     known = [one for one in used if one.zero_point is not None]
     if unknown and known:
-        silent = ", ".join(
-            f"none for {one.band} of {one.name} ({one.zero_point_from})" for one in unknown[:6]
-        )
+        places = [f"none for {one.band} of {one.name} ({one.zero_point_from})" for one in unknown[:6]]
+        silent = ", ".join(places)
         said = ", ".join(f"{one.band} {one.zero_point:g} ({one.zero_point_from})" for one in known[:6])
         raise InputError(
             f"zero points must be known of all bands and fields or of none, got {silent}, but {said}; give "

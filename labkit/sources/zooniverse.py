@@ -111,14 +111,10 @@ def read_export(
     ways = reading.ways
     if not reworded:
         ways.check_wordings(reading.versions)
-    export = reading.finish(
-        blocks,
-        reading.subjects.texts(),
-        ways.numbers,
-        versions=dict(sorted(reading.versions.items())),
-        unknown_tasks=dict(ways.unknown_tasks.most_common()),
-        outside=dict(ways.outside.most_common()),
-    )
+    counts = {"versions": dict(sorted(reading.versions.items()))}
+    counts |= {"unknown_tasks": dict(ways.unknown_tasks.most_common())}
+    counts |= {"outside": dict(ways.outside.most_common())}
+    export = reading.finish(blocks, reading.subjects.texts(), ways.numbers, **counts)
     return export.clean(logged_out=logged_out, repeats=repeats)
 
 
@@ -262,10 +258,8 @@ class _Subjects:
 
     def texts(self) -> np.ndarray:
         """The names, in the order of their numbers."""
-        names = [
-            f"subject {name}" if kind == "subject" and ("object", name) in self._numbers else name
-            for kind, name in self._numbers
-        ]
+        alike = {name for kind, name in self._numbers if kind == "object"}
+        names = [f"{k} {name}" if k == "subject" and name in alike else name for k, name in self._numbers]
         return np.array(names, dtype=object)
 
 
@@ -295,9 +289,8 @@ def _order(block: pa.Table) -> np.ndarray:
         return block["row"].to_numpy()
     number = pc.match_substring_regex(block["classification_id"], pattern="^[0-9]{1,18}$")
     ids = pc.if_else(number, block["classification_id"], pa.scalar(b"0", pa.binary()))
-    return np.where(
-        number.to_numpy(), ids.cast(pa.string()).cast(pa.int64()).to_numpy(), block["row"].to_numpy() - 2**40
-    )
+    read = ids.cast(pa.string()).cast(pa.int64()).to_numpy()
+    return np.where(number.to_numpy(), read, block["row"].to_numpy() - 2**40)
 
 
 def read_flat_answers(
@@ -351,13 +344,9 @@ def read_flat_answers(
         block = reading.drop("no subject", block, ~is_filled(block[subject]))
         number = _numbers(block[answer], tree, outside)
         block, number = reading.drop(NOTHING, block, number < 0), number[number >= 0]
-        reading.add(
-            block[user],
-            subject=subjects.codes(block[subject]),
-            way=number,
-            logged_in=is_true(block[logged_in]) if logged_in else np.True_,
-            order=_order(block),
-        )
+        named = is_true(block[logged_in]) if logged_in else np.True_
+        codes = subjects.codes(block[subject])
+        reading.add(block[user], subject=codes, way=number, logged_in=named, order=_order(block))
     if outside:
         reading.remarks[OUTSIDE] += outside.total()
     ways = [(number,) for number in range(len(tree.choices))]

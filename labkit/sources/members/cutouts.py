@@ -129,10 +129,8 @@ def _turn(mosaics: Mosaics, asked: u.Quantity) -> tuple[Turn | None, str]:
     if not all(one.square for one in mosaics.mosaics):
         return None, "their pixels are not square"
     if np.abs(scales / asked - 1).max() > SAME_SCALE:
-        return (
-            None,
-            f"their pixel scales are {', '.join(f'{scale:.4g}' for scale in scales)}, {asked} is asked for",
-        )
+        listed = ", ".join(f"{scale:.4g}" for scale in scales)
+        return None, f"their pixel scales are {listed}, {asked} is asked for"
     if mosaics.offsets is None:
         return None, "their pixel grids differ"
     turn = turn_north_up(mosaics.mosaics[0])

@@ -51,12 +51,10 @@ def field_catalogue(
     """Find all sources of a field and give them the redshifts of a spectroscopic catalogue.
 
     The result is a catalogue for `~labkit.sources.members_sample`; its sources without redshift are the run
-    set of a network (Angora et al. 2020, section 5). The paper does not say that stars were taken out of
-    theirs, and none is here unless asked for: stars with spectra are non-members that a network learns from.
-
-    Rows of the catalogue without a redshift are not looked at. Each spectrum is used once, for a source
-    within `radius` (`~labkit.photometry.match`); those without a source are kept as rows without magnitudes,
-    so that no spectroscopic member is lost. `quality` names a column that is passed on as ``z_quality``.
+    set of a network (Angora et al. 2020, section 5), stars among them: those with spectra are non-members
+    that a network learns from. Rows without a redshift are not looked at. Each spectrum is used once, for a
+    source within `radius` (`~labkit.photometry.match`); those without a source are kept as rows without
+    magnitudes, so that no member is lost. `quality` names a column that is passed on as ``z_quality``.
     `options` are those of `~labkit.sources.mosaics.extract_mosaics`.
 
     One row per source, brightest first, unmatched spectra last: ``source_id`` (numbers from 00000), ``ra``,
@@ -171,11 +169,10 @@ def measure_fields(
     within the isophote of a brighter galaxy, stays without magnitudes.
 
     `fields` is as for `~labkit.sources.members.read_fields`, which also says where radii come from,
-    `zero_points` as for `~labkit.sources.fields_sample`; `sample`
-    needs ``object_id``, ``ra``, ``dec`` and ``cluster``, its pixels stay unread. `n_jobs` processes take a
-    field each (about 1 GB for twelve bands of 2,000 x 2,000 px); the result does not depend on it. `options`
-    are those of `~labkit.sources.mosaics.extract_mosaics`, the same for all fields; bands of ``detect_on``
-    that a field lacks are left out there.
+    `zero_points` as for `~labkit.sources.fields_sample`; `sample` needs ``object_id``, ``ra``, ``dec`` and
+    ``cluster``. `n_jobs` processes take a field each (1 GB for twelve bands of 2,000 x 2,000 px). `options`
+    are those of `~labkit.sources.mosaics.extract_mosaics`; bands of ``detect_on`` that a field lacks are
+    left out there.
 
     One row per object, in its order: ``object_id``, ``cluster``, ``measured`` (bool), ``separation``
     (arcsec), ``radius`` (arcsec from the centre) and ``radius_r200`` (NaN where not known); for each band

@@ -211,14 +211,11 @@ def _cut(fields: Sequence[_Field], *, path: str | Path | None, overwrite: bool, 
     records = [field.record for field in fields]
     origins = sorted({str(record["origin"]) for record in records} - {""})
     clusters = ", ".join(str(record["cluster"]) for record in records)
-    about: dict[str, Any] = {
-        "bands": fields[0].cutter.bands,
-        "pixel_scale": scales[0],
-        # The records are filled in while sources are cut out, before a writer puts them on disk.
-        "provenance": {"source": f"{' and '.join(origins) or 'mosaics'} of {clusters}", "fields": records},
-    }
+    # The records are filled in while sources are cut out, before a writer puts them on disk.
+    about = {"source": f"{' and '.join(origins) or 'mosaics'} of {clusters}", "fields": records}
+    form: dict[str, Any] = {"bands": fields[0].cutter.bands, "pixel_scale": scales[0], "provenance": about}
     most = sum(len(field.sources) for field in fields)
-    return collect(_pieces(fields, batch_size), most, path=path, overwrite=overwrite, **about)
+    return collect(_pieces(fields, batch_size), most, path=path, overwrite=overwrite, **form)
 
 
 def _prepare(
@@ -253,18 +250,16 @@ def _prepare(
         raise InputError(
             "catalogue must be given, got none; or find the sources on the mosaics by extract={}"
         )
-    sources, counts, warnings = read_sources(
-        listed, cluster=cluster, redshift=redshift, v_max=v_max, **options
-    )
+    about: dict[str, Any] = {"cluster": cluster, "redshift": redshift, "v_max": v_max}
+    sources, counts, warnings = read_sources(listed, **about, **options)
+    own = cutter.turn is not None
     record = {
         "cluster": cluster,
         "redshift": float(redshift),
         "v_max_km_s": float(u.Quantity(v_max).to_value(u.km / u.s)),
         "needed": list(wanted),
         "min_coverage": float(min_coverage),
-        "pixels": "the mosaics' own"
-        if cutter.turn is not None
-        else f"regridded, {cutter.conserve} conserved",
+        "pixels": "the mosaics' own" if own else f"regridded, {cutter.conserve} conserved",
         "mosaics": cutter.record(),
         "absent": absent,
         "origin": next((one.origin for one in chosen.mosaics if "simulated" in one.origin), ""),
@@ -326,11 +321,8 @@ def _pieces(fields: Sequence[_Field], batch_size: int) -> Iterator[tuple[NDArray
 def _with_coverage(table: QTable, covered: NDArray[np.float32], bands: Sequence[str]) -> QTable:
     """Coverage by band behind our columns; a column of the user's of such a name ends in ``_listed``."""
     coverage = {f"coverage_{band}": covered[:, number] for number, band in enumerate(bands)}
-    rest = {
-        f"{name}_listed" if name in coverage else name: table[name]
-        for name in table.colnames
-        if name not in OURS
-    }
+    others = [name for name in table.colnames if name not in OURS]
+    rest = {f"{name}_listed" if name in coverage else name: table[name] for name in others}
     return QTable({name: table[name] for name in OURS} | coverage | rest)
 
 

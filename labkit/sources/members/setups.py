@@ -106,17 +106,12 @@ def with_training_ranges(
     label: str = "label_mixed_star",
     seed: int = 0,
 ) -> Sample:
-    """A column ``split_<name>`` for each range: some clusters to train on, the blind ones to test.
+    """A column ``split_<name>`` for each range of cluster redshifts to train on, the blind clusters to test.
 
-    A range is the lowest and highest cluster redshift, both included, of the clusters that train; the blind
-    ones are "test" in every range. Those of the paper hold the numbers of section 4.2 exactly, from Table 1:
-    514 members and 555 non-members (narrow, 0.332 to 0.412), 898 and 1157 (intermediate, 0.286 to 0.467),
-    1286 and 1725 (large, 0.174 to 0.606). The paper does not say whether the tenth for validation is part of
-    them; here it is.
-
-    The validation set holds its share of every class of every cluster, within one source, and is drawn once:
-    a source that validates in one range does in all that hold its cluster, so that ranges differ by their
-    clusters alone. No training set holds a cluster of the test, by design.
+    Those of the paper hold the numbers of section 4.2, from Table 1: 514 members and 555 non-members (narrow,
+    0.332 to 0.412), 898 and 1157 (intermediate, 0.286 to 0.467), 1286 and 1725 (large, 0.174 to 0.606), here
+    with the tenth for validation, of which the paper does not say. It has its share of every class of every
+    cluster and is drawn once, the same in all ranges, so that these differ by their clusters alone.
     """
     codes, hosts = _codes_and_clusters(sample, label)
     z = numbers(_column(sample, "cluster_redshift"))
@@ -132,8 +127,7 @@ def with_training_ranges(
     order = dealing_order(np.where(is_test, -1, codes), hosts, np.random.default_rng(seed))
     aside = np.zeros(len(hosts), dtype=bool)
     aside[order[every(_VALIDATION, len(order))]] = True
-    columns: dict[str, NDArray[np.str_]] = {}
-    about: dict[str, Any] = {}
+    columns, about = {}, {}
     for name, given in ranges.items():
         if np.shape(given) != (2,):
             raise InputError(f"range {name!r} must be a lowest and a highest redshift, got {given}")
@@ -157,16 +151,12 @@ def with_training_ranges(
 def with_redshift_bins(
     sample: Sample, *, bins: int = 5, label: str = "label_mixed_star", seed: int = 0
 ) -> Sample:
-    """Columns ``label_z1`` and on: members of rising redshift, with non-members dealt at random.
+    """Columns ``label_z1`` and on: bins of equal numbers of members by redshift, non-members dealt at random.
 
-    Members are split into bins of equal number (within one) by their own redshift. Non-members are dealt at
-    random without repetition, "an appropriate number" (appendix D.1). Here it is as many as members: in every
-    bin of Table D.3 the average efficiency is the mean of the two completenesses, as it is for classes of
-    equal number only. Where there are too few, all are dealt, as equally as members.
-
-    The printed bins cannot all be equally filled, with "about 280" each: by Table 1, 584 of the 1629 members
-    lie above z = 0.41, in two bins, and 1045 below it, in three. Ours are, so their edges differ a little;
-    ``provenance["setups"]["redshift bins"]["edges"]`` holds them, halfway between the members on either side.
+    Of the non-members "an appropriate number" (appendix D.1), here as many as members: in every bin of Table
+    D.3 the average efficiency is the mean of the two completenesses, as for classes of equal number only. The
+    printed bins cannot all hold "about 280": by Table 1, 584 of the 1629 members lie above z = 0.41, in two
+    bins, and 1045 below it, in three. So our edges, halfway between members, differ a little.
     """
     if bins < 2:
         raise InputError(f"bins must be 2 or more, got {bins}")
@@ -184,9 +174,7 @@ def with_redshift_bins(
     groups = np.array_split(members, bins)
     if len(others) < len(members):
         logger.warning("%d non-members are too few for %d; all are dealt", len(others), len(members))
-        dealt = np.array_split(others, bins)
-    else:
-        dealt = np.split(others[: len(members)], np.cumsum([len(group) for group in groups])[:-1])
+    dealt = np.array_split(others[: len(members)], bins)
     labels, columns = text(_column(sample, label)), {}
     for number, pair in enumerate(zip(groups, dealt, strict=True), start=1):
         columns[f"label_z{number}"] = np.full_like(labels, "")
