@@ -238,13 +238,8 @@ class _Design:
         if not features:
             raise InputError("features must name a column at least, got none")
         need_columns(table, ["object_id", *features, *covariates, *prior], "table")
-        none = np.zeros((len(table), 0))
-        found = cls(
-            *(
-                np.column_stack([none, *(numbers(table[name]) for name in names)])
-                for names in (features, covariates, prior)
-            )
-        )
+        none, groups = np.zeros((len(table), 0)), (features, covariates, prior)
+        found = cls(*(np.column_stack([none, *(numbers(table[n]) for n in names)]) for names in groups))
         columns = zip(features, found.features.T, strict=True)
         empty = [name for name, values in columns if not np.isfinite(values).any()]
         if len(table) and empty:

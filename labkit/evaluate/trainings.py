@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 from astropy.table import QTable, Table
@@ -218,12 +219,10 @@ def agreement_table(methods: Mapping[str, Predictions], *, threshold: float = 0.
     rows = []
     for pattern in product((True, False), repeat=len(methods)):
         here = (right == pattern).all(axis=1)
-        rows.append(
-            dict(zip(methods, pattern, strict=True))
-            | {"members": int((here & member).sum()), "non_members": int((here & ~member).sum())}
-            | {"share_members": _share(here, member), "share_non_members": _share(here, ~member)}
-            | {"share": here.mean()}
-        )
+        row: dict[str, Any] = dict(zip(methods, pattern, strict=True))
+        row |= {"members": int((here & member).sum()), "non_members": int((here & ~member).sum())}
+        row |= {"share_members": _share(here, member), "share_non_members": _share(here, ~member)}
+        rows.append(row | {"share": here.mean()})
     return QTable(rows=rows)
 
 

@@ -188,10 +188,9 @@ def _raw_maps(
 
 def _gradient(logits: Tensor, codes: Tensor, activations: Tensor, layer: str) -> Tensor:
     """Gradient of each image's own logit: images do not mix, so that of the sum."""
-    one = torch.zeros_like(logits).scatter_(1, codes[:, None], 1)
-    found = (
-        torch.autograd.grad(logits, activations, one, allow_unused=True)[0] if logits.requires_grad else None
-    )
+    one, found = torch.zeros_like(logits).scatter_(1, codes[:, None], 1), None
+    if logits.requires_grad:
+        found = torch.autograd.grad(logits, activations, one, allow_unused=True)[0]
     if found is None:
         raise InputError(f"layer must lead to the network's output, {layer!r} does not; choose another")
     return found.float()
@@ -200,12 +199,8 @@ def _gradient(logits: Tensor, codes: Tensor, activations: Tensor, layer: str) ->
 def _pooled_layer(ready: Prepared) -> str:
     """The last layer whose filters are the inputs of the last dense layer."""
     wanted, opened = _last_dense(ready).in_features, ready.opened
-    fitting = [
-        name
-        for name, shape in opened.outputs.items()
-        if len(shape) == 3 and shape[0] == wanted and not opened.pools(name)
-    ]
-    if not fitting:
+    maps = [name for name, shape in opened.outputs.items() if len(shape) == 3 and shape[0] == wanted]
+    if not (fitting := [name for name in maps if not opened.pools(name)]):
         raise _no_cam(ready)
     return fitting[-1]
 

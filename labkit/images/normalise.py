@@ -116,11 +116,8 @@ def normalise(
         options["zero_points"] = record.get("zero_points", {})
     _check(sample, method, options["output"])
     bands, functions, done = _levels(sample, method, **options)
-    about: dict[str, Any] = {
-        "bands": bands,
-        "pixel_scale": sample.pixel_scale,
-        "provenance": {**sample.provenance, "normalisation": done},
-    }
+    about: dict[str, Any] = {"bands": bands, "pixel_scale": sample.pixel_scale}
+    about["provenance"] = {**sample.provenance, "normalisation": done}
     logger.info("normalising %d objects by %s", len(sample), method)
     batches = sample.batches(batch_size)
     pieces = ((_grey(functions, raw), sample.catalogue[rows]) for rows, raw in batches)
@@ -233,11 +230,8 @@ def _fixed(
     numbers = {str(band): float(scale) for band, scale in scales.items()}
     if wrong := {band: scale for band, scale in numbers.items() if not 0 < scale < np.inf}:
         raise InputError(f"scales must be positive, got {wrong}; measure them with sky_scales(sample)")
-    record: dict[str, Any] = {
-        "method": "fixed-asinh",
-        "output": "grey",
-        "no_emission": stretches.fixed_sky(**limits),
-    }
+    record: dict[str, Any] = {"method": "fixed-asinh", "output": "grey"}
+    record["no_emission"] = stretches.fixed_sky(**limits)
     if zero_points:
         record["zero_points"] = dict(zero_points)
     in_own_unit = {

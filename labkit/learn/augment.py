@@ -144,9 +144,6 @@ def augmented_views(
     """
     pixels = named_bands_of(sample, experiment).select([object_id]).images
     image = resize_by_area(torch.from_numpy(np.array(pixels)), experiment.image_size).float()
-    views = augment(
-        image.expand(number, -1, -1, -1),
-        experiment.augmentation or Augmentation(),
-        generator=torch.Generator().manual_seed(seed),
-    )
+    settings, generator = experiment.augmentation or Augmentation(), torch.Generator().manual_seed(seed)
+    views = augment(image.expand(number, -1, -1, -1), settings, generator=generator)
     return views.round_().clamp_(0, 255).to(torch.uint8).numpy()

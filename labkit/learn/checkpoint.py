@@ -32,12 +32,8 @@ def write_state(path: str | Path, state: dict[str, Any], *, about: dict[str, Any
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_encode(state, tensors, "state"))
     note = json.dumps(about or {})
-    header = {
-        "format": FORMAT,
-        "structure": structure,
-        "about": note,
-        "digest": digest_of(structure + note, tensors),
-    }
+    header = {"format": FORMAT, "structure": structure, "about": note}
+    header["digest"] = digest_of(structure + note, tensors)
     with atomic_file(path) as partial:
         save_file(tensors, partial, metadata=header)
     return Path(path)

@@ -129,14 +129,9 @@ def fold_numbers(experiment: Experiment, sample: Sample) -> np.ndarray:
         _check_groups_are_whole(experiment, numbers, groups)
     else:
         _check_groups_are_enough(experiment, codes, groups)
-        numbers = deal_folds(
-            codes,
-            folds=experiment.folds,
-            rng=np.random.default_rng([experiment.fold_seed, experiment.folds]),
-            strata=strata,
-            groups=groups,
-            validation_share=experiment.validation_share,
-        )
+        rng = np.random.default_rng([experiment.fold_seed, experiment.folds])
+        how: dict[str, Any] = {"folds": experiment.folds, "validation_share": experiment.validation_share}
+        numbers = deal_folds(codes, rng=rng, strata=strata, groups=groups, **how)
     _check_classes(experiment, numbers, codes)
     return numbers
 

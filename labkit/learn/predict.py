@@ -179,29 +179,17 @@ def _table(
     run |= {"split": split}
     if not experiment.targets:
         scheme = experiment.class_scheme
-        return Predictions.from_arrays(
-            sample.object_ids,
-            np.concatenate([np.empty((0, len(model.classes))), *values]),
-            classes=model.classes,
-            true=scheme.decode(scheme.encode(sample.labels)),
-            positive=scheme.positive,
-            **run,
-        )
+        found = np.concatenate([np.empty((0, len(model.classes))), *values])
+        run |= {"true": scheme.decode(scheme.encode(sample.labels)), "positive": scheme.positive}
+        return Predictions.from_arrays(sample.object_ids, found, classes=model.classes, **run)
     found = np.concatenate([np.empty((0, len(experiment.targets), 2)), *values])
     units = {target: scale["unit"] for target, scale in model.target_scales.items()}
     true = np.full(found.shape[:2], np.nan)
     for number, target in enumerate(experiment.targets):
         if target_column(target)[0] in sample.catalogue.colnames:
             true[:, number] = target_values((target,), sample, units=units)[:, 0]
-    return Estimates.from_arrays(
-        sample.object_ids,
-        found[..., 0],
-        found[..., 1],
-        targets=experiment.targets,
-        units=list(units.values()),
-        true=true,
-        **run,
-    )
+    run |= {"targets": experiment.targets, "units": list(units.values()), "true": true}
+    return Estimates.from_arrays(sample.object_ids, found[..., 0], found[..., 1], **run)
 
 
 def _normalised_pieces(model: Model, sample: Sample, *, accept: Collection[str]) -> Iterator[Sample]:

@@ -169,13 +169,8 @@ class Sample:
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the Sample to a folder, a batch of objects at a time; nothing half-written stays."""
-        with SampleWriter(
-            path,
-            bands=self.bands,
-            pixel_scale=self.pixel_scale,
-            provenance=self.provenance,
-            overwrite=overwrite,
-        ) as writer:
+        about = {"bands": self.bands, "pixel_scale": self.pixel_scale, "provenance": self.provenance}
+        with SampleWriter(path, overwrite=overwrite, **about) as writer:
             for rows, images in self.batches():
                 writer.append(images, self.catalogue[rows])
             if not len(self):
@@ -286,14 +281,11 @@ def concatenate(
     names = [n for n in samples[0].catalogue.colnames if all(n in one.catalogue.colnames for one in samples)]
     if lost := sorted({name for one in samples for name in one.catalogue.colnames} - set(names)):
         logger.info("left out the catalogue columns %s: not all Samples have them", lost)
-    about: dict[str, Any] = {
-        "bands": samples[0].bands,
-        "pixel_scale": samples[0].pixel_scale,
-        "provenance": _provenance(samples),
-    }
+    about: dict[str, Any] = {"bands": samples[0].bands, "pixel_scale": samples[0].pixel_scale}
+    about |= {"provenance": _provenance(samples), "path": path, "overwrite": overwrite}
     pairs = zip(samples, _in_like_units(samples, names), strict=True)
     pieces = ((images, table[rows]) for one, table in pairs for rows, images in one.batches())
-    return collect(pieces, sum(map(len, samples)), path=path, overwrite=overwrite, **about)
+    return collect(pieces, sum(map(len, samples)), **about)
 
 
 def _in_like_units(samples: Sequence[Sample], names: list[str]) -> list[QTable]:
