@@ -83,7 +83,7 @@ def test_strata_are_kept_in_proportion(sample, folded):
     counted = [list(row.values())[1:] for row in fold_sizes(apart, sample, by="host")]
     assert [sum(row) for row in counted] == [12, 24]
     assert sum(row[0] for row in counted) == 9, "validation first"
-    with pytest.raises(InputError, match="must have a column 'hast' with values for stratify_by"):
+    with pytest.raises(InputError, match=r"must have the columns \['hast'\].*stratify_by must name"):
         fold_numbers(folded.changed(stratify_by="hast"), sample)
 
 
@@ -254,7 +254,7 @@ def hosts_of_one_class(sample):
             "the share drawn must be enough for a whole group",
         ),
         (lambda sample: None, {"stratify_by": "object_id"}, "some class, in some value .* 3 objects or more"),
-        (lambda sample: None, {"group_by": "hast"}, "must have a column 'hast' with values for group_by"),
+        (lambda sample: None, {"group_by": "hast"}, r"must have the columns \['hast'\].*group_by must name"),
     ],
 )
 def test_groups_that_cannot_stay_whole_are_refused(sample, hosted, change, fields, message):

@@ -81,7 +81,10 @@ def test_groups_are_never_split():
         ({"validation": 0.6, "test": 0.5}, r"must be from 0 and sum to 0\.9 or less, got 0\.6, 0\.5"),
         ({"test": -0.1}, "must be from 0"),
         ({"group": "host"}, r"sample must have the columns \['host'\]"),
-        ({"group": "empty"}, "group must be a column with a value for every object that takes part, got 'empty'"),
+        (
+            {"group": "empty"},
+            "group must be a column with a value for every object that takes part, got 'empty'",
+        ),
         ({"group": "one"}, "the share drawn must be enough for a whole group"),
         ({"into": "old"}, "into must name a column without parts, 'old' holds some; name another"),
     ],
