@@ -146,6 +146,12 @@ class AdamW(Declared):
     minimal_learning_rate: float = Field(1e-5, ge=0)
 
 
+def _words(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return ", ".join(f"{name} {_words(one)}" for name, one in value)
+    return ", ".join(map(_words, value)) if isinstance(value, tuple) else str(value)
+
+
 def merged(old: Any, new: Any) -> Any:
     """A table changes the fields that it names, unless it is of another kind."""
     if not isinstance(old, dict) or not isinstance(new, dict):
@@ -336,13 +342,16 @@ class Experiment(Declared):
             if getattr(self, name):
                 yield name, "takes effect only with folds of at least 3"
 
+    @property
+    def as_text(self) -> dict[str, str]:
+        """The fields that say something, each as a person reads it."""
+        return {name: _words(value) for name, value in self if value not in ((), None)}
+
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{name}</td><td><code>{escape(repr(value))}</code></td></tr>"
-            for name, value in self
-            if value not in ((), None)
-        )
-        return f"<table><tbody>{rows}</tbody></table>"
+        cell = "<td style='text-align:left;white-space:nowrap;vertical-align:top'>"
+        rows = (f"<tr>{cell}{name}</td>{cell.replace('nowrap', 'normal')}{escape(words)}</td></tr>"
+                for name, words in self.as_text.items())  # fmt: skip
+        return f"<table><tbody>{''.join(rows)}</tbody></table>"
 
     def changed(self, **fields: Any) -> Experiment:
         """A copy with some fields changed, validated anew; a mapping changes what it names."""

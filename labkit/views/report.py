@@ -252,9 +252,15 @@ def write_page(folder: RunFolder, sections: list[Section], headings: list[Headin
     manifest = folder.manifest
     steps: Mapping[str, Mapping[str, Any]] = manifest.get("parameters", {})
     rows = [(step, name, value) for step, values in steps.items() for name, value in values.items()]
-    seeds = dict.fromkeys(str(value) for _, name, value in rows if name in ("seed", "seeds"))
-    facts = {"run": folder.name, "started": manifest.get("created", "")}
-    facts |= {"report made": datetime.now(UTC).isoformat(timespec="seconds"), "seeds": ", ".join(seeds)}
+    given = [str(value) for _, name, value in rows if name in ("seed", "seeds")]
+    seeds = sorted(set(map(int, re.findall(r"\d+", " ".join(given)))))
+    started = str(manifest.get("created", "")).replace("T", " ").replace("+00:00", " UTC")
+    facts = {
+        "run": folder.name,
+        "started": started,
+        "report made": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+    }
+    facts["seeds"] = ", ".join(map(str, seeds))
     facts["versions"] = ", ".join(f"{name} {value}" for name, value in manifest.get("versions", {}).items())
     page = templates.get_template("report.html.j2").render(
         title=manifest.get("title") or f"labkit run {folder.name}",

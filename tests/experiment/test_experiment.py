@@ -153,4 +153,6 @@ def test_an_experiment_cannot_be_changed_in_place():
 def test_text_from_files_is_escaped():
     page = preset("CN-E").changed(name="<img src=x onerror=alert(1)>")._repr_html_()
     assert "<img" not in page
+    assert preset("CN-E").as_text["bands"] == "empty, xray, optical"
+    assert preset("CN-E").as_text["augmentation"].startswith("scale 1.3")
     assert "&lt;img src=x" in page
