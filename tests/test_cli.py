@@ -1,7 +1,5 @@
 """The command line: verbs, units, messages, exit codes, and what goes to which stream."""
 
-from __future__ import annotations
-
 import csv
 import errno
 import io

@@ -7,8 +7,6 @@ systems, are those of sysexits.h: 0 done; 2 wrong usage; 65 input breaks a rule;
 143 terminated (the same command resumes).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from labkit.cli import catalogues, runs, samples, volunteers

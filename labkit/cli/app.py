@@ -1,7 +1,5 @@
 """The command itself, how what goes wrong in a verb ends, and the options that verbs share."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os

@@ -1,7 +1,5 @@
 """Verbs that write a table: find candidates, predict their classes, judge members by photometry."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -151,14 +149,14 @@ def rank_objects(
     echo(f"{out}: {_best(ranked)}")
 
 
-def _best(ranked: Table) -> str:
+def _best(ranked: "Table") -> str:
     """How many objects are ranked, the first of them, and what their probabilities assume."""
     p = ranked.colnames[2]
     first = f", best {ranked['object_id'][0]} with {p} = {ranked[p][0]:.3f}" if len(ranked) else ""
     return f"{len(ranked)} objects{first}; {_assumed(ranked)}"
 
 
-def _assumed(ranked: Table) -> str:
+def _assumed(ranked: "Table") -> str:
     """What the probabilities of a ranked catalogue take for granted."""
     shares = {one.get("prevalence") for one in ranked.meta["ranking"]["made"]}
     share = shares.pop() if len(shares) == 1 else None

@@ -1,7 +1,5 @@
 """Verbs that fill a run folder: train, sweep, run, report; and notebooks, which copies what they run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,7 +104,7 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _echo_runs(experiments: Sequence[Experiment], run: Path) -> None:
+def _echo_runs(experiments: "Sequence[Experiment]", run: Path) -> None:
     """A line for each network: its folder, and its best epoch."""
     from labkit.learn import training_table
 

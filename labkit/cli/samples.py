@@ -1,7 +1,5 @@
 """Verbs that make Samples: simulate, fetch, import, observe, cores, members, split, normalise."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

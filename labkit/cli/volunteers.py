@@ -1,7 +1,5 @@
 """Verbs for a volunteer project of one's own: its decision tree, and the votes of its volunteers."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args

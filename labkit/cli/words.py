@@ -1,7 +1,5 @@
 """What goes wrong, in the words of the command line: options instead of Python's arguments."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import re

@@ -1,7 +1,5 @@
 """Copies of the notebooks, sequences and experiments that ship with labkit, to run and to change."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ The kernel is this interpreter's own, reached through socket files instead of TC
 released and bound again by different processes, so notebooks that start at the same moment can meet on one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os
@@ -53,7 +51,7 @@ class NotebookError(FailedError):
 class LocalKernelManager(AsyncKernelManager):
     """Starts kernels with the interpreter that runs labkit, whatever kernel specifications are installed."""
 
-    started: ClassVar[weakref.WeakSet[LocalKernelManager]] = weakref.WeakSet()
+    started: ClassVar["weakref.WeakSet[LocalKernelManager]"] = weakref.WeakSet()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

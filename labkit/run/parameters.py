@@ -9,8 +9,6 @@ The cell is read, never run: names, types and values are known before anything s
 values are evaluated. papermill's own reader is not used because it cuts a value at the first "#".
 """
 
-from __future__ import annotations
-
 import ast
 import copy
 import difflib

@@ -1,7 +1,5 @@
 """What the steps of a run were made from and what they made, known again by content."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

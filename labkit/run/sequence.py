@@ -20,8 +20,6 @@ The declaration is a TOML file beside the notebooks::
 short runs again from its first cell; its trainings go on where they were (`labkit.run.sweep`).
 """
 
-from __future__ import annotations
-
 import difflib
 import logging
 import re

@@ -1,7 +1,5 @@
 """SIGTERM, as batch systems send it, stops work as Ctrl-C does: what is done is kept."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

@@ -7,8 +7,6 @@ number of threads of a run: the same `threads` gives the same table, bit for bit
 many runs are trained side by side.
 """
 
-from __future__ import annotations
-
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence

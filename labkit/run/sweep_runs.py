@@ -4,8 +4,6 @@ Training is what a worker does. All that it has to say it writes into the run's 
 killed and looked at from anywhere that sees the files.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import html

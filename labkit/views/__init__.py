@@ -1,7 +1,5 @@
 """Figures, tables and pages: arrays and tables in, Bokeh figures out; shown and saved without a network."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bokeh.embed import file_html

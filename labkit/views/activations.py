@@ -1,7 +1,5 @@
 """Figures of what a network looks at: maps of filters, class activation, and how far to trust it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 A table without rows, which stands for sets that were not trained, gives one line in place of the figure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Figures of the galaxies themselves (Angora et al. 2020): colours, profiles, cut-outs, fields."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 Figs. 7, 12, 13, D.2 and D.3; intervals are of 68 %.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A browser of this machine, without a window or a network, driven through its DevTools."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os
@@ -11,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from websocket import WebSocketException, create_connection
 
@@ -71,7 +69,7 @@ class Browser:
         self._program, self._asked = found, 0
         self._session: dict[str, str] = {}
 
-    def __enter__(self) -> Browser:
+    def __enter__(self) -> Self:
         self._folder = TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)
         root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # as in a container
         command = [

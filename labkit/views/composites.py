@@ -9,8 +9,6 @@ its bands, each in units of its bright end, so that the same limits serve pixels
 `astropy.visualization.make_rgb` applies one stretch to all three channels; ours differ in their noise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -172,12 +170,6 @@ def _logarithmic(values: NDArray[np.float32], noise: float, dim: float) -> NDArr
     return np.asarray(LogStretch(10**steepness)(scaled), dtype=np.float32)
 
 
-def shared_colours(sample: Sample) -> SampleColours | None:
-    """Pictures with shared limits of a Sample that is raw or normalised by "fixed-asinh"; else None."""
-    record = sample.provenance.get("normalisation")
-    return SampleColours(sample) if record is None or _is_fixed(record) else None
-
-
 def _is_fixed(record: object) -> bool:
     return isinstance(record, Mapping) and record.get("method") == "fixed-asinh"
 
@@ -244,3 +236,9 @@ class SampleColours:
         one = self.limits[band]
         levels = fixed_asinh(fluxes - np.float32(one.sky), scale=one.noise, **_GREY) / 255
         return hatched(np.where(np.isfinite(fluxes), levels, np.nan))
+
+
+def shared_colours(sample: Sample) -> SampleColours | None:
+    """Pictures with shared limits of a Sample that is raw or normalised by "fixed-asinh"; else None."""
+    record = sample.provenance.get("normalisation")
+    return SampleColours(sample) if record is None or _is_fixed(record) else None

@@ -1,7 +1,5 @@
 """Confusion matrices: what was called what, as counts and shares, down to the cut-outs of each cell."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a catalogue holds: histograms, class counts, and scatter figures by group, selected together."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

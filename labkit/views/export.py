@@ -1,7 +1,5 @@
 """Figures and tables for a paper: PDF, SVG or PNG drawn by a browser of this machine; ECSV and LaTeX."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -1,7 +1,5 @@
 """From pixels to pictures for the eye (nothing here is for networks), and pictures in a grid."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Figures of Kosiba et al. (2020) beyond curves and matrices: measures beside print, bands, trees, votes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any

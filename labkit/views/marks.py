@@ -1,7 +1,5 @@
 """What figures are made of: columns as numbers, points with intervals, lines in bands, steps, boxes, fits."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which figures and tables an executed notebook holds, and the numbers that its captions give them."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 The figures of the papers are calls of these, of `labkit.views.distributions` and of `labkit.views.gallery`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

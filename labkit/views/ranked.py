@@ -1,7 +1,5 @@
 """The page of a ranked catalogue: what was done, the field, the cut-outs best first, the list."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

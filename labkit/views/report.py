@@ -5,8 +5,6 @@ is in the page once, whatever the number of figures. A content security policy f
 anything, so what is seen offline is what is seen anywhere. What cells tagged `result` show stands on top.
 """
 
-from __future__ import annotations
-
 import base64
 import copy
 import html
@@ -41,6 +39,19 @@ _ADDRESS = re.compile(r"^<[\w.]+( \S+)* at 0x[0-9a-f]+>$")  # of an object that 
 _OUTSIDE = re.compile(r"^\s*(?:https?:)?//", re.IGNORECASE)
 
 Heading = tuple[int, str, str]  # level, anchor, HTML text
+
+
+@dataclass
+class Section:
+    """An executed notebook as a part of the page."""
+
+    anchor: str
+    number: str
+    title: str
+    body: str = ""
+    bokeh: int = 0  # figures, and lines that stand for one
+    exhibits: list[Exhibit] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
 
 
 class _OfflineRenderer(IPythonRenderer):
@@ -123,19 +134,6 @@ class _Exporter(HTMLExporter):
             part, _ = self.from_notebook_node(nbformat.v4.new_notebook(cells=cells), resources=about)
             section.results.append(part)
         return section
-
-
-@dataclass
-class Section:
-    """An executed notebook as a part of the page."""
-
-    anchor: str
-    number: str
-    title: str
-    body: str = ""
-    bokeh: int = 0  # figures, and lines that stand for one
-    exhibits: list[Exhibit] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
 
 
 def _title(notebook: nbformat.NotebookNode, place: int) -> tuple[str, str]:

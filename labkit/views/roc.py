@@ -1,7 +1,5 @@
 """Curves over all thresholds, of several runs, classes or folds; `labkit.views.plots.curves` draws others."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Images of the sky with candidates or members marked, cut-outs side by side, the plane of extents."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

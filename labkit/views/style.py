@@ -1,7 +1,5 @@
 """One look for all figures: fonts, sizes, and colours that colour-blind readers can tell apart."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Figures of Su et al. (2020): cooling times, clusters by their cores, and where a network looks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Subject sets for a project on Zooniverse: pictures of a Sample's objects, and their manifest."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Tables and lists as pages show them; whatever text they hold is escaped."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

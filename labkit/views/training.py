@@ -1,7 +1,5 @@
 """The history of a training: loss, accuracy and learning rate by epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """Votes of volunteers: decision trees, answers, weights of volunteers, consensus of a subject."""
 
-from __future__ import annotations
-
 from labkit.votes.answers import Answers, answer_counts, drop_logged_out, drop_repeats, retire
 from labkit.votes.consensus import (
     METHODS,

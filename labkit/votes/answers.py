@@ -1,9 +1,7 @@
 """Answers of volunteers in columns, some ten bytes each, and which of them count."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -57,7 +55,7 @@ class Answers:
             f"{len(self.subjects)} subjects, {len(self.users)} volunteers, tree {self.tree.name!r})"
         )
 
-    def take(self, keep: np.ndarray) -> Answers:
+    def take(self, keep: np.ndarray) -> Self:
         """The classifications where `keep` (bool, one per classification) is true; the name tables stay."""
         keep = np.asarray(keep, dtype=bool)
         if keep.shape != self.user.shape:

@@ -1,7 +1,5 @@
 """How the votes of volunteers are combined: majority, weights of volunteers, Dawid and Skene's model."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Volunteers' verdicts beside the experts' labels, before and after cleaning, and as labels to train on."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """Decision trees of volunteer projects: questions, answers, which ending answer means which class."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections import Counter

@@ -1,7 +1,5 @@
 """Decision trees out of Zooniverse's workflows, and written as the TOML files that `read_tree` reads."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping

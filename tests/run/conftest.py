@@ -1,7 +1,5 @@
 """Small notebooks, made on the spot."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import tempfile

@@ -1,7 +1,5 @@
 """Copies of the notebooks: what they hold, what their paths mean, and that nobody's work is replaced."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

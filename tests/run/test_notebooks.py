@@ -1,7 +1,5 @@
 """One notebook, executed for real."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

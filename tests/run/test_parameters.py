@@ -1,7 +1,5 @@
 """Parameters are read without running, typed, and refused when misspelt."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A sequence: checked before it runs, resumed by content, restarted after a kill."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Sweeps: killed and taken up again, shared among workers, failing in part, stopped by hand."""
 
-from __future__ import annotations
-
 import csv
 import json
 import multiprocessing

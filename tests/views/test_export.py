@@ -1,7 +1,5 @@
 """Figures as files for a paper: what the endings promise, and what is said where there is no browser."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from xml.etree import ElementTree

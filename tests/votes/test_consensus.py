@@ -1,7 +1,5 @@
 """Labels, fractions and agreement of subjects; Dawid-Skene against its paper's equations."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

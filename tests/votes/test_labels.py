@@ -1,7 +1,5 @@
 """Volunteers' verdicts beside the experts' labels, before and after cleaning, and as labels to train on."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, QTable, Table

@@ -1,7 +1,5 @@
 """Decision trees: the Hunt's, those of other projects, and what makes no tree."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Weights by equation 1 (one's own answer counts, ties agree), and what is dropped before them."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Error inspection: right and wrong decisions with their pictures, verdicts for the next training."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

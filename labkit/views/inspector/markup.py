@@ -4,8 +4,6 @@ The tags are those of ``front/pieces.html.j2``, which escapes every text. The cu
 figure because the twin must show the same without a script.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ sheet of cards, a ROC curve to click on, the keyboard. What the browser sends co
 on to one function, so that a test can send the same message without a browser.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path

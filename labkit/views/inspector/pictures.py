@@ -1,7 +1,5 @@
 """How cut-outs become pictures: named display styles, contours of one band on another, activation."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

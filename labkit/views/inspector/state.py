@@ -5,8 +5,6 @@ Runs are joined to Sample and votes by id. Everything is sorted once. A threshol
 columns and filters take one pass.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

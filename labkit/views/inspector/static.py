@@ -1,7 +1,5 @@
 """What a page shows without a click: error rates, the static twin of the inspector, sheets of decisions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ Columns: ``object_id, verdict, label, note, experiment, threshold, probability, 
 present one for "agree", nothing for the other verdicts, which change no label.
 """
 
-from __future__ import annotations
-
 import csv
 import getpass
 import io

@@ -1,7 +1,5 @@
 """The inspector as a widget: a thin layer of clicks and keys over `ErrorState`, `Pictures` and `Journal`."""
 
-from __future__ import annotations
-
 import asyncio
 import html
 from collections.abc import Iterator, Mapping
