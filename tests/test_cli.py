@@ -97,6 +97,7 @@ def notebook(tmp_path) -> Path:
 
 VERBS = {
     ("simulate", "survey"): ["arcmin", "counts per pixel"],
+    ("simulate", "recipe"): ["Parquet", "fields"],
     ("simulate", "observation"): ["arcsec", "counts", "(s)"],
     ("simulate", "cores"): ["arcsec", "counts per pixel"],
     ("simulate", "fields"): ["arcsec", "1 as published"],
@@ -609,6 +610,22 @@ def wait_for(file: Path, process: subprocess.Popen) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_survey_is_made_of_a_recipe_of_candidates_that_were_found(tmp_path):
+    written = labkit_("simulate", "recipe", tmp_path / "found.parquet", "--fields", 1, "--seed", 2020)
+    assert "candidates in 1 fields (" in written.out
+    recipe = ("--recipe", tmp_path / "found.parquet", "--size-px", 24)
+    fails(65, "recipe must hold", "simulate", "survey", tmp_path / "many", *recipe)
+    assert labkit_("simulate", "survey", tmp_path / "few", "--objects", 2, *recipe).code == 0
+    survey = Sample.load(tmp_path / "few")
+    assert survey.provenance["found"]["seed"] == 2020
+    assert (survey.catalogue["extension_likelihood"] > 5).all()
+    fails(65, "must end in .parquet", "simulate", "recipe", tmp_path / "found.csv")
+    (tmp_path / "other.csv").write_text("x,y\n1,2\n")
+    fails(
+        65, "must have the columns", "simulate", "survey", tmp_path / "a", "--recipe", tmp_path / "other.csv"
+    )
 
 
 @pytest.mark.parametrize(

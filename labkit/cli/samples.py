@@ -1,5 +1,6 @@
 """Verbs that make Samples: simulate, fetch, import, observe, cores, members, split, normalise."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,7 @@ def simulate_survey(
     hunt: Annotated[
         bool, Option(help="add the 1196 candidates that only volunteers saw (in proportion)")
     ] = False,
+    recipe: Annotated[Path | None, Option(help="candidates that were found, by simulate recipe")] = None,
     size_px: SizePx = 178,
     seed: Seed = 1,
     processes: Processes = 1,
@@ -47,13 +49,14 @@ def simulate_survey(
 ) -> None:
     """Simulate X-CLASS-like candidates in two bands, as a raw Sample (X-ray in counts per pixel)."""
     refuse_existing(out, overwrite)
-    from labkit.simulate import KOSIBA_HUNT
+    from labkit.simulate import KOSIBA_HUNT, read_recipe
     from labkit.simulate import simulate_survey as verb
 
     sample = verb(
         seed,
         n_objects=objects,
         hunt=KOSIBA_HUNT if hunt else None,
+        recipe=read_recipe(recipe) if recipe else None,
         size_px=size_px,
         n_jobs=processes,
         progress=at_terminal(),
@@ -61,6 +64,27 @@ def simulate_survey(
         overwrite=overwrite,
     )
     echo(f"{out}: {sample!r}")
+
+
+@simulate_app.command("recipe")
+def simulate_recipe(
+    out: Annotated[Path, Argument(help="Parquet table to write; its fields are kept in a folder beside it")],
+    fields: Annotated[int, Option(min=1, help="number of fields, about 10 s of a core each")] = 100,
+    seed: Seed = 1,
+    processes: Processes = 1,
+) -> None:
+    """Search simulated fields for the candidates of a survey; the same command resumes, or adds fields."""
+    if out.suffix != ".parquet":
+        raise InputError(f"OUT must end in .parquet, got {str(out)!r}; give it another name")
+    from labkit.finder import search_fields
+    from labkit.tables import text, write_table
+
+    options = {"n_jobs": processes, "progress": at_terminal()}
+    found = search_fields(out.with_suffix(".fields"), seed, range(fields), **options)
+    write_table(found, out)
+    seen = Counter(text(found["seen_as"]).tolist())
+    shares = ", ".join(f"{number} {name}" for name, number in seen.most_common())
+    echo(f"{out}: {len(found)} candidates in {fields} fields ({shares})")
 
 
 @simulate_app.command("cores")

@@ -24,6 +24,7 @@ from astropy.table import Table
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
+from labkit.errors import InputError
 from labkit.instruments.epic import CAMERAS
 from labkit.simulate.candidates import covered
 from labkit.simulate.field import SkySource, draw_sources
@@ -32,8 +33,13 @@ from labkit.simulate.plates import OpticalScene
 from labkit.simulate.scan import scan_image
 from labkit.simulate.xmm import FLAWS, Events, Grid, Pointing, draw_pointing, exposure_map, observe
 from labkit.simulate.xray import LOW_Z
-from labkit.tables import read_catalogue
+from labkit.tables import need_columns, read_catalogue
 
+#: Columns of a recipe that a survey needs.
+NEEDED = (
+    "field", "x", "y", "counts", "extent", "extension_likelihood", "detection_likelihood", "c1", "true_class",
+    "seen_as", "source", "weight",
+)  # fmt: skip
 #: The image that is searched: that of an archive.
 SEARCHED = Grid(0.0, 0.0, size=512, pixel_arcmin=4.35 / 60)
 #: Distance (arcmin) within which sources, beyond the radius of a cluster, matter to a cut-out of 7 arcmin.
@@ -175,4 +181,12 @@ def read_recipe(path: str | Path | None = None) -> Table:
 
     ``meta["seed"]`` is that of their fields (`draw_found_field`).
     """
-    return read_catalogue(path or Path(__file__).with_name("found.parquet"))
+    path = path or Path(__file__).with_name("found.parquet")
+    found = read_catalogue(path)
+    need_columns(found, NEEDED, f"recipe {str(path)!r}", hint="write one with labkit simulate recipe")
+    if not isinstance(found.meta.get("seed"), int):
+        raise InputError(
+            f"recipe {str(path)!r} must hold the seed of its fields (meta), got {found.meta.get('seed')!r}; "
+            "write one with labkit simulate recipe"
+        )
+    return found
