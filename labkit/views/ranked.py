@@ -61,9 +61,9 @@ def ranked_page(ranked: Table, raw: Sample, observation: Observation, *, notes: 
         for band in best.bands
     ]  # fmt: skip
     p_columns = {p: ".3f", "p_std": ".3f"}
-    places = dict.fromkeys(_TENTHS, ".1f") | {"coverage": ".2f"} | p_columns
+    forms = dict.fromkeys(_TENTHS, ".1f") | {"coverage": ".2f"} | p_columns
     listed = table(
         ranked["rank", *p_columns, *shown], longest=_ROWS, caption="The ranked list.",
-        formats={name: form for name, form in places.items() if name in (*p_columns, *shown)},
+        formats={name: form for name, form in forms.items() if name in (*p_columns, *shown)},
     )  # fmt: skip
     return Column(Div(text=str(bullet_list(notes))), field, *sheets, Div(text=str(listed)))

@@ -20,12 +20,5 @@ from labkit.votes.labels import (
     training_labels,
     vote_predictions,
 )
-from labkit.votes.trees import (
-    Choice,
-    DecisionTree,
-    Question,
-    plain_text,
-    read_tree,
-    tree_names,
-)
+from labkit.votes.trees import Choice, DecisionTree, Question, plain_text, read_tree, tree_names
 from labkit.votes.workflow import tree_from_workflow, tree_toml

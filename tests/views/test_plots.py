@@ -242,10 +242,7 @@ ROWS = QTable({"object_id": ["a"], "label": ["x"], "z": [0.1], "y": [np.nan]})
         (lambda: scatter(ROWS, "z", "y"), "got none of 1 in 'z' and 'y'"),
         (lambda: scatter(ROWS, "z", "z", pictures=["u", "v"]), "pictures must be one for each row, got 2"),
         (lambda: table(ROWS, formats={"M": ".1f"}), r"got \['M'\]"),
-        (
-            lambda: table(ROWS, columns=["M"]),
-            r"columns and formats must name columns .* got \['M'\]",
-        ),
+        (lambda: table(ROWS, columns=["M"]), r"columns and formats must name columns .* got \['M'\]"),
         (
             lambda: transposed(ROWS, "z", columns=["auc"]),
             r"by and columns must name columns .* got \['auc'\]",

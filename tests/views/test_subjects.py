@@ -85,8 +85,7 @@ def test_refusals_before_anything_is_written(small_sample, tmp_path, monkeypatch
     refused("catalogue .*'z'", columns=["z"])
     refused("limit must be at least 1, got 0", limit=0)
     refused(
-        "object_id must have no blanks .*got 'X  1'",
-        with_ids(small_sample, ["X  1", *map(str, range(11))]),
+        "object_id must have no blanks .*got 'X  1'", with_ids(small_sample, ["X  1", *map(str, range(11))])
     )
     monkeypatch.setattr("labkit.views.subjects._ALLOWANCE", 11)
     refused("11 objects at most.*got 12; set a limit")

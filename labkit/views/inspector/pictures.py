@@ -11,19 +11,8 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.sample import Sample
+from labkit.views import gallery
 from labkit.views.composites import SampleColours, shared_colours
-from labkit.views.gallery import (
-    composite,
-    grey_levels,
-    heat_colours,
-    jpeg_uri,
-    overlay,
-    photon_levels,
-    photon_sigma_px,
-    plate_levels,
-    png_uri,
-    smoothed,
-)
 
 Paint = Callable[..., NDArray]
 _CHOSEN = 4  # bands that stand beside the colour picture of many
@@ -45,22 +34,23 @@ class Style:
 
 
 def _glow(optical: NDArray, xray: NDArray) -> NDArray:
-    return overlay(plate_levels(optical), photon_levels(xray))
+    return gallery.overlay(gallery.plate_levels(optical), gallery.photon_levels(xray))
 
 
 def _colours(*images: NDArray) -> NDArray:
-    blue, green, red = (grey_levels(images[round(place)]) for place in np.linspace(0, len(images) - 1, 3))
-    return composite(red=red, green=green, blue=blue)
+    places = np.linspace(0, len(images) - 1, 3).round().astype(int)
+    blue, green, red = (gallery.grey_levels(images[place]) for place in places)
+    return gallery.composite(red=red, green=green, blue=blue)
 
 
 #: Styles of known sets of bands; other bands are shown one by one and, from two on, as a colour composite.
 STYLES: dict[frozenset[str], tuple[Style, ...]] = {
     frozenset({"xray", "optical"}): (
-        Style("optical", ("optical",), plate_levels, contours="xray"),
-        Style("X-ray", ("xray",), photon_levels),
+        Style("optical", ("optical",), gallery.plate_levels, contours="xray"),
+        Style("X-ray", ("xray",), gallery.photon_levels),
         Style("combined", ("optical", "xray"), _glow),
     ),
-    frozenset({"xray"}): (Style("X-ray", ("xray",), photon_levels, contours="xray"),),
+    frozenset({"xray"}): (Style("X-ray", ("xray",), gallery.photon_levels, contours="xray"),),
 }
 
 
@@ -75,7 +65,7 @@ def styles_for(bands: Sequence[str], *, colours: SampleColours | None = None) ->
     if known is not None:
         return known
     if colours is None:
-        single = [Style(name, (name,), grey_levels) for name in bands]
+        single = [Style(name, (name,), gallery.grey_levels) for name in bands]
         together = Style("colour", tuple(bands), _colours)
     else:
         single = [Style(name, (name,), partial(colours.grey, name), shows_gaps=True) for name in bands]
@@ -102,7 +92,7 @@ def contour_lines(image: NDArray, *, levels: int = 6) -> Lines:
     Levels are equally spaced in the square root of the brightness above the median; each comes with its
     lines, (m, 2), as x and y in pixels from the first pixel's centre. Empty if nothing stands out.
     """
-    soft = smoothed(image, sigma_px=1.5 * photon_sigma_px(image))
+    soft = gallery.smoothed(image, sigma_px=1.5 * gallery.photon_sigma_px(image))
     middle = np.median(soft)
     lowest, peak = 3 * 1.4826 * np.median(np.abs(soft - middle)), soft.max() - middle
     if not peak > max(lowest, 1e-12):
@@ -118,7 +108,7 @@ def activation_overlay(levels: NDArray, activation: NDArray, *, strength: float 
     colour = levels if levels.ndim == 3 else np.repeat(levels[..., None], 3, axis=-1)
     heat = np.clip(np.nan_to_num(activation), 0, 1)
     veil = strength * np.sqrt(heat)[..., None]
-    return (1 - veil) * colour + veil * heat_colours(heat)
+    return (1 - veil) * colour + veil * gallery.heat_colours(heat)
 
 
 class Pictures:
@@ -182,7 +172,9 @@ class Pictures:
             if target is not None:
                 levels = activation_overlay(levels, self._activation(row, target))
             smaller = size_px is not None and size_px < levels.shape[0]
-            self._made[key] = jpeg_uri(levels, size_px=size_px, quality=90) if smaller else png_uri(levels)
+            self._made[key] = (
+                gallery.jpeg_uri(levels, size_px=size_px, quality=90) if smaller else gallery.png_uri(levels)
+            )
             while len(self._made) > 4 * _KEPT:
                 self._made.popitem(last=False)
         return self._made[key]
