@@ -15,8 +15,10 @@ from labkit.predictions import Estimates
 from labkit.tables import text
 
 #: What `labkit.evaluate.measure` knows of numbers.
-NUMBER_MEASURES = ("bias", "scatter", "mad_scatter", "relative_bias", "relative_error")
-NUMBER_MEASURES += ("coverage_68", "coverage_95")
+NUMBER_MEASURES = (
+    *("bias", "scatter", "mad_scatter", "relative_bias", "relative_error"),
+    *("coverage_68", "coverage_95"),
+)
 _MAD = 1.4826  # of a normal distribution's median absolute deviation to its standard deviation
 _BLOCK = 4_000_000  # residuals held in memory at a time
 

@@ -223,7 +223,7 @@ class View:
         strata = [codes == c for c in np.unique(codes)]
         if self.binary:
             strata = [codes == self.column, codes != self.column]
-        options = {"strata": strata, "resamples": number, "rng": rng, "ranked": ranked}
+        options: dict[str, Any] = {"strata": strata, "resamples": number, "rng": rng, "ranked": ranked}
         sides = self.sides(objects)
         found = bootstrap(*sides, classes=self._measured, averages=not self.binary, **options)
         return {"all": overall(found)} if self.mode == "macro" else found

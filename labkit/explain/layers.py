@@ -339,7 +339,7 @@ def layers(model: Model) -> Table:
     for name, shape in opened.outputs.items():
         module, is_map = opened.layers[name], len(shape) == 3
         sides = (*shape[1:], shape[0]) if is_map else shape
-        row = {"layer": name, "type": str(getattr(module, "kind", type(module).__name__))}
+        row: dict[str, Any] = {"layer": name, "type": str(getattr(module, "kind", type(module).__name__))}
         row |= {"filters": sides[-1], "output": "x".join(map(str, sides)), "maps": is_map}
         rows.append(row | {"parameters": sum(p.numel() for p in module.parameters())})
     return Table(rows=rows)

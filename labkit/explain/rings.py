@@ -166,8 +166,8 @@ def ring_table(
             if not len(part):
                 continue
             bounds = interval(object_shares(len(part), rng) @ part)
-            for radius, *values in zip(radii, part.mean(0), *bounds, strict=True):
-                rows.append((network, name, radius, len(part), *values))
+            for radius, *cells in zip(radii, part.mean(0), *bounds, strict=True):
+                rows.append((network, name, radius, len(part), *cells))
     if not rows:
         raise InputError("values must be finite for an object at least, got none; the maps are blank")
     columns = ("network", "class", "radius", "objects", "value", "value_low", "value_high")

@@ -25,7 +25,7 @@ _MAD_TO_SIGMA = 1.4826
 _CUT_LEVEL, _CUT_WIDTH = -0.0336, 0.9816
 
 
-def sky_scales(sample: Sample, *, objects: int = 400, batch_size: int = 64) -> dict[str, float]:
+def sky_scales(sample: Sample, *, objects: int = 400) -> dict[str, float]:
     """Measure the scatter of blank sky in a pixel of each band.
 
     Sources only add light, so the faint half of the pixels tells of the sky: in each cut-out, the scatter
@@ -35,17 +35,16 @@ def sky_scales(sample: Sample, *, objects: int = 400, batch_size: int = 64) -> d
     decide. NaN pixels have no data.
 
     What remains of faint sources, wings and intracluster light makes the result too large: in simulated
-    fields by 1 to 5 per cent in the optical, by 5 to 8 in the infrared, where light spreads wider, and by 16
-    in the deep and crowded F160 of a Frontier Field. It is the scatter of a single pixel: where drizzling
-    correlates neighbours it is less than an aperture's noise over the root of its pixels. As a unit for grey
-    levels it serves in both cases; for errors of photometry it does not.
+    fields by 1 to 5 per cent in the optical, by 5 to 8 in the infrared, by 16 in the crowded F160 of a
+    Frontier Field. It is the scatter of a single pixel, so it serves as a unit for grey levels, not for
+    errors of photometry where drizzling correlates neighbours.
     """
     if objects < 1:
         raise InputError(f"objects must be at least 1, got {objects}")
     if not len(sample) or "normalisation" in sample.provenance:
         raise InputError(f"sample must hold raw pixels of at least one object, got {sample!r}")
     rows = np.unique(np.linspace(0, len(sample) - 1, min(objects, len(sample))).round().astype(int))
-    batches = sample.select(rows).batches(batch_size)
+    batches = sample.select(rows).batches(64)
     measured = [scatter_of_sky(images) for _, images in batches]  # each of shape (2, object, band)
     level, scatter = np.concatenate(measured, axis=1)
     return {band: _middle(band, level[:, i], scatter[:, i]) for i, band in enumerate(sample.bands)}

@@ -157,9 +157,9 @@ def train(
     shown = Progress(bar=progress, title=title, lines=max(1, 10 // len(experiment.runs)))
     keeper = KeepBestAndLast(folder, monitor=experiment.monitor, staging=staging if last is None else None)
     noted = open_logger(logger, Path(run), folder, experiment)
-    trainer = _trainer(experiment, task.precision, where, folder, (shown, *callbacks, keeper), noted)
+    about: dict[str, Any] = {"callbacks": (shown, *callbacks, keeper), "logger": noted}
     try:
-        _run(trainer, task, sample, parts, scales, where, last)
+        _run(task, sample, parts, scales, where, last, default_root_dir=folder, **about)
     except (StopError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
             raise
@@ -201,54 +201,42 @@ def _staging(folder: Path) -> Path:
     return staging
 
 
-def _trainer(
-    experiment: Experiment,
-    precision: str,
-    device: torch.device,
-    folder: Path,
-    callbacks: tuple[Callback, ...],
-    noted: Any,
-) -> pl.Trainer:
-    if (patience := experiment.early_stopping_patience) is not None:
-        mode = "min" if experiment.monitor.endswith("loss") else "max"
-        rule: dict[str, Any] = {"patience": patience, "mode": mode, "check_on_train_epoch_end": True}
-        callbacks = (*callbacks, EarlyStopping(experiment.monitor, **rule))
-    with quiet():
-        return pl.Trainer(
-            max_epochs=experiment.epochs,
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            precision="bf16-mixed" if precision == "bf16" else "32-true",
-            callbacks=list(callbacks),
-            plugins=[SafeCheckpointIO()],
-            default_root_dir=folder,
-            logger=noted,
-            num_sanity_val_steps=0,
-            enable_model_summary=False,
-            benchmark=device.type == "cuda",
-        )
-
-
 def _run(
-    trainer: pl.Trainer,
     task: TrainingTask,
     sample: Sample,
     parts: dict[str, Part],
     scales: Scales,
     device: torch.device,
     last: Path | None,
+    *,
+    callbacks: tuple[Callback, ...],
+    **about: Any,
 ) -> None:
-    held, rows = _hold(task.experiment, sample, parts, scales, device)
-    experiment = task.experiment
+    """Hold the images and let Lightning train; `about` are further options of its Trainer."""
+    experiment, on_gpu = task.experiment, device.type == "cuda"
+    if (patience := experiment.early_stopping_patience) is not None:
+        mode = "min" if experiment.monitor.endswith("loss") else "max"
+        rule: dict[str, Any] = {"patience": patience, "mode": mode, "check_on_train_epoch_end": True}
+        callbacks = (*callbacks, EarlyStopping(experiment.monitor, **rule))
+    with quiet():
+        trainer = pl.Trainer(
+            max_epochs=experiment.epochs,
+            accelerator="gpu" if on_gpu else "cpu",
+            devices=[device.index or 0] if on_gpu else 1,
+            precision="bf16-mixed" if task.precision == "bf16" else "32-true",
+            callbacks=list(callbacks),
+            plugins=[SafeCheckpointIO()],
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            benchmark=on_gpu,
+            **about,
+        )
+    held, rows = _hold(experiment, sample, parts, scales, device)
     places, positions = further_positions(experiment, sample, parts["train"].rows)
-    batches = {"balanced": BalancedBatches, "shuffled": ShuffledBatches}[experiment.batches](
-        held,
-        batch_size=experiment.batch_size,
-        seed=task.seed,
-        rows=rows["train"][torch.from_numpy(places)],
-        positions=torch.from_numpy(positions),
-    )
-    devices = [device] if device.type == "cuda" else []
+    kind = {"balanced": BalancedBatches, "shuffled": ShuffledBatches}[experiment.batches]
+    chosen = {"rows": rows["train"][torch.from_numpy(places)], "positions": torch.from_numpy(positions)}
+    batches = kind(held, batch_size=experiment.batch_size, seed=task.seed, **chosen)
+    devices = [device] if on_gpu else []
     with quiet(), stoppable(), reused_memory(), torch.random.fork_rng(devices=devices):
         trainer.fit(task, batches, OrderedBatches(held, rows=rows["validation"]), ckpt_path=last)
 

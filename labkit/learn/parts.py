@@ -3,10 +3,8 @@
 Parts are those of the experiment's split column, or folds: every object is tested once, by a network that
 never saw it. Fold f is the test set of run f, the next one its validation set, the rest its training set; or
 the validation set is drawn before the folds and the same for all (Angora et al. 2020, appendix A.2). Kosiba
-et al. (2020, Table 7) do the same for the clusters, a tenth each for validation and test. Of the non-clusters
-they test a fifth (114 of 570), to have as many of both classes in a test set, so that their test sets must
-overlap. Ours hold a tenth of every class: each object has one out-of-fold prediction, and the classes keep
-their shares.
+et al. (2020, Table 7) test a tenth of the clusters but a fifth of the non-clusters (114 of 570), so that
+their test sets must overlap. Ours hold a tenth of every class, so each object has one out-of-fold prediction.
 """
 
 from __future__ import annotations

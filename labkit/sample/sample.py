@@ -236,7 +236,8 @@ def collect(
             for images, table in pieces:
                 writer.append(images, table)
         return Sample.load(path)
-    held, tables, n = np.empty(0), [], 0
+    held, n = np.empty(0), 0
+    tables: list[Table] = []
     for images, table in pieces:
         if not tables:
             held = np.empty((most, *images.shape[1:]), images.dtype)

@@ -24,7 +24,7 @@ from labkit.errors import InputError, MissingDataError
 
 logger = logging.getLogger(__name__)
 
-_BLOCK = 1 << 18
+_ATTEMPTS, _BLOCK = 3, 1 << 18
 _LARGEST = 16 * 2**30  # bytes of one file
 _LONGEST_ANSWER = 2**22  # bytes of an archive's record
 _TIMEOUT = 30.0  # seconds without a byte
@@ -80,12 +80,9 @@ def download(
     *,
     checksum: str | None = None,
     cache: str | Path | None = None,
-    attempts: int = 3,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, str]:
     """A published file and its checksum: from the cache, or from the network when it is not there yet."""
-    if attempts < 1:
-        raise InputError(f"attempts must be at least 1, got {attempts}")
     if checksum is not None:
         parse_checksum(checksum)
     name = unquote(Path(urlsplit(url).path).name)
@@ -98,7 +95,7 @@ def download(
         expected, size = checksum or (beside.read_text().strip() if beside.exists() else None), None
         if expected is None:
             expected, size = zenodo_entry(url)
-        transfer = _Transfer(partial, attempts, size, progress)
+        transfer = _Transfer(partial, size, progress)
         path = Path(pooch.retrieve(url, known_hash=expected, fname=name, path=folder, downloader=transfer))
         beside.write_text(expected + "\n")
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -129,20 +126,19 @@ class _Transfer:
     """
 
     partial: Path
-    attempts: int
     size: int | None
     progress: Callable[[int, int], None] | None
 
     def __call__(self, url: str, output_file: str | Path, _pooch: Any = None) -> None:
         """Fetch `url` into `output_file`; the signature is what `pooch` asks for."""
-        for attempt in range(1, self.attempts + 1):
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._fetch(url)
                 break
             except _BROKEN as error:
-                if attempt == self.attempts:
+                if attempt == _ATTEMPTS:
                     raise
-                logger.warning("%s broke off (%s); attempt %d of %d", url, error, attempt + 1, self.attempts)
+                logger.warning("%s broke off (%s); attempt %d of %d", url, error, attempt + 1, _ATTEMPTS)
         self.partial.replace(output_file)
 
     def _fetch(self, url: str) -> None:

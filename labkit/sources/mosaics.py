@@ -86,10 +86,11 @@ class Mosaics:
     def with_zero_points(self, given: ZeroPoints) -> Mosaics:
         """The mosaics with these zero points instead of the headers', see `read_mosaics`."""
         points = dict(given) if isinstance(given, Mapping) else dict.fromkeys(self.bands, given)
-        numbers = {
-            band: zero_point_number(band, value) for band, value in points.items() if value is not None
+        new: dict[str, dict[str, Any]] = {
+            band: {"zero_point": zero_point_number(band, value), "zero_point_from": "given"}
+            for band, value in points.items()
+            if value is not None
         }
-        new = {band: {"zero_point": zero, "zero_point_from": "given"} for band, zero in numbers.items()}
         return Mosaics(tuple(replace(one, **new.get(one.band, {})) for one in self.mosaics))
 
     @property

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import dropwhile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
@@ -103,7 +103,10 @@ def read_catalogue(
     with failed, warnings.catch_warnings():
         warnings.simplefilter("ignore", (AstropyWarning, UserWarning))
         if ending in _DELIMITERS:
-            options = {"delimiter": _DELIMITERS[ending], "skip_broken": broken_lines == "skip"}
+            options: dict[str, Any] = {
+                "delimiter": _DELIMITERS[ending],
+                "skip_broken": broken_lines == "skip",
+            }
             table = _read_delimited(path, columns, as_text=as_text, **options)
         else:
             table = _READERS[ending](path, columns)
@@ -322,10 +325,6 @@ def _typed(values: NDArray[np.str_], *, comma: bool) -> NDArray | MaskedColumn:
     return MaskedColumn(whole, mask=missing)
 
 
-def _read_ecsv(path: Path, columns: Collection[str] | None) -> Table:
-    return _parse_ecsv(decode(_contents(path), path))
-
-
 def _parse_ecsv(content: str) -> Table:
     # Only this engine keeps blanks at the ends of quoted text, and ids that begin with "#".
     lines = io.StringIO(content.replace("\r\n", "\n").replace("\r", "\n"))
@@ -421,7 +420,7 @@ def _arrow_column(chunks: pa.ChunkedArray, field: pa.Field) -> Column:
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": " ", ".dat": " "}
 _READERS: dict[str, Callable[..., Table]] = {
-    ".ecsv": _read_ecsv,
+    ".ecsv": lambda path, columns: _parse_ecsv(decode(_contents(path), path)),
     **dict.fromkeys((".fits", ".fit"), _read_fits),
     **dict.fromkeys((".vot", ".votable", ".xml"), _read_votable),
     ".parquet": _read_parquet,
