@@ -244,6 +244,8 @@ def collect(
         held[n : n + len(images)] = images
         tables.append(table)
         n += len(images)
+    if not tables:
+        raise InputError("a Sample needs objects, got none; give some, or ask less of them")
     return Sample(held[:n], vstack(tables, metadata_conflicts="silent"), **about)
 
 
