@@ -23,7 +23,6 @@ from labkit.taxonomy import get_scheme
 #: central density are `labkit.cooling.DENSITY_LIMITS`.
 CONCENTRATION_LIMITS = (0.155, 0.075)
 _SCHEME = "cool-core"
-_METHODS = ("logistic", "gradient boosting")
 
 
 def limit_predictions(
@@ -77,7 +76,7 @@ def morphology_predictions(
     is tested (-1: none). `method` is "logistic" or "gradient boosting" of scikit-learn; classes weigh alike,
     as they do in the balanced accuracy. `experiment` is its name, by default the method.
     """
-    need_choice("method", method, _METHODS)
+    need_choice("method", method, ("logistic", "gradient boosting"))
     values = _columns(table, features)
 
     def judge(train: NDArray, codes: NDArray, test: NDArray) -> NDArray:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from astropy.table import QTable, Table, join
-from numpy.typing import NDArray
 from scipy.stats import linregress, t
 
 from labkit.errors import InputError, MissingDataError, need_choice
@@ -360,18 +359,15 @@ def linear_fits(
         for name in measures:
             place, value = (numbers(table[here][column]) for column in (x, name))
             known = np.isfinite(place) & np.isfinite(value)
-            if len(np.unique(place[known])) >= 3:
-                line = _line(place[known] / 500.0, value[known])
-                rows.append({"bands": group, "measure": name} | dict(zip(_LINE, line, strict=True)))
+            if len(np.unique(place[known])) < 3:
+                continue
+            fit, n = linregress(place[known] / 500.0, value[known]), int(known.sum())
+            half = float(t.ppf(0.975, n - 2)) * fit.stderr
+            slope = (fit.slope, fit.stderr, fit.slope - half, fit.slope + half)
+            line = (n, *slope, fit.intercept, fit.intercept_stderr, fit.pvalue)
+            rows.append({"bands": group, "measure": name} | dict(zip(_LINE, line, strict=True)))
     kinds = {"bands": str, "measure": str, "points": int} | dict.fromkeys(_LINE[1:], float)
     return QTable(rows=rows or None, names=list(kinds), dtype=list(kinds.values()))
-
-
-def _line(x: NDArray, y: NDArray) -> tuple[float, ...]:
-    fit = linregress(x, y)
-    half = float(t.ppf(0.975, len(x) - 2)) * fit.stderr
-    bounds = (fit.slope - half, fit.slope + half)
-    return (len(x), fit.slope, fit.stderr, *bounds, fit.intercept, fit.intercept_stderr, fit.pvalue)
 
 
 def reliability(predictions: Mapping[str, Predictions], *, bins: int = 10) -> QTable:

@@ -2,4 +2,4 @@
 
 from labkit.photometry.catalogues import colours, magnitude_at, match, redshift_offset
 from labkit.photometry.extraction import extract
-from labkit.photometry.red_sequence import ColourMagnitude, differential_colour, red_sequences
+from labkit.photometry.red_sequence import ColourMagnitude, red_sequences

@@ -86,11 +86,6 @@ def colour_magnitude_relation(
     return ColourMagnitude(float(line[1]), float(line[0]), float(scatter), pivot, **errors_of, kept=kept)
 
 
-def differential_colour(magnitude: ArrayLike, colour: ArrayLike, relation: ColourMagnitude) -> NDArray:
-    """Colour minus that of the relation, mag, negative if bluer (Angora et al. 2020, section 4.2)."""
-    return np.asarray(colour, dtype=np.float64) - relation(magnitude)
-
-
 def _fit_clipped(
     x: NDArray, y: NDArray, errors: NDArray, inside: NDArray[np.bool_], line: tuple[float, float] | NDArray
 ) -> tuple[NDArray, float, NDArray[np.bool_]]:
@@ -221,7 +216,7 @@ class RedSequences:
     magnitude: NDArray[np.float64]  # of each galaxy, mag, as the following; NaN where not measured
     colour: NDArray[np.float64]
     colour_error: NDArray[np.float64]
-    differential: NDArray[np.float64]  # NaN also in clusters without a relation
+    differential: NDArray[np.float64]  # colour less the relation's; NaN also in clusters without one
 
     def table(self) -> QTable:
         """One row per cluster: ``cluster``, ``members`` (kept in the fit), the relation and its errors."""
@@ -293,6 +288,6 @@ def red_sequences(
             continue
         errors = {"magnitude_error": dm[fitted], "colour_error": error[fitted]}
         relation = colour_magnitude_relation(m[fitted], colour[fitted], rng=generator, **errors)
-        differential[here] = differential_colour(m[here], colour[here], relation)
+        differential[here] = colour[here] - relation(m[here])
         relations[host] = relation
     return RedSequences(relations, m, colour, error, differential)

@@ -68,7 +68,7 @@ def differential_colour_magnitude(
 ) -> figure:  # fmt: skip
     """Differential colour against magnitude, the members' median and ± 1 sigma grey (Figs. 9 and 14).
 
-    As `colour_magnitude`, with `labkit.photometry.differential_colour`. The median and the
+    As `colour_magnitude`, with the colour less the relation's (section 4.2). The median and the
     spread, 1.4826 times the median absolute deviation, are those of the members drawn, missed ones among
     them.
     """
