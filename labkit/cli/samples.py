@@ -68,23 +68,19 @@ def simulate_survey(
 
 @simulate_app.command("recipe")
 def simulate_recipe(
-    out: Annotated[Path, Argument(help="Parquet table to write; its fields are kept in a folder beside it")],
+    out: Annotated[Path, Argument(help="Parquet table to write, or to add fields to")],
     fields: Annotated[int, Option(min=1, help="number of fields, about 10 s of a core each")] = 100,
     seed: Seed = 1,
     processes: Processes = 1,
 ) -> None:
     """Search simulated fields for the candidates of a survey; the same command resumes, or adds fields."""
-    if out.suffix != ".parquet":
-        raise InputError(f"OUT must end in .parquet, got {str(out)!r}; give it another name")
     from labkit.finder import search_fields
-    from labkit.tables import text, write_table
+    from labkit.tables import text
 
-    options = {"n_jobs": processes, "progress": at_terminal()}
-    found = search_fields(out.with_suffix(".fields"), seed, range(fields), **options)
-    write_table(found, out)
+    found = search_fields(out, seed, fields, n_jobs=processes, progress=at_terminal())
     seen = Counter(text(found["seen_as"]).tolist())
     shares = ", ".join(f"{number} {name}" for name, number in seen.most_common())
-    echo(f"{out}: {len(found)} candidates in {fields} fields ({shares})")
+    echo(f"{out}: {len(found)} candidates in {found.meta['fields']} fields ({shares})")
 
 
 @simulate_app.command("cores")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table, vstack
 from tqdm.auto import tqdm
 
+from labkit.errors import InputError
 from labkit.finder.find import find_candidates
 from labkit.images.coordinates import tangent_plane
 from labkit.instruments.epic import CAMERAS, MOS1
 from labkit.processes import run_tasks
-from labkit.simulate.found import SEARCHED, Field, draw_found_field
+from labkit.simulate.found import SEARCHED, Field, draw_found_field, read_recipe
 from labkit.sources.xmm import Observation
 from labkit.tables import read_catalogue, write_table
 
@@ -75,21 +76,41 @@ def search_field(seed: int, number: int) -> Table:
 
 
 def search_fields(
-    folder: str | Path, seed: int, numbers: Iterable[int], *, n_jobs: int = 1, progress: bool = False
+    path: str | Path, seed: int, fields: int, *, n_jobs: int = 1, progress: bool = False
 ) -> Table:
-    """Candidates of many fields of a survey, as of `search_field`, by number of the field.
+    """Search simulated fields for the candidates of a survey, and write them: a recipe, as a Parquet table.
 
-    Each field is kept in a file of the folder and not searched again.
+    Fields that the table holds are not searched again, nor those that a run which was stopped left in a
+    folder beside it. Columns are those of `search_field`; ``meta`` holds the seed and the number of fields.
+
+    Raises
+    ------
+    InputError
+        If the table is of another seed or of no recipe, or its name does not end in ``.parquet``.
     """
-    folder = Path(folder)
+    path = Path(path)
+    if path.suffix != ".parquet":
+        raise InputError(f"path must end in .parquet, got {str(path)!r}; give it another name")
+    tables, first = [], 0
+    if path.exists():
+        before = read_recipe(path)
+        if before.meta["seed"] != seed:
+            raise InputError(
+                f"seed must be that of {str(path)!r}, {before.meta['seed']}, to add fields to it, got "
+                f"{seed}; give another seed a table of its own"
+            )
+        tables, first = [before], before.meta["fields"]
+    folder = path.with_suffix(".fields")
     folder.mkdir(parents=True, exist_ok=True)
-    files = {number: folder / f"{seed}-{number:06d}.parquet" for number in numbers}
-    tasks = [(seed, number, path) for number, path in files.items() if not path.exists()]
+    files = {number: folder / f"{seed}-{number:06d}.parquet" for number in range(first, fields)}
+    tasks = [(seed, number, file) for number, file in files.items() if not file.exists()]
     done = run_tasks(_search_into, tasks, n_jobs)
     for _ in tqdm(done, total=len(tasks), unit="field", disable=not progress, desc="search"):
         pass
-    found = vstack([read_catalogue(path) for path in files.values()])
-    found.meta = {"seed": seed}
+    found = vstack([*tables, *map(read_catalogue, files.values())], metadata_conflicts="silent")
+    found.meta = {"seed": seed, "fields": max(first, fields)}
+    write_table(found, path)
+    shutil.rmtree(folder)
     return found
 
 

@@ -179,14 +179,15 @@ def draw_found_field(seed: int, number: int) -> Field:
 def read_recipe(path: str | Path | None = None) -> Table:
     """Candidates that were found, as by `labkit.finder.search_fields`; by default those of this package.
 
-    ``meta["seed"]`` is that of their fields (`draw_found_field`).
+    ``meta`` holds the seed of their fields (`draw_found_field`) and how many were searched.
     """
     path = path or Path(__file__).with_name("found.parquet")
     found = read_catalogue(path)
     need_columns(found, NEEDED, f"recipe {str(path)!r}", hint="write one with labkit simulate recipe")
-    if not isinstance(found.meta.get("seed"), int):
-        raise InputError(
-            f"recipe {str(path)!r} must hold the seed of its fields (meta), got {found.meta.get('seed')!r}; "
-            "write one with labkit simulate recipe"
-        )
+    for name in ("seed", "fields"):
+        if not isinstance(found.meta.get(name), int):
+            raise InputError(
+                f"recipe {str(path)!r} must hold {name!r} as a whole number in its meta, got "
+                f"{found.meta.get(name)!r}; write one with labkit simulate recipe"
+            )
     return found

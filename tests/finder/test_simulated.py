@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from labkit.errors import InputError
 from labkit.finder import find_candidates, simulated
 from labkit.finder.simulated import (
     LEAST_EXTENT,
@@ -12,7 +14,7 @@ from labkit.finder.simulated import (
     search_field,
     search_fields,
 )
-from labkit.simulate.found import draw_found_field
+from labkit.simulate.found import draw_found_field, read_recipe
 
 
 def test_candidates_of_a_field_are_those_of_the_finder_and_most_are_what_is_there():
@@ -33,17 +35,30 @@ def test_candidates_of_a_field_are_those_of_the_finder_and_most_are_what_is_ther
     assert found["c1"].sum() >= 1
 
 
-def test_fields_are_searched_once_and_joined_in_order(tmp_path, monkeypatch):
-    searched = []
+def test_fields_are_searched_once_joined_in_order_and_added_to(tmp_path, monkeypatch):
+    searched, table = [], search_field(2020, 1)
 
     def search(seed: int, number: int):
         searched.append(number)
-        return table[:number]
+        if number == 2 and len(searched) == 3:
+            raise KeyboardInterrupt
+        return table[:number]  # a field without candidates is kept, too
 
-    table = search_field(2020, 1)
     monkeypatch.setattr(simulated, "search_field", search)
-    first = search_fields(tmp_path, 2020, [2, 0])
-    assert (len(first), searched) == (2, [2, 0])  # a field without candidates is kept, too
-    both = search_fields(tmp_path, 2020, [0, 1, 2])
-    assert (len(both), searched) == (3, [2, 0, 1])
-    assert both.colnames == table.colnames
+    path = tmp_path / "found.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        search_fields(path, 2020, 3)
+    assert not path.exists()
+    assert len(search_fields(path, 2020, 3)) == 3
+    assert searched == [0, 1, 2, 2]
+    assert len(search_fields(path, 2020, 2)) == 3
+    more = search_fields(path, 2020, 4)
+    assert (searched[4:], len(more)) == ([3], 6)
+    read = read_recipe(path)
+    assert (read.meta["seed"], read.meta["fields"]) == (2020, 4)
+    assert read["x"].tolist() == more["x"].tolist()
+    assert [file.name for file in tmp_path.iterdir()] == ["found.parquet"]
+    with pytest.raises(InputError, match="seed must be that of"):
+        search_fields(path, 2021, 5)
+    with pytest.raises(InputError, match="must end in .parquet"):
+        search_fields(tmp_path / "found.csv", 2020, 1)
