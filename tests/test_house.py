@@ -39,7 +39,7 @@ ARROW = (
 )
 #: The same inside `simulate`, from the sky to the volunteers.
 SIMULATE = (
-    ("numbers", "pieces"),
+    ("numbers",),
     ("painting", "xray", "gas", "projection"),
     ("optical", "cores", "hst"),
     ("xmm", "plates"),

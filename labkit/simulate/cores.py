@@ -19,16 +19,16 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import special_ortho_group
+from tqdm.auto import tqdm
 
 from labkit.cooling import CORE_RADIUS, core_classes
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
 from labkit.instruments import PointSpread
 from labkit.processes import run_tasks
-from labkit.sample import Sample
+from labkit.sample import Sample, collect
 from labkit.simulate.gas import Gas, entropy_scale, hydrostatic_gas
 from labkit.simulate.numbers import check_whole, read_numbers
-from labkit.simulate.pieces import collect
 from labkit.simulate.projection import project
 
 _CHUNK = 8
@@ -370,13 +370,14 @@ def simulate_cores(
     }
     asked = {"seed": int(seed), "population": population, "projections": projections, "redshift": redshift}
     asked |= {"fwhm_arcsec": fwhm_arcsec}
+    pieces = _pieces(int(seed), n_clusters, population, projections, look, n_jobs)
+    number = -(-n_clusters // _CHUNK)
     return collect(
-        _pieces(int(seed), n_clusters, population, projections, look, n_jobs),
-        number=-(-n_clusters // _CHUNK),
+        tqdm(pieces, total=number, unit="chunk", disable=not progress, desc="simulate"),
+        n_clusters * projections,
         bands=("xray",),
         pixel_scale=pixel_arcsec * u.arcsec,
         provenance={"source": "simulated Chandra-like images of cluster cores"} | asked,
-        progress=progress,
         path=path,
         overwrite=overwrite,
     )

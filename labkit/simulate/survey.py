@@ -19,15 +19,15 @@ import numpy as np
 from astropy.table import QTable, Row, Table, vstack
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from labkit.errors import InputError
 from labkit.images import regrid
 from labkit.processes import run_tasks
-from labkit.sample import Sample
+from labkit.sample import Sample, collect
 from labkit.simulate.candidates import draw_field, entries
 from labkit.simulate.found import Field, draw_found_field
 from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
-from labkit.simulate.pieces import collect
 from labkit.simulate.plates import OpticalScene, plate_cutout
 from labkit.simulate.scan import EROSITA, scan_image
 from labkit.simulate.xmm import Grid, Pointing, count_images, expected_counts
@@ -282,10 +282,10 @@ def simulate_survey(
         counts = counts.scaled(n_objects)
     cut = {"telescope": telescope, "size_px": size_px}
     plan, work, tasks = _tasks(int(seed), counts, hunt, recipe, **cut)
+    pieces = _pieces(plan, work, tasks, int(seed), n_jobs)
     return collect(
-        _pieces(plan, work, tasks, int(seed), n_jobs),
-        number=len(tasks),
-        progress=progress,
+        tqdm(pieces, total=len(tasks), unit="chunk", disable=not progress, desc="simulate"),
+        len(plan),
         path=path,
         overwrite=overwrite,
         bands=_BANDS,
@@ -426,9 +426,9 @@ def _cut_from(rng: Generator, field: Field, row: Row, **cut: Any) -> tuple[np.nd
     measured |= {name: float(row[name]) for name in ("extension_likelihood", "detection_likelihood")}
     entry = entries(field.pointing, x, y, truth) | measured | {"c1": row["c1"], "weight": row["weight"]}
     scans = cut["telescope"] == "eROSITA"
-    observed = partial(field.scan, rng, x, y) if scans else field.summed
-    place = {"x": x, "y": y, "pixel_arcsec": pixel}
-    return _cut_out(rng, field.pointing, observed, field.scenes(x, y), entry, **place, **cut)
+    observed: Callable[[Grid], NDArray] = partial(field.scan, rng, x, y) if scans else field.summed
+    scenes = field.scenes(x, y)
+    return _cut_out(rng, field.pointing, observed, scenes, entry, x=x, y=y, pixel_arcsec=pixel, **cut)
 
 
 def _simulate_chunk(

@@ -348,7 +348,7 @@ def observe(
                 record(number, *pointing.to_detector(flaw.x, flaw.y), FLAWS - row)
         if camera is PN and pointing.out_of_time_subtracted:
             on_chip = chip >= 0
-            taken = {"late": True, "weight": -pointing.out_of_time}
+            taken: dict[str, Any] = {"late": True, "weight": -pointing.out_of_time}
             record(number, u[on_chip], _smear(rng, chip[on_chip]), origin[on_chip], **taken)
             record(number, *_background_events(rng, pointing, camera, grid), BACKGROUND, **taken)
     x, y, which, origin, late, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
