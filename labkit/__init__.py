@@ -4,8 +4,6 @@
 that importing labkit costs nothing. `labkit/__init__.pyi` lists the names by what one does with them.
 """
 
-from __future__ import annotations
-
 import lazy_loader
 
 __version__ = "0.1.0"

@@ -3,8 +3,6 @@
 Temperatures are kT in keV, densities cm-3, metallicities solar, cooling times Gyr.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 

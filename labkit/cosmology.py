@@ -1,7 +1,5 @@
 """The cosmology of all three papers' fields, and the radius of a cluster in it."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 from astropy.cosmology import FLRW, FlatLambdaCDM

@@ -3,8 +3,6 @@
 Every message names the argument or file, the rule it breaks, the value received and the remedy.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 

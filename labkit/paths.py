@@ -1,7 +1,5 @@
 """Files and folders that appear whole or not at all, and the folders of data that ship with the package."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import glob

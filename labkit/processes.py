@@ -1,7 +1,5 @@
 """The processor's cores, and the same work in one process or several, with the same result."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence

@@ -15,8 +15,6 @@ Layout of ``data/runs/<name>/``::
     report.html          the report page
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -4,8 +4,6 @@ A scheme leaves out the labels that its task does not use, so one Sample serves 
 experiments.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Cooling: the published function, and cooling times, temperatures and masses that agree with one another."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """The face: `import labkit as lab` is light, every name is there and documented, the one-liners work."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import re

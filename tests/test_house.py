@@ -1,7 +1,5 @@
 """The house rules: one-way imports, two sides that never meet, equal dependencies, tidy notebooks."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """Classes of one's own work wherever those of the papers do, from labels to the inspector."""
 
-from __future__ import annotations
-
 import io
 from contextlib import redirect_stdout
 

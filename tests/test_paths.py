@@ -1,7 +1,5 @@
 """Files and folders are whole or not there, whenever the writer is killed."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

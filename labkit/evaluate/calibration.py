@@ -1,7 +1,5 @@
 """Soft labels of volunteers made probabilities, by objects of which the truth is known."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

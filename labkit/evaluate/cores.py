@@ -1,7 +1,5 @@
 """Cool cores without a network: classes by limits or, like numbers, from the shape of the image."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 

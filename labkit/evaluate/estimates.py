@@ -1,7 +1,5 @@
 """How good estimated numbers are, and widths that are as wide as the errors of objects held out."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

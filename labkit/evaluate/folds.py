@@ -1,7 +1,5 @@
 """Folds: dealing objects into them, tables of a cross-validation, labels that it contradicts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

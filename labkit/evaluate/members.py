@@ -1,7 +1,5 @@
 """Galaxies of clusters: parts by magnitude and colour, crowded cut-outs, completed catalogues."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Purity is undefined where nothing was called positive, completeness where there 
 where there is one class only. Tables of measures with intervals are those of `labkit.evaluate.measure`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

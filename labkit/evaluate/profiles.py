@@ -1,7 +1,5 @@
 """Number profiles of members about the centres of clusters, and how alike they are (Angora et al. 2020)."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol

@@ -5,8 +5,6 @@ source, ``columns`` (what this package calls a printed column), ``values`` (what
 value) and ``notes`` where the printed numbers contradict each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 

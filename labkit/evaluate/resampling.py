@@ -8,8 +8,6 @@ A resample is a row of weights (how often each object was drawn): counts are mat
 is copied. scipy.stats.bootstrap evaluates a Python function for each resample instead.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar

@@ -1,7 +1,5 @@
 """Members of clusters that no model has seen, from a catalogue: folds keep whole clusters together."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping, Sequence

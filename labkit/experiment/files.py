@@ -15,8 +15,6 @@ An `optimiser` or `augmentation` of the same kind changes the fields it names an
 no word for nothing: the text "none" stands for it (``augmentation = "none"``).
 """
 
-from __future__ import annotations
-
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence

@@ -5,8 +5,6 @@ others for optical emission", and that "there are filters which get activated on
 each filter is asked how much its map changes when one band is taken away, or brought to another brightness.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack

@@ -6,8 +6,6 @@ the image (its edges, its brightest spots), not what the network made of it. And
 pixels that a map points at, the network's answer must fall more than without as many others.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Maps of an image: what a layer's filters give for it, and which of its parts speak for a class."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

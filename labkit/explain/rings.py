@@ -4,8 +4,6 @@ Su et al. (2020, Fig. 9) show mean class activation maps and their radial profil
 centred map to any network, so the same belongs beside it for networks that know nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack
 

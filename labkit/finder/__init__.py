@@ -5,8 +5,6 @@ for a whole field, `find` makes the catalogue and holds it against another list;
 simulated fields for the candidates of a survey that was found.
 """
 
-from __future__ import annotations
-
 from labkit.finder.detection import detect
 from labkit.finder.find import compare, find_candidates, search
 from labkit.finder.fits import Selection

@@ -1,7 +1,5 @@
 """A field with the sources fitted so far, and the fits of all its candidates."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 

@@ -12,8 +12,6 @@ the field) and one for partly exposed pixels, because the exposure map of camera
 them as the background does. Sums over many pixels alone enter, so negative and fractional counts do no harm.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

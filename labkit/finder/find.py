@@ -1,7 +1,5 @@
 """From an EPIC observation to candidates: search, fits, the catalogue, and another list beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The finder on simulated fields: the candidates of a survey that was found (`labkit.simulate.found`)."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import asdict
 from pathlib import Path

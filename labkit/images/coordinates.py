@@ -1,7 +1,5 @@
 """Between sky and pixels: the one place where world coordinates and sizes of pixels are evaluated."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import ICRS, BaseCoordinateFrame, UnitSphericalRepresentation

@@ -6,8 +6,6 @@ pixel is made up of small boxes along the axes of the input. Cut-outs are centre
 that keep a mosaic's own pixels, up to half a pixel off, are made by `labkit.sources.members.cutouts`.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import astropy.units as u

@@ -1,7 +1,5 @@
 """Shapes of X-ray images of clusters as numbers: how peaked they are and how disturbed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """From raw pixels to grey levels, a batch of objects at a time, and to the channels of a network."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

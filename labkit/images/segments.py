@@ -1,7 +1,5 @@
 """Sources as connected pixels, by sep, whose limits are raised for one call only."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

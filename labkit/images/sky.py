@@ -1,7 +1,5 @@
 """How much the empty sky scatters in each band of a Sample, measured on its cut-outs."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 

@@ -14,8 +14,6 @@ Two generations differ in what a plane holds (Starck, Fadili & Murtagh 2007, IEE
   positive, so that thresholding leaves no rings around sources.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal

@@ -4,8 +4,6 @@ The first two are those of astropy.visualization and look at one image at a time
 for all images of a band, in units of the sky's scatter, so that magnitudes and colours can be read back.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from astropy.visualization import AsinhStretch, AsymmetricPercentileInterval
 from numpy.typing import ArrayLike, NDArray

@@ -16,8 +16,6 @@ Three rules complete the paper, which does not say what happens in these cases:
 * An X-ray image without counts, and an optical image without structure, is blank: 255 everywhere.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -4,8 +4,6 @@ Detector coordinates (u, v) are arcmin from the nominal pointing, the axes along
 and their sources stand in ``epic.toml``.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass

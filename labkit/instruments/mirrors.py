@@ -4,8 +4,6 @@ A King profile, of which a share 1 - (1 + (r / core)^2)^(1 - slope) falls within
 is 4.3" on axis, widens with the square of the off-axis angle, and is stretched tangentially.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

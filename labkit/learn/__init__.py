@@ -1,7 +1,5 @@
 """Train networks on Samples and predict with them."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from labkit.learn.augment import augmented_views

@@ -5,8 +5,6 @@ them is not known. Here they mirror the image, which keeps background level, noi
 images. All draws come from a generator on the CPU, so that they are the same on every device.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ the file's tensors; the structure is JSON in its header, with a digest over both
 was changed or damaged is refused. `labkit.learn.fit` decides which training may go on from it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

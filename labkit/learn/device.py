@@ -1,7 +1,5 @@
 """The device to compute on, and what it likes: precision, memory, layout of images, a convolution."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager

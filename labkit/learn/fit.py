@@ -4,8 +4,6 @@ What identifies a training (the experiment's digest, seed, fold, Sample and labe
 it is finished stand in ``last.safetensors`` of the model's folder. An equal call goes on from there.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

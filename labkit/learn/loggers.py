@@ -1,7 +1,5 @@
 """Where the numbers of each epoch go besides a model's history: a CSV table, TensorBoard or MLflow."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal

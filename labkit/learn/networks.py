@@ -5,8 +5,6 @@ to 1. A zero-filled channel, which the paper's three-channel images have, adds n
 convolution, so the custom network keeps its weights but leaves out its arithmetic.
 """
 
-from __future__ import annotations
-
 import bisect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -7,8 +7,6 @@ et al. (2020, Table 7) test a tenth of the clusters but a fifth of the non-clust
 their test sets must overlap. Ours hold a tenth of every class, so each object has one out-of-fold prediction.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Class probabilities, or numbers, of a Sample's objects, by any trained networks."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Fine-tuning: a training begins with the weights of a trained network, its first layers frozen or slow."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

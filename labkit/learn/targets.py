@@ -1,7 +1,5 @@
 """Numbers to learn instead of classes: their values, their scale in training, the loss of mean and width."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

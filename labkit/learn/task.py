@@ -1,7 +1,5 @@
 """The Lightning task, with the optimisers and the learning-rate schedule of the papers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """What trainings have left in a run folder, or ships with labkit: models, histories, predictions."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Catalogues of galaxies: colours, magnitudes and redshifts relative to the cluster, matches on the sky."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

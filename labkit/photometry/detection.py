@@ -1,7 +1,5 @@
 """Bands as sep takes them, sources on their stack, and the halos of the brightest taken out of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

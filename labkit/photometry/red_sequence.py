@@ -1,7 +1,5 @@
 """The red sequence: the colour-magnitude relation of cluster members, with scatter and outliers."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

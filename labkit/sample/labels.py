@@ -1,7 +1,5 @@
 """A Sample's catalogue with further columns: labels of volunteers, an inspection's verdicts, anything."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 import hashlib

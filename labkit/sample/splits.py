@@ -1,7 +1,5 @@
 """Parts of a Sample: objects dealt so that each part has its share of every class, or holds whole groups."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

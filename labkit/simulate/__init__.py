@@ -6,8 +6,6 @@ files, `found` what the finder makes of it; `candidates` and `survey` make a sur
 let people look at that. Members: `hst`, imported by its own name. Cool cores: `gas`, `projection`, `cores`.
 """
 
-from __future__ import annotations
-
 from labkit.simulate.cores import simulate_cores
 from labkit.simulate.found import read_recipe
 from labkit.simulate.hunt import simulate_hunt

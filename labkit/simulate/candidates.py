@@ -5,8 +5,6 @@ detection limit in counts; how bright its members are above it, and what surroun
 Positions (x, y) are arcmin from the nominal pointing towards west and north.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial

@@ -5,8 +5,6 @@ or a jet does to the gas goes with its entropy or cooling time, and only so with
 counts and background are drawn alike for all; the exposure follows from the counts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property

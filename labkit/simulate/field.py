@@ -3,8 +3,6 @@
 Positions are arcmin from the nominal pointing towards west (x) and north (y); `survey.toml` has the numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 

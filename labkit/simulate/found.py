@@ -12,8 +12,6 @@ within its fitted extent say, by a rule whose numbers are those of ``[found]`` i
 * whatever is cut by the edge of the field of view or a wide gap is "edge".
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path

@@ -6,8 +6,6 @@ universal one (Arnaud et al. 2010, A&A 517, A92). Inwards the pressure follows f
 d(Pe^(2/5)) / dr = -(2/5) mu m_p g K^(-3/5), so that a core of low entropy is dense and cool.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

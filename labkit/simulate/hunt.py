@@ -1,7 +1,5 @@
 """The simulated Hunt: volunteers classify the candidates of a simulated survey, and Zooniverse exports it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Numbers: those that are data, in TOML files that name their source, and those that a user gives."""
 
-from __future__ import annotations
-
 import tomllib
 from copy import copy
 from dataclasses import field

@@ -1,7 +1,5 @@
 """A whole simulated XMM-Newton observation: images and exposure maps of the three cameras, and the truth."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

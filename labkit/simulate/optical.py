@@ -4,8 +4,6 @@ Magnitudes are R (Vega), offsets arcsec from the image centre. Numbers are round
 than, the relations named beside them; the papers are where to look, not tables that were copied.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal

@@ -6,8 +6,6 @@ and its grain, the field (stars and galaxies that happen to be there) and the ob
 changes only the last.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The axis along the line of sight has steps that grow with the distance from the 
 surroundings are sampled alike; the sky has finer steps in the middle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A telescope that scans the sky, as eROSITA: the same exposure and point spread at every place."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

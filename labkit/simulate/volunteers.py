@@ -11,8 +11,6 @@ and 110 +- 7 weighted (published 69 and 102), those of the 170 are 48 +- 5 (publ
 2 +- 2 (published 1), and volunteers find 500 +- 25 clusters among the 1,600 (published 506).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Positions on the sky are in arcmin from the nominal pointing, west (x) and north
 Circumstances are nuisances: they are drawn before, and independently of, what is in the field.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -4,8 +4,6 @@ Positions are in arcmin from the nominal pointing, west (x) and north (y); fluxe
 masses are M500 in solar masses, radii R500.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any

@@ -1,7 +1,5 @@
 """ACCEPT, deprojected profiles of real clusters, and what their cores are (Cavagnolo et al. 2009)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The annotations of one classification, JSON, as a way through a decision tree."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Lists of candidates: tables, positions, and DS9 region files, which are also written."""
 
-from __future__ import annotations
-
 import logging
 import re
 import warnings

@@ -12,8 +12,6 @@ to 0.32 and 5.9 to 7.6 bits. One image can mislead, by a saturated star or a fla
 is outvoted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Clusters cut out of X-ray images at one physical scale, to have their cores classified."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -5,8 +5,6 @@ here: bytes go to ``<name>.partial`` in the cache folder, and the next attempt a
 the rest (HTTP ``Range``). A file takes its final name only when its sum is right.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

@@ -5,8 +5,6 @@ looked through before wcslib sees them: some cards that are no numbers where it 
 A compressed file is unpacked up to `MOST_UNPACKED` bytes only.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import logging

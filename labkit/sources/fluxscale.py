@@ -3,8 +3,6 @@
 `zero_points.toml` lists the keywords, each with what it belongs to and its source.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import tomllib

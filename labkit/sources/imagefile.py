@@ -1,7 +1,5 @@
 """One file of pixels as planes, whatever its format: FITS, NumPy, PNG, JPEG or TIFF."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Sequence

@@ -7,8 +7,6 @@ the grey optical image and an empty channel (section 3.1). Nothing is ever unpac
 into memory, none further than the size that is expected.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import logging

@@ -1,7 +1,5 @@
 """One mosaic: which file is which band, pixels left on disk, AB zero point, how its grid lies on the sky."""
 
-from __future__ import annotations
-
 import logging
 import re
 import tomllib

@@ -1,7 +1,5 @@
 """Columns of outside tables, and positions on the sky: degrees, hours, or sexagesimal text."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

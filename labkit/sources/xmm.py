@@ -1,7 +1,5 @@
 """XMM-Newton EPIC observations and optical plates, and candidates cut out of both as a raw Sample."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Classification exports of Zooniverse, one JSON-filled row each, and flat tables of answers."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Sequence

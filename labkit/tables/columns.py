@@ -1,7 +1,5 @@
 """Columns as plain arrays, whatever they are: masked, bytes, of shape (n, 1), big-endian or with units."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable
 from typing import Any

@@ -4,8 +4,6 @@ A format is an entry of `_READERS`, or of `_DELIMITERS` where it is text, at the
 `TEXT_COLUMNS` and `_typed` decide which columns stay text.
 """
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

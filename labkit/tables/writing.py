@@ -1,7 +1,5 @@
 """Tables written to files: Parquet in pieces, ECSV, CSV, FITS and VOTable."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging

@@ -3,8 +3,6 @@
 Run ``python tests/benchmarks/bench_demo.py``. A second call into the same folder shows what resuming costs.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile

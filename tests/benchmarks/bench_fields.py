@@ -5,8 +5,6 @@ stamp for each component and band and convolves it by FFT; it is timed on a shar
 with the painting of all of them.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time

@@ -5,8 +5,6 @@ simulated; with FOLDER both real observations of Abell 907 are searched as well,
 on their lists is printed.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from dataclasses import dataclass

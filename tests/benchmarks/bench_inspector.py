@@ -5,8 +5,6 @@ those of the inspector: its state, its pages, their pictures. Each round looks a
 median over the rounds is printed, and the ratio.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from functools import partial

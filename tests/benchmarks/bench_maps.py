@@ -4,8 +4,6 @@ Run ``python tests/benchmarks/bench_maps.py`` (``--device cuda`` on a GPU). The 
 both ways run in turns, so that the ratio holds on a busy machine.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 

@@ -6,8 +6,6 @@ way runs in a process of its own; the peak is that of memory which is not backed
 the mosaics can be dropped at any time) and, after it, with mapped pages.
 """
 
-from __future__ import annotations
-
 import argparse
 import multiprocessing
 import tempfile

@@ -5,8 +5,6 @@ mosaics, in the five bands of the mixed configuration, are simulated first (not 
 random weights: time does not depend on them. CPU seconds are of all threads.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time

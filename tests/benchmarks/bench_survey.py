@@ -3,8 +3,6 @@
 Run ``python tests/benchmarks/bench_survey.py``. One and two processes are timed in turns within one call.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from functools import partial

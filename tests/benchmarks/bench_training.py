@@ -7,8 +7,6 @@ The plain version is what one writes first: float32 images of three channels wit
 red one, a DataLoader (one image at a time through torchvision's RandomAffine), ReLU before pooling.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time

@@ -4,8 +4,6 @@ Run ``python tests/benchmarks/bench_votes.py``. Parsing is set beside a plain lo
 that follows no tree; every figure is the best of the rounds, the two parsers in turns. Votes are simulated.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import json

@@ -6,8 +6,6 @@ is tuned on them. Prints rank and probability of the cluster and of the bright A
 candidates of the region files and, by ``labkit classify``, among those that are found, and how long it takes.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from contextlib import suppress

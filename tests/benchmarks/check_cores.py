@@ -8,8 +8,6 @@ ACCEPT's class, and writes to OUT/cores.html the real images beside simulated on
 to the same counts.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 python tests/benchmarks/check_presence_absence.py ANSWERS.csv CONSENSUS.csv
 """
 
-from __future__ import annotations
-
 import sys
 
 import numpy as np

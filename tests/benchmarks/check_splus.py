@@ -7,8 +7,6 @@ and the labels. Prints purity, completeness, F1 and AUC of each method and set o
 reference.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Iterator, Sequence

@@ -8,8 +8,6 @@ subjects on which the others are not of one mind (at least three quarters) are l
 of Dawid and Skene, and ours without the prior or the correlation, stand beside the methods of `consensus`.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from pathlib import Path

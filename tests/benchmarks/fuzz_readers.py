@@ -7,8 +7,6 @@ and memory. The table counts what was read, refused (InputError, MissingDataErro
 crashes, memory, hangs.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import gzip

@@ -5,8 +5,6 @@ What the card says of quality is measured here, on the run's own simulated test 
 group's networks.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

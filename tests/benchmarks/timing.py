@@ -1,7 +1,5 @@
 """What the benchmarks share: the time of a call, and the peak of memory."""
 
-from __future__ import annotations
-
 import resource
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Classes of cool cores by limits and simple classifiers, measured and compared as networks are."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import astropy.units as u

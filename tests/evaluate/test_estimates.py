@@ -1,7 +1,5 @@
 """Numbers of known errors give their bias, scatter and coverage; calibration mends widths, not means."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.table import Table

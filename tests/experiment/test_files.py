@@ -1,7 +1,5 @@
 """Experiments declared in a file: what an entry means, and what its mistakes are called."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The paper's networks by name: what they are, and that each can be built and takes a batch."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Networks whose behaviour is known by construction, and a small trained one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

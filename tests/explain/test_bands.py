@@ -1,7 +1,5 @@
 """The filter index and the sensitivity on networks whose filters are known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Do the checks tell maps of the network from maps of the image?"""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Names and shapes of layers, and maps against the network's own arithmetic."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Class activation maps: identities of their definitions, and where a trained network looks."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

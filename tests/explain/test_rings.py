@@ -1,7 +1,5 @@
 """Maps on one scale in kpc, and rings taken away: do they answer to what a network uses?"""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

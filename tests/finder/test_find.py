@@ -1,7 +1,5 @@
 """The finder on small simulated fields, bad ones, and on real observations of Abell 907."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import astropy.units as u

@@ -1,7 +1,5 @@
 """Fits to stamps with known sources, right on average and honest about what is extended; Cash's statistic."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

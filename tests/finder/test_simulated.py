@@ -1,7 +1,5 @@
 """The finder on simulated fields: candidates with what they are, each field searched once."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

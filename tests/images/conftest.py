@@ -1,7 +1,5 @@
 """A small raw member Sample: galaxies on sky of known scatter, with a band that is partly absent."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

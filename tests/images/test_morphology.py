@@ -1,7 +1,5 @@
 """Shapes of images: known values for known shapes, and what noise and resolution do to them."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

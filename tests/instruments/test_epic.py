@@ -1,7 +1,5 @@
 """The cameras: vignetting and chips, against real observations."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """The point spread, as photons and as an image: as wide as measured, stretched, centred, one the other."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Small normalised Samples and experiments for the tests of training."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Augmentation does what it says, each image on its own; right angles lose no image and leak none."""
 
-from __future__ import annotations
-
 import math
 from itertools import chain
 

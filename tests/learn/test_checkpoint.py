@@ -1,7 +1,5 @@
 """Checkpoints come back as they were, run no code, and are refused when damaged or changed."""
 
-from __future__ import annotations
-
 import json
 import pickle
 

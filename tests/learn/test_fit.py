@@ -1,7 +1,5 @@
 """Training learns, stops when told, and resumes to the last bit."""
 
-from __future__ import annotations
-
 import csv
 import logging
 import os

@@ -1,7 +1,5 @@
 """The networks have the papers' layers, and their short cuts change nothing."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 

@@ -1,7 +1,5 @@
 """Folds are stratified, cover every object once, and share one copy of the images; labels from any column."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A model scores every object, the same however it is batched, and refuses other Samples."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace

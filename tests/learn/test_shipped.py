@@ -1,7 +1,5 @@
 """The models that ship with labkit load, know clusters, say what they are good for, and are in the wheel."""
 
-from __future__ import annotations
-
 import subprocess
 import tomllib
 from pathlib import Path

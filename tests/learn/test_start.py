@@ -1,7 +1,5 @@
 """Fine-tuning: what a network takes from another, what stays still, and what is recorded."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

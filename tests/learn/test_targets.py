@@ -1,7 +1,5 @@
 """Networks that learn numbers: means and widths, folds, units, and what is refused."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """The optimisers take the steps of the papers' Keras presets; batches hold equal numbers of each class."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """The colour-magnitude relation: robust, within its errors; of one cluster and of several."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import astropy.units as u

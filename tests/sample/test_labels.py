@@ -1,7 +1,5 @@
 """Labels joined to a Sample: which object gets which, what is refused, and that no pixel is read."""
 
-from __future__ import annotations
-
 import logging
 
 import astropy.units as u

@@ -1,7 +1,5 @@
 """Objects dealt to training, validation and test set: in proportion, whole groups, the same every time."""
 
-from __future__ import annotations
-
 import io
 from collections import Counter
 from contextlib import redirect_stdout, suppress

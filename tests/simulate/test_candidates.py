@@ -1,7 +1,5 @@
 """The candidates of every class: what they are made of, where they lie, how bright they are."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

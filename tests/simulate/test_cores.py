@@ -1,7 +1,5 @@
 """Clusters with cool, weak and non-cool cores: gas in equilibrium, honest projections, nothing that leaks."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

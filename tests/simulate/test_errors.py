@@ -1,7 +1,5 @@
 """What cannot be simulated is refused by name, rule and value, before the work starts."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.table import QTable

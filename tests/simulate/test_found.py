@@ -1,7 +1,5 @@
 """Candidates that were found: what a detection is, by the counts that sources put there."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

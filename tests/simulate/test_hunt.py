@@ -1,7 +1,5 @@
 """The simulated Hunt: its export is read like any other, its biases are those declared."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections import Counter

@@ -1,7 +1,5 @@
 """The whole observation: truth, world coordinates, and files as an observer reads them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import astropy.units as u

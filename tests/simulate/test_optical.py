@@ -1,7 +1,5 @@
 """Galaxies and stars on plates: numbers, brightness, places, shapes."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.cosmology import FlatLambdaCDM

@@ -1,7 +1,5 @@
 """Light profiles as Gaussians, the two painters of them, and the numbers that are data."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.modeling.models import Sersic2D

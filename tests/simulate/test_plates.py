@@ -1,7 +1,5 @@
 """Plates: their emulsion and grain against a real one, and what they show of each kind of candidate."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import sep

@@ -1,7 +1,5 @@
 """The second telescope: what a scan does to the sky, and what it leaves as it is."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The survey and the Hunt beside it: composition, reproducibility, nothing that gives the class away."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import astropy.units as u

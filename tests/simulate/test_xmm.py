@@ -1,7 +1,5 @@
 """Counts of a source and of a whole field, and what the circumstances change; against real observations."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The X-ray sky: the population of clusters, AGN, and the parts of nearby galaxies."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

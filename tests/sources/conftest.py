@@ -1,7 +1,5 @@
 """Fixtures of the sources: a small file server on this machine, and the verbs of the command line."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Callable, Iterator

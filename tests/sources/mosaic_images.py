@@ -1,7 +1,5 @@
 """Mosaics to test with: of noise or of round sources, on any grid, in memory and as files."""
 
-from __future__ import annotations
-
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable

@@ -1,7 +1,5 @@
 """ACCEPT: Lambda and cooling times reproduce its columns, and its cores have the classes that they should."""
 
-from __future__ import annotations
-
 import gzip
 
 import numpy as np

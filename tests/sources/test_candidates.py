@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Clusters at one physical scale: what is kept, filled, corrected, flagged and refused; and real ones."""
 
-from __future__ import annotations
-
 import json
 
 import astropy.units as u

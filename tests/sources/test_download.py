@@ -1,7 +1,5 @@
 """Downloads: cached, checked, continued after a break, and clear when nothing can be had."""
 
-from __future__ import annotations
-
 import logging
 import socket
 

@@ -1,7 +1,5 @@
 """Flux scales by headers: AB zero points worked out by hand from each keyword's definition, and gains."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Images from a list: every format, whatever is wrong with a file, and a call that was killed."""
 
-from __future__ import annotations
-
 import csv
 import json
 

@@ -1,7 +1,5 @@
 """The published training set: layout, channel order, labels, splits, and every way it can be damaged."""
 
-from __future__ import annotations
-
 import io
 import tracemalloc
 import zipfile

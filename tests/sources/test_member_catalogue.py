@@ -1,7 +1,5 @@
 """Users' catalogues as the list of sources of a field: positions, names, redshifts, membership, repeats."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Sources found on mosaics: photometry of a Sample's objects, and whole fields for a run set."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Set-ups of experiments on members: who takes part, who is blind, and that shares are kept."""
 
-from __future__ import annotations
-
 import logging
 
 import astropy.units as u

@@ -1,7 +1,5 @@
 """Members cut out of mosaics: whose pixels, which bands, what is counted, from one field or several."""
 
-from __future__ import annotations
-
 import logging
 
 import astropy.units as u

@@ -1,7 +1,5 @@
 """Mosaics: bands of files, zero points, grids, registration, and what they cover."""
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Classification exports as they really are: every row is read or counted with a reason."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import json

@@ -5,7 +5,5 @@ what is there: `galaxies`, `population`, which also knows what is detected and g
 painted: `painting`. Put together: `field`.
 """
 
-from __future__ import annotations
-
 from labkit.simulate.hst.bands import ACS_BANDS, BANDS, MIXED_BANDS, Band
 from labkit.simulate.hst.field import simulate_fields

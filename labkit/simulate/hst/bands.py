@@ -6,8 +6,6 @@ Colours are those of template spectra at a redshift. Templates and transmission 
 (Blanton & Roweis 2007, AJ 133, 734); they are read as files, because importing kcorrect takes seconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache

@@ -3,8 +3,6 @@
 The infrared camera saw squares, rolled on the sky, that cover less than the optical mosaic.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Simulated fields: mosaics, the catalogue that a user would hold, and the truth beside them."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterable

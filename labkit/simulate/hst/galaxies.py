@@ -3,8 +3,6 @@
 Places are arcsec from the field's centre to the west (x) and north (y); angles run from north through east.
 """
 
-from __future__ import annotations
-
 import astropy.units as u
 import numpy as np
 from astropy.constants import c

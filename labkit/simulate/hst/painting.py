@@ -6,8 +6,6 @@ multiplication in Fourier space, one for the whole mosaic. Pixels are sampled at
 of `labkit.simulate.hst.bands` include them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

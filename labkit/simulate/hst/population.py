@@ -1,7 +1,5 @@
 """All bodies of a field, which of them are detected, and which get a redshift."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 Here it is decided what counts as no redshift (`read_redshifts`) and who is a member (`V_MAX`).
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Iterable
 from pathlib import Path

@@ -8,8 +8,6 @@ the same numbers to the last bit. Otherwise every band is regridded to north up 
 weighted by area, with the flux conserved.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, cast

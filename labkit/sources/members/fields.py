@@ -1,7 +1,5 @@
 """Fields as a table lists them, what their mosaics cover, and what became of their sources."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Sources found and measured on mosaics: the catalogue of a field, and magnitudes of a Sample's objects."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Member Samples: the sources of one field, or of many, cut out of its mosaics, labelled and counted."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 Each function adds columns of labels or parts to a Sample of members (Angora et al. 2020); pixels stay unread.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise

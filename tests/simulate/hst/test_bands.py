@@ -1,7 +1,5 @@
 """Bands: width of the point spread, depth, and colours against kcorrect's own integration."""
 
-from __future__ import annotations
-
 import gc
 import warnings
 

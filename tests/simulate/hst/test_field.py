@@ -1,7 +1,5 @@
 """Whole fields: the numbers of Table 1, files, determinism, and nothing that gives the labels away."""
 
-from __future__ import annotations
-
 import json
 
 import astropy.units as u

@@ -1,7 +1,5 @@
 """The fifteen clusters and what their fields hold: masses, footprints, luminosity, profile, velocities."""
 
-from __future__ import annotations
-
 import re
 
 import astropy.units as u

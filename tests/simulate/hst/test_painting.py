@@ -1,7 +1,5 @@
 """Painting: Sersic profiles, the point-spread function, light conserved, noise as stated."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from astropy.modeling.models import Sersic2D
