@@ -138,7 +138,11 @@ def main() -> None:
         from labkit.views.plots import points
 
         rows = vstack(found)
-        rows = rows[np.char.find(np.asarray(rows["experiment"], dtype=str), "Hunt, 30 votes") >= 0]
+        names = np.asarray(rows["experiment"], dtype=str)
+        shown = np.char.find(names, "Hunt, 30 votes") >= 0
+        for variant in VARIANTS:
+            shown &= ~np.char.endswith(names, variant)
+        rows = rows[shown]
         save_page(points(rows, "p", "fraction", by="experiment", width=900, height=600), options.page)
 
 
