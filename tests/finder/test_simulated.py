@@ -60,3 +60,25 @@ def test_fields_are_searched_once_joined_in_order_and_added_to(tmp_path, monkeyp
         search_fields(path, 2021, 5)
     with pytest.raises(InputError, match="must end in .parquet"):
         search_fields(tmp_path / "found.csv", 2020, 1)
+
+
+@pytest.mark.parametrize("number", [3, 211])
+def test_the_candidates_that_ship_are_found_again(number):
+    recipe = read_recipe()
+    again, listed = search_field(recipe.meta["seed"], number), recipe[recipe["field"] == number]
+    assert again["true_class"].tolist() == listed["true_class"].tolist()
+    assert again["seen_as"].tolist() == listed["seen_as"].tolist()
+    for name in ("x", "y", "extent", "counts", "significance"):
+        assert np.asarray(again[name]) == pytest.approx(np.asarray(listed[name]), rel=0.01, abs=0.01), name
+
+
+def test_the_candidates_that_ship_lie_where_sources_are():
+    recipe = read_recipe()
+    seen = recipe["true_class"] != "background fluctuation"
+    assert (recipe["significance"][seen] > 3).all()
+    assert (
+        recipe["share"][(recipe["true_class"] != "blend") & (recipe["true_class"] != "edge") & seen] >= 0.5
+    ).all()
+    clusters = np.char.endswith(recipe["true_class"].tolist(), "cluster")
+    assert 0.3 < clusters.mean() < 0.7
+    assert seen.mean() > 0.98
