@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import Table, vstack
 from numpy.typing import ArrayLike
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.tables import need_columns, numbers, read_catalogue, rows_of, text, write_table
 
 
@@ -163,8 +163,8 @@ class Predictions(RunTable):
 
     def __post_init__(self) -> None:
         need_columns(self.table, [*_RUN, "true", *self._columns], "predictions")
-        if self.positive is not None and self.positive not in self.classes:
-            raise InputError(f"positive must be one of {self.classes}, got {self.positive!r}")
+        if self.positive is not None:
+            need_choice("positive", self.positive, self.classes)
         if unknown := sorted(set(text(self.table["true"]).tolist()) - {"", *self.classes}):
             raise InputError(f"true must hold the classes {self.classes} or be empty, got {unknown}")
         p = self.probabilities

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,5 @@ def own_scheme(
 
 def get_scheme(name: str) -> Scheme:
     """The scheme of that name."""
-    if name not in SCHEMES:
-        raise InputError(f"scheme must be one of {tuple(SCHEMES)}, got {name!r}")
+    need_choice("scheme", name, SCHEMES)
     return SCHEMES[name]

@@ -64,10 +64,9 @@ def search_field(seed: int, number: int) -> Table:
         place = float(x[row]), float(y[row])
         verdict = field.verdict(*place, float(measured["extent"][row]))
         rows.append(
-            {"field": number, "x": place[0], "y": place[1]}
-            | {name: float(values[row]) for name, values in measured.items()}
-            | {"c1": bool(found["c1"][row]), **asdict(verdict)}
-            | {"counts": float(measured["counts"][row])}
+            asdict(verdict)
+            | {"field": number, "x": place[0], "y": place[1], "c1": bool(found["c1"][row])}
+            | {name: float(values[row]) for name, values in measured.items()}  # counts are the fitted ones
             | {"weight": field.sources[verdict.source].weight if verdict.source >= 0 else 1.0}
         )
     return Table({name: np.array([row[name] for row in rows], dtype=kind) for name, kind in _COLUMNS.items()})

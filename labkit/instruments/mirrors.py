@@ -121,10 +121,11 @@ class Templates:
         along_x = (-1j * self._kx[:, None].astype(np.float32)) * columns
         along_y = rows * (-1j * self._ky.astype(np.float32))
         spectrum = self._spectrum(extent)
-        image, turned = _halves(np.stack([rows, along_y])) @ spectrum
+        halves = _halves(np.stack([rows, along_y]))
+        image, turned = halves @ spectrum
         images = [_product(image, columns), _product(image, along_x), _product(turned, columns)]
         if extent:
-            wider = _halves(rows) @ (np.float32(-extent) * self._k * spectrum)
+            wider = halves[0] @ (np.float32(-extent) * self._k * spectrum)
             images.append(_product(wider, columns))
         return np.stack(images).astype(float)
 

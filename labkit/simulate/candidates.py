@@ -35,7 +35,8 @@ from labkit.simulate.xray import (
     galaxy_emission,
 )
 
-_RING = 0.8 * np.exp(2j * np.pi * np.arange(12) / 12)
+#: Around a place, arcmin, what must be exposed (x + iy); and range of the archive's pixels, arcsec.
+RING, NATIVE_ARCSEC = 0.8 * np.exp(2j * np.pi * np.arange(12) / 12), (2.5, 4.4)
 _TRIES = 48
 #: What a catalogue says of a candidate's source; r500 in arcmin, core radius in arcsec.
 TRUTH = ("redshift", "m500", "luminosity", "flux", "r500", "core_radius")
@@ -130,6 +131,12 @@ def counterpart(rng: Generator, flux: float, centre: tuple[float, float], star: 
     return OpticalScene(kind=kind, magnitude=magnitude, centre=centre)
 
 
+def cluster_truth(cluster: Cluster, components: list[Component]) -> dict[str, float]:
+    """What is known about a cluster, its gas first among the components."""
+    truth = {name: getattr(cluster, name) for name in ("redshift", "m500", "luminosity", "flux")}
+    return truth | {"r500": cluster.r500_arcmin, "core_radius": 60 * components[0].core}
+
+
 def cluster_scene(cluster: Cluster, *, centre: tuple[float, float]) -> OpticalScene:
     """The optical side of a cluster centred (x, y) arcsec from the image centre."""
     return OpticalScene(
@@ -153,9 +160,7 @@ def _cluster(rng: Generator, place: _Place, *, low_z: bool) -> Candidate:
         flux = cluster.flux * rng.uniform(0.05, 0.4)
         components.append(Component(place.x + shift_x, place.y + shift_y, flux))
         scenes.append(counterpart(rng, flux, (60 * shift_x, 60 * shift_y)))
-    truth = {name: getattr(cluster, name) for name in ("redshift", "m500", "luminosity", "flux")}
-    truth |= {"r500": cluster.r500_arcmin, "core_radius": 60 * components[0].core}
-    return Candidate(components, scenes, truth=truth)
+    return Candidate(components, scenes, truth=cluster_truth(cluster, components))
 
 
 def _galaxy(rng: Generator, place: _Place) -> Candidate:
@@ -260,7 +265,7 @@ def draw_position(rng: Generator, pointing: Pointing, *, edge: bool = False) -> 
             distance = rng.uniform(10, 17, _TRIES)
         angle = rng.uniform(0, 2 * np.pi, _TRIES)
         u, v = PN.axis[0] + distance * np.cos(angle), PN.axis[1] + distance * np.sin(angle)
-        ring = covered(pointing, u[:, None] + _RING.real, v[:, None] + _RING.imag).mean(axis=1)
+        ring = covered(pointing, u[:, None] + RING.real, v[:, None] + RING.imag).mean(axis=1)
         good = (ring > 0.3) & (ring < 0.8) if edge else ring == 1
         if good.any():
             first = int(np.argmax(good))
@@ -287,7 +292,7 @@ class CandidateField:
 
 def draw_field(rng: Generator, true_class: str) -> CandidateField:
     """Draw a candidate and all that surrounds it; its circumstances come first, whatever its class."""
-    pointing, pixel = draw_pointing(rng), float(rng.uniform(2.5, 4.4))
+    pointing, pixel = draw_pointing(rng), float(rng.uniform(*NATIVE_ARCSEC))
     x, y = draw_position(rng, pointing, edge=true_class == "edge")
     around = _surroundings(rng, pointing, x, y)
     return CandidateField(pointing, pixel, x, y, draw_candidate(rng, true_class, pointing, x=x, y=y), around)

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from labkit.cooling import CORE_RADIUS, core_classes
 from labkit.cosmology import COSMOLOGY
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.instruments import PointSpread
 from labkit.processes import run_tasks
 from labkit.sample import Sample, collect
@@ -352,9 +352,7 @@ def simulate_cores(
     check_whole(16, size_px=size_px)
     if size_px % 2:
         raise InputError(f"size_px must be even, got {size_px}")
-    known = tuple(read_numbers("cores")["populations"])
-    if population not in known:
-        raise InputError(f"population must be one of {known}, got {population!r}")
+    need_choice("population", population, read_numbers("cores")["populations"])
     for name, value, most in (("pixel_arcsec", pixel_arcsec, 100), ("redshift", redshift, 2)):
         if not 0 < value <= most:
             raise InputError(f"{name} must lie above 0 and up to {most}, got {value}")

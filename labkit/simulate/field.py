@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from labkit.instruments.epic import PN
-from labkit.simulate.candidates import cluster_scene, counterpart, draw_galaxy
+from labkit.simulate.candidates import cluster_scene, cluster_truth, counterpart, draw_galaxy
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.plates import OpticalScene
 from labkit.simulate.xmm import Pointing, Spurious, spurious_counts
@@ -43,6 +43,12 @@ class SkySource:
     def flux(self) -> float:
         """Flux in erg/s/cm2; 0 of an artefact."""
         return self.truth.get("flux", 0.0)
+
+
+def parts_of(sources: list[SkySource]) -> tuple[list[Component], list[Spurious]]:
+    """The components of sources, and their flaws, each in order."""
+    components = [part for source in sources for part in source.components]
+    return components, [source.flaw for source in sources if source.flaw is not None]
 
 
 def draw_sources(rng: Generator, pointing: Pointing, *, enriched: bool = False) -> list[SkySource]:
@@ -100,8 +106,7 @@ def _cluster(
 ) -> SkySource:
     cluster = draw_cluster(rng, flux_limit=flux_limit, bright=bright)
     parts = cluster_components(cluster, x=place[0], y=place[1])
-    truth = {name: getattr(cluster, name) for name in ("redshift", "m500", "luminosity", "flux")}
-    truth |= {"r500": cluster.r500_arcmin, "core_radius": 60 * parts[0].core}
+    truth = cluster_truth(cluster, parts)
     scene = cluster_scene(cluster, centre=_arcsec(place))
     return SkySource("cluster", place, parts, [scene], truth=truth, weight=weight)
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.instruments.epic import CAMERAS
-from labkit.simulate.candidates import covered
-from labkit.simulate.field import SkySource, draw_sources
+from labkit.simulate.candidates import RING, covered
+from labkit.simulate.field import SkySource, draw_sources, parts_of
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.plates import OpticalScene
 from labkit.simulate.scan import scan_image
@@ -42,7 +42,6 @@ NEEDED = (
 SEARCHED = Grid(0.0, 0.0, size=512, pixel_arcmin=4.35 / 60)
 #: Distance (arcmin) within which sources, beyond the radius of a cluster, matter to a cut-out of 7 arcmin.
 _NEAR = 5.5
-_RING = 0.8 * np.exp(2j * np.pi * np.arange(12) / 12)
 
 
 @dataclass(frozen=True)
@@ -93,9 +92,7 @@ class Field:
 
     def scan(self, rng: Generator, x: float, y: float, grid: Grid) -> NDArray[np.float32]:
         """Counts of a telescope that scans the same sky, on a grid about a place."""
-        near = [source for source in self.sources if self._near(source, x, y)]
-        components = [part for source in near for part in source.components]
-        flaws = [source.flaw for source in near if source.flaw is not None]
+        components, flaws = parts_of([source for source in self.sources if self._near(source, x, y)])
         return scan_image(rng, components, self.pointing, grid, spurious=flaws)
 
     def _near(self, source: SkySource, x: float, y: float) -> bool:
@@ -160,7 +157,7 @@ class Field:
 
     def _exposed(self, x: float, y: float) -> float:
         """Share of a ring about a place that at least one camera sees."""
-        ring = self.pointing.to_detector(x + _RING.real, y + _RING.imag)
+        ring = self.pointing.to_detector(x + RING.real, y + RING.imag)
         return float(covered(self.pointing, *ring).mean())
 
 
@@ -169,8 +166,7 @@ def draw_found_field(seed: int, number: int) -> Field:
     rng = default_rng(SeedSequence(seed, spawn_key=(number,)))
     pointing = draw_pointing(rng)
     sources = draw_sources(rng, pointing, enriched=True)
-    components = [part for source in sources for part in source.components]
-    flaws = [source.flaw for source in sources if source.flaw is not None]
+    components, flaws = parts_of(sources)
     return Field(pointing, sources, observe(rng, components, pointing, SEARCHED, spurious=flaws))
 
 

@@ -13,7 +13,7 @@ from labkit.errors import InputError
 from labkit.images.coordinates import pixels_at, sky_to_pixel, tangent_plane
 from labkit.instruments.epic import CAMERAS, MOS1
 from labkit.paths import atomic_folder
-from labkit.simulate.field import SkySource, draw_sources
+from labkit.simulate.field import SkySource, draw_sources, parts_of
 from labkit.simulate.numbers import check_whole
 from labkit.simulate.xmm import Grid, Pointing, count_images, draw_pointing, exposure_map
 
@@ -99,8 +99,7 @@ def simulate_observation(
     grid = Grid(0.0, 0.0, size_px, pixel_scale_arcsec / 60)
     wcs = tangent_plane(pointing.ra_deg, pointing.dec_deg, pixel_scale_arcsec, (size_px, size_px))
     sources = draw_sources(rng, pointing)
-    components = [part for source in sources for part in source.components]
-    flaws = [source.flaw for source in sources if source.flaw is not None]
+    components, flaws = parts_of(sources)
     images = count_images(rng, components, pointing, grid, spurious=flaws)
     exposures = {camera.name: exposure_map(pointing, camera, grid) for camera in CAMERAS}
     images["epic"] = np.sum(list(images.values()), axis=0)

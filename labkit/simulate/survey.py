@@ -21,11 +21,11 @@ from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.images import regrid
 from labkit.processes import run_tasks
 from labkit.sample import Sample, collect
-from labkit.simulate.candidates import draw_field, entries
+from labkit.simulate.candidates import NATIVE_ARCSEC, draw_field, entries
 from labkit.simulate.found import Field, draw_found_field
 from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
 from labkit.simulate.plates import OpticalScene, plate_cutout
@@ -44,7 +44,6 @@ _SOURCES = {
     "eROSITA": "simulated eROSITA and Schmidt plate survey",
 }
 _CHUNK = 16
-_NATIVE_ARCSEC = (2.5, 4.4)  # range of the archive's pixels
 _UNITS = {
     "ra": u.deg,
     "dec": u.deg,
@@ -275,8 +274,7 @@ def simulate_survey(
     check_whole(0, seed=seed)
     check_whole(1, n_jobs=n_jobs)
     check_whole(8, size_px=size_px)
-    if telescope not in _SOURCES:
-        raise InputError(f"telescope must be one of {tuple(_SOURCES)}, got {telescope!r}")
+    need_choice("telescope", telescope, _SOURCES)
     if n_objects is not None:
         hunt = hunt and hunt.scaled(n_objects / len(counts))
         counts = counts.scaled(n_objects)
@@ -420,7 +418,7 @@ def _cut_found(
 
 def _cut_from(rng: Generator, field: Field, row: Row, **cut: Any) -> tuple[np.ndarray, dict[str, float]]:
     """Both images of a candidate of a field, and its catalogue entries, those of the finder among them."""
-    x, y, pixel = float(row["x"]), float(row["y"]), float(rng.uniform(*_NATIVE_ARCSEC))
+    x, y, pixel = float(row["x"]), float(row["y"]), float(rng.uniform(*NATIVE_ARCSEC))
     truth = field.sources[row["source"]].truth if row["source"] >= 0 else {}
     measured = {f"fitted_{name}": float(row[name]) for name in ("counts", "extent")}
     measured |= {name: float(row[name]) for name in ("extension_likelihood", "detection_likelihood")}

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.views.style import GLYPH_FONT, INK, axes, field_name, hover_picture
 
 _INFERNO = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in Inferno256]) / 255
@@ -53,8 +53,7 @@ def grey_levels(
     `limits` are the values shown as 0 and 1, `limits_of(image)` by default; `stretch` is "linear", "sqrt",
     "asinh" or "log".
     """
-    if stretch not in STRETCHES:
-        raise InputError(f"stretch must be one of {tuple(STRETCHES)}, got {stretch!r}")
+    need_choice("stretch", stretch, STRETCHES)
     pixels = np.asarray(image, dtype=float)
     low, high = limits or limits_of(pixels)
     if not high > low:

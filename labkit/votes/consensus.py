@@ -10,7 +10,7 @@ from astropy.table import QTable
 from scipy import sparse
 from scipy.special import ndtri, softmax
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.votes.answers import Answers, answer_counts, tally
 
 logger = logging.getLogger(__name__)
@@ -300,8 +300,7 @@ def consensus(
     InputError
         If `method` is unknown, or `threshold` does not lie between 0 and 1.
     """
-    if method not in METHODS:
-        raise InputError(f"method must be one of {METHODS}, got {method!r}")
+    need_choice("method", method, METHODS)
     if not 0 < threshold < 1:
         raise InputError(f"threshold must lie between 0 and 1, got {threshold}")
     tree, ends = answers.tree, answers.ending >= 0

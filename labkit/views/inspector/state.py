@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.evaluate import auc, roc_curve
 from labkit.evaluate.metrics import ratios
 from labkit.evaluate.trainings import mean_scores
@@ -138,8 +138,7 @@ class ErrorState:
     ) -> None:  # fmt: skip
         self.objects, self.catalogue, self.votes = objects, catalogue, votes
         self.positive = positive or objects.positive or objects.classes[-1]
-        if self.positive not in objects.classes:
-            raise InputError(f"positive must be one of {objects.classes}, got {self.positive!r}")
+        need_choice("positive", self.positive, objects.classes)
         self.code = objects.classes.index(self.positive)
         self.score = np.ascontiguousarray(objects.probabilities[:, self.code])
         kind = np.where(objects.true < 0, -1, objects.true == self.code)
@@ -272,8 +271,7 @@ class ErrorState:
 
     def members(self, selection: Selection) -> NDArray[np.int64]:
         """Numbers of the objects that are looked at, in order, shape (m,)."""
-        if selection.group not in GROUPS:
-            raise InputError(f"group must be one of {tuple(GROUPS)}, got {selection.group!r}")
+        need_choice("group", selection.group, GROUPS)
         return self._chosen(selection, self.threshold, self._age(f"{selection.sort} {selection.text}"))
 
     def _members(self, selection: Selection, _threshold: float, _version: int) -> NDArray[np.int64]:

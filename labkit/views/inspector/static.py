@@ -8,7 +8,7 @@ from astropy.table import QTable, Table, vstack
 from bokeh.models import Range1d
 from bokeh.plotting import figure
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
 from labkit.evaluate import wilson
 from labkit.tables import numbers
 from labkit.views.inspector import markup
@@ -34,8 +34,8 @@ def error_rates(state: ErrorState, column: str, *, only: str | None = None, bins
     if bins < 1:
         raise InputError(f"bins must be at least 1, got {bins}")
     classes, true, values = state.objects.classes, state.objects.true, state.column(column)
-    if only is not None and only not in classes:
-        raise InputError(f"only must be one of {classes}, got {only!r}")
+    if only is not None:
+        need_choice("only", only, classes)
     numeric = values.dtype.kind in "fiu"
     keep = true >= 0 if only is None else true == classes.index(only)
     keep = keep & np.isfinite(values) if numeric else keep

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from labkit.errors import InputError
+from labkit.errors import InputError, need_choice
+from labkit.sample.labels import VERDICTS
 
-VERDICTS = ("agree", "relabel", "doubtful", "note", "withdrawn")
 _WAIT_S = 10.0
 
 
@@ -123,8 +123,7 @@ class Journal:
 
         "relabel" needs the `label`; without a `note` the object's earlier note stays.
         """
-        if verdict not in VERDICTS:
-            raise InputError(f"verdict must be one of {VERDICTS}, got {verdict!r}")
+        need_choice("verdict", verdict, VERDICTS)
         if verdict == "relabel" and not label:
             raise InputError("label must name the new class for the verdict 'relabel', got nothing")
         numbers = [f"{value:.6g}" if value == value else "" for value in (threshold, probability)]
