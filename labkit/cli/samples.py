@@ -41,7 +41,12 @@ def simulate_survey(
     hunt: Annotated[
         bool, Option(help="add the 1196 candidates that only volunteers saw (in proportion)")
     ] = False,
-    recipe: Annotated[Path | None, Option(help="candidates that were found, by simulate recipe")] = None,
+    as_found: Annotated[
+        bool, Option(help="clusters and non-clusters in the mix that was found, not the paper's")
+    ] = False,
+    recipe: Annotated[
+        Path | None, Option(help="found candidates, by simulate recipe  [default: those that ship]")
+    ] = None,
     size_px: SizePx = 178,
     seed: Seed = 1,
     processes: Processes = 1,
@@ -49,11 +54,12 @@ def simulate_survey(
 ) -> None:
     """Simulate X-CLASS-like candidates in two bands, as a raw Sample (X-ray in counts per pixel)."""
     refuse_existing(out, overwrite)
-    from labkit.simulate import KOSIBA_HUNT, read_recipe
+    from labkit.simulate import KOSIBA_HUNT, KOSIBA_TABLE_2, read_recipe
     from labkit.simulate import simulate_survey as verb
 
     sample = verb(
         seed,
+        counts=KOSIBA_TABLE_2.as_found() if as_found else KOSIBA_TABLE_2,
         n_objects=objects,
         hunt=KOSIBA_HUNT if hunt else None,
         recipe=read_recipe(recipe) if recipe else None,

@@ -2,7 +2,7 @@
 
 Both sides: `painting`, `numbers`. Candidates: `xray` and `galaxies` are what there is; `xmm` and `plates` are
 how it is seen, by XMM-Newton and on plates; `field` is all that a field holds, `observation` that field as
-files, `found` what the finder makes of it; `candidates` and `survey` make a survey; `volunteers` and `hunt`
+files, `found` what the finder makes of it; `survey` makes a survey of what was found; `volunteers` and `hunt`
 let people look at that. Members: `hst`, imported by its own name. Cool cores: `gas`, `projection`, `cores`.
 """
 

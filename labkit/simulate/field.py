@@ -5,12 +5,12 @@ Positions are arcmin from the nominal pointing towards west (x) and north (y); `
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 
 from labkit.instruments.epic import PN
-from labkit.simulate.candidates import cluster_scene, cluster_truth, counterpart, draw_galaxy
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.plates import OpticalScene
 from labkit.simulate.xmm import Pointing, Spurious, spurious_counts
@@ -21,6 +21,7 @@ from labkit.simulate.xray import (
     draw_agn_fluxes,
     draw_cluster,
     field_agn,
+    galaxy_emission,
 )
 
 Place = tuple[float, float]
@@ -35,7 +36,8 @@ class SkySource:
     components: list[Component]
     scenes: list[OpticalScene] = field(default_factory=list)  # centres are arcsec from the nominal pointing
     flaw: Spurious | None = None  # what an artefact is
-    truth: dict[str, float] = field(default_factory=dict)  # as of a candidate
+    #: what is known about it: redshift, m500, luminosity, flux, r500 (arcmin), core_radius (arcsec)
+    truth: dict[str, float] = field(default_factory=dict)
     #: by which it counts for a mix as on the sky: one over the enrichment, or 0 for what only enriches
     weight: float = 1.0
 
@@ -106,26 +108,60 @@ def _cluster(
 ) -> SkySource:
     cluster = draw_cluster(rng, flux_limit=flux_limit, bright=bright)
     parts = cluster_components(cluster, x=place[0], y=place[1])
-    truth = cluster_truth(cluster, parts)
-    scene = cluster_scene(cluster, centre=_arcsec(place))
+    truth = {name: getattr(cluster, name) for name in ("redshift", "m500", "luminosity", "flux")}
+    truth |= {"r500": cluster.r500_arcmin, "core_radius": 60 * parts[0].core}
+    scene = OpticalScene(
+        kind="cluster",
+        redshift=cluster.redshift,
+        m500=cluster.m500,
+        r500_arcmin=cluster.r500_arcmin,
+        centre=_arcsec(place),
+        position_angle_deg=cluster.angle_deg - 90,
+        axis_ratio=cluster.axis_ratio,
+    )
     return SkySource("cluster", place, parts, [scene], truth=truth, weight=weight)
 
 
 def _point(rng: Generator, place: Place, flux: float, *, star: float = 0.0, weight: float = 1.0) -> SkySource:
     scenes = []
     if flux > read_numbers("survey")["field"]["visible"]:
-        scenes.append(counterpart(rng, flux, _arcsec(place), star))
+        scenes.append(_counterpart(rng, flux, _arcsec(place), star))
     kind = "star" if scenes and scenes[0].kind == "star" else "AGN"
     return SkySource(kind, place, [Component(*place, flux)], scenes, truth={"flux": flux}, weight=weight)
 
 
+def _counterpart(rng: Generator, flux: float, centre: Place, star: float) -> OpticalScene:
+    """Optical counterpart of a point source: an AGN, log(fX / fR) about 0, or an active star, about -2.5."""
+    kind: Literal["star", "agn"] = "star" if rng.random() < star else "agn"
+    ratio = rng.normal(-2.5, 0.6) if kind == "star" else rng.normal(0.0, 0.5)
+    magnitude = float(np.clip(2.5 * (ratio - np.log10(flux) - 5.5), 5.0, 24.0))
+    return OpticalScene(kind=kind, magnitude=magnitude, centre=centre)
+
+
 def _galaxy(rng: Generator, place: Place, *, weight: float) -> SkySource:
-    drawn = draw_galaxy(rng, place, _arcsec(place), faintest=read_numbers("survey")["field"]["galaxy"])
-    return SkySource("nearby galaxy", place, drawn.components, drawn.scenes, truth=drawn.truth, weight=weight)
+    """A nearby galaxy: its magnitude, then its size, shape, and X-ray flux."""
+    faintest = read_numbers("survey")["field"]["galaxy"]
+    magnitude = float(np.clip(13.7 - rng.exponential(1.4), 8.0, None))
+    size = float(10 ** ((20.6 - magnitude) / 5) / 2.5 * np.exp(rng.normal(0, 0.2)))
+    shape = {"axis_ratio": float(rng.uniform(0.3, 1.0)), "angle_deg": float(rng.uniform(0, 180))}
+    brightest = max(1.01 * faintest, 1.5e-13 * 10 ** (-0.4 * (magnitude - 12)))
+    flux = float(np.exp(rng.uniform(np.log(faintest), np.log(brightest))))
+    scene = OpticalScene(
+        kind="nearby galaxy",
+        magnitude=magnitude,
+        size_arcsec=size,
+        centre=_arcsec(place),
+        axis_ratio=shape["axis_ratio"],
+        position_angle_deg=shape["angle_deg"] - 90,
+    )
+    parts = galaxy_emission(rng, x=place[0], y=place[1], flux=flux, size=size / 60, **shape)
+    redshift = float(0.01 * 10 ** (0.2 * (magnitude - 13)) * np.exp(rng.normal(0, 0.3)))
+    truth = {"flux": flux, "redshift": redshift, "core_radius": 0.7 * size}
+    return SkySource("nearby galaxy", place, parts, [scene], truth=truth, weight=weight)
 
 
 def _flaw(rng: Generator, pointing: Pointing, place: Place, *, weight: float) -> SkySource:
-    kinds = {k: row for k, row in read_numbers("survey")["assumed"]["artefacts"].items() if "counts" in row}
+    kinds = read_numbers("survey")["assumed"]["artefacts"]
     chance = np.array([row["chance"] for row in kinds.values()])
     kind = str(rng.choice(list(kinds), p=chance / chance.sum()))
     counts = float(np.exp(rng.uniform(*np.log(kinds[kind]["counts"]))))

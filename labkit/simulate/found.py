@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from labkit.errors import InputError
 from labkit.instruments.epic import CAMERAS
-from labkit.simulate.candidates import RING, covered
 from labkit.simulate.field import SkySource, draw_sources, parts_of
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.plates import OpticalScene
@@ -40,6 +39,8 @@ NEEDED = (
 )  # fmt: skip
 #: The image that is searched: that of an archive.
 SEARCHED = Grid(0.0, 0.0, size=512, pixel_arcmin=4.35 / 60)
+#: Around a place, arcmin, what must be exposed (x + iy).
+_RING = 0.8 * np.exp(2j * np.pi * np.arange(12) / 12)
 #: Distance (arcmin) within which sources, beyond the radius of a cluster, matter to a cut-out of 7 arcmin.
 _NEAR = 5.5
 
@@ -157,8 +158,8 @@ class Field:
 
     def _exposed(self, x: float, y: float) -> float:
         """Share of a ring about a place that at least one camera sees."""
-        ring = self.pointing.to_detector(x + RING.real, y + RING.imag)
-        return float(covered(self.pointing, *ring).mean())
+        u, v = self.pointing.to_detector(x + _RING.real, y + _RING.imag)
+        return float(np.any([self.pointing.chip_of(camera, u, v) >= 0 for camera in CAMERAS], axis=0).mean())
 
 
 def draw_found_field(seed: int, number: int) -> Field:

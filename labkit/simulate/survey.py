@@ -1,14 +1,15 @@
 """The simulated survey: X-CLASS-like candidates seen by XMM-Newton and on Schmidt plates.
 
-What every row is, which labels are wrong, and which rows the volunteers of the Hunt see is planned first;
-then every object is drawn and observed from its own random stream.
+All candidates were found: they are rows of a recipe (`labkit.simulate.found`), what the finder called
+extended on simulated fields. What every row of the survey is, and which labels are wrong, is planned first;
+then candidates are drawn from the recipe, and cut from their fields.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,12 +26,11 @@ from labkit.errors import InputError, need_choice
 from labkit.images import regrid
 from labkit.processes import run_tasks
 from labkit.sample import Sample, collect
-from labkit.simulate.candidates import NATIVE_ARCSEC, draw_field, entries
-from labkit.simulate.found import Field, draw_found_field
+from labkit.simulate.found import Field, draw_found_field, read_recipe
 from labkit.simulate.numbers import check_share, check_whole, default, read_numbers
-from labkit.simulate.plates import OpticalScene, plate_cutout
-from labkit.simulate.scan import EROSITA, scan_image
-from labkit.simulate.xmm import Grid, Pointing, count_images, expected_counts
+from labkit.simulate.plates import plate_cutout
+from labkit.simulate.scan import EROSITA
+from labkit.simulate.xmm import Grid, circumstances
 from labkit.tables import text
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,11 @@ logger = logging.getLogger(__name__)
 #: Side of a cut-out (Kosiba et al. 2020, section 2).
 _FIELD_OF_VIEW = 7 * u.arcmin
 _BANDS = ("xray", "optical")
+#: Range of the pixels of the archive's images, arcsec.
+_NATIVE_ARCSEC = (2.5, 4.4)
+#: What a catalogue says of a candidate's source, NaN where it does not apply.
+_TRUTH = ("redshift", "m500", "luminosity", "flux", "r500", "core_radius")
+_CLUSTERS = ("low-z cluster", "high-z cluster")
 #: What the provenance of a survey says, by the X-ray telescope that it is simulated for.
 _SOURCES = {
     "XMM-Newton": "simulated XMM-Newton EPIC and Schmidt plate survey",
@@ -66,14 +71,15 @@ _FAINT = 2.0  # how much the overlap outside the test split leans to faint clust
 
 @dataclass(frozen=True)
 class SurveyCounts:
-    """Sizes and composition of a survey."""
+    """Sizes and composition of a survey. What is None is as the finder found it on the enriched fields."""
 
     train: tuple[int, int] = default("survey", "survey", "train")  # clusters and non-clusters of the split
     validation: tuple[int, int] = default("survey", "survey", "validation")
     test: tuple[int, int] = default("survey", "survey", "test")
-    low_z: float = default("survey", "survey", "low_z")  # share of the clusters that are below redshift 0.3
-    test_low_z: float = default("survey", "survey", "test_low_z")  # the same in the test split
-    mix: Mapping[str, float] = default("survey", "survey", "mix")  # share of each class among non-clusters
+    low_z: float | None = default("survey", "survey", "low_z")  # share of the clusters below redshift 0.3
+    test_low_z: float | None = default("survey", "survey", "test_low_z")  # the same in the test split
+    #: share of each class among non-clusters
+    mix: Mapping[str, float] | None = default("survey", "survey", "mix")
     #: share of wrong labels in train and validation; test labels are right, as if confirmed by spectra
     wrong_labels: float = default("survey", "survey", "wrong_labels")
 
@@ -85,7 +91,10 @@ class SurveyCounts:
                 )
         if len(self) == 0:
             raise InputError("counts must ask for at least one object, got 0 in every split")
-        check_share(low_z=self.low_z, test_low_z=self.test_low_z, wrong_labels=self.wrong_labels)
+        shares = {"low_z": self.low_z, "test_low_z": self.test_low_z, "wrong_labels": self.wrong_labels}
+        check_share(**{name: share for name, share in shares.items() if share is not None})
+        if self.mix is None:
+            return
         object.__setattr__(self, "mix", dict(self.mix))
         known = read_numbers("survey")["survey"]["mix"]
         if set(self.mix) - set(known) or abs(sum(self.mix.values()) - 1) > 1e-6:
@@ -105,11 +114,30 @@ class SurveyCounts:
         """The same survey with another number of test objects, half of them clusters."""
         return replace(self, test=((n_objects + 1) // 2, n_objects // 2))
 
+    def as_found(self) -> SurveyCounts:
+        """The same numbers of clusters and non-clusters, each in the mix in which the finder found them."""
+        return replace(self, low_z=None, test_low_z=None, mix=None)
+
+    def filled(self, recipe: Table, *, edges: bool = True) -> SurveyCounts:
+        """The same survey with the shares of a recipe where none is given, and without edges if asked."""
+        seen = text(recipe["seen_as"])
+        cluster, low = np.isin(seen, _CLUSTERS), float((seen == _CLUSTERS[0]).sum())
+        first, last = (
+            low / max(int(cluster.sum()), 1) if share is None else share
+            for share in (self.low_z, self.test_low_z)
+        )
+        names, numbers = np.unique(seen[~cluster], return_counts=True)
+        mix = dict(zip(names.tolist(), numbers.tolist(), strict=True)) if self.mix is None else self.mix
+        mix = {name: share for name, share in mix.items() if edges or name != "edge"}
+        mix = {name: share / sum(mix.values()) for name, share in mix.items()}
+        return replace(self, low_z=first, test_low_z=last, mix=mix)
+
 
 def plan_survey(rng: Generator, counts: SurveyCounts) -> Table:
     """Decide what every row of a survey is, in random order.
 
-    Columns ``label``, ``split``, ``true_class``, ``label_is_wrong``; labels follow the counts exactly.
+    Columns ``label``, ``split``, ``seen_as`` (what the expert looked at), ``label_is_wrong``; labels follow
+    the counts exactly, of which no share may be None.
     """
     labels: list[str] = []
     splits: list[str] = []
@@ -121,18 +149,24 @@ def plan_survey(rng: Generator, counts: SurveyCounts) -> Table:
     order = rng.permutation(len(labels))
     label, split_of_row = np.array(labels)[order], np.array(splits)[order]
     wrong = (rng.random(len(label)) < counts.wrong_labels) & (split_of_row != "test")
-    true_class = label.astype("U32")
+    seen_as = label.astype("U32")
     confused = read_numbers("survey")["assumed"]["confused"]
     for row in np.flatnonzero(wrong):
         names, chances = zip(*confused[str(label[row])].items(), strict=True)
-        true_class[row] = rng.choice(names, p=chances)
-    return Table({"label": label, "split": split_of_row, "true_class": true_class, "label_is_wrong": wrong})
+        seen_as[row] = rng.choice(names, p=chances)
+    return Table({"label": label, "split": split_of_row, "seen_as": seen_as, "label_is_wrong": wrong})
 
 
-def _classes(clusters: int, others: int, *, low_z: float, mix: Mapping[str, float]) -> NDArray[np.str_]:
+def _classes(
+    clusters: int, others: int, *, low_z: float | None, mix: Mapping[str, float] | None
+) -> NDArray[np.str_]:
     """Class of each of so many clusters and others, by kind, as close to the shares as whole numbers get."""
+    if low_z is None or mix is None:
+        raise InputError(
+            "counts must have all shares, got None; fill them from a recipe (SurveyCounts.filled)"
+        )
     numbers = _apportion(clusters, [low_z, 1 - low_z]) + _apportion(others, mix.values())
-    return np.repeat(["low-z cluster", "high-z cluster", *mix], numbers)
+    return np.repeat([*_CLUSTERS, *mix], numbers)
 
 
 def _apportion(total: int, shares: Iterable[float]) -> list[int]:
@@ -174,12 +208,15 @@ class HuntCounts:
         return replace(self, overlap=(low, high, others), further=round(share * self.further))
 
 
-def plan_further(rng: Generator, hunt: HuntCounts, counts: SurveyCounts) -> Table:
-    """The same for the candidates that only the volunteers saw; label and split are empty."""
+def plan_further(rng: Generator, hunt: HuntCounts, found: SurveyCounts) -> Table:
+    """The same for the candidates that only the volunteers saw; label and split are empty.
+
+    Their mix is not published: clusters and non-clusters each have the shares of `found`.
+    """
     clusters = round(hunt.cluster_share * hunt.further)
-    classes = _classes(clusters, hunt.further - clusters, low_z=counts.low_z, mix=counts.mix)
+    classes = _classes(clusters, hunt.further - clusters, low_z=found.low_z, mix=found.mix)
     rows = Table({"label": np.full(hunt.further, "")})
-    rows["split"], rows["true_class"], rows["label_is_wrong"] = "", rng.permutation(classes), False
+    rows["split"], rows["seen_as"], rows["label_is_wrong"] = "", rng.permutation(classes), False
     return rows
 
 
@@ -193,7 +230,7 @@ def seen_by(rng: Generator, plan: Table, signal: NDArray[np.float64], hunt: Hunt
     unit, read for labelled clusters outside the test split.
     """
     label, tested = np.asarray(plan["label"]), np.asarray(plan["split"] == "test")
-    low, high = label == "low-z cluster", label == "high-z cluster"
+    low, high = (label == name for name in _CLUSTERS)
     groups = [tested & (low | high), tested & ~(low | high)]
     groups += [~tested & low, ~tested & high, ~tested & ~(low | high)]
     chosen = np.zeros(len(plan), dtype=bool)
@@ -227,16 +264,18 @@ def simulate_survey(
 ) -> Sample:
     """Simulate a survey of cluster candidates in two bands.
 
-    Every object has its own random stream, so the result depends on `seed`, `counts`, `hunt`, `telescope`
-    and `size_px` only, and the experts' objects do not depend on `hunt`. With more than one process, a script
-    must call this under ``if __name__ == "__main__":``.
+    All were found on simulated fields, which are drawn again, bit for bit; none is taken twice, and no field
+    serves two of the splits. The result depends on `seed`, `counts`, `hunt`, `telescope`, `size_px` and
+    `recipe` only, and the experts' objects do not depend on `hunt`. With more than one process, a script must
+    call this under ``if __name__ == "__main__":``.
 
     Parameters
     ----------
     seed : int
         Seed of everything random.
     counts : SurveyCounts
-        Sizes and composition; by default those of Kosiba et al. (2020), Table 2.
+        Sizes and composition; by default those of Kosiba et al. (2020), Table 2. ``counts.as_found()`` keeps
+        the mix of classes in which the finder found them.
     n_objects : int, optional
         Scale `counts` to this many objects, and `hunt` with them.
     hunt : HuntCounts, optional
@@ -244,7 +283,7 @@ def simulate_survey(
         split, and a bool column ``in_hunt``; `labkit.simulate.KOSIBA_HUNT` has the paper's numbers.
     telescope : {"XMM-Newton", "eROSITA"}
         What sees the candidates in X-rays. eROSITA sees those that XMM-Newton detects, in a scan as long as
-        the observation and through a wider point spread (`labkit.simulate.scan`).
+        the observation and through a wider point spread (`labkit.simulate.scan`), without those at an edge.
     size_px : int
         Pixels along the side of the 7 arcmin cut-outs.
     n_jobs : int
@@ -252,9 +291,7 @@ def simulate_survey(
     progress : bool
         Show a progress bar.
     recipe : Table, optional
-        Candidates that were found on simulated fields (`labkit.simulate.read_recipe`), of which the survey is
-        made: rows are drawn by ``seen_as`` without repetition, in the order of their fields, and the fields
-        are drawn again bit for bit. Without it candidates are drawn, class by class, above a detection limit.
+        Candidates that were found (`labkit.simulate.read_recipe`); by default those that ship with labkit.
     path : path, optional
         Write the Sample there while it is made, instead of holding it in memory.
     overwrite : bool
@@ -278,11 +315,11 @@ def simulate_survey(
     if n_objects is not None:
         hunt = hunt and hunt.scaled(n_objects / len(counts))
         counts = counts.scaled(n_objects)
-    cut = {"telescope": telescope, "size_px": size_px}
-    plan, work, tasks = _tasks(int(seed), counts, hunt, recipe, **cut)
-    pieces = _pieces(plan, work, tasks, int(seed), n_jobs)
+    recipe = read_recipe() if recipe is None else recipe
+    plan, rows = _plan(int(seed), counts, hunt, recipe, edges=telescope != "eROSITA")
+    pieces = _pieces(plan, recipe, rows, int(seed), n_jobs, telescope=telescope, size_px=size_px)
     return collect(
-        tqdm(pieces, total=len(tasks), unit="chunk", disable=not progress, desc="simulate"),
+        tqdm(pieces, unit="chunk", disable=not progress, desc="simulate"),
         len(plan),
         path=path,
         overwrite=overwrite,
@@ -293,107 +330,72 @@ def simulate_survey(
 
 
 def _provenance(
-    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, telescope: str, recipe: Table | None = None
+    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, telescope: str, recipe: Table
 ) -> dict[str, Any]:
     numbers = {"source": _SOURCES[telescope], "seed": int(seed), "counts": asdict(counts)}
-    found = {} if recipe is None else {"found": {"seed": int(recipe.meta["seed"]), "candidates": len(recipe)}}
-    return numbers | ({"hunt": asdict(hunt)} if hunt else {}) | found
+    found = {
+        "seed": int(recipe.meta["seed"]),
+        "fields": int(recipe.meta["fields"]),
+        "candidates": len(recipe),
+    }
+    return numbers | ({"hunt": asdict(hunt)} if hunt else {}) | {"found": found}
 
 
-def _plan(seed: int, counts: SurveyCounts, hunt: HuntCounts | None) -> tuple[Table, list[SeedSequence]]:
-    """What every row is, and its random stream; those of the Hunt come last and change none before them."""
-    root = SeedSequence(seed)
-    order, *streams = root.spawn(len(counts) + 1)
-    plan = plan_survey(default_rng(order), counts)
-    if hunt is None:
-        return plan, streams
-    order, *further = root.spawn(hunt.further + 1)
-    rng = default_rng(order)
-    plan["in_hunt"] = seen_by(rng, plan, _signal(plan, streams), hunt)
-    added = plan_further(rng, hunt, counts)
-    added["in_hunt"] = np.ones(len(added), dtype=bool)
-    return vstack([plan, added]), [*streams, *further]
-
-
-def _signal(plan: Table, streams: list[SeedSequence]) -> np.ndarray:
-    """Counts of the labelled clusters that may be in the overlap, drawn as they will be; 1 for the others."""
-    labelled = np.isin(plan["label"], ("low-z cluster", "high-z cluster")) & (plan["split"] != "test")
-    signal = np.ones(len(plan))
-    for row in np.flatnonzero(labelled):
-        drawn = draw_field(default_rng(streams[row]), str(plan["true_class"][row])).row()
-        seen = expected_counts(drawn["flux"], exposure_s=1e3 * drawn["exposure"], off_axis=drawn["off_axis"])
-        signal[row] = max(float(np.nan_to_num(seen)), 1.0)
-    return signal
-
-
-def _tasks(
-    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, recipe: Table | None, **cut: Any
-) -> tuple[Table, Callable[..., tuple[np.ndarray, QTable]], list[tuple]]:
-    """The plan of a survey, and the work in pieces that makes its images and catalogue in that order."""
-    if recipe is None:
-        plan, streams = _plan(seed, counts, hunt)
-        classes, starts = plan["true_class"].tolist(), range(0, len(plan), _CHUNK)
-        tasks = [(streams[start : start + _CHUNK], classes[start : start + _CHUNK]) for start in starts]
-        return plan, partial(_simulate_chunk, **cut), tasks
-    plan, rows = _plan_found(seed, counts, hunt, recipe)
-    pieces, start = [], 0
-    for stop in (np.flatnonzero(np.diff(rows["field"], append=-1)) + 1).tolist():  # never within a field
-        if stop - start >= _CHUNK or stop == len(rows):
-            pieces.append((rows[start:stop],))
-            start = stop
-    return plan, partial(_cut_found, int(recipe.meta["seed"]), seed, **cut), pieces
-
-
-def _pieces(
-    plan: Table, work: Callable[..., tuple[np.ndarray, QTable]], tasks: list[tuple], seed: int, n_jobs: int
-) -> Iterator[tuple[np.ndarray, QTable]]:
-    """Images and catalogue rows in order, a piece at a time."""
-    experts = int((plan["split"] != "").sum())
-    width, start = len(str(experts)), 0
-    logger.info("simulating %d candidates in %d process(es)", len(plan), n_jobs)
-    for images, table in run_tasks(work, tasks, n_jobs):
-        rows = slice(start, start := start + len(table))
-        names = [f"SIM-{seed}-{row:0{width}d}" for row in range(rows.start, rows.stop)]
-        table.add_column(names, name="object_id", index=0)
-        for index, name in enumerate(plan.colnames):
-            table.add_column(plan[name][rows].data, name=name, index=3 + index)
-        logger.info("simulated %d of %d candidates", rows.stop, len(plan))
-        yield images, table
-
-
-def _plan_found(
-    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, recipe: Table
-) -> tuple[Table, Table]:
+def _plan(
+    seed: int, counts: SurveyCounts, hunt: HuntCounts | None, recipe: Table, *, edges: bool
+) -> tuple[Table, NDArray[np.int64]]:
     """What every row is, and its row of the recipe; experts' candidates first, all in the order of fields."""
+    pool, filled = np.ones(len(recipe), dtype=bool), partial(SurveyCounts.filled, edges=edges)
+    counts = filled(counts, recipe)
     order, chosen, *of_hunt = (default_rng(stream) for stream in SeedSequence(seed).spawn(4))
-    plan, rows = _by_field(
-        *_choose(chosen, plan_survey(order, counts), recipe, np.ones(len(recipe), dtype=bool))
-    )
+    plan, rows = _by_field(*_choose(chosen, plan_survey(order, counts), recipe, pool))
     if hunt is not None:
-        left = np.ones(len(recipe), dtype=bool)
-        left[rows] = False
         plan["in_hunt"] = seen_by(of_hunt[0], plan, np.maximum(np.asarray(recipe["counts"])[rows], 1.0), hunt)
-        added, further = _by_field(*_choose(chosen, plan_further(of_hunt[1], hunt, counts), recipe, left))
+        pool[rows] = False
+        pool &= ~np.isin(recipe["field"], recipe["field"][rows[plan["split"] == "test"]])
+        left = filled(counts.as_found(), recipe[pool])
+        added, further = _by_field(*_choose(chosen, plan_further(of_hunt[1], hunt, left), recipe, pool))
         added["in_hunt"] = np.ones(len(added), dtype=bool)
         plan, rows = vstack([plan, added]), np.concatenate([rows, further])
-    plan["true_class"], found = text(recipe["true_class"])[rows], recipe[rows]
-    found["row"] = rows
-    return plan, found
+    plan.replace_column("seen_as", text(recipe["true_class"])[rows])
+    plan.rename_column("seen_as", "true_class")
+    return plan, rows
 
 
 def _choose(
-    rng: Generator, plan: Table, recipe: Table, left: NDArray[np.bool_]
+    rng: Generator, plan: Table, recipe: Table, pool: NDArray[np.bool_]
 ) -> tuple[Table, NDArray[np.int64]]:
-    """Rows of a recipe among those left, none twice, that an expert sees as what each row of a plan is."""
-    wanted, pool, rows = plan["true_class"], text(recipe["seen_as"]), np.zeros(len(plan), dtype=int)
-    for name in dict.fromkeys(wanted.tolist()):
-        here, there = np.flatnonzero(wanted == name), np.flatnonzero((pool == name) & left)
-        if len(there) < len(here):
+    """Rows of a recipe, of those in a pool, that an expert sees as what each row of a plan is.
+
+    Fields are gone through in random order, for one split after another, the smallest first.
+    """
+    seen_as, rows = text(recipe["seen_as"]), np.full(len(plan), -1)
+    fields = np.asarray(recipe["field"])
+    members = {
+        number: np.flatnonzero(pool & (fields == number)) for number in np.unique(fields[pool]).tolist()
+    }
+    left = rng.permutation(list(members)).tolist()
+    splits, sizes = np.unique(plan["split"], return_counts=True)
+    for split in splits[np.argsort(sizes, kind="stable")]:
+        wanted: dict[str, list[int]] = {}
+        for row in np.flatnonzero(plan["split"] == split).tolist():
+            wanted.setdefault(str(plan["seen_as"][row]), []).append(row)
+        untouched = []
+        for number in left:
+            before = sum(map(len, wanted.values()))
+            for candidate in rng.permutation(members[number]).tolist() if before else ():
+                if open_rows := wanted.get(str(seen_as[candidate])):
+                    rows[open_rows.pop()] = candidate
+            if before == sum(map(len, wanted.values())):
+                untouched.append(number)
+        left = untouched
+        if short := {name: len(lacking) for name, lacking in wanted.items() if lacking}:
+            lacking = ", ".join(f"{number} more seen as {name!r}" for name, number in short.items())
             raise InputError(
-                f"recipe must hold {len(here)} more candidates seen as {name!r}, got {len(there)}; ask for "
-                "fewer objects, or search more fields (labkit.finder.search_fields)"
+                f"recipe must hold enough candidates of every class, got {lacking} too few; ask for fewer "
+                "objects, take the mix that was found (SurveyCounts.as_found), or search more fields "
+                "(labkit simulate recipe)"
             )
-        rows[here] = rng.choice(there, len(here), replace=False)
     return plan, rows
 
 
@@ -402,102 +404,72 @@ def _by_field(plan: Table, rows: NDArray[np.int64]) -> tuple[Table, NDArray[np.i
     return plan[order], rows[order]
 
 
-def _cut_found(
-    fields_seed: int, seed: int, rows: Table, *, telescope: str, size_px: int
+def _pieces(
+    plan: Table, recipe: Table, rows: NDArray[np.int64], seed: int, n_jobs: int, **cut: Any
+) -> Iterator[tuple[np.ndarray, QTable]]:
+    """Images and catalogue rows in order, a piece at a time; no piece ends within a field."""
+    found, tasks, start = recipe[rows], [], 0
+    found["row"] = rows
+    for stop in (np.flatnonzero(np.diff(found["field"], append=-1)) + 1).tolist():
+        if stop - start >= _CHUNK or stop == len(rows):
+            tasks.append((found[start:stop],))
+            start = stop
+    experts = int((plan["split"] != "").sum())
+    width, start = len(str(experts)), 0
+    logger.info("simulating %d candidates in %d process(es)", len(plan), n_jobs)
+    for images, table in run_tasks(partial(_cut_out, int(recipe.meta["seed"]), seed, **cut), tasks, n_jobs):
+        here = slice(start, start := start + len(table))
+        names = [f"SIM-{seed}-{row:0{width}d}" for row in range(here.start, here.stop)]
+        table.add_column(names, name="object_id", index=0)
+        for index, name in enumerate(plan.colnames):
+            table.add_column(plan[name][here].data, name=name, index=3 + index)
+        logger.info("simulated %d of %d candidates", here.stop, len(plan))
+        yield images, table
+
+
+def _cut_out(
+    fields_seed: int, seed: int, found: Table, *, telescope: str, size_px: int
 ) -> tuple[np.ndarray, QTable]:
-    """Images and catalogue of candidates of a recipe; a field is drawn once."""
+    """Images (n, band, y, x) and catalogue of candidates of a recipe; a field is drawn once."""
     drawn, number = [], -1
-    for row in rows:
+    for row in found:
         if row["field"] != number:
             number = int(row["field"])
             field = draw_found_field(fields_seed, number)
         rng = default_rng(SeedSequence(seed, spawn_key=(number, int(row["row"]))))
-        drawn.append(_cut_from(rng, field, row, telescope=telescope, size_px=size_px))
-    return _stacked(drawn)
-
-
-def _cut_from(rng: Generator, field: Field, row: Row, **cut: Any) -> tuple[np.ndarray, dict[str, float]]:
-    """Both images of a candidate of a field, and its catalogue entries, those of the finder among them."""
-    x, y, pixel = float(row["x"]), float(row["y"]), float(rng.uniform(*NATIVE_ARCSEC))
-    truth = field.sources[row["source"]].truth if row["source"] >= 0 else {}
-    measured = {f"fitted_{name}": float(row[name]) for name in ("counts", "extent")}
-    measured |= {name: float(row[name]) for name in ("extension_likelihood", "detection_likelihood")}
-    entry = entries(field.pointing, x, y, truth) | measured | {"c1": row["c1"], "weight": row["weight"]}
-    scans = cut["telescope"] == "eROSITA"
-    observed: Callable[[Grid], NDArray] = partial(field.scan, rng, x, y) if scans else field.summed
-    scenes = field.scenes(x, y)
-    return _cut_out(rng, field.pointing, observed, scenes, entry, x=x, y=y, pixel_arcsec=pixel, **cut)
-
-
-def _simulate_chunk(
-    streams: list[SeedSequence], classes: list[str], *, telescope: str, size_px: int
-) -> tuple[np.ndarray, QTable]:
-    return _stacked(
-        [
-            _simulate_candidate(default_rng(stream), name, telescope=telescope, size_px=size_px)
-            for stream, name in zip(streams, classes, strict=True)
-        ]
-    )
-
-
-def _stacked(drawn: list[tuple[np.ndarray, dict[str, float]]]) -> tuple[np.ndarray, QTable]:
-    """Images and rows of candidates as arrays and a catalogue with units."""
+        drawn.append(_cut_one(rng, field, row, telescope=telescope, size_px=size_px))
     table = QTable({key: np.array([row[key] for _, row in drawn]) for key in drawn[0][1]})
     for name in _UNITS.keys() & set(table.colnames):
         table[name] = table[name] * _UNITS[name]
     return np.stack([images for images, _ in drawn]), table
 
 
-def _simulate_candidate(
-    rng: Generator, true_class: str, *, telescope: str, size_px: int
+def _cut_one(
+    rng: Generator, field: Field, found: Row, *, telescope: str, size_px: int
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Both images (band, y, x) and the catalogue entries of one candidate.
-
-    First come the circumstances, then the object, then the images.
-    """
-    # a scan has no candidates at an edge
-    no_edge = telescope == "eROSITA" and true_class == "edge"
-    drawn = draw_field(rng, "point source" if no_edge else true_class)
-    components = drawn.candidate.components + drawn.surroundings.components
-    spurious = drawn.candidate.spurious + drawn.surroundings.spurious
-
-    def observed(grid: Grid) -> NDArray:
-        images = count_images(rng, components, drawn.pointing, grid, spurious=spurious)
-        return np.sum(list(images.values()), axis=0)
-
-    if telescope == "eROSITA":
-        observed = partial(scan_image, rng, components, drawn.pointing, spurious=spurious)
-    scenes = drawn.candidate.scenes + drawn.surroundings.scenes
-    place = {"x": drawn.x, "y": drawn.y, "pixel_arcsec": drawn.pixel_arcsec}
-    return _cut_out(
-        rng, drawn.pointing, observed, scenes, drawn.row(), **place, telescope=telescope, size_px=size_px
-    )
-
-
-def _cut_out(
-    rng: Generator,
-    pointing: Pointing,
-    observed: Callable[[Grid], NDArray],
-    scenes: Sequence[OpticalScene],
-    row: dict[str, float],
-    *,
-    x: float,
-    y: float,
-    pixel_arcsec: float,
-    telescope: str,
-    size_px: int,
-) -> tuple[np.ndarray, dict[str, float]]:
-    """Both images (band, y, x) of a place, and its row with what they add."""
-    scans = telescope == "eROSITA"
-    pixel = EROSITA["pixel_arcsec"] if scans else pixel_arcsec
+    """Both images (band, y, x) of a candidate of a field, and its catalogue entries."""
+    x, y, pixel = float(found["x"]), float(found["y"]), float(rng.uniform(*_NATIVE_ARCSEC))
+    pointing, scans = field.pointing, telescope == "eROSITA"
+    observed: Callable[[Grid], NDArray] = partial(field.scan, rng, x, y) if scans else field.summed
+    pixel = EROSITA["pixel_arcsec"] if scans else pixel
     side = _FIELD_OF_VIEW.to_value(u.arcsec)
     counts = observed(Grid(x, y, size=int(np.ceil(side / pixel)) + 2, pixel_arcmin=pixel / 60))
     xray = regrid(counts, scale=side / size_px / pixel, shape=(size_px, size_px), conserve="flux")
-    latitude = pointing.galactic_latitude_deg
     optical = plate_cutout(
-        rng, scenes, size=size_px, pixel_scale_arcsec=side / size_px, galactic_latitude_deg=latitude
+        rng,
+        field.scenes(x, y),
+        size=size_px,
+        pixel_scale_arcsec=side / size_px,
+        galactic_latitude_deg=pointing.galactic_latitude_deg,
     )
-    row = row | {"native_pixel_scale": pixel, "counts": float(counts.sum())}
+    around = circumstances(pointing, x, y)
+    row = {name: around[name] for name in ("ra", "dec")} | dict.fromkeys(_TRUTH, np.nan)
+    if found["source"] >= 0 and found["true_class"] != "artefact":
+        row |= field.sources[found["source"]].truth
+    row |= around | {f"fitted_{name}": float(found[name]) for name in ("counts", "extent")}
+    row |= {name: float(found[name]) for name in ("extension_likelihood", "detection_likelihood")}
+    row |= {"c1": found["c1"], "weight": found["weight"]}
+    row |= {"native_pixel_scale": pixel, "counts": float(counts.sum())}
     if scans:
         background = (EROSITA["sky"] + EROSITA["particle"]) * pointing.background
         row |= {"off_axis": np.nan, "position_angle": np.nan, "out_of_time_subtracted": False}
@@ -514,20 +486,22 @@ def survey_at(
     telescope: str = "XMM-Newton",
     size_px: int = 178,
     n_jobs: int = 1,
+    recipe: Table | None = None,
 ) -> Sample:
     """Open the Sample in the folder `path`, or simulate a survey there.
 
     A survey simulated before with other numbers is simulated again; a Sample of any other source is opened as
     it is, whatever the numbers say.
     """
+    recipe = read_recipe() if recipe is None else recipe
     if Path(path).exists():
         found = Sample.load(path)
-        asked = {"hunt": None} | json.loads(json.dumps(_provenance(seed, counts, hunt, telescope)))
+        asked = {"hunt": None} | json.loads(json.dumps(_provenance(seed, counts, hunt, telescope, recipe)))
         about = {name: found.provenance.get(name) for name in asked}
         if about["source"] not in _SOURCES.values() or (about == asked and found.shape[-1] == size_px):
             return found
         logger.info("%s holds a survey simulated with other numbers; simulating it again", path)
     return simulate_survey(
-        seed, counts=counts, hunt=hunt, telescope=telescope, size_px=size_px, n_jobs=n_jobs, path=path,
-        overwrite=True,
+        seed, counts=counts, hunt=hunt, telescope=telescope, size_px=size_px, n_jobs=n_jobs, recipe=recipe,
+        path=path, overwrite=True,
     )  # fmt: skip

@@ -114,7 +114,7 @@ def assign(
     return chosen
 
 
-_NEEDED = ("true_class", "flux", "exposure", "background", "off_axis", "redshift", "core_radius")
+_NEEDED = ("true_class", "flux", "exposure", "background", "off_axis", "redshift", "m500", "core_radius")
 _ALL_CAMERAS = 1.9  # background of the three cameras together over that of PN alone
 _RADIUS = 0.5  # where the significance of a source is measured, arcmin
 
@@ -154,8 +154,9 @@ _Answer = tuple[NDArray[np.float64] | float, NDArray[np.bool_]]
 def _questions(catalogue: Table, biases: Mapping[str, float]) -> list[dict[str, _Answer]]:
     """For each question, the log odds of each answer where it is wrong, and where it is right."""
     kind, column = text(catalogue["true_class"]), {name: numbers(catalogue[name]) for name in _NEEDED[1:]}
-    edge, artefact, galaxy = kind == "edge", kind == "artefact", kind == "nearby galaxy"
-    cluster, redshift = np.isfinite(column["redshift"]) & ~galaxy, np.nan_to_num(column["redshift"])
+    edge, artefact = kind == "edge", np.isin(kind, ("artefact", "background fluctuation"))
+    cluster, redshift = np.isfinite(column["m500"]), np.nan_to_num(column["redshift"])
+    galaxy = np.isfinite(column["redshift"]) & ~cluster
     seconds, off_axis = 1e3 * column["exposure"], column["off_axis"]
     counts = expected_counts(column["flux"], exposure_s=seconds, off_axis=off_axis)
     counts = np.nan_to_num(counts).clip(min=1.0)

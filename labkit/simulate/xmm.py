@@ -368,45 +368,9 @@ def count_images(
     return {camera.name: events.image(camera, grid) for camera in CAMERAS}
 
 
-#: Faintest candidates of the survey, erg/s/cm2 in 0.5-2 keV.
-SURVEY_LIMIT = 1e-14
-
-
-def flux_limit(pointing: Pointing, *, x: float, y: float, extended: bool = False) -> tuple[float, float]:
-    """Flux at which a source at a position is detected, and the counts that a unit flux gives there.
-
-    A point needs 45 counts and six times the noise of the background within 0.5 arcmin, an extended source 80
-    counts and six times the noise within 0.8 arcmin. The limit is kept between the survey's and 2e-13.
-    """
-    u, v = (np.atleast_1d(axis) for axis in pointing.to_detector(x, y))
-    ring = 0.4 * np.exp(1j * np.arange(8) * np.pi / 4)
-    per_flux = float(np.mean(pointing.counts_per_flux(u + ring.real, v + ring.imag)))
-    rate = sum(sum(pointing.background_rate(c)) * pointing.exposure_s[c.name] for c in CAMERAS)
-    least, radius = (80.0, 0.8) if extended else (45.0, 0.5)
-    needed = max(least, 6 * np.sqrt(np.pi * radius**2 * rate))
-    return max(SURVEY_LIMIT, needed / max(per_flux, needed / 2e-13)), per_flux
-
-
 def expected_counts(flux: ArrayLike, *, exposure_s: ArrayLike, off_axis: ArrayLike) -> NDArray[np.float64]:
     """About how many counts of a source, off axis by arcmin, the cameras record, chip gaps left aside."""
     return np.asarray(flux) / COUNT_RATE_TO_FLUX * np.asarray(exposure_s) * vignetting(off_axis)
-
-
-def streak_source(rng: Generator, pointing: Pointing, *, x: float, y: float) -> Component | None:
-    """A bright point source whose PN read-out streak runs through a position; None where PN sees nothing."""
-    u, v = pointing.to_detector(x, y)
-    chip = int(pointing.chip_of(PN, np.array([u]), np.array([v]))[0])
-    if chip < 0:
-        return None
-    places = rng.uniform(PN.chips[chip, 2] + 0.5, PN.chips[chip, 3] - 0.5, 30)
-    places = places[np.abs(places - v) > 1.2]
-    seen = pointing.counts_per_flux(np.full(len(places), u), places)
-    # Enough counts for some 30 to 300 out-of-time ones within an arcmin of the column.
-    place = int(np.argmax(seen))
-    counts = np.exp(rng.uniform(np.log(30), np.log(300))) * 13 / pointing.out_of_time
-    bright = counts / max(seen[place] * PN.share, 1.0)
-    sky_x, sky_y = pointing.to_image(u, places[place])
-    return Component(float(sky_x), float(sky_y), float(min(bright, 8e-11)))
 
 
 def spurious_counts(

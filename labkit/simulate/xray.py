@@ -142,13 +142,10 @@ def r500(m500: float, redshift: float) -> float:
     return float((3 * m500 / (4 * np.pi * 500 * critical)) ** (1 / 3))
 
 
-@lru_cache(maxsize=3)
-def _cells(low_z: bool | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells of the population, by falling flux: (z, log M, scatter), flux, and clusters per deg2 above it.
-
-    Of all redshifts, or of those below or from `LOW_Z` on.
-    """
-    first, last = _REDSHIFTS if low_z is None else ((_REDSHIFTS[0], LOW_Z), (LOW_Z, _REDSHIFTS[1]))[not low_z]
+@lru_cache(maxsize=1)
+def _cells() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells of the population, by falling flux: (z, log M, scatter), flux, and clusters per deg2 above it."""
+    first, last = _REDSHIFTS
     z = first + _REDSHIFT_STEP * (np.arange(round((last - first) / _REDSHIFT_STEP)) + 0.5)
     log_mass, scatter = np.arange(13.2, 15.41, _MASS_STEP), _SCATTER_STEP * np.arange(-5.5, 6)
     grid = np.stack([g.ravel() for g in np.meshgrid(z, log_mass, scatter, indexing="ij")])
@@ -165,26 +162,23 @@ def _cells(low_z: bool | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return grid[:, order], flux[order], np.cumsum(weight[order])
 
 
-def cluster_counts(flux: float, *, low_z: bool | None = None) -> float:
+def cluster_counts(flux: float) -> float:
     """Clusters of the population per square degree that are brighter than a flux."""
-    _, fluxes, above = _cells(low_z)
+    _, fluxes, above = _cells()
     brighter = int(np.searchsorted(-fluxes, -flux))
     return float(above[brighter - 1]) if brighter else 0.0
 
 
-def draw_cluster(
-    rng: Generator, *, low_z: bool | None = None, flux_limit: float, bright: bool = False
-) -> Cluster:
-    """Draw a cluster from the population above a flux limit: of all redshifts, or on one side of `LOW_Z`.
+def draw_cluster(rng: Generator, *, flux_limit: float, bright: bool = False) -> Cluster:
+    """Draw a cluster from the population above a flux limit.
 
     Bright ones are as observers choose their targets: evenly in log flux.
     """
-    cells, fluxes, above = _cells(low_z)
+    cells, fluxes, above = _cells()
     if not 0 < flux_limit < fluxes[100]:
         raise InputError(f"flux_limit must lie between 0 and {fluxes[100]:.1e} erg/s/cm2, got {flux_limit}")
     if bright:
-        brightest = 1.5e-12 if low_z is False else 1e-11
-        flux_limit = np.exp(rng.uniform(np.log(flux_limit), np.log(max(brightest, 1.01 * flux_limit))))
+        flux_limit = np.exp(rng.uniform(np.log(flux_limit), np.log(max(1e-11, 1.01 * flux_limit))))
     last = int(np.searchsorted(-fluxes, -flux_limit))
     chosen = min(int(np.searchsorted(above, rng.random() * above[last])), last)
     redshift = float(cells[0, chosen] + _REDSHIFT_STEP * rng.uniform(-0.5, 0.5))

@@ -26,14 +26,14 @@ SMALL = {"seed": 1, "size_arcsec": 45.0, "scale": 0.08}
 
 
 def evidence(tree: str = "hunt", *, without: str = "") -> None:
-    names = ("true_class", "flux", "exposure", "background", "off_axis", "redshift", "core_radius")
+    names = ("true_class", "flux", "exposure", "background", "off_axis", "redshift", "m500", "core_radius")
     table = QTable({name: ["edge"] if name == "true_class" else [1.0] for name in names if name != without})
     hunt_evidence(table, read_tree(tree), hunt_numbers()["biases"], RNG)
 
 
 CASES = {
     "survey": [
-        (lambda: draw_cluster(RNG, low_z=False, flux_limit=1e-8), "flux_limit must lie between 0 and"),
+        (lambda: draw_cluster(RNG, flux_limit=1e-7), "flux_limit must lie between 0 and"),
         (lambda: simulate_observation(0, size_px=0), "size_px must be a whole number from 1 up, got 0"),
         (lambda: simulate_observation(-1), "seed must be a whole number from 0 up, got -1"),
         (lambda: simulate_observation(1, pixel_scale_arcsec=0.0), "pixel_scale_arcsec must be positive"),

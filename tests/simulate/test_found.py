@@ -8,11 +8,11 @@ from astropy.table import Table
 
 from labkit.errors import InputError
 from labkit.instruments.epic import MOS2, PN
-from labkit.simulate.field import SkySource, draw_sources
+from labkit.simulate.field import SkySource
 from labkit.simulate.found import Field, draw_found_field
-from labkit.simulate.survey import HuntCounts, SurveyCounts, simulate_survey
+from labkit.simulate.survey import HuntCounts, SurveyCounts, _plan, plan_survey, simulate_survey
 from labkit.simulate.xmm import BACKGROUND, FLAWS, Events, Spurious, draw_pointing
-from labkit.simulate.xray import Component, cluster_counts
+from labkit.simulate.xray import Component
 
 POINTING = replace(draw_pointing(np.random.default_rng(0)), dead_chips=())
 
@@ -112,21 +112,6 @@ def test_a_field_is_the_same_whenever_it_is_drawn_and_its_events_have_owners():
     assert 0.2 < (one.owner == -1).mean() < 0.99
 
 
-def test_sources_are_as_dense_as_on_the_sky_and_enriched_ones_say_so():
-    rng, pointing = np.random.default_rng(5), POINTING
-    natural = [s for _ in range(20) for s in draw_sources(rng, pointing)]
-    enriched = [s for _ in range(20) for s in draw_sources(rng, pointing, enriched=True)]
-    area = 20 * 0.6**2
-    expected = area * cluster_counts(1e-14)
-    for sources in (natural, enriched):
-        weights = sum(s.weight for s in sources if s.kind == "cluster" and s.flux > 1e-14)
-        assert weights == pytest.approx(expected, abs=4 * np.sqrt(expected))
-    assert sum(s.kind == "target cluster" for s in natural) == 20
-    assert not any(s.kind == "target cluster" for s in enriched)
-    agn = [[s for s in sources if s.kind in ("AGN", "star") and s.weight] for sources in (natural, enriched)]
-    assert len(agn[0]) == pytest.approx(len(agn[1]), rel=0.03)
-
-
 SMALL = SurveyCounts(
     (2, 2), (1, 1), (1, 0), low_z=0.5, test_low_z=1.0, mix={"artefact": 1.0}, wrong_labels=0.0
 )
@@ -135,33 +120,65 @@ HUNT = HuntCounts(test=(1, 0), overlap=(1, 1, 1), further=2, cluster_share=0.0)
 
 @pytest.fixture(scope="module")
 def recipe() -> Table:
-    """Places in three fields, as if found there."""
+    """Places in eight fields, as if found there."""
     rows = []
-    for number in range(3):
-        for name in ("low-z cluster", "high-z cluster", "artefact", "artefact"):
-            x, y = 2.0 * len(rows) - 11, 3.0 * number - 3
+    for number in range(8):
+        for name in ("low-z cluster", "high-z cluster", "artefact", "edge"):
+            x, y = 2.0 * (len(rows) % 9) - 8, 1.5 * number - 5
             measured = {
                 "counts": 100.0,
                 "extent": 10.0,
                 "extension_likelihood": 40.0,
                 "detection_likelihood": 90.0,
             }
-            verdict = {"true_class": "blend" if number == 1 else name, "seen_as": name, "source": len(rows)}
+            verdict = {
+                "true_class": "blend" if number % 2 else name,
+                "seen_as": name,
+                "source": len(rows) % 9,
+            }
             rows.append({"field": number, "x": x, "y": y, **measured, **verdict, "c1": True, "weight": 0.25})
-    return Table(rows, meta={"seed": 7})
+    return Table(rows, meta={"seed": 7, "fields": 8})
 
 
-def test_a_survey_of_a_recipe_holds_each_candidate_once_and_what_it_is(recipe):
+def places(survey) -> set[tuple[float, float]]:
+    return set(zip(survey.catalogue["ra"].value, survey.catalogue["dec"].value, strict=True))
+
+
+def test_a_survey_holds_each_candidate_once_and_what_it_is(recipe):
     survey = simulate_survey(3, counts=SMALL, recipe=recipe, size_px=32)
     again = simulate_survey(3, counts=SMALL, recipe=recipe, size_px=32, n_jobs=2)
     assert np.array_equal(survey.images, again.images)
-    labels = survey.labels.tolist()
-    assert sorted(labels) == ["artefact"] * 3 + ["high-z cluster"] * 1 + ["low-z cluster"] * 3
-    assert len(set(zip(survey.catalogue["ra"].value, survey.catalogue["dec"].value, strict=True))) == 7
+    assert sorted(survey.labels.tolist()) == ["artefact"] * 3 + ["high-z cluster"] + ["low-z cluster"] * 3
+    assert len(places(survey)) == 7
     blends = survey.catalogue["true_class"] == "blend"
     assert 0 < blends.sum() < 7
-    assert survey.provenance["found"] == {"seed": 7, "candidates": 12}
+    assert survey.provenance["found"] == {"seed": 7, "fields": 8, "candidates": 32}
     assert set(survey.catalogue["fitted_extent"].value) == {10.0}
+    artefacts = survey.catalogue["true_class"] == "artefact"
+    assert np.isnan(survey.catalogue["flux"].value[artefacts]).all()
+
+
+def test_no_field_serves_two_splits(recipe):
+    for seed in range(20):
+        plan, rows = _plan(seed, SMALL, HUNT, recipe, edges=True)
+        fields, splits = np.asarray(recipe["field"])[rows], np.asarray(plan["split"])
+        assert len(set(rows)) == len(rows)
+        for name in ("train", "validation", "test"):
+            assert not set(fields[splits == name]) & set(fields[(splits != name) & (splits != "")])
+        assert not set(fields[splits == "test"]) & set(fields[splits == ""])
+
+
+def test_what_is_found_may_set_the_mix(recipe):
+    counts = SurveyCounts((4, 4), (2, 2), (2, 2), wrong_labels=0.0).as_found()
+    plan, _ = _plan(0, counts, None, recipe, edges=True)
+    labels = np.asarray(plan["label"])
+    assert [(labels == name).sum() for name in ("low-z cluster", "high-z cluster", "artefact", "edge")] == [
+        4
+    ] * 4
+    plan, _ = _plan(0, counts, None, recipe, edges=False)
+    assert (plan["label"] == "artefact").sum() == 8  # a scan has no edges
+    with pytest.raises(InputError, match="fill them from a recipe"):
+        plan_survey(np.random.default_rng(0), counts)
 
 
 def test_cut_outs_of_a_recipe_are_those_of_its_fields(recipe):
@@ -184,10 +201,9 @@ def test_the_hunt_and_another_telescope_keep_the_candidates(recipe):
     assert np.array_equal(hunted.images[:7], survey.images)
     assert hunted.catalogue["in_hunt"][7:].all()
     scanned = simulate_survey(3, counts=SMALL, recipe=recipe, size_px=32, telescope="eROSITA")
-    assert np.array_equal(scanned.catalogue["ra"], survey.catalogue["ra"])
     assert not np.array_equal(scanned.images[:, 0], survey.images[:, 0])
 
 
 def test_a_recipe_with_too_few_says_of_what(recipe):
-    with pytest.raises(InputError, match="more candidates seen as 'point source', got 0"):
+    with pytest.raises(InputError, match="3 more seen as 'point source'|1 more seen as 'point source'"):
         simulate_survey(3, counts=replace(SMALL, mix={"point source": 1.0}), recipe=recipe)

@@ -31,6 +31,7 @@ def candidates(number: int = 1, **columns) -> QTable:
         "background": 4e-3,
         "off_axis": 5.0,
         "redshift": 0.15,
+        "m500": 3e14,
         "core_radius": 25.0,
     }
     table = QTable({"object_id": [f"C{row:03d}" for row in range(number)]})
@@ -50,6 +51,7 @@ def survey() -> QTable:
         true_class=kinds,
         flux=np.where(kinds == "artefact", 0.0, np.exp(rng.uniform(-30.5, -27.5, 120))),
         redshift=np.where(cluster, redshift, np.nan),
+        m500=np.where(cluster, 3e14, np.nan),
         core_radius=np.where(cluster, rng.uniform(5, 40, 120), np.nan),
     )
 

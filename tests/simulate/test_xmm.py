@@ -8,7 +8,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.instruments.epic import CAMERAS, MOS1, PN
+from labkit.instruments.epic import CAMERAS, MOS1
 from labkit.simulate.xmm import (
     Grid,
     Pointing,
@@ -16,9 +16,7 @@ from labkit.simulate.xmm import (
     count_images,
     draw_photons,
     draw_pointing,
-    flux_limit,
     spurious_counts,
-    streak_source,
 )
 from labkit.simulate.xray import Component
 
@@ -147,16 +145,6 @@ def test_counts_per_pixel_are_distributed_as_in_the_real_field(quiet, real):
             assert share[1] == pytest.approx(share[0], rel=tolerance)
 
 
-def test_the_flux_limit_deepens_with_exposure_and_is_higher_for_extended_sources():
-    short, deep = (
-        replace(draw_pointing(RNG(7)), exposure_s=dict.fromkeys(NO_COLUMNS, seconds), flare=8e-3)
-        for seconds in (5e3, 2e4)
-    )
-    x, y = short.to_image(PN.axis[0] + 7, PN.axis[1] + 7)
-    assert flux_limit(deep, x=x, y=y)[0] < flux_limit(short, x=x, y=y)[0]
-    assert flux_limit(short, x=x, y=y, extended=True)[0] > flux_limit(short, x=x, y=y)[0]
-
-
 @pytest.mark.parametrize("kind", ["column", "pixel", "arc", "chip"])
 def test_artefacts_fall_on_the_candidate(kind):
     pointing = draw_pointing(RNG(1))
@@ -164,13 +152,3 @@ def test_artefacts_fall_on_the_candidate(kind):
     for seed in range(10):
         drawn = spurious_counts(RNG(seed), pointing, kind=kind, x=place[0], y=place[1], counts=60)
         assert (np.hypot(drawn.x - place[0], drawn.y - place[1]) < 1.5).sum() > 5
-
-
-def test_a_streak_source_shares_the_column_of_the_candidate():
-    pointing = replace(draw_pointing(RNG(2)), bad_columns=NO_COLUMNS)
-    x, y = pointing.to_image(1.0, -3.0)
-    source = streak_source(RNG(3), pointing, x=x, y=y)
-    u, v = pointing.to_detector(source.x, source.y)
-    assert u == pytest.approx(1.0)
-    assert abs(v + 3) > 1.2
-    assert streak_source(RNG(3), pointing, x=30.0, y=30.0) is None
