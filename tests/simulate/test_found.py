@@ -1,17 +1,27 @@
 """Candidates that were found: what a detection is, by the counts that sources put there."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from labkit.errors import InputError
+from labkit.evaluate import leak
 from labkit.instruments.epic import MOS2, PN
 from labkit.simulate.field import SkySource
-from labkit.simulate.found import Field, draw_found_field
-from labkit.simulate.survey import HuntCounts, SurveyCounts, _plan, plan_survey, simulate_survey
-from labkit.simulate.xmm import BACKGROUND, FLAWS, Events, Spurious, draw_pointing
+from labkit.simulate.found import Field, draw_found_field, read_recipe
+from labkit.simulate.survey import (
+    KOSIBA_HUNT,
+    KOSIBA_TABLE_2,
+    HuntCounts,
+    SurveyCounts,
+    _plan,
+    plan_survey,
+    simulate_survey,
+)
+from labkit.simulate.xmm import BACKGROUND, FLAWS, Events, Spurious, circumstances, draw_pointing
 from labkit.simulate.xray import Component
 
 POINTING = replace(draw_pointing(np.random.default_rng(0)), dead_chips=())
@@ -207,3 +217,31 @@ def test_the_hunt_and_another_telescope_keep_the_candidates(recipe):
 def test_a_recipe_with_too_few_says_of_what(recipe):
     with pytest.raises(InputError, match="3 more seen as 'point source'|1 more seen as 'point source'"):
         simulate_survey(3, counts=replace(SMALL, mix={"point source": 1.0}), recipe=recipe)
+
+
+def test_what_ships_is_enough_for_the_paper_and_every_class_has_a_source():
+    shipped = read_recipe()
+    for seed in range(10):
+        plan, rows = _plan(seed, KOSIBA_TABLE_2, KOSIBA_HUNT, shipped, edges=True)
+        assert len(plan) == len(set(rows)) == 1707 + 1196
+    chance = shipped["true_class"] == "background fluctuation"
+    assert (shipped["significance"][~chance] >= 3).all()
+    assert (shipped["source"][~chance] >= 0).all()
+    assert (shipped["significance"][chance] < 3).all()
+    assert shipped["extension_likelihood"].min() > 5
+    assert shipped["extent"].min() > 5
+
+
+def test_circumstances_do_not_tell_the_class():
+    shipped = read_recipe()
+    inside = shipped[shipped["seen_as"] != "edge"]
+    stream = partial(np.random.SeedSequence, shipped.meta["seed"])
+    pointings = [
+        draw_pointing(np.random.default_rng(stream(spawn_key=(n,)))) for n in range(shipped.meta["fields"])
+    ]
+    places = zip(inside["field"].tolist(), inside["x"], inside["y"], strict=True)
+    known = Table([circumstances(pointings[number], x, y) for number, x, y in places])
+    assert draw_found_field(shipped.meta["seed"], 3).pointing.ra_deg == pointings[3].ra_deg
+    cluster = np.char.endswith(np.asarray(inside["seen_as"], dtype=str), "cluster")
+    names = ("exposure", "background", "off_axis", "position_angle", "galactic_latitude")
+    assert abs(leak(known, cluster, names).sigmas) < 4
