@@ -8,6 +8,7 @@ from astropy.table import QTable, Table, vstack
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 
 from labkit.errors import InputError
@@ -159,7 +160,7 @@ class Leak(NamedTuple):
     """Result of a leak check."""
 
     auc: float  # of a forest that sees only what must not matter; 0.5 is guessing
-    noise: float  # standard deviation of that AUC if nothing leaks (of the Mann-Whitney statistic)
+    noise: float  # standard deviation of that AUC if nothing leaks
 
     @property
     def sigmas(self) -> float:
@@ -167,7 +168,14 @@ class Leak(NamedTuple):
         return (self.auc - 0.5) / self.noise
 
 
-def leak(catalogue: Table, positive: np.ndarray, columns: Sequence[str], *, seed: int = 0) -> Leak:
+def leak(
+    catalogue: Table,
+    positive: np.ndarray,
+    columns: Sequence[str],
+    *,
+    group_by: str | None = None,
+    seed: int = 0,
+) -> Leak:
     """How well a random forest guesses the class from columns that have nothing to do with it.
 
     The order of the rows counts as one more column. Probabilities are those of five folds, each predicted by
@@ -181,21 +189,24 @@ def leak(catalogue: Table, positive: np.ndarray, columns: Sequence[str], *, seed
         Class of each object.
     columns : sequence of str
         What must not matter.
+    group_by : str, optional
+        Column of what objects share, such as the field that they lie in: a group is in one fold, and the
+        noise is that of drawing groups, not objects.
     seed : int
-        Of the forest.
+        Of the forest and of the draws.
 
     Returns
     -------
     Leak
-        AUC and its noise.
+        AUC and its noise: of the Mann-Whitney statistic, or of 200 bootstrap samples of the groups.
 
     Raises
     ------
     InputError
-        If a column is missing, or a class has fewer than five objects.
+        If a column is missing, a class has fewer than five objects, or there are fewer than five groups.
     """
     positive = np.asarray(positive, dtype=bool)
-    need_columns(catalogue, columns, "catalogue")
+    need_columns(catalogue, [*columns, *([group_by] if group_by else [])], "catalogue")
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if min(n_positive, n_negative) < 5:
         raise InputError(
@@ -204,6 +215,18 @@ def leak(catalogue: Table, positive: np.ndarray, columns: Sequence[str], *, seed
     values = [numbers(catalogue[name]) for name in columns]
     features = np.column_stack([*values, np.arange(len(catalogue))])
     forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=seed)
-    guessed = cross_val_predict(forest, features, positive, cv=5, method="predict_proba")[:, 1]
-    noise = np.sqrt((n_positive + n_negative + 1) / (12 * n_positive * n_negative))
-    return Leak(float(auc(positive, guessed)), float(noise))
+    if group_by is None:
+        guessed = cross_val_predict(forest, features, positive, cv=5, method="predict_proba")[:, 1]
+        noise = np.sqrt((n_positive + n_negative + 1) / (12 * n_positive * n_negative))
+        return Leak(float(auc(positive, guessed)), float(noise))
+    names, group = np.unique(np.asarray(catalogue[group_by]), return_inverse=True)
+    if len(names) < 5:
+        raise InputError(
+            f"group_by must name a column of five groups or more, got {len(names)} in {group_by!r}"
+        )
+    folds = {"cv": GroupKFold(5), "groups": group, "method": "predict_proba"}
+    guessed = cross_val_predict(forest, features, positive, **folds)[:, 1]
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=200)[:, group]
+    draws = [roc_auc_score(positive, guessed, sample_weight=one) for one in weights]
+    return Leak(float(auc(positive, guessed)), float(np.std(draws)))

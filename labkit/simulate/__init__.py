@@ -18,4 +18,4 @@ from labkit.simulate.survey import (
     simulate_survey,
     survey_at,
 )
-from labkit.simulate.xmm import NUISANCES
+from labkit.simulate.xmm import DEPTH, NUISANCES

@@ -16,15 +16,10 @@ from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vig
 from labkit.instruments.mirrors import point_spread
 from labkit.simulate.xray import Component
 
-#: Catalogue columns of a survey that have nothing to do with the class (off-axis angle: but for "edge").
-NUISANCES = (
-    "exposure",
-    "background",
-    "off_axis",
-    "native_pixel_scale",
-    "position_angle",
-    "galactic_latitude",
-)
+#: Catalogue columns of a survey that have nothing to do with the class.
+NUISANCES = ("native_pixel_scale", "position_angle", "galactic_latitude")
+#: Those that decide what is found, and so tell something of the class: deep fields show more clusters.
+DEPTH = ("exposure", "background", "off_axis")
 
 _Place = tuple[float, float]
 _GALACTIC_POLE = np.radians([192.85948, 27.12825])

@@ -3,7 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import QTable
+from astropy.table import QTable, Table
 
 from labkit.errors import InputError
 from labkit.evaluate import (
@@ -149,5 +149,12 @@ def test_what_is_independent_does_not_tell_and_what_depends_does():
     assert found.sigmas > 8
     ordered = np.sort(CLUSTER)[np.argsort(np.arange(400) % 2, kind="stable")]
     assert leak(CATALOGUE, ordered, ["exposure"]).sigmas > 3, "the order of the rows is looked at"
+    grouped = Table({"field": np.arange(400) // 5, "exposure": RNG.random(80).repeat(5)})
+    alike = (RNG.random(80) < 0.5).repeat(5)  # what a field holds is of one class: rows do not count apart
+    assert abs(leak(grouped, alike, ["exposure"], group_by="field").sigmas) < 3
+    assert leak(grouped, alike, ["exposure"]).noise < 0.7 * leak(grouped, alike, [], group_by="field").noise
+    assert leak(grouped, grouped["exposure"] > 0.5, ["exposure"], group_by="field").auc > 0.95
+    with pytest.raises(InputError, match="five groups or more, got 4"):
+        leak(Table({"field": np.arange(400) % 4}), CLUSTER, [], group_by="field")
     shuffles = [leak(CATALOGUE[:100], RNG.permutation(CLUSTER[:100]), ["exposure"]).sigmas for _ in range(3)]
     assert np.abs(shuffles).max() < 3.5, "noise is that of guessing"
