@@ -259,6 +259,10 @@ def _right(methods: Mapping[str, Predictions], threshold: float) -> tuple[NDArra
 def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold: float = 0.5) -> QTable:
     """Rank objects by the mean probability of the positive class over all runs.
 
+    Where the catalogue says which sources are candidates (bool column ``candidate``, as that of the finder),
+    these stand first: a network that was trained on what a finder calls extended knows no plain points, and
+    gives them any probability.
+
     Parameters
     ----------
     predictions : Predictions
@@ -273,7 +277,7 @@ def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold:
     `~astropy.table.QTable`
         ``rank`` (from 1), ``object_id``, ``p_<positive>`` (mean over runs), ``p_std`` (scatter between runs;
         NaN for one), ``runs``, then the catalogue's columns. Equal probabilities keep the order of the table.
-        ``meta["ranking"]`` holds the networks, the threshold, how many objects reach it, and how the
+        ``meta["ranking"]`` holds the networks, the threshold, how many candidates reach it, and how the
         predictions were made (run folder, labkit's version, telescopes); what the catalogue's meta holds,
         such as the thresholds of the finder, stands beside it.
 
@@ -284,22 +288,28 @@ def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold:
     """
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold must be a probability, 0 to 1, got {threshold}")
-    found = mean_scores(predictions)
-    found = found[np.lexsort((found["row"], -found["mean"]))]
+    found, rows = mean_scores(predictions), None
+    last = np.zeros(len(found), dtype=bool)
+    if catalogue is not None:
+        rows = catalogue[find_rows(catalogue["object_id"], found["object_id"], name="catalogue")]
+        if "candidate" in rows.colnames:
+            last = ~np.asarray(rows["candidate"], dtype=bool)
+    mean = np.asarray(found["mean"])
+    order = np.lexsort((found["row"], -mean, last))
+    found, rows = found[order], None if rows is None else rows[order]
     ranked = QTable({"rank": np.arange(1, len(found) + 1), "object_id": found["object_id"].data})
     ranked[f"p_{predictions.positive}"] = found["mean"].data
     ranked["p_std"], ranked["runs"] = found["std"].data, found["runs"].data
     ranked.meta["ranking"] = {
         "positive": predictions.positive,
         "threshold": threshold,
-        "above": int((found["mean"] >= threshold).sum()),
+        "above": int((~last & (mean >= threshold)).sum()),
         "networks": sorted(set(text(predictions.table["experiment"]).tolist())),
         "made": predictions.table.meta.get("made", []),
     }
-    if catalogue is None:
+    if rows is None:
         return ranked
-    ranked.meta |= {name: value for name, value in catalogue.meta.items() if name != "ranking"}
-    rows = catalogue[find_rows(catalogue["object_id"], ranked["object_id"], name="catalogue")]
+    ranked.meta |= {name: value for name, value in rows.meta.items() if name != "ranking"}
     for name in rows.colnames:
         if name not in ranked.colnames:
             ranked[name] = rows[name]

@@ -21,7 +21,10 @@ from labkit.sources.positions import position_names
 from labkit.sources.xmm import Observation
 from labkit.tables import text
 
-_COLUMNS: dict[str, Any] = {"position_error": float, "x": float, "y": float, "class": "U16", "c1": bool}
+#: What a candidate exceeds in extent (arcsec) and extension likelihood: far below C1, for any cut after it.
+LEAST_EXTENT, LEAST_LIKELIHOOD = 5.0, 5.0
+_COLUMNS: dict[str, Any] = {"position_error": float, "x": float, "y": float, "class": "U16"}
+_COLUMNS |= {"c1": bool, "candidate": bool}
 _COLUMNS |= dict.fromkeys(
     ("counts", "counts_error", "rate", "rate_error", "extent", "extent_error", "extension_likelihood",
      "detection_likelihood", "double_likelihood", "mixed_likelihood", "second_share", "separation",
@@ -115,11 +118,13 @@ def _row(scene: Scene, found: Characterised, detection: Row, selection: Selectio
         values["separation"] = np.hypot(first.x - second.x, first.y - second.y) * scene.pixel_arcsec
     if not models.converged:
         values = dict.fromkeys(values, np.nan)
+    enough = values["extent"] > LEAST_EXTENT and values["extension_likelihood"] > LEAST_LIKELIHOOD
     return values | {
         "x": main.x,
         "y": main.y,
         "class": found.kind,
         "c1": detected and extended,
+        "candidate": enough and values["detection_likelihood"] > selection.listed,
         "near_gap": detection["near_gap"],
         "near_edge": detection["near_edge"],
         "background": scene.background[row, column],
@@ -178,7 +183,8 @@ def find_candidates(
     QTable
         One row per source, C1 first, then by detection likelihood: ``object_id``, ``ra``, ``dec``,
         ``position_error`` (in each direction), ``x``, ``y`` (pixels from 0), ``class`` ("extended",
-        "point + extended", "double", "point"), ``c1``, ``counts`` (on exposed pixels), ``rate`` (counts over
+        "point + extended", "double", "point"), ``c1``, ``candidate`` (extent above 5 arcsec and extension
+        likelihood above 5, as all of a simulated survey), ``counts`` (on exposed pixels), ``rate`` (over
         the unit of the exposure map), ``flux`` (with `ecf`), ``extent`` (core radius),
         ``extension_likelihood``, ``detection_likelihood``, ``double_likelihood`` (two points against one),
         ``mixed_likelihood`` (point and beta-model against beta-model), ``second_share`` and ``separation`` of

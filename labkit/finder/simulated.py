@@ -19,8 +19,6 @@ from labkit.simulate.found import SEARCHED, Field, draw_found_field, read_recipe
 from labkit.sources.xmm import Observation
 from labkit.tables import read_catalogue, write_table
 
-#: What a candidate exceeds in extent (arcsec) and extension likelihood: far below C1, for any cut after it.
-LEAST_EXTENT, LEAST_LIKELIHOOD = 5.0, 5.0
 _MEASURED = ("counts", "extent", "extension_likelihood", "detection_likelihood")
 _COLUMNS = (
     {"field": np.int32, "x": float, "y": float}
@@ -53,14 +51,11 @@ def search_field(seed: int, number: int) -> Table:
     field = draw_found_field(seed, number)
     found = find_candidates(as_observation(field))
     measured = {name: np.asarray(found[name].value) for name in _MEASURED}
-    kept = measured["extent"] > LEAST_EXTENT
-    kept &= measured["extension_likelihood"] > LEAST_LIKELIHOOD
-    kept &= measured["detection_likelihood"] > found.meta["selection"]["listed"]
     x, y = (
         (np.asarray(found[axis].value) + 0.5) * SEARCHED.pixel_arcmin - SEARCHED.half for axis in ("x", "y")
     )
     rows = []
-    for row in np.flatnonzero(kept).tolist():
+    for row in np.flatnonzero(found["candidate"]).tolist():
         place = float(x[row]), float(y[row])
         verdict = field.verdict(*place, float(measured["extent"][row]))
         rows.append(

@@ -31,6 +31,12 @@ def notes(models: str, raw: Sample, *, left_out: int = 0) -> list[str]:
                 f"{outside} of {len(raw)} cut-outs hold fewer than {low:g} or more than {high:g} counts, the "
                 "range of 98 % of the training images: trust their probabilities less"
             )
+    if "candidate" in raw.catalogue.colnames:
+        points = int(np.sum(~np.asarray(raw.catalogue["candidate"], dtype=bool)))
+        said.append(
+            f"{len(raw) - points} of {len(raw)} sources are extended, so candidates; the other {points} "
+            "stand last, as networks know no plain points"
+        )
     own = "partial" if "partial_cutout" not in raw.catalogue.colnames else "partial_cutout"
     if partial := int(np.sum(raw.catalogue[own])):
         said.append(f"{partial} of {len(raw)} cut-outs reach beyond the exposed field (column partial)")

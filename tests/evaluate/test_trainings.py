@@ -113,5 +113,11 @@ def test_ranks_are_by_the_mean_over_runs_with_its_scatter(made):
     assert np.isnan(single["p_std"]).all()
     catalogue = QTable({"object_id": ["c", "a", "b"], "ra": [3, 1, 2] * u.deg})
     assert rank(both[0], catalogue)["ra"].value.tolist() == [2, 3, 1]
+    catalogue["candidate"] = [True, True, False]  # b is a plain point to the finder
+    ordered = rank(both[0], catalogue)
+    assert ordered["object_id"].tolist() == ["c", "a", "b"]
+    assert ordered["rank"].tolist() == [1, 2, 3]
+    assert ordered.meta["ranking"]["above"] == 1  # of c with 0.5 and b with 0.9
+    catalogue.remove_column("candidate")
     with pytest.raises(InputError, match=r"catalogue must hold every predicted object, got none for \['c'\]"):
         rank(both[0], catalogue[1:])

@@ -5,13 +5,7 @@ import pytest
 
 from labkit.errors import InputError
 from labkit.finder import find_candidates, simulated
-from labkit.finder.simulated import (
-    LEAST_EXTENT,
-    LEAST_LIKELIHOOD,
-    as_observation,
-    search_field,
-    search_fields,
-)
+from labkit.finder.simulated import as_observation, search_field, search_fields
 from labkit.simulate.found import draw_found_field, read_recipe
 
 
@@ -19,9 +13,8 @@ def test_candidates_of_a_field_are_those_of_the_finder_and_most_are_what_is_ther
     found = search_field(2020, 1)
     field = draw_found_field(2020, 1)
     catalogue = find_candidates(as_observation(field))
-    extended = (catalogue["extent"].value > LEAST_EXTENT) & (
-        catalogue["extension_likelihood"] > LEAST_LIKELIHOOD
-    )
+    extended = (catalogue["extent"].value > 5) & (catalogue["extension_likelihood"] > 5)
+    assert extended.tolist() == catalogue["candidate"].tolist()
     assert sorted(found["extent"]) == sorted(catalogue["extent"][extended].value.astype(np.float32))
     assert set(found["field"]) == {1}
     for row in found:
