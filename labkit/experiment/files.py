@@ -22,10 +22,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from astropy.table import Table
+
 from labkit.errors import InputError, MissingDataError, need_choice
 from labkit.experiment.experiment import Experiment, merged
 
 _TOP = {"title", "defaults", "experiments"}
+_SCHEDULE = (
+    "momentum", "rho", "learning_rate", "decay", "minimal_learning_rate", "plateau_patience",
+    "plateau_factor",
+)  # fmt: skip
 
 
 def read_experiments(path: str | Path, *, only: Sequence[str] = (), **changes: Any) -> tuple[Experiment, ...]:
@@ -152,3 +159,21 @@ def preset(name: str, /, **changes: Any) -> Experiment:
     """
     need_choice("preset", name, PRESETS)
     return PRESETS[name].changed(**changes)
+
+
+def hyperparameters(experiments: Iterable[Experiment], objects: int) -> Table:
+    """The rows of Kosiba et al. (2020), Table 4: how each experiment is trained on so many objects.
+
+    NaN for what an optimiser does not have. ``iterations`` are all batches of all epochs.
+    """
+    rows = []
+    for one in experiments:
+        schedule = one.optimiser.model_dump()
+        rows.append(
+            {"experiment": one.name, "batch_size": one.batch_size}
+            | {"iterations": one.epochs * max(1, objects // one.batch_size)}
+            | {"optimiser": type(one.optimiser).__name__}
+            | {name: schedule.get(name, np.nan) for name in _SCHEDULE}
+            | {"dropout": one.dropout, "image_size": one.image_size}
+        )
+    return Table(rows=rows)

@@ -1,18 +1,21 @@
-"""Figures of Kosiba et al. (2020) beyond curves and matrices: measures beside print, bands, trees, votes."""
+"""Figures of Kosiba et al. (2020) beyond curves and matrices: what people see, bands, trees, votes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from bokeh.models import ColumnDataSource, Range1d
+from bokeh.models import ColumnDataSource, ImageURL, Range1d
 from bokeh.plotting import figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+from labkit.images import xamin
+from labkit.images.starlet import poisson_filter
 from labkit.tables import text
-from labkit.views.gallery import gallery, plate_pictures, png_uri
+from labkit.views.gallery import gallery, grey_levels, limits_of, plate_pictures, png_uri, smoothed
+from labkit.views.inspector.pictures import contour_lines
 from labkit.views.marks import column_values, need_rows
 from labkit.views.plots import bars, points
 from labkit.views.style import GLYPH_FONT, INK, PALETTE, axes, class_colours, hover
@@ -20,6 +23,7 @@ from labkit.votes import DecisionTree
 
 _BOX, _GAP, _ROW = 142, 30, 62  # pixels: width of a box, gap between columns, height of a row
 _LINE, _CHARACTERS = 15, 21  # pixels a line of text, characters a line
+_SMOOTHING, _SIDE, _CENTRE = 7.5, 7.0, 4.0  # of Fig. 3: arcsec, then arcmin of a cut-out and of its middle
 
 
 def intervals(beside: Table, metric: str = "auc", *, title: str = "") -> figure:
@@ -50,6 +54,66 @@ def band_gallery(
     captions = [text for words in titles for text in (words, "", "")]
     return gallery(pictures, captions, columns=3, size_px=180, title=title,
                    column_titles=("optical", "X-ray", "combined"))  # fmt: skip
+
+
+def volunteer_sheet(xray: ArrayLike, optical: ArrayLike, *, title: str = "") -> figure:
+    """What a volunteer of the Hunt is shown of a candidate (Kosiba et al. 2020, Fig. 1).
+
+    Raw X-ray counts and plate densities (y, x) in the colours of XAmin's pictures, above with X-ray contours
+    and a cyan cross at the candidate, below without.
+    """
+    pictures = [*_pictures(xray, optical)] * 2
+    words = ("X-ray, with contours", "optical, with contours", "X-ray", "optical")
+    return _sheet(pictures, words, {0: _contours(xray), 1: _contours(xray)}, crosses=(0, 1), title=title)
+
+
+def expert_sheet(xray: ArrayLike, optical: ArrayLike, *, title: str = "") -> figure:
+    """What an expert is shown of a candidate (Kosiba et al. 2020, Fig. 3), from 7 arcmin cut-outs (y, x).
+
+    The X-ray image with contours; what the wavelet filter finds in it; the image smoothed by 7.5 arcsec with
+    contours of its own; and the plate's middle, 4 arcmin, with the wavelet's contours.
+    """
+    counts = np.asarray(xray, dtype=np.float32)
+    _, upper = xamin.xray_cuts(counts)
+    level = np.full(counts.shape, upper / xamin.XRAY_MAX_OVER_LEVEL, dtype=np.float32)
+    found = poisson_filter(counts, level).image
+    soft = smoothed(counts, sigma_px=_SMOOTHING / 60 / _SIDE * len(counts))
+    cut = round(len(counts) * (1 - _CENTRE / _SIDE) / 2)
+    raw, plate = _pictures(xray, optical)
+    dark = [1 - grey_levels(one, limits=limits_of(one, upper=99.9), stretch="sqrt") for one in (found, soft)]
+    contours = {0: _contours(xray), 2: _contours(soft), 3: _contours(found, cut=cut)}
+    words = ("X-ray, with contours", "wavelet filter", "Gaussian smoothing", f"optical, middle {_CENTRE:g}′")
+    pictures = (raw, *dark, plate[cut : len(plate) - cut, cut : len(plate) - cut])
+    return _sheet(pictures, words, contours, crosses=(0, 3), title=title)
+
+
+def _pictures(xray: ArrayLike, optical: ArrayLike) -> Iterator[NDArray[np.uint8]]:
+    """Both images in XAmin's colours, (y, x, 3)."""
+    for paint, image in ((xamin.xamin_xray, xray), (xamin.xamin_optical, optical)):
+        yield np.moveaxis(paint(image, output="colour"), 0, -1)
+
+
+def _contours(image: ArrayLike, *, cut: int = 0) -> list[NDArray]:
+    """Contours as shares of the side that is left when `cut` pixels are cut off all around; NaN beyond."""
+    side = len(np.asarray(image)) - 2 * cut
+    lines = [(line + 0.5 - cut) / side for _, level in contour_lines(np.asarray(image)) for line in level]
+    return [np.where(((line >= 0) & (line <= 1)).all(axis=1)[:, None], line, np.nan) for line in lines]
+
+
+def _sheet(
+    pictures: Sequence[NDArray], titles: Sequence[str], contours: Mapping[int, list[NDArray]], *,
+    crosses: Sequence[int], title: str,
+) -> figure:  # fmt: skip
+    """Four pictures, two in a row, some with contours or a cross."""
+    plot = gallery([png_uri(one) for one in pictures], titles, columns=2, size_px=300, title=title)
+    (source,) = [one.data_source for one in plot.renderers if isinstance(one.glyph, ImageURL)]
+    corners = np.column_stack([source.data["x"], source.data["y"]])
+    lines = [corners[number] + line for number, some in contours.items() for line in some]
+    plot.multi_line([line[:, 0] for line in lines], [line[:, 1] for line in lines], line_width=1.2,
+                    line_color=PALETTE[2], name="contours")  # fmt: skip
+    plot.scatter(*(corners[list(crosses)] + 0.5).T, marker="cross", size=24, line_width=2, line_color="cyan",
+                 name="candidate")  # fmt: skip
+    return plot
 
 
 def agreement(table: Table, *, title: str = "") -> figure:

@@ -155,17 +155,18 @@ def compare_cutouts(
 
 
 def extent_plane(
-    catalogue: Table, *, by: str = "class", details: Sequence[str] = (), title: str = ""
-) -> figure:
+    catalogue: Table, *, by: str = "class", extent: str = "extent", details: Sequence[str] = (),
+    title: str = "",
+) -> figure:  # fmt: skip
     """Extension likelihood against extent of each source, both logarithmic (Kosiba et al. 2020, Appendix B).
 
-    `catalogue` has ``extent`` (an angle, or numbers in arcsec), ``extension_likelihood`` and `by`; rows
+    `catalogue` has `extent` (an angle, or numbers in arcsec), ``extension_likelihood`` and `by`; rows
     without finite ones are left out. Sources below an axis, also zero or negative ones, are drawn hollow at
     its end; the pointer shows their values. The region of the C1 class is shaded and its sources are counted.
     """
     need = ["extent", "extension_likelihood", by, *details]
-    need_columns(catalogue, need, "catalogue")
-    values = [numbers(catalogue["extent"], "arcsec"), numbers(catalogue["extension_likelihood"])]
+    need_columns(catalogue, [extent, *need[1:]], "catalogue")
+    values = [numbers(catalogue[extent], "arcsec"), numbers(catalogue["extension_likelihood"])]
     good = np.isfinite(values).all(axis=0)
     if not good.any():
         raise InputError(

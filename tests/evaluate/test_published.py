@@ -29,7 +29,7 @@ from labkit.taxonomy import get_scheme
 from labkit.votes import vote_predictions
 
 SOURCES = {
-    "kosiba2020": ("Kosiba et al. 2020, MNRAS 496, 4141", ("1", "2", "5", "6", "7", "8")),
+    "kosiba2020": ("Kosiba et al. 2020, MNRAS 496, 4141", ("1", "2", "4", "5", "6", "7", "8")),
     "angora2020": ("Angora et al. 2020, A&A 643, A177", ("1", "2", "3", "4", "D1", "D2", "D3", "D4", "D5")),
 }
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import InputError, MissingDataError
-from labkit.experiment import PRESETS, SGD, AdamW, preset, read_experiments
+from labkit.evaluate import published
+from labkit.experiment import PRESETS, SGD, AdamW, hyperparameters, preset, read_experiments
 
 SHIPPED = Path(__file__).resolve().parents[2] / "notebooks" / "experiments"
 
@@ -161,3 +162,13 @@ def test_the_members_experiments_are_the_papers():
     assert [len(full[name].bands) for name in ("mixed star", "mixed", "ACS", "ALL")] == [5, 5, 7, 12]
     assert full["large"].folds == small["large"].folds == 0
     assert full["mixed star"] == preset("VGG", label_column="label_mixed_star").changed(name="mixed star")
+
+
+def test_the_presets_have_the_hyperparameters_of_table_4():
+    printed, ours = published("kosiba2020", "table4"), hyperparameters(map(preset, ("CN-E", "MN-E")), 1233)
+    assert printed.colnames == ours.colnames
+    for name in set(ours.colnames) - {"experiment", "iterations"}:
+        assert ours[name].tolist() == pytest.approx(printed[name].tolist(), nan_ok=True), name
+    assert ours["iterations"].tolist() == pytest.approx(
+        printed["iterations"].tolist(), rel=0.02
+    )  # whole epochs

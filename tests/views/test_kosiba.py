@@ -5,13 +5,20 @@ import json
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
-from bokeh.models import CustomJS, ImageURL, Rect, TapTool, Text
+from bokeh.models import CustomJS, ImageURL, MultiLine, Rect, TapTool, Text
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
 from labkit.views import save_page
 from labkit.views.confusion import cell_cutouts, cell_examples, confusion, confusion_gallery
-from labkit.views.kosiba import agreement, band_gallery, decision_tree, intervals
+from labkit.views.kosiba import (
+    agreement,
+    band_gallery,
+    decision_tree,
+    expert_sheet,
+    intervals,
+    volunteer_sheet,
+)
 from labkit.votes import read_tree
 
 
@@ -198,3 +205,45 @@ PLAIN = np.ones((2, 4, 4))
 def test_what_does_not_fit_is_refused(layout, call, message):
     with pytest.raises(InputError, match=message):
         call(layout[1])
+
+
+@pytest.fixture(scope="module")
+def halo() -> tuple[np.ndarray, np.ndarray]:
+    """Photons of a halo a sixth of the side to the left of the middle, and a blank plate."""
+    rng = np.random.default_rng(2)
+    y, x = np.indices((180, 180)) - 89.5
+    xray = rng.poisson(1 + 9 * np.exp(-0.5 * ((x + 30) ** 2 + y**2) / 8**2)).astype(np.float32)
+    return xray, rng.normal(5, 1, (180, 180)).astype(np.float32)
+
+
+def test_contours_and_cross_lie_on_the_pictures_that_volunteers_see(look, halo):
+    plot = volunteer_sheet(*halo, title="seen")
+    (pictures,) = look.glyphs(plot, ImageURL)
+    corners = np.column_stack([pictures.data_source.data[axis] for axis in "xy"])
+    (cross,) = look.drawn(plot, "candidate")
+    assert np.column_stack([cross.data_source.data[axis] for axis in "xy"]) == pytest.approx(
+        corners[:2] + 0.5
+    )
+    (lines,) = look.glyphs(plot, MultiLine)
+    points = np.column_stack([np.concatenate(lines.data_source.data[axis]) for axis in ("xs", "ys")])
+    for corner in corners[:2]:
+        inside = ((points >= corner) & (points <= corner + 1)).all(axis=1)
+        assert np.median(points[inside], axis=0) - corner == pytest.approx([1 / 3, 0.5], abs=0.03)
+    assert (points[:, 1] >= corners[:2, 1].min()).all(), "none on the pictures below"
+    urls = pictures.data_source.data["uri"]
+    assert urls[:2] == urls[2:]
+
+
+def test_experts_see_the_middle_of_the_plate_with_contours_of_the_same_sky(look, halo):
+    plot = expert_sheet(*halo)
+    (pictures,) = look.glyphs(plot, ImageURL)
+    corners = np.column_stack([pictures.data_source.data[axis] for axis in "xy"])
+    (lines,) = look.glyphs(plot, MultiLine)
+    points = np.column_stack([np.concatenate(lines.data_source.data[axis]) for axis in ("xs", "ys")])
+    means = []
+    for number in (0, 2, 3):
+        inside = ((points >= corners[number]) & (points <= corners[number] + 1)).all(axis=1)
+        means.append(np.median(points[inside] - corners[number], axis=0))
+    assert means[0] == pytest.approx([1 / 3, 0.5], abs=0.03)
+    assert means[1] == pytest.approx([1 / 3, 0.5], abs=0.03)
+    assert means[2] == pytest.approx([0.5 - 7 / 4 / 6, 0.5], abs=0.03)
