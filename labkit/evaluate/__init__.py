@@ -1,7 +1,14 @@
 """Statistics: measures with intervals, curves, comparisons, published numbers, photometric methods."""
 
 from labkit.evaluate.calibration import calibrate_votes
-from labkit.evaluate.candidates import FOUND, candidate_predictions, cut_predictions, overlap_table
+from labkit.evaluate.candidates import (
+    CUTS,
+    FOUND,
+    baselines,
+    candidate_predictions,
+    cut_predictions,
+    overlap_table,
+)
 from labkit.evaluate.comparison import compare, sentences
 from labkit.evaluate.cores import limit_predictions, morphology_estimates, morphology_predictions
 from labkit.evaluate.estimates import NUMBER_MEASURES, calibrate
@@ -47,6 +54,7 @@ from labkit.evaluate.published import (
     method_differences,
     over_classes,
     published,
+    ranked_classes,
     reliability,
     separations,
     vote_table,

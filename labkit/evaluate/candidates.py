@@ -5,12 +5,14 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, hstack
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError, need_choice
 from labkit.evaluate.methods import METHODS
+from labkit.images.optical import OPTICAL, optical_numbers
 from labkit.predictions import Predictions
+from labkit.sample import Sample
 from labkit.tables import need_columns, numbers, text
 from labkit.taxonomy import BINARY, get_scheme
 
@@ -18,21 +20,30 @@ from labkit.taxonomy import BINARY, get_scheme
 _SMALL: Mapping[str, Any] = {"gradient boosting": {"max_iter": 100, "max_leaf_nodes": 8}}
 #: What the finder measures of a candidate, as a survey's catalogue calls it.
 FOUND = ("fitted_extent", "extension_likelihood", "detection_likelihood", "fitted_counts")
+#: Limits of cuts, the one that is moved last: C1, and one for the list of XAmin 3.5, which let more points in
+#: (Kosiba et al. 2020, section 2.2 and Appendix B), with the extension likelihood of C2 (Pacaud et al. 2006).
+CUTS: Mapping[str, Mapping[str, float]] = {
+    "C1 cut": {"fitted_extent": 5.0, "detection_likelihood": 32.0, "extension_likelihood": 33.0},
+    "looser cut": {"fitted_extent": 5.0, "detection_likelihood": 32.0, "extension_likelihood": 15.0},
+}
 
 
-def cut_predictions(table: Table, limits: Mapping[str, float], *, experiment: str) -> Predictions:
-    """A cut on catalogue columns as a classifier of clusters, such as C1 (Pacaud et al. 2006, section 3.3).
+def cut_predictions(table: Table, cut: str | Mapping[str, float], *, experiment: str = "") -> Predictions:
+    """A cut on catalogue columns as a classifier of clusters: one of `CUTS`, or limits of your own.
 
-    The cut says "cluster" where each column of `limits` exceeds its limit. Its score, v / (v + limit) of
-    the *last* column where the others exceed theirs and 0 elsewhere, is above one half there and nowhere
-    else, so that its ROC curve is that of the cut moved along the last column.
+    It says "cluster" where each column exceeds its limit. Its score, v / (v + limit) of the *last* column
+    where the others exceed theirs and 0 elsewhere, is above one half there and nowhere else, so that its ROC
+    curve is that of the cut moved along the last column.
     """
+    if isinstance(cut, str):
+        need_choice("cut", cut, CUTS)
+    name, limits = (cut, CUTS[cut]) if isinstance(cut, str) else ("cut", cut)
     *others, along = limits
     need_columns(table, limits, "table")
     values = np.maximum(numbers(table[along]), 0)
     score = values / (values + limits[along])
     passed = np.all([numbers(table[name]) > limits[name] for name in others], axis=0)  # NaN does not
-    return _predictions(table, np.nan_to_num(np.where(passed, score, 0)), experiment=experiment)
+    return _predictions(table, np.nan_to_num(np.where(passed, score, 0)), experiment=experiment or name)
 
 
 def candidate_predictions(
@@ -49,7 +60,7 @@ def candidate_predictions(
 
     Trained, as networks are, on the rows whose ``split`` is "train" by their ``label``; classes weigh alike,
     as in balanced batches. `method` is one of `METHODS` but the colour model; NaN in `features` is missing.
-    One run per seed; every row with a split is judged.
+    One run per seed; every row is judged.
     """
     need_choice("method", method, [name for name in METHODS if name != "bayesian"])
     need_columns(table, ["object_id", "label", "split", *features], "table")
@@ -66,14 +77,29 @@ def candidate_predictions(
     return Predictions.concatenate(parts)
 
 
+def baselines(sample: Sample) -> dict[str, Predictions]:
+    """What a network must beat, by name: the cuts of `CUTS`; trees that know the finder; and the plate, too.
+
+    `sample` is raw. Empty where the finder did not measure its candidates, or it has no optical band.
+    """
+    table = sample.catalogue
+    if not {*FOUND} <= {*table.colnames} or "optical" not in sample.bands:
+        return {}
+    known = hstack([table, optical_numbers(sample)[list(OPTICAL)]])
+    features = {"trees, finder": FOUND, "trees, finder and plate": (*FOUND, *OPTICAL)}
+    cuts = {name: cut_predictions(table, name) for name in CUTS}
+    return cuts | {
+        name: candidate_predictions(known, some, experiment=name) for name, some in features.items()
+    }
+
+
 def _predictions(table: Table, p: ArrayLike, *, scheme: str = BINARY.name, **run: Any) -> Predictions:
-    """Probabilities of the classes, or of the second of two, as one run of the rows with a split."""
+    """Probabilities of the classes, or of the second of two, as one run."""
     p, classes = np.asarray(p), get_scheme(scheme)
     p = np.column_stack([1 - p, p]) if p.ndim == 1 else p
-    rows = np.flatnonzero(text(table["split"]) != "")
-    true = classes.decode(classes.encode(text(table["label"])[rows]))
-    about = {"classes": classes.classes, "positive": classes.positive, "split": text(table["split"])[rows]}
-    return Predictions.from_arrays(text(table["object_id"])[rows], p[rows], true=true, **about, **run)
+    true = classes.decode(classes.encode(text(table["label"])))
+    about = {"classes": classes.classes, "positive": classes.positive, "split": text(table["split"])}
+    return Predictions.from_arrays(text(table["object_id"]), p, true=true, **about, **run)
 
 
 def overlap_table(groups: Mapping[str, ArrayLike]) -> Table:

@@ -236,6 +236,26 @@ def over_classes(table: Table) -> QTable:
     return QTable(rows=rows)
 
 
+def ranked_classes(table: Table, measure: str = "auc") -> QTable:
+    """Which classes of each experiment have the lowest, the next and the highest value of a measure.
+
+    `table` is measured with ``classes="each"``, or a published one such as Table 6 of Kosiba et al. (2020).
+    Columns ``experiment``, and ``lowest``, ``next``, ``highest`` with their ``_<measure>``.
+    """
+    need_columns(table, ("experiment", "class", measure), "table")
+    kept = table[~np.isin(table["class"], AVERAGES) & np.isfinite(numbers(table[measure]))]
+    rows = []
+    for name in dict.fromkeys(kept["experiment"].tolist()):
+        part = kept[kept["experiment"] == name]
+        order = np.argsort(numbers(part[measure]), kind="stable")
+        row: dict[str, Any] = {"experiment": name}
+        for which, place in (("lowest", 0), ("next", min(1, len(order) - 1)), ("highest", -1)):
+            one = part[int(order[place])]
+            row |= {which: str(one["class"]), f"{which}_{measure}": float(one[measure])}
+        rows.append(row)
+    return QTable(rows=rows)
+
+
 def method_differences(table: Table) -> QTable:
     """The rows of Angora et al. (2020), Table D.5: methods side by side, and the first minus the best other.
 

@@ -6,19 +6,22 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from bokeh.models import ColumnDataSource, ImageURL, Range1d
+from bokeh.models import ColumnDataSource, GridPlot, ImageURL, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
 from labkit.images import xamin
 from labkit.images.starlet import poisson_filter
+from labkit.predictions import Predictions
 from labkit.tables import text
+from labkit.taxonomy import BINARY
 from labkit.views.gallery import gallery, grey_levels, limits_of, plate_pictures, png_uri, smoothed
 from labkit.views.inspector.pictures import contour_lines
 from labkit.views.marks import column_values, need_rows
 from labkit.views.plots import bars, points
-from labkit.views.style import GLYPH_FONT, INK, PALETTE, axes, class_colours, hover
+from labkit.views.sky import extent_plane
+from labkit.views.style import GLYPH_FONT, INK, PALETTE, axes, class_colours, grid, hover
 from labkit.votes import DecisionTree
 
 _BOX, _GAP, _ROW = 142, 30, 62  # pixels: width of a box, gap between columns, height of a row
@@ -54,6 +57,27 @@ def band_gallery(
     captions = [text for words in titles for text in (words, "", "")]
     return gallery(pictures, captions, columns=3, size_px=180, title=title,
                    column_titles=("optical", "X-ray", "combined"))  # fmt: skip
+
+
+def extent_planes(survey: Table, judged: Predictions) -> GridPlot:
+    """The plane of extents by experts' and by volunteers' classes (Kosiba et al. 2020, Figs. B1 and B2).
+
+    `survey` has what the finder measured, as `labkit.evaluate.FOUND` calls it, and ``label`` and ``split``;
+    `judged` are the volunteers' verdicts on some of its objects. Above the test set, below what is left to
+    train on. A panel without an object is left out.
+    """
+    shown, ids = Table(survey, copy=False), text(survey["object_id"])
+    given = dict(zip(text(judged.table["object_id"]).tolist(), judged.decided.tolist(), strict=True))
+    shown["volunteers"] = [given.get(name, "") for name in ids.tolist()]
+    shown["experts"] = BINARY.decode(BINARY.encode(text(survey["label"])))
+    tested, panels = text(survey["split"]) == "test", []
+    for place, rows in (("test set", tested), ("other candidates", ~tested)):
+        for by in ("experts", "volunteers"):
+            if (some := rows & (text(shown[by]) != "")).any():
+                words = {"title": f"{place}, by {by}", "details": ["object_id", "label"]}
+                frame = {"width": 470, "height": 430}
+                panels.append(extent_plane(shown[some], by=by, extent="fitted_extent", **words, **frame))
+    return grid(panels, columns=2)
 
 
 def volunteer_sheet(xray: ArrayLike, optical: ArrayLike, *, title: str = "") -> figure:

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.cosmology import COSMOLOGY
 from labkit.errors import InputError
+from labkit.evaluate import CUTS
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, sky_to_pixel
 from labkit.images.cutouts import cutout
 from labkit.sources.mosaics import Mosaics, registered
@@ -33,8 +34,8 @@ from labkit.views.distributions import scatter
 from labkit.views.gallery import gallery, grey_levels, jpeg_uri, limits_of, png_uri, smoothed
 from labkit.views.marks import need_rows, plain_column
 
-#: Extent (arcsec) and extension likelihood of the C1 class lie above these (Pacaud et al. 2006).
-C1_EXTENT, C1_LIKELIHOOD = 5.0, 33.0
+#: Extent (arcsec) and extension likelihood of the C1 class lie above these.
+C1_EXTENT, C1_LIKELIHOOD = (CUTS["C1 cut"][name] for name in ("fitted_extent", "extension_likelihood"))
 _FIELD_PX = 520  # width of a field inside the axes, on the screen
 _NUMBERED = 5  # candidates, the best ones
 _DECADES = 3  # that an axis of the plane reaches below the edge of the selection
@@ -156,7 +157,7 @@ def compare_cutouts(
 
 def extent_plane(
     catalogue: Table, *, by: str = "class", extent: str = "extent", details: Sequence[str] = (),
-    title: str = "",
+    title: str = "", width: int = 620, height: int = 520,
 ) -> figure:  # fmt: skip
     """Extension likelihood against extent of each source, both logarithmic (Kosiba et al. 2020, Appendix B).
 
@@ -188,8 +189,8 @@ def extent_plane(
              for name in dict.fromkeys([*details, by, *need[:2]])}  # fmt: skip
     plot = scatter(shown, "_extent", "_extension_likelihood", by=by, details=forms,
                    log=("_extent", "_extension_likelihood"), hollow="_below", markers=style.MARKERS,
-                   title=title, x_label="extent (arcsec)", y_label="extension likelihood", width=620,
-                   height=520)  # fmt: skip
+                   title=title, x_label="extent (arcsec)", y_label="extension likelihood", width=width,
+                   height=height)  # fmt: skip
     plot.update(x_range=ranges[0], y_range=ranges[1])
     plot.legend[0].update(location="top_left", title=by.replace("_", " "), title_text_font=style.FONT,
                           title_text_font_size="13px", title_text_font_style="normal")  # fmt: skip

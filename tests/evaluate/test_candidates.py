@@ -1,16 +1,26 @@
 """Candidates without a network: cuts, classifiers of numbers, and what groups share."""
 
+import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import QTable, Table
 from sklearn.metrics import roc_auc_score
 
 from labkit.errors import InputError
 from labkit.evaluate import binary_scores, measure
-from labkit.evaluate.candidates import FOUND, candidate_predictions, cut_predictions, overlap_table
+from labkit.evaluate.candidates import (
+    CUTS,
+    FOUND,
+    baselines,
+    candidate_predictions,
+    cut_predictions,
+    overlap_table,
+)
+from labkit.finder import Selection
 from labkit.predictions import Predictions
+from labkit.sample import Sample
 
-C1 = {"fitted_extent": 5.0, "detection_likelihood": 32.0, "extension_likelihood": 33.0}
+C1 = CUTS["C1 cut"]
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +39,8 @@ def table() -> Table:
 
 
 def test_a_cut_is_itself_at_one_half_and_moves_along_its_last_column(table):
-    found = cut_predictions(table, C1, experiment="C1")
-    rows = table[table["split"] != ""]
+    found = cut_predictions(table, dict(C1), experiment="C1")
+    rows = table
     passed = np.all([rows[name] > limit for name, limit in C1.items()], axis=0)
     assert ((found.score > 0.5) == passed).all()
     others = (rows["fitted_extent"] > 5) & (rows["detection_likelihood"] > 32)
@@ -44,6 +54,36 @@ def test_a_cut_is_itself_at_one_half_and_moves_along_its_last_column(table):
     assert (row["purity"], row["completeness"]) == (scores["purity"], scores["completeness"])
 
 
+def test_cuts_are_those_of_the_finder(table):
+    finder = Selection()
+    limits = {"fitted_extent": finder.extent, "detection_likelihood": finder.detection_likelihood}
+    assert limits | {"extension_likelihood": finder.extension_likelihood} == CUTS["C1 cut"]
+    assert limits | {"extension_likelihood": finder.extended} == CUTS["looser cut"]
+    strict, loose = (cut_predictions(table, name) for name in CUTS)
+    assert (loose.score > 0.5).sum() > (strict.score > 0.5).sum()
+    assert measure(strict)["auc"][0] == measure(loose)["auc"][0], "the same cut, moved"
+    with pytest.raises(InputError, match="cut must be one of"):
+        cut_predictions(table, "C3")
+
+
+def test_baselines_are_named_runs_that_know_what_they_say(table):
+    rng = np.random.default_rng(5)
+    y, x = np.indices((80, 80)) - 39.5
+    light = np.where(table["label"] == "low-z cluster", 6, 0)[:, None, None] * np.exp(-(x**2 + y**2) / 18)
+    images = (rng.normal(0, 1, (500, 2, 80, 80)) + light[:, None]).astype(np.float32)
+    catalogue = QTable(table)
+    catalogue["ra"], catalogue["dec"] = np.zeros(500) * u.deg, np.zeros(500) * u.deg
+    sample = Sample(images, catalogue, bands=("xray", "optical"), pixel_scale=5 * u.arcsec)
+    found = baselines(sample)
+    assert list(found) == [*CUTS, "trees, finder", "trees, finder and plate"]
+    assert [one.table["experiment"][0] for one in found.values()] == list(found)
+    auc = {name: measure(one)["auc"][0] for name, one in found.items()}
+    assert auc["trees, finder and plate"] > 0.95 > auc["trees, finder"]
+    assert baselines(sample.select(bands=("xray",))) == {}
+    sample.catalogue.remove_column("fitted_extent")
+    assert baselines(sample) == {}
+
+
 def test_what_was_not_measured_passes_no_cut(table):
     holes = Table(table, copy=True)
     for name in C1:
@@ -53,7 +93,7 @@ def test_what_was_not_measured_passes_no_cut(table):
 
 def test_a_classifier_learns_from_the_training_split_alone(table):
     found = candidate_predictions(table, FOUND, seeds=(0, 1), experiment="boosting")
-    assert len(found) == 2 * 480
+    assert len(found) == 2 * 500
     assert {key.seed for key, _ in found.runs()} == {0, 1}
     assert measure(found)["auc"][0] > 0.75
     other = Table(table, copy=True)
@@ -66,7 +106,7 @@ def test_a_classifier_learns_from_the_training_split_alone(table):
 
 
 def test_a_classifier_stands_beside_networks_and_knows_other_schemes(table):
-    cut = cut_predictions(table, C1, experiment="C1")
+    cut = cut_predictions(table, dict(C1), experiment="C1")
     both = Predictions.concatenate([cut, candidate_predictions(table, FOUND, method="random forest",
                                                                options={"n_estimators": 20})])  # fmt: skip
     assert both.positive == "cluster"

@@ -17,6 +17,7 @@ from labkit.evaluate import (
     method_differences,
     over_classes,
     published,
+    ranked_classes,
     reliability,
     separations,
     vote_table,
@@ -424,3 +425,15 @@ def test_reliability_is_the_fraction_in_each_bin():
     assert (table["fraction_low"] <= table["fraction"]).all()
     with pytest.raises(InputError, match="bins must be at least 1, got 0"):
         reliability({"mine": one}, bins=0)
+
+
+def test_the_custom_network_knows_nearby_galaxies_least():
+    """Its text (section 5.5) calls them the easiest; its Table 6 says otherwise."""
+    found = {row["experiment"]: row for row in ranked_classes(kosiba(6))}
+    assert found["CN grayscale"]["lowest"] == "nearby galaxy"
+    assert found["CN grayscale"]["lowest_auc"] == 0.85
+    assert found["MN grayscale"]["lowest"] == "point source"
+    assert (found["MN grayscale"]["next"], found["MN grayscale"]["highest"]) == (
+        "high-z cluster",
+        "low-z cluster",
+    )

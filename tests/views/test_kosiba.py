@@ -2,6 +2,7 @@
 
 import json
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
@@ -9,6 +10,7 @@ from bokeh.models import CustomJS, ImageURL, MultiLine, Rect, TapTool, Text
 
 from labkit.errors import InputError
 from labkit.predictions import Predictions
+from labkit.taxonomy import BINARY
 from labkit.views import save_page
 from labkit.views.confusion import cell_cutouts, cell_examples, confusion, confusion_gallery
 from labkit.views.kosiba import (
@@ -16,6 +18,7 @@ from labkit.views.kosiba import (
     band_gallery,
     decision_tree,
     expert_sheet,
+    extent_planes,
     intervals,
     volunteer_sheet,
 )
@@ -247,3 +250,23 @@ def test_experts_see_the_middle_of_the_plate_with_contours_of_the_same_sky(look,
     assert means[0] == pytest.approx([1 / 3, 0.5], abs=0.03)
     assert means[1] == pytest.approx([1 / 3, 0.5], abs=0.03)
     assert means[2] == pytest.approx([0.5 - 7 / 4 / 6, 0.5], abs=0.03)
+
+
+def test_extents_stand_by_experts_and_by_volunteers(look):
+    survey = QTable({"object_id": list("abcd"), "label": ["low-z cluster", "artefact", "point source", ""]})
+    survey["split"] = ["test", "test", "train", ""]
+    survey["fitted_extent"], survey["extension_likelihood"] = [20.0, 8, 6, 30] * u.arcsec, [90.0, 40, 8, 60]
+    about = {"classes": BINARY.classes, "positive": "cluster", "experiment": "weighted"}
+    p = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    judged = Predictions.from_arrays(["a", "b", "d"], p, true=["cluster", "non-cluster", ""], **about)
+    panels = look.panels(extent_planes(survey, judged))
+    drawn = [
+        {r.name: look.data(one, r.name)["object_id"].tolist() for r in look.glyphs(one)} for one in panels
+    ]
+    assert drawn == [
+        {"cluster": ["a"], "non-cluster": ["b"]},
+        {"non-cluster": ["a", "b"]},
+        {"non-cluster": ["c"]},
+        {"cluster": ["d"]},
+    ]
+    assert [one.title.text for one in panels][:2] == ["test set, by experts", "test set, by volunteers"]
