@@ -86,7 +86,7 @@ def baselines(sample: Sample) -> dict[str, Predictions]:
     if not {*FOUND} <= {*table.colnames} or "optical" not in sample.bands:
         return {}
     known = hstack([table, optical_numbers(sample)[list(OPTICAL)]])
-    features = {"trees, finder": FOUND, "trees, finder and plate": (*FOUND, *OPTICAL)}
+    features = {"trees (finder)": FOUND, "trees (finder, plate)": (*FOUND, *OPTICAL)}
     cuts = {name: cut_predictions(table, name) for name in CUTS}
     return cuts | {
         name: candidate_predictions(known, some, experiment=name) for name, some in features.items()

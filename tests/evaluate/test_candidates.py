@@ -75,10 +75,10 @@ def test_baselines_are_named_runs_that_know_what_they_say(table):
     catalogue["ra"], catalogue["dec"] = np.zeros(500) * u.deg, np.zeros(500) * u.deg
     sample = Sample(images, catalogue, bands=("xray", "optical"), pixel_scale=5 * u.arcsec)
     found = baselines(sample)
-    assert list(found) == [*CUTS, "trees, finder", "trees, finder and plate"]
+    assert list(found) == [*CUTS, "trees (finder)", "trees (finder, plate)"]
     assert [one.table["experiment"][0] for one in found.values()] == list(found)
     auc = {name: measure(one)["auc"][0] for name, one in found.items()}
-    assert auc["trees, finder and plate"] > 0.95 > auc["trees, finder"]
+    assert auc["trees (finder, plate)"] > 0.95 > auc["trees (finder)"]
     assert baselines(sample.select(bands=("xray",))) == {}
     sample.catalogue.remove_column("fitted_extent")
     assert baselines(sample) == {}
