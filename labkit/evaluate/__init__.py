@@ -7,6 +7,7 @@ from labkit.evaluate.candidates import (
     baselines,
     candidate_predictions,
     cut_predictions,
+    cut_sentence,
     overlap_table,
 )
 from labkit.evaluate.comparison import compare, sentences

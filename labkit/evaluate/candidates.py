@@ -9,6 +9,7 @@ from astropy.table import Table, hstack
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError, need_choice
+from labkit.evaluate.measure import measure
 from labkit.evaluate.methods import METHODS
 from labkit.images.optical import OPTICAL, optical_numbers
 from labkit.predictions import Predictions
@@ -46,6 +47,19 @@ def cut_predictions(table: Table, cut: str | Mapping[str, float], *, experiment:
     return _predictions(table, np.nan_to_num(np.where(passed, score, 0)), experiment=experiment or name)
 
 
+def cut_sentence(table: Table, cut: str = "C1 cut") -> str:
+    """What one of `CUTS` keeps of all labelled clusters, how pure that is, and its AUC, in words."""
+    if not {*CUTS[cut]} <= {*table.colnames}:
+        return "These candidates were not measured by labkit's finder, so no cut can be tried."
+    row = measure(cut_predictions(table, cut), split=None)[0]
+    return (
+        f"The {cut} keeps {row['completeness']:.0%} of the {row['positives']} clusters among "
+        f"{row['objects']} candidates, and {row['purity']:.0%} of what it keeps are clusters. "
+        f"Moved along the extension likelihood, it has an AUC of {row['auc']:.2f} "
+        f"({row['auc_low']:.2f} to {row['auc_high']:.2f})."
+    )
+
+
 def candidate_predictions(
     table: Table,
     features: Sequence[str],
@@ -72,7 +86,7 @@ def candidate_predictions(
     chosen, parts = {**given, **_SMALL.get(method, {}), "class_weight": "balanced", **(options or {})}, []
     for seed in seeds:
         model = maker(random_state=seed, **chosen).fit(x[train], codes[train])
-        run = {"scheme": scheme, "experiment": experiment or method, "seed": seed}
+        run: dict[str, Any] = {"scheme": scheme, "experiment": experiment or method, "seed": seed}
         parts.append(_predictions(table, model.predict_proba(x), **run))
     return Predictions.concatenate(parts)
 
@@ -98,7 +112,11 @@ def _predictions(table: Table, p: ArrayLike, *, scheme: str = BINARY.name, **run
     p, classes = np.asarray(p), get_scheme(scheme)
     p = np.column_stack([1 - p, p]) if p.ndim == 1 else p
     true = classes.decode(classes.encode(text(table["label"])))
-    about = {"classes": classes.classes, "positive": classes.positive, "split": text(table["split"])}
+    about: dict[str, Any] = {
+        "classes": classes.classes,
+        "positive": classes.positive,
+        "split": text(table["split"]),
+    }
     return Predictions.from_arrays(text(table["object_id"]), p, true=true, **about, **run)
 
 

@@ -255,6 +255,7 @@ def simulate_survey(
     n_objects: int | None = None,
     hunt: HuntCounts | None = None,
     telescope: str = "XMM-Newton",
+    exposure: bool = False,
     size_px: int = 178,
     n_jobs: int = 1,
     progress: bool = False,
@@ -284,6 +285,9 @@ def simulate_survey(
     telescope : {"XMM-Newton", "eROSITA"}
         What sees the candidates in X-rays. eROSITA sees those that XMM-Newton detects, in a scan as long as
         the observation and through a wider point spread (`labkit.simulate.scan`), without those at an edge.
+    exposure : bool
+        Add a band "exposure" (seconds of MOS1 with the same counts), for `labkit.images.count_rates`; not of
+        a scan.
     size_px : int
         Pixels along the side of the 7 arcmin cut-outs.
     n_jobs : int
@@ -300,7 +304,8 @@ def simulate_survey(
     Returns
     -------
     Sample
-        Bands "xray" (counts per pixel of the summed cameras) and "optical" (plate density), float32.
+        Bands "xray" (counts per pixel of the summed cameras), "optical" (plate density) and maybe
+        "exposure", float32.
 
     Raises
     ------
@@ -312,18 +317,23 @@ def simulate_survey(
     check_whole(1, n_jobs=n_jobs)
     check_whole(8, size_px=size_px)
     need_choice("telescope", telescope, _SOURCES)
+    if exposure and telescope == "eROSITA":
+        raise InputError(
+            "exposure must be False with telescope='eROSITA', whose scans have no gaps, got True"
+        )
     if n_objects is not None:
         hunt = hunt and hunt.scaled(n_objects / len(counts))
         counts = counts.scaled(n_objects)
     recipe = read_recipe() if recipe is None else recipe
     plan, rows = _plan(int(seed), counts, hunt, recipe, edges=telescope != "eROSITA")
-    pieces = _pieces(plan, recipe, rows, int(seed), n_jobs, telescope=telescope, size_px=size_px)
+    pieces = _pieces(plan, recipe, rows, int(seed), n_jobs, telescope=telescope, size_px=size_px,
+                     exposure=exposure)  # fmt: skip
     return collect(
         tqdm(pieces, unit="chunk", disable=not progress, desc="simulate"),
         len(plan),
         path=path,
         overwrite=overwrite,
-        bands=_BANDS,
+        bands=(*_BANDS, "exposure") if exposure else _BANDS,
         pixel_scale=_FIELD_OF_VIEW.to(u.arcsec) / size_px,
         provenance=_provenance(seed, counts, hunt, telescope, recipe) | {"telescope": telescope},
     )
@@ -428,7 +438,7 @@ def _pieces(
 
 
 def _cut_out(
-    fields_seed: int, seed: int, found: Table, *, telescope: str, size_px: int
+    fields_seed: int, seed: int, found: Table, *, telescope: str, size_px: int, exposure: bool
 ) -> tuple[np.ndarray, QTable]:
     """Images (n, band, y, x) and catalogue of candidates of a recipe; a field is drawn once."""
     drawn, number = [], -1
@@ -437,7 +447,7 @@ def _cut_out(
             number = int(row["field"])
             field = draw_found_field(fields_seed, number)
         rng = default_rng(SeedSequence(seed, spawn_key=(number, int(row["row"]))))
-        drawn.append(_cut_one(rng, field, row, telescope=telescope, size_px=size_px))
+        drawn.append(_cut_one(rng, field, row, telescope=telescope, size_px=size_px, exposure=exposure))
     table = QTable({key: np.array([row[key] for _, row in drawn]) for key in drawn[0][1]})
     for name in _UNITS.keys() & set(table.colnames):
         table[name] = table[name] * _UNITS[name]
@@ -445,16 +455,18 @@ def _cut_out(
 
 
 def _cut_one(
-    rng: Generator, field: Field, found: Row, *, telescope: str, size_px: int
+    rng: Generator, field: Field, found: Row, *, telescope: str, size_px: int, exposure: bool
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Both images (band, y, x) of a candidate of a field, and its catalogue entries."""
+    """The images (band, y, x) of a candidate of a field, and its catalogue entries."""
     x, y, pixel = float(found["x"]), float(found["y"]), float(rng.uniform(*_NATIVE_ARCSEC))
     pointing, scans = field.pointing, telescope == "eROSITA"
     observed: Callable[[Grid], NDArray] = partial(field.scan, rng, x, y) if scans else field.summed
     pixel = EROSITA["pixel_arcsec"] if scans else pixel
     side = _FIELD_OF_VIEW.to_value(u.arcsec)
-    counts = observed(Grid(x, y, size=int(np.ceil(side / pixel)) + 2, pixel_arcmin=pixel / 60))
-    xray = regrid(counts, scale=side / size_px / pixel, shape=(size_px, size_px), conserve="flux")
+    seen_on = Grid(x, y, size=int(np.ceil(side / pixel)) + 2, pixel_arcmin=pixel / 60)
+    counts, to_cut = observed(seen_on), {"scale": side / size_px / pixel, "shape": (size_px, size_px)}
+    xray = regrid(counts, **to_cut, conserve="flux")
+    seconds = [regrid(field.exposure(seen_on), **to_cut)] if exposure else []
     optical = plate_cutout(
         rng,
         field.scenes(x, y),
@@ -474,7 +486,7 @@ def _cut_one(
         background = (EROSITA["sky"] + EROSITA["particle"]) * pointing.background
         row |= {"off_axis": np.nan, "position_angle": np.nan, "out_of_time_subtracted": False}
         row |= {"background": background}
-    return np.stack([xray, optical]), row
+    return np.stack([xray, optical, *seconds]), row
 
 
 def survey_at(

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from bokeh.models import ColumnDataSource, GridPlot, ImageURL, Range1d
+from bokeh.models import ColumnDataSource, Div, GridPlot, ImageURL, Range1d
 from bokeh.plotting import figure
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
+from labkit.evaluate import FOUND, overlap_table
 from labkit.images import xamin
 from labkit.images.starlet import poisson_filter
 from labkit.predictions import Predictions
@@ -18,7 +19,7 @@ from labkit.tables import text
 from labkit.taxonomy import BINARY
 from labkit.views.gallery import gallery, grey_levels, limits_of, plate_pictures, png_uri, smoothed
 from labkit.views.inspector.pictures import contour_lines
-from labkit.views.marks import column_values, need_rows
+from labkit.views.marks import absent, column_values, need_rows
 from labkit.views.plots import bars, points
 from labkit.views.sky import extent_plane
 from labkit.views.style import GLYPH_FONT, INK, PALETTE, axes, class_colours, grid, hover
@@ -59,13 +60,30 @@ def band_gallery(
                    column_titles=("optical", "X-ray", "combined"))  # fmt: skip
 
 
-def extent_planes(survey: Table, judged: Predictions) -> GridPlot:
+def sample_overlap(survey: Table, subjects: ArrayLike, *, title: str = "") -> figure:
+    """What experts' candidates, the Hunt's and the test set share (Kosiba et al. 2020, Fig. 7)."""
+    ids, split = text(survey["object_id"]), text(survey["split"])
+    groups = {"experts": ids[split != ""], "the Hunt": text(subjects), "test": ids[split == "test"]}
+    shared = overlap_table(groups)
+    words = {str(row["part"]): f"{row['part']} ({row['objects']:,})" for row in shared}
+    plot = bars(shared, "group", "objects", by="part", stacked=True, labels=words, title=title, width=760)
+    plot.add_layout(plot.legend[0], "right")
+    return plot
+
+
+def extent_planes(survey: Table, judged: Predictions | None = None, *, title: str = "") -> GridPlot | Div:
     """The plane of extents by experts' and by volunteers' classes (Kosiba et al. 2020, Figs. B1 and B2).
 
     `survey` has what the finder measured, as `labkit.evaluate.FOUND` calls it, and ``label`` and ``split``;
-    `judged` are the volunteers' verdicts on some of its objects. Above the test set, below what is left to
-    train on. A panel without an object is left out.
+    `judged` are the volunteers' verdicts on some of its objects. Above the test set, below the others; a
+    panel without an object is left out. Without verdicts one panel, by the experts' labels.
     """
+    if not {*FOUND} <= {*survey.colnames}:
+        return absent(title or "Plane of extents")
+    options: dict[str, Any] = {"extent": "fitted_extent", "details": ["object_id", "label"]}
+    if judged is None:
+        labelled = survey[text(survey["label"]) != ""]
+        return grid([[extent_plane(labelled, by="label", title=title, **options)]])
     shown, ids = Table(survey, copy=False), text(survey["object_id"])
     given = dict(zip(text(judged.table["object_id"]).tolist(), judged.decided.tolist(), strict=True))
     shown["volunteers"] = [given.get(name, "") for name in ids.tolist()]
@@ -74,9 +92,8 @@ def extent_planes(survey: Table, judged: Predictions) -> GridPlot:
     for place, rows in (("test set", tested), ("other candidates", ~tested)):
         for by in ("experts", "volunteers"):
             if (some := rows & (text(shown[by]) != "")).any():
-                words = {"title": f"{place}, by {by}", "details": ["object_id", "label"]}
-                frame = {"width": 470, "height": 430}
-                panels.append(extent_plane(shown[some], by=by, extent="fitted_extent", **words, **frame))
+                words = f"{place}, by {by}"
+                panels.append(extent_plane(shown[some], by=by, title=words, width=470, height=430, **options))
     return grid(panels, columns=2)
 
 
@@ -107,7 +124,7 @@ def expert_sheet(xray: ArrayLike, optical: ArrayLike, *, title: str = "") -> fig
     dark = [1 - grey_levels(one, limits=limits_of(one, upper=99.9), stretch="sqrt") for one in (found, soft)]
     contours = {0: _contours(xray), 2: _contours(soft), 3: _contours(found, cut=cut)}
     words = ("X-ray, with contours", "wavelet filter", "Gaussian smoothing", f"optical, middle {_CENTRE:g}′")
-    pictures = (raw, *dark, plate[cut : len(plate) - cut, cut : len(plate) - cut])
+    pictures: list[NDArray] = [raw, *dark, plate[cut : len(plate) - cut, cut : len(plate) - cut]]
     return _sheet(pictures, words, contours, crosses=(0, 3), title=title)
 
 
@@ -121,7 +138,7 @@ def _contours(image: ArrayLike, *, cut: int = 0) -> list[NDArray]:
     """Contours as shares of the side that is left when `cut` pixels are cut off all around; NaN beyond."""
     side = len(np.asarray(image)) - 2 * cut
     lines = [(line + 0.5 - cut) / side for _, level in contour_lines(np.asarray(image)) for line in level]
-    return [np.where(((line >= 0) & (line <= 1)).all(axis=1)[:, None], line, np.nan) for line in lines]
+    return [np.where((np.abs(line - 0.5) <= 0.5).all(axis=1, keepdims=True), line, np.nan) for line in lines]
 
 
 def _sheet(

@@ -14,6 +14,7 @@ from labkit.evaluate.candidates import (
     baselines,
     candidate_predictions,
     cut_predictions,
+    cut_sentence,
     overlap_table,
 )
 from labkit.finder import Selection
@@ -64,6 +65,14 @@ def test_cuts_are_those_of_the_finder(table):
     assert measure(strict)["auc"][0] == measure(loose)["auc"][0], "the same cut, moved"
     with pytest.raises(InputError, match="cut must be one of"):
         cut_predictions(table, "C3")
+
+
+def test_a_sentence_says_what_the_cut_keeps(table):
+    row = measure(cut_predictions(table, "C1 cut"), split=None)[0]
+    said = cut_sentence(table)
+    assert f"keeps {row['completeness']:.0%} of the {row['positives']} clusters among 500" in said
+    assert f"{row['purity']:.0%} of what it keeps" in said
+    assert "not measured" in cut_sentence(table["object_id", "label", "split"])
 
 
 def test_baselines_are_named_runs_that_know_what_they_say(table):

@@ -172,3 +172,10 @@ def test_the_presets_have_the_hyperparameters_of_table_4():
     assert ours["iterations"].tolist() == pytest.approx(
         printed["iterations"].tolist(), rel=0.02
     )  # whole epochs
+
+
+def test_questions_are_of_one_parameter():
+    counts, rates, five, smaller = read_experiments(SHIPPED / "questions.toml")
+    for first, second, asked in ((counts, rates, "bands"), (five, smaller, "image_size")):
+        changed = {name for name, value in first if value != getattr(second, name)}
+        assert changed == {"name", asked}

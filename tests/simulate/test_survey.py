@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from labkit.errors import MissingDataError
+from labkit.errors import InputError, MissingDataError
 from labkit.evaluate import leak
 from labkit.experiment import preset
 from labkit.images import normalise
@@ -200,3 +200,17 @@ def test_counts_follow_flux_exposure_and_vignetting():
     assert on_axis == pytest.approx(1e4)
     assert expected_counts(1.8e-12, exposure_s=5e3, off_axis=0.0) == pytest.approx(on_axis)
     assert expected_counts(9e-13, exposure_s=1e4, off_axis=12.0) < 0.5 * on_axis
+
+
+def test_the_exposure_band_changes_nothing_else_and_is_of_the_same_place():
+    plain, longer = (simulate_survey(5, n_objects=3, size_px=24, exposure=there) for there in (False, True))
+    assert longer.bands == ("xray", "optical", "exposure")
+    assert np.array_equal(longer.select(bands=("xray", "optical")).images, plain.images)
+    seconds = longer.band("exposure")
+    assert not longer.band("xray")[seconds == 0].any(), "no photon where nothing was exposed"
+    nominal = plain.catalogue["exposure"].to_value(u.s)[:, None]
+    middle = seconds[:, 11:13, 11:13].reshape(3, -1)
+    assert ((middle >= 0) & (middle < 6 * nominal)).all()
+    assert (seconds.max(axis=(1, 2)) > 0.3 * nominal[:, 0]).all()
+    with pytest.raises(InputError, match="exposure must be False with telescope='eROSITA'"):
+        simulate_survey(5, n_objects=3, telescope="eROSITA", exposure=True)

@@ -20,8 +20,10 @@ from labkit.views.kosiba import (
     expert_sheet,
     extent_planes,
     intervals,
+    sample_overlap,
     volunteer_sheet,
 )
+from labkit.views.style import ABSENT
 from labkit.votes import read_tree
 
 
@@ -255,7 +257,9 @@ def test_experts_see_the_middle_of_the_plate_with_contours_of_the_same_sky(look,
 def test_extents_stand_by_experts_and_by_volunteers(look):
     survey = QTable({"object_id": list("abcd"), "label": ["low-z cluster", "artefact", "point source", ""]})
     survey["split"] = ["test", "test", "train", ""]
+    assert ABSENT in extent_planes(survey).tags
     survey["fitted_extent"], survey["extension_likelihood"] = [20.0, 8, 6, 30] * u.arcsec, [90.0, 40, 8, 60]
+    survey["detection_likelihood"] = survey["fitted_counts"] = np.full(4, 100.0)
     about = {"classes": BINARY.classes, "positive": "cluster", "experiment": "weighted"}
     p = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
     judged = Predictions.from_arrays(["a", "b", "d"], p, true=["cluster", "non-cluster", ""], **about)
@@ -269,4 +273,14 @@ def test_extents_stand_by_experts_and_by_volunteers(look):
         {"non-cluster": ["c"]},
         {"cluster": ["d"]},
     ]
+    (single,) = look.panels(extent_planes(survey))
+    assert set(look.legend(single)) == {"low-z cluster", "artefact", "point source"}
     assert [one.title.text for one in panels][:2] == ["test set, by experts", "test set, by volunteers"]
+
+
+def test_what_samples_share_is_counted_in_the_legend(look):
+    survey = QTable({"object_id": list("abcd"), "split": ["test", "train", "", "validation"]})
+    plot = sample_overlap(survey, ["a", "c", "d"], title="Whose")
+    assert look.legend(plot) == [
+        "experts + the Hunt + test (1)", "experts + the Hunt (1)", "experts (1)", "the Hunt (1)"
+    ]  # fmt: skip
