@@ -326,10 +326,10 @@ def simulate_survey(
         counts = counts.scaled(n_objects)
     recipe = read_recipe() if recipe is None else recipe
     plan, rows = _plan(int(seed), counts, hunt, recipe, edges=telescope != "eROSITA")
-    pieces = _pieces(plan, recipe, rows, int(seed), n_jobs, telescope=telescope, size_px=size_px,
-                     exposure=exposure)  # fmt: skip
+    tasks, cut = _tasks(recipe, rows), {"telescope": telescope, "size_px": size_px, "exposure": exposure}
+    pieces = _pieces(plan, tasks, int(recipe.meta["seed"]), int(seed), n_jobs, **cut)
     return collect(
-        tqdm(pieces, unit="chunk", disable=not progress, desc="simulate"),
+        tqdm(pieces, total=len(tasks), unit="chunk", disable=not progress, desc="simulate"),
         len(plan),
         path=path,
         overwrite=overwrite,
@@ -414,20 +414,25 @@ def _by_field(plan: Table, rows: NDArray[np.int64]) -> tuple[Table, NDArray[np.i
     return plan[order], rows[order]
 
 
-def _pieces(
-    plan: Table, recipe: Table, rows: NDArray[np.int64], seed: int, n_jobs: int, **cut: Any
-) -> Iterator[tuple[np.ndarray, QTable]]:
-    """Images and catalogue rows in order, a piece at a time; no piece ends within a field."""
+def _tasks(recipe: Table, rows: NDArray[np.int64]) -> list[tuple[Table]]:
+    """The candidates in order, in pieces of which none ends within a field."""
     found, tasks, start = recipe[rows], [], 0
     found["row"] = rows
     for stop in (np.flatnonzero(np.diff(found["field"], append=-1)) + 1).tolist():
         if stop - start >= _CHUNK or stop == len(rows):
             tasks.append((found[start:stop],))
             start = stop
+    return tasks
+
+
+def _pieces(
+    plan: Table, tasks: list[tuple[Table]], fields_seed: int, seed: int, n_jobs: int, **cut: Any
+) -> Iterator[tuple[np.ndarray, QTable]]:
+    """Images and catalogue rows in order, a piece at a time."""
     experts = int((plan["split"] != "").sum())
     width, start = len(str(experts)), 0
     logger.info("simulating %d candidates in %d process(es)", len(plan), n_jobs)
-    for images, table in run_tasks(partial(_cut_out, int(recipe.meta["seed"]), seed, **cut), tasks, n_jobs):
+    for images, table in run_tasks(partial(_cut_out, fields_seed, seed, **cut), tasks, n_jobs):
         here = slice(start, start := start + len(table))
         names = [f"SIM-{seed}-{row:0{width}d}" for row in range(here.start, here.stop)]
         table.add_column(names, name="object_id", index=0)
