@@ -67,12 +67,15 @@ class Augmentation(Declared):
     """Random resampling of each training image (Kosiba et al. 2020, section 3.2).
 
     Scales are drawn from 1/scale to scale, angles from 0 to `rotation_deg`, shifts from minus to plus
-    `shift_px`, each axis its own, in pixels at 356 px; they shrink with the image size.
+    `shift_px`, each axis its own or `one_shift` for both, in pixels at 356 px; they shrink with the image
+    size. `corners` says what turns or shrinks into view: the image mirrored, or black.
     """
 
     scale: float = Field(1.3, ge=1.0)
     rotation_deg: float = Field(360.0, ge=0.0, le=360.0)
     shift_px: float = Field(4.0, ge=0.0)
+    one_shift: bool = False
+    corners: Literal["mirrored", "black"] = "mirrored"
 
 
 class RightAngles(Declared):
@@ -106,7 +109,7 @@ class SGD(Declared):
     `decay` is Keras': step k uses ``learning_rate / (1 + decay * k)``. On a plateau of the monitored quantity
     the rate is multiplied by `plateau_factor`, never below `minimal_learning_rate`. Table 4 gives a minimal
     rate equal to the initial one, so there the plateau rule has no effect; the authors' released script has
-    1e-5.
+    1e-5 (preset "CN-E as released").
     """
 
     kind: Literal["sgd"] = "sgd"
@@ -216,6 +219,9 @@ class Experiment(Declared):
         Epochs without improvement of `monitor` before training stops.
     monitor, plateau_monitor : str
         What chooses the best epoch; what must stand still for the plateau rule to reduce the learning rate.
+    validated_on : {"validation", "train"}
+        Part whose images, as they are, give the quantities "validation_..."; the training set's choose an
+        epoch that has learnt it by heart.
     precision : str
         ``"fp32"``, ``"bf16"`` (bfloat16 autocast) or ``"auto"``: whichever is faster on the processor at hand
         (`labkit.learn.device.choose_precision`); the model records which.
@@ -273,6 +279,7 @@ class Experiment(Declared):
     early_stopping_patience: int | None = Field(None, ge=1)
     monitor: Literal["validation_loss", "validation_accuracy"] = "validation_loss"
     plateau_monitor: Literal["validation_loss", "validation_accuracy"] = "validation_accuracy"
+    validated_on: Literal["validation", "train"] = "validation"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     label_column: str = Field("label", min_length=1)

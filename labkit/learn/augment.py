@@ -1,8 +1,8 @@
 """Augmentation: images scaled, turned and shifted at random in one resampling, or turned by right angles.
 
-The paper does not say what fills the corners that turn or shrink into view, and how the authors' code filled
-them is not known. Here they mirror the image, which keeps background level, noise and texture as in real
-images. All draws come from a generator on the CPU, so that they are the same on every device.
+The paper does not say what fills the corners that turn or shrink into view; the authors' released script
+leaves them black. Here they mirror the image, which keeps background level, noise and texture as in real
+images, unless the experiment says otherwise. All draws come from a generator on the CPU, so that they are the same on every device.
 """
 
 import math
@@ -40,20 +40,22 @@ def draw_affine(
     """Draw a transformation for each of `n` images (Kosiba et al. 2020, section 3.2).
 
     Scales are uniform from 1/1.3 to 1.3, angles from 0 to 360 degrees, shifts from -4 to 4 px (of images of
-    356 px), each axis its own (the authors' released script draws one shift for both).
+    356 px), each axis its own (the authors' released script draws one shift for both: `one_shift`).
     """
     draws = torch.rand((n, 4), generator=generator)
     smallest = 1 / augmentation.scale
     scale = smallest + (augmentation.scale - smallest) * draws[:, 0]
     angle = math.radians(augmentation.rotation_deg) * draws[:, 1]
     reach = augmentation.shift_px * image_size / _REFERENCE_SIZE
-    return Affine(scale, angle, reach * (2 * draws[:, 2:] - 1))
+    shift = draws[:, 2:3].expand(-1, 2) if augmentation.one_shift else draws[:, 2:]
+    return Affine(scale, angle, reach * (2 * shift - 1))
 
 
-def resample(images: Tensor, affine: Affine) -> Tensor:
+def resample(images: Tensor, affine: Affine, *, corners: str = "mirrored") -> Tensor:
     """Scale, turn and shift each image (n, band, y, x) about its centre, bilinearly, in one call.
 
-    A point at offset p from the centre moves to ``scale * R(angle) p + shift``.
+    A point at offset p from the centre moves to ``scale * R(angle) p + shift``; `corners` as in
+    `~labkit.experiment.Augmentation`.
     """
     n, _, ny, nx = images.shape
     if len(affine.scale) != n:
@@ -68,7 +70,8 @@ def resample(images: Tensor, affine: Affine) -> Tensor:
     matrices = torch.stack([torch.stack(row, 1) for row in rows], 1)  # (n, 2, 3)
     matrices = matrices.to(images.device, images.dtype, non_blocking=True)
     grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    padding = {"mirrored": "reflection", "black": "zeros"}[corners]
+    return functional.grid_sample(images, grid, padding_mode=padding, align_corners=False)
 
 
 def turn(images: Tensor, positions: Tensor) -> Tensor:
@@ -102,7 +105,7 @@ def augment(images: Tensor, augmentation: Augmentation | RightAngles, *, generat
         return turn(images, torch.randint(POSITIONS, (len(images),), generator=generator))
     images = images.float()
     affine = draw_affine(len(images), augmentation, generator=generator, image_size=images.shape[-1])
-    return resample(images, affine)
+    return resample(images, affine, corners=augmentation.corners)
 
 
 def further_positions(

@@ -234,9 +234,10 @@ def _run(
     kind = {"balanced": BalancedBatches, "shuffled": ShuffledBatches}[experiment.batches]
     chosen = {"rows": rows["train"][torch.from_numpy(places)], "positions": torch.from_numpy(positions)}
     batches = kind(held, batch_size=experiment.batch_size, seed=task.seed, **chosen)
+    watched = OrderedBatches(held, rows=rows[experiment.validated_on])
     devices = [device] if on_gpu else []
     with quiet(), stoppable(), reused_memory(), torch.random.fork_rng(devices=devices):
-        trainer.fit(task, batches, OrderedBatches(held, rows=rows["validation"]), ckpt_path=last)
+        trainer.fit(task, batches, watched, ckpt_path=last)
 
 
 def _hold(

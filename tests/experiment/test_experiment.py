@@ -16,6 +16,15 @@ def test_presets_follow_table_4():
     assert custom.augmentation == Augmentation(scale=1.3, rotation_deg=360, shift_px=4)
 
 
+def test_as_released_differs_from_as_printed_in_what_the_script_does():
+    printed, released = (PRESETS[name].model_dump() for name in ("CN-E", "CN-E as released"))
+    assert {name for name in printed if printed[name] != released[name]} == {
+        "name", "augmentation", "optimiser", "plateau_monitor", "validated_on", "dropout", "epochs",
+    }  # fmt: skip
+    assert released["optimiser"] == printed["optimiser"] | {"minimal_learning_rate": 1e-5}
+    assert released["augmentation"] == printed["augmentation"] | {"one_shift": True, "corners": "black"}
+
+
 def test_json_round_trip(tmp_path):
     experiment = preset("MN-E", seeds=(3, 5), augmentation=None)
     assert Experiment.load(experiment.save(tmp_path / "deep" / "e.json")) == experiment

@@ -94,6 +94,26 @@ def test_draws_fill_the_ranges_of_the_paper():
     assert half.shift_px.abs().max() == pytest.approx(2, abs=2e-3), "shifts shrink with the image"
 
 
+def test_one_shift_moves_both_axes_alike_and_changes_nothing_else():
+    each, both = (
+        draw_affine(100, Augmentation(one_shift=one), generator=generator()) for one in (False, True)
+    )
+    assert torch.equal(both.shift_px[:, 0], both.shift_px[:, 1])
+    assert torch.equal(both.shift_px[:, 0], each.shift_px[:, 0])
+    assert torch.equal(both.scale, each.scale)
+    assert torch.equal(both.angle, each.angle)
+
+
+def test_corners_are_mirrored_or_black():
+    flat = torch.full((1, 1, 16, 16), 200.0)
+    turned = resample(flat, affine(degrees=45), corners="black")
+    assert turned[0, 0, 0, 0] == 0
+    assert turned[0, 0, 8, 8] == pytest.approx(200)
+    torch.testing.assert_close(resample(flat, affine(degrees=45)), flat)
+    black = augment(flat, Augmentation(corners="black", scale=1, shift_px=4), generator=generator(3))
+    assert black.min() == 0
+
+
 def test_each_image_has_its_own_draw_from_the_generator_and_bands_move_together():
     same = torch.rand(1, 1, 16, 16, generator=generator()).expand(4, 2, 16, 16)
     before = same.clone()

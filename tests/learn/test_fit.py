@@ -256,6 +256,16 @@ def test_early_stopping_ends_training(quick, here):
     assert len(here(still, action=kill, batch=0).history) == 3, "one that stopped early is finished"
 
 
+@pytest.mark.parametrize("part", ["validation", "train"])
+def test_it_is_validated_on_the_images_of_either_part_as_they_are(sample, quick, here, part):
+    fitted = here(quick.changed(epochs=1, validated_on=part, augmentation={"corners": "black"}))
+    rows = np.flatnonzero(sample.catalogue["split"] == part)
+    seen = logits(fitted.model, torch.from_numpy(sample.images[rows]))
+    truth = fitted.model.experiment.class_scheme.encode(sample.catalogue["label"][rows])
+    loss = torch.nn.functional.cross_entropy(seen, torch.from_numpy(truth).long())
+    assert fitted.history[0]["validation_loss"] == pytest.approx(float(loss), rel=1e-4)
+
+
 def test_a_loss_that_is_not_finite_is_an_error(quick, here):
     wild = quick.changed(optimiser=SGD(learning_rate=1e30, minimal_learning_rate=0))
     with pytest.raises(
