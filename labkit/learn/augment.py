@@ -2,7 +2,8 @@
 
 The paper does not say what fills the corners that turn or shrink into view; the authors' released script
 leaves them black. Here they mirror the image, which keeps background level, noise and texture as in real
-images, unless the experiment says otherwise. All draws come from a generator on the CPU, so that they are the same on every device.
+images, unless the experiment says otherwise. All draws come from a generator on the CPU, so that they are the
+same on every device.
 """
 
 import math
