@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import sep
+from astropy.stats import mad_std
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 
 from labkit.errors import InputError
 from labkit.images.segments import extract_segments
@@ -22,6 +23,9 @@ _REACH, _ANNULI = 3.0, 80  # a halo is modelled out to so many AUTO half axes
 _LEAST_SHARE = 0.1
 #: A source nearer than this to a halo's centre, pixels, is the halo's own core.
 _CORE = 4.0
+#: Pixels this far apart may share noise; so many pixels at most are asked; blank ones lie so far from what
+#: stands out after smoothing by so many pixels.
+_LAGS, _ASKED, _AWAY, _SMOOTHED = 4, 1_500_000, 3, 1.5
 #: Standard deviation of the window in which a core is centred, in those of the source.
 _WINDOW = 0.25
 
@@ -33,7 +37,7 @@ class Frame:
     band: str  # its name
     wide: NDArray[np.float32]  # pixels less the wide and the fine background, 0 where there is none
     fine: NDArray[np.float32]
-    noise: NDArray[np.float32]  # standard deviation of the background
+    noise: NDArray[np.float32]  # standard deviation of the background, as of independent pixels
     lost: NDArray[np.bool_]  # pixels that the band does not cover
     gain: float | None  # electrons in one unit
 
@@ -46,7 +50,11 @@ def frame(
     noise: ArrayLike | None = None,
     gain: float | None = None,
 ) -> Frame:
-    """Measure background and noise of a band."""
+    """Measure background and noise of a band.
+
+    Noise that is measured is that of a pixel times what wide apertures see more of, because pixels share it
+    (`shared_noise`).
+    """
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     lost = ~np.isfinite(pixels)
     given = None if noise is None else np.broadcast_to(np.asarray(noise, dtype=np.float32), np.shape(noise))
@@ -63,8 +71,10 @@ def frame(
         empty = np.zeros_like(pixels)
         return Frame(band, empty, empty, np.ones_like(pixels), lost, gain)
     wide, fine = (_background(pixels, lost, mesh) for mesh in meshes)
-    rms = np.full(pixels.shape, max(float(np.median(fine.rms()[~lost])), 1e-30)) if given is None else given
-    rms = np.where(lost, 1, np.broadcast_to(rms, pixels.shape)).astype(np.float32)
+    if given is None:
+        rms = max(float(np.median(fine.rms()[~lost])), 1e-30)
+        given = np.float32(rms * shared_noise(pixels - fine.back(), lost))
+    rms = np.where(lost, 1, np.broadcast_to(given, pixels.shape)).astype(np.float32)
     bright = lost | (pixels - fine.back() > _BRIGHT * rms)
     wide = _background(pixels, bright if not bright.all() else lost, meshes[0])
     far, near = (np.where(lost, np.float32(0), pixels - back.back()) for back in (wide, fine))
@@ -74,6 +84,34 @@ def frame(
 def _background(pixels: NDArray, mask: NDArray[np.bool_], mesh: int) -> sep.Background:
     size = min(mesh, *pixels.shape)
     return sep.Background(pixels, mask=mask, bw=size, bh=size, fw=3, fh=3)
+
+
+def shared_noise(image: NDArray[np.float32], lost: NDArray[np.bool_]) -> float:
+    """Noise of a wide aperture over that of as many independent pixels; at least 1.
+
+    The root of the sum of the correlations of blank pixels, taken along both axes up to 4 pixels apart and as
+    their product elsewhere, which is what drizzling gives (Casertano et al. 2000, AJ 120, 2747, appendix A).
+    They follow from differences of pixels 1 to 5 apart, in which the light of unseen sources cancels.
+    """
+    rows = min(image.shape[0], max(_ASKED // image.shape[1], _LAGS + 2))
+    part = slice((image.shape[0] - rows) // 2, (image.shape[0] + rows) // 2)
+    image, lost = image[part], lost[part]
+    if lost.all():
+        return 1.0
+    light = gaussian_filter(image, _SMOOTHED)
+    scatter = _BRIGHT * mad_std(light[~lost])
+    blank = ~lost & (maximum_filter(light, 2 * _AWAY + 1) < np.median(light[~lost]) + scatter)
+    total = 1.0
+    for axis in (0, 1):
+        values, there = (np.moveaxis(one, axis, 0) for one in (image, blank))
+        apart = []
+        for lag in range(1, _LAGS + 2):
+            pairs = np.square(values[lag:] - values[:-lag])[there[lag:] & there[:-lag]]
+            apart.append(float(pairs.sum(dtype=float)) / max(len(pairs), 1))
+        if not apart[-1] > 0:
+            return 1.0
+        total *= 1 + 2 * np.sum(1 - np.array(apart[:-1]) / apart[-1])
+    return float(np.sqrt(max(total, 1.0)))
 
 
 def matched_to(one: Frame, fwhm_px: float, widest_px: float) -> Frame:

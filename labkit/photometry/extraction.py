@@ -64,12 +64,12 @@ def extract(
     `zeropoints` the AB magnitudes of one unit. Sources are found on `detect_on`, all bands by default, where
     `min_area_px` connected pixels lie `threshold` standard deviations above the background after smoothing; a
     peak with `deblend_contrast` of the light is a source of its own. Without `noise` (standard deviation of a
-    pixel, a number or an image per band) `sep` measures it; drizzled mosaics have correlated noise, whose
-    pixels scatter less than what an aperture sees, so give the uncorrelated noise where it is known. `gain`,
-    electrons in one unit (exposure time for electrons/s), adds the sources' own Poisson noise. With
-    `psf_fwhm_arcsec` all bands are blurred by a Gaussian to the widest before magnitudes are measured, so
-    that colours compare the same light. `aperture_arcsec` is the diameter of the fixed aperture; an aperture
-    of which a band covers less than `least_coverage` gives NaN.
+    pixel, a number or an image per band) `sep` measures it, times what apertures see more of where pixels
+    share noise, as in drizzled mosaics (`~labkit.photometry.detection.shared_noise`); a `noise` that is given
+    should be that of independent pixels. `gain`, electrons in one unit (exposure time for electrons/s), adds
+    the sources' own Poisson noise. With `psf_fwhm_arcsec` all bands are blurred by a Gaussian to the widest
+    before magnitudes are measured, so that colours compare the same light. `aperture_arcsec` is the diameter
+    of the fixed aperture; an aperture of which a band covers less than `least_coverage` gives NaN.
 
     One row per source, brightest first: ``x``, ``y`` (pixels from 0), ``ra``, ``dec``; ``a``, ``b`` (standard
     deviations along the axes, arcsec), ``theta`` (of a from x to y, radians), ``kron_radius`` (arcsec along

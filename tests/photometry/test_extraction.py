@@ -8,6 +8,9 @@ from astropy.table import QTable
 from labkit.errors import InputError
 from labkit.images.coordinates import tangent_plane
 from labkit.photometry import colours, extract, magnitude_at, match, redshift_offset
+from labkit.photometry.detection import shared_noise
+from labkit.simulate.hst import BANDS
+from labkit.simulate.hst.painting import expose
 
 SIDE, NOISE = 240, 0.01
 ZEROPOINTS = {"F606": 26.5, "F814": 25.9}
@@ -63,6 +66,29 @@ def test_positions_magnitudes_and_colours():
         assert sky.dec.deg == pytest.approx(row["dec"].value)
     assert table["mag_F814"].unit == u.mag
     assert (np.diff(table["mag_F814"].value) > 0).all()  # brightest first
+
+
+@pytest.mark.parametrize(("name", "shared"), [("", 1.0), ("F814", 1.26), ("F160", 2.0)])
+def test_noise_that_pixels_share_is_seen_beside_sources(name, shared):
+    kernel = BANDS[name].noise_kernel() if name else None
+    light = sum(galaxy(*place) for place in PLACES).astype(np.float32)
+    image = expose(np.random.default_rng(1), light, sky_sigma=NOISE, exposure_s=1e6, kernel=kernel)
+    assert shared_noise(image, np.isnan(image)) == pytest.approx(shared, rel=0.06)
+    assert shared_noise(np.ones((20, 20), np.float32), np.zeros((20, 20), bool)) == 1.0
+    assert shared_noise(image, np.ones(image.shape, bool)) == 1.0
+
+
+def test_errors_are_the_scatter_where_pixels_share_noise():
+    places = [(20.0 + 40 * i, 20.0 + 40 * j, 6.0, 1.5) for i in range(6) for j in range(6)]
+    light = sum(galaxy(*place) for place in places).astype(np.float32)
+    pulls, sky = [], {"sky_sigma": NOISE, "exposure_s": 1e6, "kernel": BANDS["F160"].noise_kernel()}
+    for seed in range(4):
+        images = {"F814": expose(np.random.default_rng(seed), light, **sky)}
+        table = measured(images, zeropoints={"F814": 25.9}, threshold=4.0)
+        rows = [nearest(table, *place[:2]) for place in places]
+        pulls.append([[row["aper_F814"].value, row["aper_F814_err"].value] for row in rows])
+    magnitude, error = np.moveaxis(np.array(pulls), 2, 0)
+    assert np.sqrt(np.mean(magnitude.var(axis=0, ddof=1))) == pytest.approx(error.mean(), rel=0.2)
 
 
 def test_errors_are_the_scatter_of_repeated_exposures():

@@ -23,7 +23,7 @@ from labkit.errors import InputError, MissingDataError
 from labkit.simulate.numbers import read_numbers
 
 _NUMBERS = read_numbers("hst/bands")
-_PSF, _DEPTH, _TEMPLATES = (_NUMBERS[group] for group in ("psf", "depth", "templates"))
+_PSF, _DEPTH, _DRIZZLE, _TEMPLATES = (_NUMBERS[group] for group in ("psf", "depth", "drizzle", "templates"))
 PIXEL_SCALE_ARCSEC: float = _NUMBERS["mosaics"]["pixel_scale_arcsec"]
 #: Every point-spread function is a sum of Gaussians that are at least this wide.
 CORE_FWHM_ARCSEC: float = _PSF["core_fwhm_arcsec"]
@@ -58,17 +58,27 @@ class Band:
         core = max(0.97 * self.fwhm_arcsec, CORE_FWHM_ARCSEC) * gaussian_fwhm_to_sigma
         return np.array(_PSF["shares"]), core * np.array(_PSF["widths"])
 
-    def sky_sigma(self, *, frontier: bool = False) -> float:
-        """Noise of the sky in one pixel, electrons per second, that the depth implies.
+    def noise_kernel(self) -> NDArray:
+        """What the drizzling of the mosaics does to independent noise along each axis; (tap,)."""
+        native = _DRIZZLE["native_arcsec"][self.camera]
+        return drizzle_kernel(native, pixfrac=_DRIZZLE["pixfrac"], scale_arcsec=PIXEL_SCALE_ARCSEC)
 
-        That of independent pixels: drizzled mosaics have correlated noise, which is less in a pixel for the
-        same depth; that is not imitated. Frontier Fields are deeper in the bands of that programme.
+    def sky_sigma(self, *, frontier: bool = False) -> float:
+        """Noise of the sky before drizzling, electrons per second, that the depth implies.
+
+        The depth is that of an aperture, whose noise is summed over correlated pixels: N pixels of a large
+        one see sqrt(N) times this number, more than N times the variance of a pixel (`pixel_sigma`), those of
+        the depth's small one up to a tenth less. Frontier Fields are deeper in the bands of that programme.
         """
         weights, sigmas = self.psf()
         aperture, limit = _DEPTH["aperture_arcsec"], _DEPTH["sigmas"]
         caught = np.sum(weights * (1 - np.exp(-(aperture**2) / (2 * sigmas**2))))
-        pixels = np.pi * (aperture / PIXEL_SCALE_ARCSEC) ** 2
-        return float(self.flux(self.depth + self._gain(frontier)) * caught / (limit * np.sqrt(pixels)))
+        noise = aperture_noise(self.noise_kernel(), aperture / PIXEL_SCALE_ARCSEC)
+        return float(self.flux(self.depth + self._gain(frontier)) * caught / (limit * noise))
+
+    def pixel_sigma(self, *, frontier: bool = False) -> float:
+        """Noise of the sky in one pixel of the mosaic, electrons per second."""
+        return self.sky_sigma(frontier=frontier) * float(np.sum(self.noise_kernel() ** 2))
 
     def exposure(self, *, frontier: bool = False) -> float:
         """Exposure time in seconds; a depth of one magnitude more takes 10^0.8 times as long."""
@@ -95,6 +105,33 @@ def band_names(bands: Iterable[str] | None) -> tuple[str, ...]:
     if not asked or len(set(asked)) != len(asked) or set(asked) - set(BANDS):
         raise InputError(f"bands must be different names out of {tuple(BANDS)}, got {asked}")
     return tuple(name for name in BANDS if name in asked)
+
+
+@lru_cache
+def drizzle_kernel(native_arcsec: float, *, pixfrac: float, scale_arcsec: float) -> NDArray:
+    """Taps, which sum to 1, that give independent noise the correlation of drizzled pixels along an axis.
+
+    A dropped pixel of side r and an output pixel of side 1 share the overlap of two boxes; over many dithers
+    the noise of pixels l apart has the covariance of two triangles convolved, whose pixel variance is that of
+    Casertano et al. (2000, AJ 120, 2747, appendix A). The taps are its factor with all roots within 1.
+    """
+    r, step = pixfrac * native_arcsec / scale_arcsec, ((-1, 1), (0, -2), (1, 1))
+    lags = np.arange(int(np.ceil(1 + r)))
+    shared = sum(a * b * np.abs(lags + i + j * r) ** 3 for i, a in step for j, b in step) / (12 * r**2)
+    roots = np.roots(np.concatenate([shared[:0:-1], shared]))
+    taps = np.real(np.poly(roots[np.abs(roots) < 1]))
+    return taps / taps.sum()
+
+
+def aperture_noise(kernel: NDArray, radius_px: float) -> float:
+    """Noise in a circle, in units of that of an independent pixel, after a kernel (tap,) along both axes."""
+    axis = np.arange(-int(radius_px) - 1, int(radius_px) + 2)
+    inside = (np.hypot(*np.meshgrid(axis, axis)) <= radius_px).astype(float)
+    seen = np.pad(inside, len(kernel))
+    for number in (0, 1):
+        seen = np.apply_along_axis(np.convolve, number, seen, kernel, mode="same")
+    # A circle cuts pixels: the sum over whole ones is scaled to its area.
+    return float(np.sqrt(np.pi * radius_px**2 * np.sum(seen**2) / inside.sum()))
 
 
 def magnitudes(redshift: NDArray, light: NDArray, *, tilt: NDArray | float = 0.0) -> NDArray:

@@ -23,7 +23,7 @@ from labkit.processes import run_tasks
 from labkit.simulate.hst.bands import BANDS, FRONTIER_BANDS, PIXEL_SCALE_ARCSEC, band_names
 from labkit.simulate.hst.clusters import CUTOUT_HALF_PX, draw_zones, pick_clusters
 from labkit.simulate.hst.galaxies import V_MAX
-from labkit.simulate.hst.painting import blur, draw_components, expose, paint_bands
+from labkit.simulate.hst.painting import FIELD_ERROR, blur, draw_components, expose, paint_bands
 from labkit.simulate.hst.population import Detections, Spectra, detect, is_member, populate, take_spectra
 from labkit.simulate.numbers import check_whole
 
@@ -60,7 +60,8 @@ class SimulatedField:
         header["BUNIT"] = "electrons/s"
         header["EXPTIME"] = (about.exposure(frontier=deep), "[s]")
         header["PHOTZP"] = (about.zero_point, "AB magnitude of 1 electron/s")
-        header["SKYSIGMA"] = (about.sky_sigma(frontier=deep), "noise of the sky in a pixel, electrons/s")
+        header["SKYSIGMA"] = (about.pixel_sigma(frontier=deep), "noise of the sky in a pixel, electrons/s")
+        header["SKYWHITE"] = (about.sky_sigma(frontier=deep), "the same before pixels shared it by drizzling")
         header["PSFFWHM"] = (about.fwhm_arcsec, "[arcsec]")
         header["ORIGIN"] = (_SOURCE, "not an observation")
         return header
@@ -103,7 +104,9 @@ def simulate_field(
     names = _field_bands(row, bands)
     _check(row, seed, size_arcsec, scale)
     size_px = round(size_arcsec / PIXEL_SCALE_ARCSEC)
-    streams = {name: _stream(seed, cluster, name) for name in ("footprint", "bodies", "looks", "catalogue")}
+    streams = {
+        name: _stream(seed, cluster, name) for name in ("footprint", "bodies", "looks", "catalogue", "zero")
+    }
     zones = draw_zones(streams["footprint"], row, size_px=size_px)
     table = populate(streams["bodies"], row, zones, scale=scale)
     listed = draw_components(streams["looks"], table)
@@ -113,16 +116,22 @@ def simulate_field(
     zone = zones.zone(found.x / PIXEL_SCALE_ARCSEC, found.y / PIXEL_SCALE_ARCSEC)
     spectra = take_spectra(streams["catalogue"], table, row, zone=zone, found=found.found, scale=scale)
     canvas = paint_bands(listed, names, size_px=size_px, sky_sigma=sky)
+    zero = dict(zip(BANDS, streams["zero"].normal(0, FIELD_ERROR, len(BANDS)), strict=True))
     mosaics = {}
     for number, name in enumerate(names):
-        noise = {"sky_sigma": sky[name], "exposure_s": BANDS[name].exposure(frontier=deep)}
-        mosaics[name] = expose(_stream(seed, cluster, name), blur(canvas[number], BANDS[name]), **noise)
+        band = BANDS[name]
+        noise = {"sky_sigma": sky[name], "exposure_s": band.exposure(frontier=deep)}
+        canvas[number] *= np.float32(10 ** (-0.4 * zero[name]))
+        image, noise["kernel"] = blur(canvas[number], band), band.noise_kernel()
+        mosaics[name] = expose(_stream(seed, cluster, name), image, **noise)
         if footprint := zones.footprint(name):
             axis = np.arange(size_px) - (size_px - 1) / 2
             mosaics[name][~footprint.contains(axis[None, :], axis[:, None])] = np.nan
     centre = row["ra"].to_value(u.deg), row["dec"].to_value(u.deg)
     wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC, (size_px, size_px))
-    about = _describe(row, seed=int(seed), size_arcsec=float(size_arcsec), scale=float(scale), bands=names)
+    made = {"seed": int(seed), "size_arcsec": float(size_arcsec), "scale": float(scale)}
+    made["zero_point_errors"] = {name: round(float(zero[name]), 4) for name in names}
+    about = _describe(row, bands=names, **made)
     truth = _truth_table(table, listed.total(len(table)), row, wcs, found)
     catalogue = _source_catalogue(truth, found, spectra, wcs)
     return SimulatedField(about, mosaics, wcs, catalogue, truth[np.argsort(truth["source_id"])])
@@ -165,13 +174,15 @@ def _truth_table(table: Table, magnitudes: NDArray, row: Row, wcs: WCS, found: D
     ra, dec = _sky(wcs, np.asarray(table["x_arcsec"]), np.asarray(table["y_arcsec"]))
     rank = np.argsort(np.argsort(dec + 1e-12 * ra))
     galaxy = ~np.isin(np.asarray(table["kind"]), ("star", "icl"))
+    member = is_member(table["redshift"], float(row["redshift"])) & galaxy
     truth = QTable(
         {
             "source_id": [f"{row['short']}-{number:05d}" for number in rank],
             "ra": ra * u.deg,
             "dec": dec * u.deg,
             "redshift": np.asarray(table["redshift"]),
-            "member": is_member(table["redshift"], float(row["redshift"])) & galaxy,
+            "member": member,
+            "interloper": member & (np.asarray(table["origin"]) != "cluster"),
             "origin": np.asarray(table["origin"]),
             "kind": np.asarray(table["kind"]),
             "re": np.asarray(table["re_arcsec"]) * u.arcsec,

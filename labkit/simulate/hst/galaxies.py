@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from labkit.cosmology import COSMOLOGY
 from labkit.simulate.hst.bands import F814, HIGHEST_REDSHIFT, magnitudes
 from labkit.simulate.hst.clusters import velocity_dispersion
+from labkit.simulate.numbers import read_numbers
 from labkit.simulate.painting import projected_nfw
 
 FAINTEST = 28.5  # F814 magnitude that is painted
@@ -22,9 +23,8 @@ SPEED_OF_LIGHT = c.to_value(u.km / u.s)
 V_MAX = 3000.0
 #: Faint-end slope of the luminosity function, M* in rest-frame r at redshift 0, its growth with redshift.
 _ALPHA, _M_STAR, _EVOLUTION = -1.15, -21.2, 0.9
-#: Slope (per magnitude) and scatter of the red sequence, as tilt of the spectrum: -0.034 and 0.04 mag in
-#: F606 - F814.
-_SLOPE, _SCATTER = 0.10, 0.12
+_NUMBERS = read_numbers("hst/galaxies")
+_LATE, _EARLY = _NUMBERS["late_members"], _NUMBERS["early_members"]
 #: Galaxies are as concentrated as this in R200, on ellipses of this axis ratio.
 CONCENTRATION, _FLATTENING = 4.0, 0.75
 #: Share of field galaxies in walls and groups, and the number of those in front and behind.
@@ -43,6 +43,7 @@ _COLUMNS: dict[str, object] = {
     "young": 0.0,  # the same
     "tilt": 0.0,  # bluer when positive
     "bulge_tilt": 0.0,
+    "infrared": 0.0,  # F814 - F160 beside that of the spectrum, mag
     "re_arcsec": 0.0,  # half-light radius along the major axis
     "sersic_n": 1.0,
     "axis_ratio": 1.0,
@@ -78,6 +79,21 @@ def _half_light_arcsec(rng: Generator, absolute: NDArray, redshift: NDArray, ear
     return kpc * COSMOLOGY.arcsec_per_kpc_proper(z).to_value(u.arcsec / u.kpc)
 
 
+def _with_luminosity(rng: Generator, name: str, fainter: NDArray) -> NDArray:
+    """A property of late types, of galaxies `fainter` than M* + 2 by so many magnitudes; shape (n,)."""
+    middle, grows, scatter = _LATE[name]
+    return rng.normal(middle + grows * fainter, scatter)
+
+
+def _infrared(rng: Generator, early: NDArray, fainter: NDArray) -> NDArray:
+    """F814 - F160 beside that of the spectrum, mag: what young stars, dust and metals make of it."""
+    return np.where(
+        early,
+        rng.normal(0, _EARLY["infrared_scatter"], len(early)),
+        _with_luminosity(rng, "infrared", fainter),
+    )
+
+
 def characteristic_magnitude(redshift: float) -> float:
     """F814 magnitude of a galaxy of M*, passively evolving."""
     correction = _k_correction(np.array([redshift]), old=np.ones(1))[0]
@@ -92,13 +108,13 @@ def draw_members(rng: Generator, cluster: Row, n: int, *, half_arcsec: float, an
     grid, grown = _growth(star)
     magnitude = np.interp(rng.random(n), grown, grid)
     scaled = radius / r200_arcsec(cluster)
-    odds = -2.4 + 0.38 * (magnitude - star) + 4.0 * (scaled - 0.1)
+    odds = np.array(_LATE["odds"]) @ [np.ones(n), magnitude - star, scaled - 0.1]
     early = rng.random(n) > 1 / (1 + np.exp(-odds))
     absolute = _M_STAR - _EVOLUTION * cluster["redshift"] + magnitude - star
     size = _half_light_arcsec(rng, absolute, np.full(n, float(cluster["redshift"])), early)
     index = np.clip(4.0 - 0.5 * (magnitude - star) + rng.normal(0, 0.5, n), 1.0, 5.5)
     flat = _axis_ratio(rng, early)
-    relation = _SLOPE * (magnitude - star - 2)
+    fainter = magnitude - star - 2
     return bodies(
         n,
         origin="cluster",
@@ -108,10 +124,11 @@ def draw_members(rng: Generator, cluster: Row, n: int, *, half_arcsec: float, an
         redshift=member_redshifts(rng, cluster, n),
         magnitude=magnitude,
         bulge=np.where(early, 1.0, 0.5 * rng.beta(1.2, 2.0, n)),
-        old=rng.beta(2.2, 2.2, n),
-        young=0.3 * rng.random(n),
-        tilt=rng.normal(-0.7, 0.4, n),
-        bulge_tilt=relation + rng.normal(0, _SCATTER, n),
+        old=rng.beta(*_LATE["old"], n),
+        young=_LATE["young"] * rng.random(n),
+        tilt=_with_luminosity(rng, "tilt", fainter),
+        bulge_tilt=_EARLY["slope"] * fainter + rng.normal(0, _EARLY["scatter"], n),
+        infrared=_infrared(rng, early, fainter),
         re_arcsec=size,
         sersic_n=np.where(early, index, rng.uniform(1.5, 3.5, n)),
         axis_ratio=flat,
@@ -146,7 +163,7 @@ def brightest_galaxy(rng: Generator, cluster: Row, *, angle: float) -> Table:
         redshift=redshift,
         magnitude=magnitude,
         bulge=1.0,
-        bulge_tilt=np.where(diffuse, 0.15, _SLOPE * (bright - star - 2)) + rng.normal(0, 0.05, n),
+        bulge_tilt=np.where(diffuse, 0.15, _EARLY["slope"] * (bright - star - 2)) + rng.normal(0, 0.05, n),
         re_arcsec=scale * np.array(kpc) * 10 ** rng.normal(0, 0.08, n),
         sersic_n=np.where(diffuse, 1.5, 4.0),
         axis_ratio=np.where(diffuse, rng.uniform(0.6, 0.8, n), rng.uniform(0.7, 0.9, n)),
@@ -262,6 +279,7 @@ def draw_field(rng: Generator, n: int, *, half_arcsec: float) -> Table:
         tilt=rng.normal(-0.4, 0.5, n),
         # Spheroids were younger: bluer with redshift, and less uniform than in clusters.
         bulge_tilt=0.10 * (absolute + 21.2) + 0.8 * np.clip(redshift - 0.3, 0, 1.5) + rng.normal(0.1, 0.3, n),
+        infrared=_infrared(rng, early, np.clip(absolute - _M_STAR - 2, -3, 4)),
         re_arcsec=np.minimum(_half_light_arcsec(rng, absolute, redshift, early), 6.0),
         sersic_n=np.where(early, index, rng.uniform(1.0, 3.5, n)),
         axis_ratio=flat,

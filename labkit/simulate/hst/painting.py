@@ -27,16 +27,22 @@ from labkit.simulate.hst.bands import (
     magnitudes,
     star_colours,
 )
+from labkit.simulate.numbers import read_numbers
 from labkit.simulate.painting import LOWEST_INDEX, nearest_index, paint
 
 #: Dispersion of the common core, pixels.
 CORE_PX = CORE_FWHM_ARCSEC / PIXEL_SCALE_ARCSEC / np.sqrt(8 * np.log(2))
 #: Pixels around the mosaic that are painted too, because light comes in over the edge.
 MARGIN_PX = 24
-_BAND_SCATTER = 0.012  # of each band's magnitude, which no template explains
+#: How far each band lies from F814 to F160, in the logarithm of the wavelength.
+_INFRARED = np.log(WAVELENGTHS / WAVELENGTHS[F814]) / np.log(WAVELENGTHS[-1] / WAVELENGTHS[F814])
+_NUMBERS = read_numbers("hst/galaxies")
+_STRUCTURE, _CALIBRATION = _NUMBERS["structure"], _NUMBERS["calibration"]
+#: Standard deviation of the error of a band's zero point in one field, mag.
+FIELD_ERROR: float = _CALIBRATION["field"]
 #: Shares of a star's light in each of two spikes, and the magnitude from which they are painted.
 _SPIKE_SHARE, _SPIKE_LIMIT, _SPIKE_ARCSEC = 0.012, 22.0, 1.1
-_CLUMPS, _BEADS = 6, 100
+_BEADS = 100
 
 
 @dataclass(frozen=True)
@@ -51,16 +57,18 @@ class Components:
     index: NDArray  # (n,) Sersic index
     axis_ratio: NDArray  # (n,)
     position_angle: NDArray  # (n,) from north through east, degrees
+    sign: NDArray | float = 1.0  # (n,) -1 for dust, which takes light away
 
     def total(self, n: int) -> NDArray:
         """AB magnitudes of the bodies, shape (n, band): the components' light together."""
         flux = np.zeros((n, self.magnitude.shape[1]))
-        np.add.at(flux, self.body, 10 ** (-0.4 * self.magnitude))
+        signed = np.broadcast_to(self.sign, len(self.body))[:, None] * 10 ** (-0.4 * self.magnitude)
+        np.add.at(flux, self.body, signed)
         return -2.5 * np.log10(flux)
 
 
 def draw_components(rng: Generator, table: Table) -> Components:
-    """Spheroids, discs with clumps, beads along arcs and stars with spikes, for a table of bodies.
+    """Spheroids, discs with knots and dust, beads along arcs and stars with spikes, for a table of bodies.
 
     At least one component each; their light adds up to the body's in F814.
     """
@@ -68,7 +76,9 @@ def draw_components(rng: Generator, table: Table) -> Components:
     pixels = {"x": "x_arcsec", "y": "y_arcsec", "re_px": "re_arcsec"}
     body |= {new: body[name] / PIXEL_SCALE_ARCSEC for new, name in pixels.items()}
     body["index"] = nearest_index(body["sersic_n"])
-    scatter = rng.normal(0, _BAND_SCATTER, (len(table), len(BANDS)))
+    wide = np.isin(body["kind"], ("late", "arc"))
+    scatter = np.where(wide, _CALIBRATION["late"], _CALIBRATION["early"])[:, None]
+    scatter = scatter * rng.normal(size=(len(table), len(BANDS)))
     scatter -= scatter[:, [F814]]
     spheroid, disc = _colours(body)
     star = star_colours(body["temperature"])
@@ -76,7 +86,10 @@ def draw_components(rng: Generator, table: Table) -> Components:
     disc = disc + scatter
     bulge = np.where(body["bulge"] > 0.01, body["bulge"], 0)
     disc_share = np.where(body["kind"] == "late", 1 - bulge, 0.0)
-    clump, spike_share = _clump_share(body), _SPIKE_SHARE * _spiked(body)
+    spike_share = _SPIKE_SHARE * _spiked(body)
+    knots, dust = _structure(rng, body, disc, disc_share)
+    inside = [np.bincount(one["body"], one["share"], minlength=len(table)) for one in (knots, dust)]
+    smooth = np.where(disc_share > 0, disc_share - inside[0] + inside[1], 0.0)
     spike: dict[str, Any] = {
         "re_px": _SPIKE_ARCSEC / PIXEL_SCALE_ARCSEC,
         "index": LOWEST_INDEX,
@@ -84,12 +97,13 @@ def draw_components(rng: Generator, table: Table) -> Components:
     }
     parts = [
         _spheroids(body, spheroid),
-        _part(body, disc, disc_share * (1 - _CLUMPS * clump), index=1.0),
-        *(_clumps(rng, body, disc, disc_share * clump) for _ in range(_CLUMPS)),
+        _part(body, disc, smooth, index=1.0),
+        knots,
+        dust,
         _beads(rng, body, disc),
         *(_part(body, spheroid, spike_share, position_angle=angle, **spike) for angle in (40.0, 130.0)),
     ]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "share"}
     order = np.argsort(joined["body"], kind="stable")
     return Components(**{name: value[order] for name, value in joined.items()})
 
@@ -106,6 +120,8 @@ def _colours(body: _Body) -> tuple[NDArray, NDArray]:
     light /= light.sum(axis=1, keepdims=True)
     spheroid = magnitudes(z, np.tile([1.0, 0.0, 0.0], (len(z), 1)), tilt=body["bulge_tilt"])
     disc = magnitudes(z, light, tilt=body["tilt"])
+    redder = body["infrared"][:, None] * np.clip(_INFRARED, 0, None)
+    spheroid, disc = spheroid - redder, disc - redder
     return spheroid - spheroid[:, [F814]], disc - disc[:, [F814]]
 
 
@@ -119,7 +135,8 @@ def _part(
     base = body["magnitude"][rows] - 2.5 * np.log10(share)
     part = {name: body[name][rows] for name in _SHAPE} | shape
     part = {name: np.broadcast_to(value, (len(rows),)) for name, value in part.items()}
-    return part | {"body": rows, "magnitude": base[:, None] + colour[rows]}
+    part |= {"body": rows, "share": share, "sign": np.ones(len(rows))}
+    return part | {"magnitude": base[:, None] + colour[rows]}
 
 
 def _spheroids(body: _Body, colour: NDArray) -> dict[str, NDArray]:
@@ -136,31 +153,72 @@ def _spheroids(body: _Body, colour: NDArray) -> dict[str, NDArray]:
     return _part(body, colour, share[rows], rows=rows, **shape)
 
 
-def _clump_share(body: _Body) -> NDArray:
-    """Share of the disc's light in each clump: none where a galaxy is too small to show them."""
-    resolved = (body["re_px"] > 4) & (body["kind"] == "late")
-    # In large nearby discs, single clumps are small beside the whole.
-    share = (0.02 + 0.02 * body["young"]) * np.clip(12 / np.maximum(body["re_px"], 1), 0.1, 1)
-    return np.where(resolved, share, 0.0)
+def _structure(
+    rng: Generator, body: _Body, colour: NDArray, share: NDArray
+) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+    """Knots of young stars, bluer than the disc, and patches of dust, of discs large and bright enough.
+
+    Both lie along two arms, dust on the inner side. A patch is a Gaussian that takes away a share of the
+    disc's light at its place, more of it in the blue; the smooth disc gets as much F814 light back.
+    """
+    one = _STRUCTURE
+    seen = np.flatnonzero(
+        (share > 0)
+        & (body["kind"] == "late")
+        & (body["re_px"] > one["smallest_px"])
+        & (body["magnitude"] < one["faintest"])
+    )
+    winding, start = rng.choice([-1, 1], len(body["x"])), rng.uniform(0, 2 * np.pi, len(body["x"]))
+
+    def along_arms(number: int, lag: float) -> tuple[NDArray, NDArray, NDArray]:
+        rows, place = np.repeat(seen, number), np.tile(np.arange(number), len(seen))
+        radius = 0.2 + 1.4 * (place + rng.random(len(rows))) / number  # in half-light radii
+        turned = np.log(radius / 0.15) / np.tan(np.radians(one["pitch_deg"])) + lag
+        arm = np.pi * (place % 2) + rng.normal(0, 0.25, len(rows))
+        return rows, radius, start[rows] + winding[rows] * turned + arm
+
+    rows, radius, azimuth = along_arms(one["knots"], 0.0)
+    weight = rng.gamma(0.7, size=len(rows)) + 0.02
+    weight /= np.bincount(rows, weight, minlength=len(share))[rows]
+    least, grows = one["knot_light"]
+    light = weight * (least + grows * body["young"][rows]) * share[rows]
+    size = rng.uniform(*one["knot_size"], len(rows))
+    bluer = 1.2 * np.log10(WAVELENGTHS / WAVELENGTHS[F814])
+    shape = _in_disc(body, rows, radius, azimuth, size, size)
+    knots = _part(body, colour + bluer, light, rows=rows, **shape)
+    rows, radius, azimuth = along_arms(one["patches"], -0.35)
+    depth, (length, width) = rng.uniform(*one["patch_depth"], len(rows)), one["patch_size"]
+    # An exponential disc has exp(-1.68 r) (1.68)^2 / 2 pi of its light per square half-light radius.
+    light = depth * share[rows] * 1.68**2 * np.exp(-1.68 * radius) * length * width
+    taken = 1 - (1 - depth[:, None]) ** ((WAVELENGTHS[F814] / WAVELENGTHS) ** one["reddening"])
+    dust = _part(body, colour, light, rows=rows, **_in_disc(body, rows, radius, azimuth, length, width))
+    dust["magnitude"] = dust["magnitude"] - 2.5 * np.log10(taken / taken[:, [F814]])
+    return knots, dust | {"sign": -np.ones(len(rows))}
 
 
-def _clumps(rng: Generator, body: _Body, colour: NDArray, share: NDArray) -> dict[str, NDArray]:
-    """One knot of young stars in each resolved disc, bluer than the disc."""
-    rows = np.flatnonzero(share > 0)
-    along = np.radians(body["position_angle"][rows])
-    radius = body["re_px"][rows] * rng.gamma(2.0, 0.6, len(rows))
-    azimuth = rng.uniform(0, 2 * np.pi, len(rows))
-    major = radius * np.cos(azimuth)
-    minor = radius * np.sin(azimuth) * body["axis_ratio"][rows]
-    shape = {
+def _in_disc(
+    body: _Body, rows: NDArray, radius: NDArray, azimuth: NDArray, length: Any, width: Any
+) -> dict[str, Any]:
+    """Places and shapes of Gaussians in discs seen from the side; all lengths in half-light radii.
+
+    `length` is their dispersion along the circle, `width` the one across; seen from the side, an area shrinks
+    by the axis ratio.
+    """
+    re, q, along = body["re_px"][rows], body["axis_ratio"][rows], np.radians(body["position_angle"][rows])
+    major, minor = re * radius * np.cos(azimuth), re * radius * np.sin(azimuth) * q
+    seen = np.hypot(np.sin(azimuth), q * np.cos(azimuth))
+    long, short = re * length * seen, re * width * q / seen
+    turned = np.degrees(np.arctan2(q * np.cos(azimuth), -np.sin(azimuth)))
+    across = short > long
+    long, short = np.where(across, short, long), np.where(across, long, short)
+    return {
         "x": body["x"][rows] - major * np.sin(along) - minor * np.cos(along),
         "y": body["y"][rows] + major * np.cos(along) - minor * np.sin(along),
-        "re_px": np.clip(0.12 * body["re_px"][rows], 0.6, 3.0),
+        "re_px": long * np.sqrt(2 * np.log(2)),
         "index": LOWEST_INDEX,
-        "axis_ratio": 1.0,
+        "axis_ratio": short / long,
+        "position_angle": body["position_angle"][rows] + turned + 90 * across,
     }
-    bluer = 1.2 * np.log10(WAVELENGTHS / WAVELENGTHS[F814])
-    return _part(body, colour + bluer, share[rows], rows=rows, **shape)
 
 
 def _beads(rng: Generator, body: _Body, colour: NDArray) -> dict[str, NDArray]:
@@ -198,11 +256,12 @@ def paint_bands(
     side = size_px + 2 * MARGIN_PX
     canvas = np.zeros((len(bands), side, side), dtype=np.float32)
     flux = 10 ** (-0.4 * (listed.magnitude - [band.zero_point for band in BANDS.values()]))
+    signed = np.broadcast_to(listed.sign, len(flux))[:, None] * flux
     paint(
         canvas,
         listed.x + (side - 1) / 2,
         listed.y + (side - 1) / 2,
-        flux=flux[:, [list(BANDS).index(name) for name in bands]],
+        flux=signed[:, [list(BANDS).index(name) for name in bands]],
         contrast=(flux / [sky_sigma[name] for name in BANDS]).max(axis=1),
         size=listed.re_px,
         index=listed.index,
@@ -232,17 +291,30 @@ def blur(canvas: NDArray[np.float32], band: Band) -> NDArray[np.float32]:
 
 
 def expose(
-    rng: Generator, image: NDArray[np.float32], *, sky_sigma: float, exposure_s: float
+    rng: Generator,
+    image: NDArray[np.float32],
+    *,
+    sky_sigma: float,
+    exposure_s: float,
+    kernel: NDArray | None = None,
 ) -> NDArray[np.float32]:
     """Add the noise of the sky and of the light itself to electrons per second (y, x).
 
-    The sky alone is thousands of electrons in a pixel, so Poisson noise is Gaussian; neighbouring pixels are
-    independent and nothing saturates.
+    The sky alone is thousands of electrons in a pixel, so Poisson noise is Gaussian; nothing saturates.
+    `kernel` (tap,) shares it among neighbours along both axes, as drizzling does; None leaves pixels
+    independent. Opposite edges share theirs, so that noise is the same everywhere.
     """
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     variance = np.maximum(image, 0)
     variance /= np.float32(exposure_s)
     variance += np.float32(sky_sigma**2)
-    noise *= np.sqrt(variance)
+    noise *= np.sqrt(variance, out=variance)
+    for axis in () if kernel is None else (0, 1):
+        shared = np.float32(kernel[0]) * noise
+        for shift, tap in enumerate(kernel[1:], start=1):
+            last, first = (np.moveaxis(one, axis, 0) for one in (shared, noise))
+            last[shift:] += np.float32(tap) * first[:-shift]
+            last[:shift] += np.float32(tap) * first[-shift:]
+        noise = shared
     noise += image
     return noise

@@ -26,6 +26,7 @@ from labkit.simulate.hst.galaxies import (
     draw_stars,
     members_within,
 )
+from labkit.simulate.numbers import read_numbers
 from labkit.simulate.painting import encircled, nearest_index
 
 _REFERENCE_ARCSEC = 130.0  # size of the fields of Angora et al. (2020), Fig. 1
@@ -34,6 +35,9 @@ _RICHNESS = (812 + 372) / 812
 #: Chance of a spectrum from which a body counts as a bright target; how many of these there must be for each
 #: spectrum of a non-member (a third are faint: Table 3 of the paper) and of a member, beside four to spare.
 _TARGET, _SPARE = 0.3, (0.65, 1.2)
+#: Interlopers for each member brighter than F814 = 25, and field galaxies among which they are sought.
+_INTERLOPERS = read_numbers("hst/galaxies")["interlopers"]["share"]
+_INTERLOPER_DRAWS = 20_000
 #: Batches in which they are looked for; more only helps where a field has next to no room for them.
 _BATCHES = 200
 #: Signal-to-noise ratio at which half of the sources are found; least error of a place, and of a magnitude.
@@ -91,8 +95,9 @@ def populate(rng: Generator, cluster: Row, zones: Zones, *, scale: float) -> Tab
     """Draw all bodies of a field.
 
     The number of members follows from that of spectra and from section 5 of Angora et al. (2020), the number
-    of field galaxies from counts. Where a zone then holds too few targets for Table 1, further ones are drawn
-    from the same populations: the table is a condition, not an accident.
+    of field galaxies from counts; those of them that pass for members by their velocity are a share of the
+    members (``interlopers`` in ``galaxies.toml``). Where a zone then holds too few targets for Table 1,
+    further ones are drawn from the same populations: the table is a condition, not an accident.
     """
     half = zones.size_px * PIXEL_SCALE_ARCSEC / 2
     angle = rng.uniform(0, 180)
@@ -111,17 +116,27 @@ def populate(rng: Generator, cluster: Row, zones: Zones, *, scale: float) -> Tab
         return drawn[~is_member(drawn["redshift"], redshift)]
 
     drawn = [field(rng.poisson(sky)), members(rng.poisson(expected))]
+    passing = _INTERLOPERS * expected * bright_share(redshift) / reach * (2 * half / _REFERENCE_ARCSEC) ** 2
     wanted = wanted_spectra(cluster, scale=scale)
     for column, draw in enumerate((field, members)):
         targets = _SPARE[column] * wanted[:, column] + 4 * (wanted[:, column] > 0)
         drawn.append(_further(drawn[column], draw, zones, targets))
     drawn += [
+        _interlopers(rng, cluster, passing, half_arcsec=half),
         brightest_galaxy(rng, cluster, angle=angle),
         draw_stars(rng, half_arcsec=half),
         draw_arcs(rng, cluster, half_arcsec=half),
     ]
     table = vstack(drawn)
     return table[rng.permutation(len(table))]
+
+
+def _interlopers(rng: Generator, cluster: Row, bright: float, *, half_arcsec: float) -> Table:
+    """Field galaxies within the members' velocities, about `bright` of them brighter than F814 = 25."""
+    drawn = draw_field(rng, _INTERLOPER_DRAWS, half_arcsec=half_arcsec)
+    passing = drawn[is_member(drawn["redshift"], float(cluster["redshift"]))]
+    share = bright / max(np.sum(passing["magnitude"] < 25), 1)
+    return passing[: rng.binomial(len(passing), min(share, 1.0))]
 
 
 def _further(table: Table, draw: Callable[[int], Table], zones: Zones, wanted: NDArray) -> Table:

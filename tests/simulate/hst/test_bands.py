@@ -5,6 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import fftconvolve
 
 from labkit.simulate.hst import bands
 from labkit.simulate.hst.bands import (
@@ -15,6 +18,7 @@ from labkit.simulate.hst.bands import (
     MIXED_BANDS,
     PIXEL_SCALE_ARCSEC,
     band_names,
+    drizzle_kernel,
     magnitudes,
     star_colours,
 )
@@ -46,7 +50,33 @@ def test_a_source_at_the_depth_is_at_five_sigma(name):
     gauss = weights / (2 * np.pi * sigmas**2) * np.exp(-(radius[..., None] ** 2) / (2 * sigmas**2))
     inside = radius < 0.2
     signal = band.flux(band.depth) * PIXEL_SCALE_ARCSEC**2 * gauss.sum(axis=-1)[inside].sum()
-    assert signal / (band.sky_sigma() * np.sqrt(inside.sum())) == pytest.approx(5, rel=0.08)
+    kernel = band.noise_kernel()
+    seen = fftconvolve(inside.astype(float), np.outer(kernel, kernel))
+    assert signal / (band.sky_sigma() * np.sqrt(np.sum(seen**2))) == pytest.approx(5, rel=0.08)
+    assert signal / (band.pixel_sigma() * np.sqrt(inside.sum())) > 5.8, (
+        "pixels alone look deeper than they are"
+    )
+
+
+@given(r=st.floats(0.1, 3.5))
+def test_drizzled_noise_has_the_variance_of_casertano_and_keeps_its_sum(r):
+    taps = drizzle_kernel(r, pixfrac=1.0, scale_arcsec=1.0)
+    variance = 1 - r / 3 if r < 1 else (1 - 1 / (3 * r)) / r
+    assert taps.sum() == pytest.approx(1)
+    assert np.sum(taps**2) == pytest.approx(variance, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("native", "scale", "measured"),
+    [(0.05, 0.03, (0.33, 0.51)), (0.128, 0.06, (0.44, 0.56))],
+    ids=["ACS", "IR"],
+)
+def test_drizzled_noise_is_as_correlated_as_in_candels(native, scale, measured):
+    """Lag-1 correlations of the blank sky of cut-outs of GOODS-S, least and largest, both axes."""
+    taps = drizzle_kernel(native, pixfrac=0.8, scale_arcsec=scale)
+    lags = np.correlate(taps, taps, "full")[len(taps) - 1 :] / np.sum(taps**2)
+    assert measured[0] < lags[1] < measured[1]
+    assert np.abs(lags[2:]).max(initial=0) < 0.09
 
 
 def test_frontier_fields_are_deeper_in_their_bands_alone():

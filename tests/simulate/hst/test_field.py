@@ -138,9 +138,34 @@ def test_noise_is_what_the_header_says(field):
     for band in ("F606", "F814"):
         image = field.mosaics[band]
         assert image.dtype == np.float32
-        # The sky is crowded, so the difference of neighbouring pixels is what noise alone sets.
-        noise = mad_std(np.diff(image[:60], axis=1)) / np.sqrt(2)
-        assert noise == pytest.approx(field.header(band)["SKYSIGMA"], rel=0.15)
+        # The sky is crowded: the difference of neighbouring pixels, which share noise, is what it alone sets.
+        taps = BANDS[band].noise_kernel()
+        apart = 2 * (1 - np.sum(taps[1:] * taps[:-1]) / np.sum(taps**2))
+        noise = mad_std(np.diff(image[:60], axis=1)) / np.sqrt(apart)
+        header = field.header(band)
+        assert noise == pytest.approx(header["SKYSIGMA"], rel=0.15)
+        assert header["SKYWHITE"] > 1.2 * header["SKYSIGMA"]
+
+
+def test_zero_points_err_and_the_description_says_by_how_much(field):
+    errors = field.cluster["zero_point_errors"]
+    assert tuple(errors) == tuple(field.mosaics)
+    assert 0.0 < np.std(list(errors.values())) < 0.2
+    assert field.header("F814")["PHOTZP"] == BANDS["F814"].zero_point
+
+
+def test_a_few_members_are_interlopers_of_the_field(spectra, field):
+    found = bound = 0
+    for row, table, _, _, taken in spectra:
+        member = is_member(taken.redshift, row["redshift"]) & (taken.quality >= 2)
+        right = member & is_member(table["redshift"], row["redshift"])
+        found += np.sum(right & (table["origin"] == "field"))
+        bound += np.sum(right & (table["origin"] == "cluster"))
+    assert 0.01 < found / (found + bound) < 0.09
+    interloper = field.truth["interloper"]
+    assert (field.truth["origin"][interloper] == "field").all()
+    assert field.truth["member"][interloper].all()
+    assert (field.truth["origin"][field.truth["member"] & ~interloper] == "cluster").all()
 
 
 def test_sources_are_where_the_catalogue_says(field):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.signal import fftconvolve
 
 from labkit.simulate.hst.bands import BANDS, PIXEL_SCALE_ARCSEC
-from labkit.simulate.hst.painting import Components, blur, expose, paint_bands
+from labkit.simulate.hst.galaxies import bodies
+from labkit.simulate.hst.painting import Components, blur, draw_components, expose, paint_bands
 
 SKY = {name: band.sky_sigma() for name, band in BANDS.items()}
 
@@ -101,3 +102,52 @@ def test_noise_is_that_of_sky_and_light():
         assert found.dtype == np.float32
         assert found.mean() == pytest.approx(level, abs=5e-4)
         assert found.std() == pytest.approx(np.sqrt(0.01**2 + level / 4000), rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["F814", "F160"])
+def test_drizzled_pixels_share_their_noise_and_large_apertures_see_all_of_it(name):
+    band, size = BANDS[name], 400
+    sky = {"sky_sigma": band.sky_sigma(), "exposure_s": 4000.0, "kernel": band.noise_kernel()}
+    found = expose(np.random.default_rng(4), np.zeros((size, size), np.float32), **sky)
+    assert found.std() == pytest.approx(band.pixel_sigma(), rel=0.02)
+    taps = band.noise_kernel()
+    for lag in range(1, 6):
+        expected = np.sum(taps[lag:] * taps[:-lag]) / np.sum(taps**2) if lag < len(taps) else 0.0
+        for shifted in (found[lag:] * found[:-lag], found[:, lag:] * found[:, :-lag]):
+            assert shifted.mean() / found.var() == pytest.approx(expected, abs=0.02)
+    blocks = found.reshape(size // 20, 20, size // 20, 20).sum(axis=(1, 3))
+    assert blocks.std() == pytest.approx(20 * band.sky_sigma(), rel=0.12)
+    edge = np.concatenate([found[0], found[-1], found[:, 0], found[:, -1]])
+    assert edge.std() == pytest.approx(band.pixel_sigma(), rel=0.08)
+
+
+def spiral(magnitude: float, **shape: float) -> Components:
+    late = {
+        "kind": "late",
+        "redshift": 0.4,
+        "magnitude": magnitude,
+        "re_arcsec": 0.9,
+        "old": 0.4,
+        "young": 0.2,
+    }
+    return draw_components(np.random.default_rng(2), bodies(1, **(late | shape)))
+
+
+@pytest.mark.parametrize("axis_ratio", [0.25, 1.0])
+def test_knots_and_dust_show_and_leave_the_light_of_a_disc_as_it_is(axis_ratio):
+    disc = spiral(20.0, axis_ratio=axis_ratio)
+    assert np.any(disc.sign < 0)
+    assert disc.total(1)[0, list(BANDS).index("F814")] == pytest.approx(20.0, abs=1e-6)
+    found = image(disc, size_px=201)
+    assert found.sum(dtype=float) == pytest.approx(float(BANDS["F814"].flux(20.0)), rel=0.015)
+    for name in ("F435", "F814", "F160"):
+        seen = image(disc, name, size_px=201)
+        assert seen.min() > -1e-3 * seen.max(), "dust takes away no more than is there"
+    # Smooth and alike on both sides is what a disc without them is.
+    turned = np.abs(found - found[::-1, ::-1]).sum() / found.sum()
+    plain = image(spiral(20.0, axis_ratio=axis_ratio, kind="early", bulge=1.0, sersic_n=1.0), size_px=201)
+    assert turned > 0.08 > 0.01 > np.abs(plain - plain[::-1, ::-1]).sum() / plain.sum()
+
+
+def test_faint_and_small_discs_are_smooth():
+    assert len(spiral(26.5).x) == len(spiral(20.0, re_arcsec=0.1).x) < 3
