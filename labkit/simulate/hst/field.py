@@ -38,7 +38,8 @@ _LEAST_ARCSEC, _MOST_ARCSEC = 20.0, 400.0
 class SimulatedField:
     """A cluster's field as observed, and what is really there."""
 
-    # name, short name, redshifts, place, M200c and R200, and the numbers with which the field was made
+    # name, short name, redshifts, place, M200c and R200, the numbers with which the field was made, and the
+    # errors of its bands' zero points, mag
     cluster: dict[str, Any]
     # sky-subtracted electrons per second for each band, float32, north up and east left; NaN where a
     # band was not observed. The FITS files hold these numbers
@@ -47,7 +48,8 @@ class SimulatedField:
     # what a user would hold, one row per detected source, from south to north; places and magnitudes are
     # measured, z_quality is one of `QUALITIES`: the numbers of Table 1 are those of at least 2
     catalogue: QTable
-    truth: QTable  # every body, with true place, redshift, shape and magnitudes
+    # every body, with true place, redshift, shape and magnitudes; interlopers are members by velocity alone
+    truth: QTable
 
     def header(self, band: str) -> fits.Header:
         """FITS header of a band's mosaic: WCS, filter, exposure time, AB zero point."""

@@ -178,13 +178,12 @@ def _structure(
         return rows, radius, start[rows] + winding[rows] * turned + arm
 
     rows, radius, azimuth = along_arms(one["knots"], 0.0)
-    weight = rng.gamma(0.7, size=len(rows)) + 0.02
+    weight = rng.gamma(1.2, size=len(rows)) * np.exp(-radius)
     weight /= np.bincount(rows, weight, minlength=len(share))[rows]
     least, grows = one["knot_light"]
     light = weight * (least + grows * body["young"][rows]) * share[rows]
-    size = rng.uniform(*one["knot_size"], len(rows))
-    bluer = 1.2 * np.log10(WAVELENGTHS / WAVELENGTHS[F814])
-    shape = _in_disc(body, rows, radius, azimuth, size, size)
+    bluer = 1.8 * np.log10(WAVELENGTHS / WAVELENGTHS[F814])
+    shape = _in_disc(body, rows, radius, azimuth, *one["knot_size"])
     knots = _part(body, colour + bluer, light, rows=rows, **shape)
     rows, radius, azimuth = along_arms(one["patches"], -0.35)
     depth, (length, width) = rng.uniform(*one["patch_depth"], len(rows)), one["patch_size"]
