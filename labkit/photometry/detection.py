@@ -71,11 +71,13 @@ def frame(
         empty = np.zeros_like(pixels)
         return Frame(band, empty, empty, np.ones_like(pixels), lost, gain)
     wide, fine = (_background(pixels, lost, mesh) for mesh in meshes)
+    shared = 1.0
     if given is None:
-        rms = max(float(np.median(fine.rms()[~lost])), 1e-30)
-        given = np.float32(rms * shared_noise(pixels - fine.back(), lost))
+        shared = shared_noise(pixels - fine.back(), lost)
+        pixel = max(float(np.median(fine.rms()[~lost])), 1e-30)
+        given = np.full(pixels.shape, pixel * shared, dtype=np.float32)
     rms = np.where(lost, 1, np.broadcast_to(given, pixels.shape)).astype(np.float32)
-    bright = lost | (pixels - fine.back() > _BRIGHT * rms)
+    bright = lost | (pixels - fine.back() > _BRIGHT * rms / np.float32(shared))
     wide = _background(pixels, bright if not bright.all() else lost, meshes[0])
     far, near = (np.where(lost, np.float32(0), pixels - back.back()) for back in (wide, fine))
     return Frame(band, far, near, rms, lost, gain)
@@ -103,7 +105,7 @@ def shared_noise(image: NDArray[np.float32], lost: NDArray[np.bool_]) -> float:
     blank = ~lost & (maximum_filter(light, 2 * _AWAY + 1) < np.median(light[~lost]) + scatter)
     total = 1.0
     for axis in (0, 1):
-        values, there = (np.moveaxis(one, axis, 0) for one in (image, blank))
+        values, there = np.moveaxis(image, axis, 0), np.moveaxis(blank, axis, 0)
         apart = []
         for lag in range(1, _LAGS + 2):
             pairs = np.square(values[lag:] - values[:-lag])[there[lag:] & there[:-lag]]

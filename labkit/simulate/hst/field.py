@@ -122,7 +122,7 @@ def simulate_field(
     mosaics = {}
     for number, name in enumerate(names):
         band = BANDS[name]
-        noise = {"sky_sigma": sky[name], "exposure_s": band.exposure(frontier=deep)}
+        noise: dict[str, Any] = {"sky_sigma": sky[name], "exposure_s": band.exposure(frontier=deep)}
         canvas[number] *= np.float32(10 ** (-0.4 * zero[name]))
         image, noise["kernel"] = blur(canvas[number], band), band.noise_kernel()
         mosaics[name] = expose(_stream(seed, cluster, name), image, **noise)
@@ -131,7 +131,7 @@ def simulate_field(
             mosaics[name][~footprint.contains(axis[None, :], axis[:, None])] = np.nan
     centre = row["ra"].to_value(u.deg), row["dec"].to_value(u.deg)
     wcs = tangent_plane(*centre, PIXEL_SCALE_ARCSEC, (size_px, size_px))
-    made = {"seed": int(seed), "size_arcsec": float(size_arcsec), "scale": float(scale)}
+    made: dict[str, Any] = {"seed": int(seed), "size_arcsec": float(size_arcsec), "scale": float(scale)}
     made["zero_point_errors"] = {name: round(float(zero[name]), 4) for name in names}
     about = _describe(row, bands=names, **made)
     truth = _truth_table(table, listed.total(len(table)), row, wcs, found)

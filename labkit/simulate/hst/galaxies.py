@@ -124,7 +124,7 @@ def draw_members(rng: Generator, cluster: Row, n: int, *, half_arcsec: float, an
         redshift=member_redshifts(rng, cluster, n),
         magnitude=magnitude,
         bulge=np.where(early, 1.0, 0.5 * rng.beta(1.2, 2.0, n)),
-        old=rng.beta(*_LATE["old"], n),
+        old=rng.beta(_LATE["old"][0], _LATE["old"][1], n),
         young=_LATE["young"] * rng.random(n),
         tilt=_with_luminosity(rng, "tilt", fainter),
         bulge_tilt=_EARLY["slope"] * fainter + rng.normal(0, _EARLY["scatter"], n),

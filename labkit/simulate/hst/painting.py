@@ -186,7 +186,8 @@ def _structure(
     shape = _in_disc(body, rows, radius, azimuth, *one["knot_size"])
     knots = _part(body, colour + bluer, light, rows=rows, **shape)
     rows, radius, azimuth = along_arms(one["patches"], -0.35)
-    depth, (length, width) = rng.uniform(*one["patch_depth"], len(rows)), one["patch_size"]
+    (least, most), (length, width) = one["patch_depth"], one["patch_size"]
+    depth = rng.uniform(least, most, len(rows))
     # An exponential disc has exp(-1.68 r) (1.68)^2 / 2 pi of its light per square half-light radius.
     light = depth * share[rows] * 1.68**2 * np.exp(-1.68 * radius) * length * width
     taken = 1 - (1 - depth[:, None]) ** ((WAVELENGTHS[F814] / WAVELENGTHS) ** one["reddening"])
@@ -308,9 +309,10 @@ def expose(
     variance /= np.float32(exposure_s)
     variance += np.float32(sky_sigma**2)
     noise *= np.sqrt(variance, out=variance)
-    for axis in () if kernel is None else (0, 1):
-        shared = np.float32(kernel[0]) * noise
-        for shift, tap in enumerate(kernel[1:], start=1):
+    taps = np.ones(1) if kernel is None else kernel
+    for axis in (0, 1) if len(taps) > 1 else ():
+        shared = np.float32(taps[0]) * noise
+        for shift, tap in enumerate(taps[1:], start=1):
             last, first = (np.moveaxis(one, axis, 0) for one in (shared, noise))
             last[shift:] += np.float32(tap) * first[:-shift]
             last[:shift] += np.float32(tap) * first[-shift:]
