@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.stats import mad_std
 from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
@@ -16,6 +17,7 @@ from labkit.tables import magnitudes, need_columns, text
 logger = logging.getLogger(__name__)
 
 _FEWEST = 5  # galaxies for a fit
+_REWEIGHTED = 2  # times that the first line is drawn again
 _MOST_ROUNDS = 50
 _CLIP = 2.6  # standard deviations
 #: Errors in colour below this, mag, count as this, so that perfect points can be weighed.
@@ -54,11 +56,13 @@ def colour_magnitude_relation(
 ) -> ColourMagnitude:
     """Fit the colour-magnitude relation robustly, with intrinsic scatter.
 
-    Half of the galaxies, those that agree best, give a first line (`least_trimmed_squares`); all within 2.6
-    standard deviations of it are fitted again until the selection stays; the intrinsic scatter e is the one
-    for which the kept residuals match sigma^2 = e^2 + (slope dm)^2 + dc^2 (Cappellari et al. 2013, MNRAS 432,
-    1709, section 3.2; Angora et al. 2020, section 4.2). Unlike in the former, spreads measured within the
-    clip are corrected for the tails of the normal distribution that it cuts off.
+    Half of the galaxies, those that agree best, give a first line (`least_trimmed_squares`), weighted by
+    their errors and, once there is a line, by the spread about it too: bright galaxies scatter far more than
+    they err. All within 2.6 standard deviations of it are fitted again until the selection stays; the
+    intrinsic scatter e is the one for which the kept residuals match sigma^2 = e^2 + (slope dm)^2 + dc^2
+    (Cappellari et al. 2013, MNRAS 432, 1709, section 3.2; Angora et al. 2020, section 4.2). Unlike in the
+    former, spreads measured within the clip are corrected for the tails of the normal distribution that it
+    cuts off.
     """
     given = (magnitude, colour, magnitude_error, colour_error)
     m, c, dm, dc = np.broadcast_arrays(*(np.asarray(values, dtype=np.float64) for values in given))
@@ -74,6 +78,9 @@ def colour_magnitude_relation(
     x, y = m[good] - pivot, c[good]
     variance = dc[good] ** 2 + _FLOOR**2 if np.any(dc) else np.ones_like(x)
     first = least_trimmed_squares(x, y, variance, rng=rng)
+    for _ in range(_REWEIGHTED):
+        spread = mad_std(y - first.intercept - first.slope * x)
+        first = least_trimmed_squares(x, y, variance + spread**2, rng=rng)
     errors = np.sqrt(dc[good] ** 2 + (first.slope * dm[good]) ** 2)
     line, scatter, inside = _fit_clipped(x, y, errors, first.inside, (first.intercept, first.slope))
     kept = np.zeros(len(m), dtype=bool)

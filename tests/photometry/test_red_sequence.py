@@ -173,3 +173,22 @@ def test_bad_input_is_named(galaxies):
     ):
         with pytest.raises(InputError, match=message):
             red_sequences(table, **({"member": member} | options))
+
+
+def test_blue_galaxies_with_large_errors_do_not_draw_the_relation_to_them():
+    """The bright err by a hundredth of their scatter: weights of errors alone prefer the faint and blue."""
+    shares = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        magnitude = rng.uniform(19, 25, 200)
+        blue = rng.random(200) < 0.05 + 0.08 * (magnitude - 19)
+        error = 0.0005 * 10 ** (0.4 * (magnitude - 19))
+        colour = (
+            1
+            - 0.03 * (magnitude - 22)
+            + np.where(blue, rng.normal(-0.35, 0.18, 200), rng.normal(0, 0.045, 200))
+        )
+        colour += error * rng.normal(size=200)
+        fit = colour_magnitude_relation(magnitude, colour, colour_error=error)
+        shares.append(fit.scatter)
+    assert np.max(shares) < 0.09
