@@ -783,7 +783,9 @@ def test_one_command_goes_from_images_to_a_ranked_catalogue(classified):
     out, said = classified
     ranked, candidates = QTable.read(out / "ranked.ecsv"), QTable.read(out / "candidates.ecsv")
     assert 0 < len(ranked) == len(Sample.load(out / "sample")) <= len(candidates)
-    assert np.all(np.diff(ranked["p_cluster"]) <= 0)
+    candidate = np.asarray(ranked["candidate"], dtype=bool)
+    assert np.all(np.diff(~candidate) >= 0), "plain points stand last"
+    assert np.all(np.diff(ranked["p_cluster"][candidate]) <= 0)
     assert set(ranked["runs"]) == {3}
     made = ranked.meta["ranking"]["made"][0]
     assert (made["run"], made["prevalence"], made["telescope"]) == ("xmm-xray", 0.5, "XMM-Newton")
