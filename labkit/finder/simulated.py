@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from labkit.errors import InputError
 from labkit.finder.find import find_candidates
 from labkit.images.coordinates import tangent_plane
-from labkit.instruments.epic import CAMERAS, MOS1
+from labkit.instruments.epic import summed_exposure
 from labkit.processes import run_tasks
 from labkit.simulate.found import SEARCHED, Field, draw_found_field, read_recipe
 from labkit.sources.xmm import Observation
@@ -33,11 +33,11 @@ def as_observation(field: Field) -> Observation:
     counts, exposures = field.images()
     place = field.pointing.ra_deg, field.pointing.dec_deg
     wcs = tangent_plane(*place, 60 * SEARCHED.pixel_arcmin, (SEARCHED.size, SEARCHED.size))
-    shares = np.array([camera.share / MOS1.share for camera in CAMERAS], dtype=np.float32)
-    total = (shares[:, None, None] * exposures).sum(axis=0)
     about = {"telescope": "XMM-Newton", "exposure_unit": "s"}
     pointing = SkyCoord(*place, unit=u.deg)
-    return Observation(counts.sum(axis=0), wcs, total, pointing, about, (counts, exposures))
+    return Observation(
+        counts.sum(axis=0), wcs, summed_exposure(exposures), pointing, about, (counts, exposures)
+    )
 
 
 def search_field(seed: int, number: int) -> Table:

@@ -67,3 +67,9 @@ def _camera(
 #: The three cameras whose counts are summed.
 CAMERAS = tuple(_camera(name, **about) for name, about in _DATA["cameras"].items())
 PN, MOS1, MOS2 = CAMERAS
+
+
+def summed_exposure(exposures: ArrayLike) -> NDArray[np.float32]:
+    """Seconds in which MOS1 alone would record the counts of the three cameras, (camera, y, x) to (y, x)."""
+    shares = np.array([camera.share / MOS1.share for camera in CAMERAS], dtype=np.float32)
+    return (shares[:, None, None] * np.asarray(exposures, dtype=np.float32)).sum(axis=0)

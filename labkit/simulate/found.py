@@ -23,7 +23,7 @@ from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
 from labkit.errors import InputError
-from labkit.instruments.epic import CAMERAS, MOS1
+from labkit.instruments.epic import CAMERAS, summed_exposure
 from labkit.simulate.field import SkySource, draw_sources, parts_of
 from labkit.simulate.numbers import read_numbers
 from labkit.simulate.plates import OpticalScene
@@ -92,9 +92,8 @@ class Field:
         return np.sum([self.events.image(camera, grid) for camera in CAMERAS], axis=0)
 
     def exposure(self, grid: Grid) -> NDArray[np.float32]:
-        """Seconds in which MOS1 alone would record as many counts as the three cameras, shape (y, x)."""
-        maps = [camera.share / MOS1.share * exposure_map(self.pointing, camera, grid) for camera in CAMERAS]
-        return np.sum(maps, axis=0, dtype=np.float32)
+        """Exposure as `labkit.instruments.epic.summed_exposure` gives it, shape (y, x)."""
+        return summed_exposure([exposure_map(self.pointing, camera, grid) for camera in CAMERAS])
 
     def scan(self, rng: Generator, x: float, y: float, grid: Grid) -> NDArray[np.float32]:
         """Counts of a telescope that scans the same sky, on a grid about a place."""

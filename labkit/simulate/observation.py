@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 
 from labkit.errors import InputError
 from labkit.images.coordinates import pixels_at, sky_to_pixel, tangent_plane
-from labkit.instruments.epic import CAMERAS, MOS1
+from labkit.instruments.epic import CAMERAS, summed_exposure
 from labkit.paths import atomic_folder
 from labkit.simulate.field import SkySource, draw_sources, parts_of
 from labkit.simulate.numbers import check_whole
@@ -103,8 +103,7 @@ def simulate_observation(
     images = count_images(rng, components, pointing, grid, spurious=flaws)
     exposures = {camera.name: exposure_map(pointing, camera, grid) for camera in CAMERAS}
     images["epic"] = np.sum(list(images.values()), axis=0)
-    weighted = [np.float32(camera.share / MOS1.share) * exposures[camera.name] for camera in CAMERAS]
-    exposures["epic"] = np.sum(weighted, axis=0)
+    exposures["epic"] = summed_exposure(list(exposures.values()))
     observation = SimulatedObservation(images, exposures, wcs, _truth(sources, pointing, wcs), pointing)
     if path is not None:
         observation.write(path, overwrite=overwrite)
