@@ -152,7 +152,10 @@ def randomisation_check(
     trained = np.asarray(trained)
     shown = trained.any(axis=(1, 2))
     if np.sum(shown) < 2:
-        raise InputError(f"maps must show something for 2 objects or more, {np.sum(~shown)} are blank")
+        raise InputError(
+            f"maps must show something for 2 objects or more, {np.sum(~shown)} are blank; give more objects, "
+            "another method, or a network that has learned something"
+        )
     names: tuple[str, ...] = ("trained",)
     parts: dict[str, list] = {"rank": [], "structure": [], "blank": []}  # each (draw, step, object)
     for _ in range(draws):

@@ -189,8 +189,8 @@ METHODS = {"trees": 30, "seeds": [0], "resamples": 200, "bands": BANDS, "cluster
 EXPERIMENTS = """
 [defaults]
 batch_size = 16
-dropout = 0.5
-optimiser = { kind = "adamw", learning_rate = 2e-3 }
+dropout = 0.2
+optimiser = { kind = "adamw", learning_rate = 1e-3 }
 [[experiments]]
 preset = "CN-E"
 [[experiments]]
