@@ -289,13 +289,12 @@ def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold:
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold must be a probability, 0 to 1, got {threshold}")
     found, rows = mean_scores(predictions), None
-    last = np.zeros(len(found), dtype=bool)
+    mean, candidate = np.asarray(found["mean"]), np.ones(len(found), dtype=bool)
     if catalogue is not None:
         rows = catalogue[find_rows(catalogue["object_id"], found["object_id"], name="catalogue")]
         if "candidate" in rows.colnames:
-            last = ~np.asarray(rows["candidate"], dtype=bool)
-    mean = np.asarray(found["mean"])
-    order = np.lexsort((found["row"], -mean, last))
+            candidate = np.asarray(rows["candidate"], dtype=bool)
+    order = np.lexsort((found["row"], -mean, ~candidate))
     found, rows = found[order], None if rows is None else rows[order]
     ranked = QTable({"rank": np.arange(1, len(found) + 1), "object_id": found["object_id"].data})
     ranked[f"p_{predictions.positive}"] = found["mean"].data
@@ -303,7 +302,7 @@ def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold:
     ranked.meta["ranking"] = {
         "positive": predictions.positive,
         "threshold": threshold,
-        "above": int((~last & (mean >= threshold)).sum()),
+        "above": int((candidate & (mean >= threshold)).sum()),
         "networks": sorted(set(text(predictions.table["experiment"]).tolist())),
         "made": predictions.table.meta.get("made", []),
     }

@@ -358,13 +358,13 @@ def _plan(
     pool, filled = np.ones(len(recipe), dtype=bool), partial(SurveyCounts.filled, edges=edges)
     counts = filled(counts, recipe)
     order, chosen, *of_hunt = (default_rng(stream) for stream in SeedSequence(seed).spawn(4))
-    plan, rows = _by_field(*_choose(chosen, plan_survey(order, counts), recipe, pool))
+    plan, rows = _choose(chosen, plan_survey(order, counts), recipe, pool)
     if hunt is not None:
         plan["in_hunt"] = seen_by(of_hunt[0], plan, np.maximum(np.asarray(recipe["counts"])[rows], 1.0), hunt)
         pool[rows] = False
         pool &= ~np.isin(recipe["field"], recipe["field"][rows[plan["split"] == "test"]])
         left = filled(counts.as_found(), recipe[pool])
-        added, further = _by_field(*_choose(chosen, plan_further(of_hunt[1], hunt, left), recipe, pool))
+        added, further = _choose(chosen, plan_further(of_hunt[1], hunt, left), recipe, pool)
         added["in_hunt"] = np.ones(len(added), dtype=bool)
         plan, rows = vstack([plan, added]), np.concatenate([rows, further])
     plan.replace_column("seen_as", text(recipe["true_class"])[rows])
@@ -375,7 +375,7 @@ def _plan(
 def _choose(
     rng: Generator, plan: Table, recipe: Table, pool: NDArray[np.bool_]
 ) -> tuple[Table, NDArray[np.int64]]:
-    """Rows of a recipe, of those in a pool, that an expert sees as what each row of a plan is.
+    """A plan in the order of fields, and for each row one of a recipe's pool that an expert sees as that.
 
     Fields are gone through in random order, for one split after another, the smallest first.
     """
@@ -390,13 +390,14 @@ def _choose(
         wanted: dict[str, list[int]] = {}
         for row in np.flatnonzero(plan["split"] == split).tolist():
             wanted.setdefault(str(plan["seen_as"][row]), []).append(row)
-        untouched = []
+        untouched, open_rows = [], sum(map(len, wanted.values()))
         for number in left:
-            before = sum(map(len, wanted.values()))
-            for candidate in rng.permutation(members[number]).tolist() if before else ():
-                if open_rows := wanted.get(str(seen_as[candidate])):
-                    rows[open_rows.pop()] = candidate
-            if before == sum(map(len, wanted.values())):
+            before = open_rows
+            for candidate in rng.permutation(members[number]).tolist() if open_rows else ():
+                if same := wanted.get(str(seen_as[candidate])):
+                    rows[same.pop()] = candidate
+                    open_rows -= 1
+            if open_rows == before:
                 untouched.append(number)
         left = untouched
         if short := {name: len(lacking) for name, lacking in wanted.items() if lacking}:
@@ -406,10 +407,6 @@ def _choose(
                 "objects, take the mix that was found (SurveyCounts.as_found), or search more fields "
                 "(labkit simulate recipe)"
             )
-    return plan, rows
-
-
-def _by_field(plan: Table, rows: NDArray[np.int64]) -> tuple[Table, NDArray[np.int64]]:
     order = np.argsort(rows)
     return plan[order], rows[order]
 

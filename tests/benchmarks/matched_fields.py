@@ -22,7 +22,7 @@ from scipy.signal import oaconvolve
 from labkit.finder import find_candidates
 from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.instruments import mirrors
-from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, MOS1, vignetting
+from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, MOS1, summed_exposure, vignetting
 from labkit.instruments.mirrors import point_spread_image
 from labkit.simulate import xmm
 from labkit.simulate.field import SkySource, draw_sources, parts_of
@@ -288,6 +288,5 @@ def find(observation: Observation) -> SkyCoord:
 
 
 def _observation(real: Seen, counts: NDArray, exposures: NDArray) -> Observation:
-    shares = np.array([camera.share / MOS1.share for camera in CAMERAS], dtype=np.float32)
-    total = (shares[:, None, None] * exposures).sum(axis=0)
+    total = summed_exposure(exposures)
     return replace(real.observation, image=counts.sum(axis=0), exposure=total, cameras=(counts, exposures))
