@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from astropy.table import Table, vstack
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError, need_choice
 from labkit.tables import need_columns, numbers, read_catalogue, rows_of, text, write_table
@@ -25,6 +25,11 @@ class Run(NamedTuple):
     experiment: str
     seed: int
     fold: int
+
+    @property
+    def name(self) -> str:
+        """In words, such as "CN-E, seed 0"."""
+        return f"{self.experiment}, seed {self.seed}" + (f", fold {self.fold}" if self.fold >= 0 else "")
 
 
 _RUN = ("object_id", "experiment", "seed", "fold", "split")
@@ -110,7 +115,7 @@ class RunTable(ABC):
             )
         table = vstack([part.table for part in parts], metadata_conflicts="silent")
         made = [record for part in parts for record in part.table.meta.get("made", [])]
-        table.meta["made"] = [record for row, record in enumerate(made) if record not in made[:row]]
+        table.meta["made"] = _merged(made)
         keys = [name for name in (*_RUN, "target") if name in table.colnames]
         row = np.zeros(len(table), dtype=np.int64)  # one number for each combination of the keys
         for name in keys:
@@ -132,6 +137,19 @@ class RunTable(ABC):
     def save(self, path: str | Path) -> Path:
         """Write the table as `write_table` does; CSV keeps no classes, and is not read back."""
         return write_table(Table(self, copy=False), path)
+
+
+def _merged(made: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records of what made predictions; those that differ only in their ``models`` become one."""
+    merged: list[dict[str, Any]] = []
+    for record in made:
+        alike = [one for one in merged if one | {"models": {}} == record | {"models": {}}]
+        models = record.get("models", {})
+        if not alike:
+            merged.append(record | ({"models": dict(models)} if models else {}))
+        elif models:
+            alike[0].setdefault("models", {}).update(models)
+    return merged
 
 
 AnyRunTable = TypeVar("AnyRunTable", bound=RunTable)
@@ -237,6 +255,26 @@ class Predictions(RunTable):
         """Probability of the positive class, shape (n,); refused where no class is the positive one."""
         return numbers(self.table[f"p_{self._positive_class()}"])
 
+    def mean_of_runs(self) -> Predictions:
+        """What all runs say together: one run in which each object comes once, in the order of the table."""
+        found = mean_scores(self, of=self.probabilities)
+        found.sort("row")
+        first, names = self.table[found["row"]], dict.fromkeys(text(self.table["experiment"]).tolist())
+        one = Predictions.from_arrays(
+            found["object_id"], found["mean"], classes=self.classes, positive=self.positive,
+            true=first["true"], split=text(first["split"]), experiment=" + ".join(names),
+        )  # fmt: skip
+        one.table.meta |= self.table.meta
+        return one
+
+    def with_probabilities(self, probabilities: np.ndarray, **made: Any) -> Predictions:
+        """The same rows with other probabilities, (n, class); `made` is added to what made them."""
+        table = self.table.copy()
+        for name, column in zip(self._columns, np.asarray(probabilities).T, strict=True):
+            table[name] = column
+        table.meta["made"] = [one | made for one in self.table.meta.get("made", [])] or [made]
+        return replace(self, table=table)
+
     def _positive_class(self) -> str:
         if self.positive is None:
             raise InputError(f"these predictions have no positive class; name one of {self.classes}")
@@ -249,6 +287,22 @@ class Predictions(RunTable):
         if not isinstance(found, cls):
             raise InputError(f"{str(path)!r} must be a file of predictions, but names no classes")
         return found
+
+
+def mean_scores(predictions: Predictions, *, of: NDArray | None = None) -> Table:
+    """Each object once, by id: ``object_id``, first ``row``, ``runs``, ``mean`` and ``std`` of the score.
+
+    `of` are other values, (rows,) or (rows, k), such as the probabilities of all classes.
+    """
+    ids, first, row = np.unique(text(predictions.table["object_id"]), return_index=True, return_inverse=True)
+    values, runs = predictions.score if of is None else of, np.bincount(row, minlength=len(ids))
+
+    def mean_of(one: NDArray, number: NDArray) -> NDArray:
+        return (np.apply_along_axis(lambda v: np.bincount(row, v, len(ids)), 0, one).T / number).T
+
+    mean = mean_of(values, runs)
+    std = np.sqrt(mean_of((values - mean[row]) ** 2, np.where(runs > 1, runs - 1, np.nan)))
+    return Table({"object_id": ids, "row": first, "runs": runs, "mean": mean, "std": std})
 
 
 @dataclass(frozen=True)

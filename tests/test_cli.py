@@ -13,7 +13,7 @@ import sys
 import termios
 import time
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -27,6 +27,7 @@ from typer.main import get_command
 
 import labkit.run.sweep
 from labkit import __version__
+from labkit.calibration import FILE, Calibration
 from labkit.cli import main
 from labkit.cli.app import CATALOGUE_ENDINGS as OFFERED
 from labkit.cli.app import Group, app
@@ -110,6 +111,7 @@ VERBS = {
     ("train",): ["pixels", "passes"],
     ("sweep",): ["number of processes", "passes"],
     ("predict",): ["0 to 1", "number of"],
+    ("calibrate",): ["nats", "1 where calibrated"],
     ("rank",): ["0 to 1"],
     ("classify",): ["0 to 1", "counts", "exposure map, s", "degrees"],
     ("models",): ["labkit models"],
@@ -272,6 +274,43 @@ def test_predict_writes_predictions_and_rank_the_catalogue(made, tmp_path):
     assert lines[0] == lines[1]
     labkit_("predict", made / "raw", "--run", made / "run", "--out", tmp_path / "p.csv")
     fails(65, "CSV does not keep", "rank", tmp_path / "p.csv", made / "raw", "--out", tmp_path / "x.csv")
+
+
+def test_a_calibration_beside_the_models_gives_a_list_of_the_purity_asked_for(made, tmp_path):
+    predict = ("predict", made / "raw", "--run", made / "run", "--out")
+    assert labkit_(*predict, tmp_path / "p.parquet").code == 0
+    rank = ("rank", tmp_path / "p.parquet", made / "raw", "--out", tmp_path / "r.ecsv", "--overwrite")
+    fails(66, f"{FILE} beside the models", *rank, "--purity", 0.9)
+    fails(66, f"--calibrated needs {FILE} beside the models", *predict, tmp_path / "c.ecsv", "--calibrated")
+    words = ("calibrate", tmp_path / "p.parquet", "--split", "train", "--out", made / "run" / FILE)
+    try:
+        ended = labkit_(*words)
+        assert "cross-validated log loss: before" in ended.out
+        assert "slope" in ended.out
+        fails(65, "--out must not exist yet", *words)
+        found = Calibration.load(made / "run")
+        assert all(len(one) == 16 for one in found.models)
+        assert (len(found.models), found.bands) == (2, "xray")
+        ended = labkit_(*rank, "--completeness", 0.8, "--prevalence", 0.3)
+        assert "completeness 0.8: " in ended.out
+        ranked = QTable.read(tmp_path / "r.ecsv")
+        point = ranked.meta["ranking"]["operating_point"]
+        assert point["selected"] == ranked["selected"].sum() > 0
+        assert (point["prevalence"], point["prevalence_from"]) == (0.3, "as given")
+        for one in (("--purity", 2), ("--purity", 0.9, "--cost", "1:1")):
+            fails(65, "purity", *rank, *one)
+        fails(65, "--cost must be two numbers, as in 1:3", *rank, "--cost", "cheap")
+        fails(65, "--prevalence must be a share", *rank, "--purity", 0.9, "--prevalence", "much")
+        assert labkit_(*predict, tmp_path / "c.parquet", "--calibrated").out.endswith(
+            "60 rows, 60 objects by 1 models\n"
+        )
+        fails(65, "must not be calibrated yet", "rank", tmp_path / "c.parquet", *rank[2:], "--purity", 0.9)
+        assert "prevalence" in labkit_("rank", tmp_path / "c.parquet", *rank[2:]).out
+        replace(found, models=("another",)).save(tmp_path / FILE)
+        other = (*rank, "--purity", 0.9, "--calibration", tmp_path / FILE)
+        fails(65, "PREDICTIONS must be of the calibrated models another (bands xray), got", *other)
+    finally:
+        (made / "run" / FILE).unlink(missing_ok=True)
 
 
 def test_a_table_is_not_replaced_unasked_and_must_be_writable_before_work_begins(made, tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ ARROW = (
     ("cooling",),
     ("tables",),
     ("sample", "predictions", "runfolder"),
-    ("experiment",),
+    ("experiment", "calibration"),
     ("images", "votes", "instruments"),
     ("photometry",),
     ("simulate", "sources", "learn", "evaluate"),

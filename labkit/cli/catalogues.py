@@ -29,6 +29,9 @@ from labkit.errors import InputError
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from labkit.calibration import Calibration
+    from labkit.predictions import Predictions
+
 
 #: Of `labkit.evaluate.catalogue_features`.
 _COLUMNS = (
@@ -42,6 +45,8 @@ Photometric = StrEnum(
     {"forest": "random-forest", "boosting": "gradient-boosting", "logistic": "logistic-regression",
      "bayesian": "bayesian"},
 )  # fmt: skip
+#: Of `labkit.calibration.METHODS`.
+Calibrator = StrEnum("Calibrator", ["temperature", "beta", "isotonic"])
 OfExperiment = Annotated[str | None, Option(help="only the models of this experiment")]
 Ecf = Annotated[
     float | None,
@@ -106,6 +111,9 @@ def predict(
     views: Annotated[int, Option(min=1, help="number of randomly turned views to average over")] = 1,
     device: Device = "auto",
     accept: Accept = None,
+    calibrated: Annotated[
+        bool, Option("--calibrated", help="apply the calibration beside the models, to the mean over them")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Write what trained models say of each object of a Sample.
@@ -119,11 +127,71 @@ def predict(
 
     data = Sample.load(sample)
     predictions = learn.predict(
-        run, data, experiment=experiment, device=device, views=views, accept=accept or ()
+        run,
+        data,
+        experiment=experiment,
+        device=device,
+        views=views,
+        accept=accept or (),
+        calibrated=calibrated,
     )
     predictions.save(out)
     models = sum(1 for _ in predictions.runs())
     echo(f"{out}: {len(predictions)} rows, {len(data)} objects by {models} models")
+
+
+@app.command(rich_help_panel=Group.judge)
+def calibrate(
+    predictions: Annotated[Path, Argument(help="table that predict wrote, or predictions.parquet of a run")],
+    out: Annotated[
+        Path, Option(help="file to write (JSON); calibration.json in a run folder is used with its models")
+    ],
+    experiment: OfExperiment = None,
+    split: Annotated[str, Option(help="split of the held-out objects of known class")] = "test",
+    method: Annotated[
+        Calibrator | None, Option(help="[default: that with the least cross-validated log loss]")
+    ] = None,
+    catalogue: Annotated[
+        Path | None, Option(help="folder of a Sample, or table, with the column of --group-by")
+    ] = None,
+    group_by: Annotated[
+        str | None, Option(help="column whose values stay together, such as the field")
+    ] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit what makes probabilities hold, to held-out objects.
+
+    Prints how well they held before (slope of the log-odds, 1 where calibrated; losses, log loss in nats) and
+    the cross-validated log loss.
+    """
+    refuse_files(overwrite, out=out)
+    import numpy as np
+
+    from labkit.evaluate import Resampling, as_text, fit_calibration, reliability_measures
+    from labkit.predictions import Predictions
+
+    held = Predictions.load(predictions).select(experiment=experiment)
+    rng = np.random.default_rng(seed)
+    on = None if catalogue is None else _catalogue(catalogue)
+    way = None if method is None else method.value
+    found = fit_calibration(held, split=split, method=way, on=on, group_by=group_by, rng=rng)
+    found.save(out)
+    if found.positive is not None:
+        before = reliability_measures({"before": held}, split=split, resampling=Resampling(rng=rng))
+        shown = ("slope", "intercept", "brier", "log_loss")
+        echo_table(as_text(before, measures=shown, keep=["objects", "positives"]))
+    losses = ", ".join(f"{name} {value:.4f}" for name, value in found.log_loss.items())
+    clipped = f"; {found.clipped} objects with a probability of 0 or 1" if found.clipped else ""
+    echo(f"{out}: {found}; cross-validated log loss: {losses}{clipped}")
+
+
+def _catalogue(path: Path) -> "Table":
+    """Of a Sample's folder, or a table."""
+    from labkit.sample import Sample
+    from labkit.tables import read_catalogue
+
+    return Sample.load(path).catalogue if path.is_dir() else read_catalogue(path)
 
 
 @app.command("rank", rich_help_panel=Group.judge)
@@ -132,21 +200,84 @@ def rank_objects(
     sample: Annotated[Path, Argument(help="folder of the Sample, raw or normalised")],
     out: TableOut,
     threshold: Threshold = 0.5,
+    purity: Annotated[
+        float | None, Option(help="select as many as are expected to be as pure, 0 to 1")
+    ] = None,
+    completeness: Annotated[
+        float | None, Option(help="select as few as are expected to be as complete, 0 to 1")
+    ] = None,
+    cost: Annotated[
+        str | None, Option(help="select at least cost of a false positive and a negative, as in 1:3")
+    ] = None,
+    prevalence: Annotated[
+        str, Option(help="share of the positive class, 0 to 1; estimate; or that of the calibration")
+    ] = "estimate",
+    calibration: Annotated[
+        Path | None, Option(help="file that calibrate wrote  [default: that beside the models]")
+    ] = None,
+    seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the ranked catalogue, best first.
 
-    Mean probability, 0 to 1, and scatter over the models.
+    Mean probability, 0 to 1, and scatter over the models. With --purity, --completeness or --cost also
+    calibrated probabilities, which objects are selected, and how many of them are expected to be wrong.
     """
     refuse_files(overwrite, out=out)
-    from labkit.evaluate import rank
+    goal: dict[str, Any] = {"purity": purity, "completeness": completeness, "cost": _cost(cost)}
+    share = _share(prevalence)
+    from labkit.evaluate import operating_point, rank
     from labkit.predictions import Predictions
     from labkit.sample import Sample
     from labkit.tables import write_table
 
-    ranked = rank(Predictions.load(predictions), Sample.load(sample).catalogue, threshold=threshold)
+    given, catalogue, point = Predictions.load(predictions), Sample.load(sample).catalogue, None
+    if any(value is not None for value in goal.values()):
+        import numpy as np
+
+        rng = np.random.default_rng(seed)
+        point = operating_point(
+            given, _calibration(given, calibration), rng=rng, prevalence=share, catalogue=catalogue, **goal
+        )
+    ranked = rank(given, catalogue, threshold=threshold, point=point)
     write_table(ranked, out)
-    echo(f"{out}: {_best(ranked)}")
+    echo(f"{out}: {_best(ranked)}" + ("" if point is None else f"\n{point}"))
+
+
+def _cost(words: str | None) -> tuple[float, float] | None:
+    """The costs of a false positive and a false negative, with a colon between them."""
+    if words is None:
+        return None
+    try:
+        one, other = map(float, words.split(":"))
+    except ValueError:
+        raise InputError(f"--cost must be two numbers, as in 1:3, got {words!r}") from None
+    return one, other
+
+
+def _share(words: str) -> float | str | None:
+    """A prevalence as `labkit.evaluate.operating_point` takes it."""
+    if words in ("estimate", "calibration"):
+        return words if words == "estimate" else None
+    try:
+        return float(words)
+    except ValueError:
+        raise InputError(f"--prevalence must be a share, estimate or calibration, got {words!r}") from None
+
+
+def _calibration(given: "Predictions", path: Path | None) -> "Calibration":
+    """From the file, or from beside the models that predicted."""
+    from labkit.calibration import Calibration
+    from labkit.learn import model_calibration
+
+    if path is not None:
+        return Calibration.load(path)
+    runs = {one.get("run", "") for one in given.table.meta.get("made", [])} - {""}
+    if len(runs) != 1:
+        raise InputError(
+            "--calibration must name a file that `labkit calibrate` wrote, as no run folder is known"
+        )
+    return model_calibration(runs.pop())
 
 
 def _best(ranked: "Table") -> str:
@@ -158,9 +289,11 @@ def _best(ranked: "Table") -> str:
 
 def _assumed(ranked: "Table") -> str:
     """What the probabilities of a ranked catalogue take for granted."""
-    shares = {one.get("prevalence") for one in ranked.meta["ranking"]["made"]}
+    made = ranked.meta["ranking"]["made"]
+    shares = {one.get("prevalence") for one in made}
     share = shares.pop() if len(shares) == 1 else None
-    words = "that of the training set" if share is None else f"{share:.2g}, as in the balanced training"
+    of = "calibration" if any("calibrated" in one for one in made) else "balanced training"
+    words = "that of the training set" if share is None else f"{share:.2g}, as in the {of}"
     return f"probabilities assume as prevalence {words}"
 
 

@@ -1,6 +1,6 @@
 """Statistics: measures with intervals, curves, comparisons, published numbers, photometric methods."""
 
-from labkit.evaluate.calibration import calibrate_votes
+from labkit.evaluate.calibration import calibrate_votes, fit_calibration, reliability_measures
 from labkit.evaluate.candidates import (
     CUTS,
     FOUND,
@@ -11,6 +11,7 @@ from labkit.evaluate.candidates import (
     overlap_table,
 )
 from labkit.evaluate.comparison import compare, sentences
+from labkit.evaluate.conformal import conformal_sets
 from labkit.evaluate.cores import limit_predictions, morphology_estimates, morphology_predictions
 from labkit.evaluate.estimates import NUMBER_MEASURES, calibrate
 from labkit.evaluate.folds import (
@@ -45,6 +46,7 @@ from labkit.evaluate.metrics import (
     purity_curve,
     roc_curve,
 )
+from labkit.evaluate.operating import OperatingPoint, estimate_prevalence, operating_point
 from labkit.evaluate.profiles import central_shares, cluster_profiles, covered_radius, member_profile
 from labkit.evaluate.published import (
     as_text,

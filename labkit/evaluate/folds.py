@@ -15,8 +15,8 @@ from labkit.errors import InputError
 from labkit.evaluate.measure import measure
 from labkit.evaluate.metrics import auc, roc_curve
 from labkit.evaluate.resampling import Resampling
-from labkit.evaluate.trainings import known_objects, mean_scores
-from labkit.predictions import Predictions
+from labkit.evaluate.trainings import known_objects
+from labkit.predictions import Predictions, mean_scores
 from labkit.tables import need_columns, numbers, rows_of, text
 from labkit.taxonomy import MEMBER
 

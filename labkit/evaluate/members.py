@@ -10,9 +10,9 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.evaluate.trainings import OUTCOMES, find_rows, known_objects, mean_scores, outcomes
+from labkit.evaluate.trainings import OUTCOMES, find_rows, known_objects, outcomes
 from labkit.photometry import match
-from labkit.predictions import Predictions
+from labkit.predictions import Predictions, mean_scores
 from labkit.tables import magnitudes, need_columns, numbers, rows_of, text
 from labkit.taxonomy import MEMBER
 

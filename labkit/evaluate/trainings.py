@@ -6,15 +6,18 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import InputError
-from labkit.predictions import AnyRunTable, Estimates, Predictions
+from labkit.predictions import AnyRunTable, Estimates, Predictions, mean_scores
 from labkit.tables import rows_of, text
+
+if TYPE_CHECKING:
+    from labkit.evaluate.operating import OperatingPoint
 
 logger = logging.getLogger(__name__)
 #: Names of `outcomes`.
@@ -153,22 +156,6 @@ def select_parts(
     return found
 
 
-def mean_scores(predictions: Predictions, *, of: NDArray | None = None) -> Table:
-    """Each object once, by id: ``object_id``, first ``row``, ``runs``, ``mean`` and ``std`` of the score.
-
-    `of` are other values, (rows,) or (rows, k), such as the probabilities of all classes.
-    """
-    ids, first, row = np.unique(text(predictions.table["object_id"]), return_index=True, return_inverse=True)
-    values, runs = predictions.score if of is None else of, np.bincount(row, minlength=len(ids))
-
-    def mean_of(one: NDArray, number: NDArray) -> NDArray:
-        return (np.apply_along_axis(lambda v: np.bincount(row, v, len(ids)), 0, one).T / number).T
-
-    mean = mean_of(values, runs)
-    std = np.sqrt(mean_of((values - mean[row]) ** 2, np.where(runs > 1, runs - 1, np.nan)))
-    return Table({"object_id": ids, "row": first, "runs": runs, "mean": mean, "std": std})
-
-
 def common_scores(methods: Mapping[str, Predictions]) -> Table:
     """Mean probability of the positive class by each method, for the objects that all of them judged.
 
@@ -256,7 +243,20 @@ def _right(methods: Mapping[str, Predictions], threshold: float) -> tuple[NDArra
     return member, chosen == member[:, None]
 
 
-def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold: float = 0.5) -> QTable:
+def candidates(catalogue: Table) -> NDArray[np.bool_]:
+    """Which rows are candidates, where the finder says that others are plain points; else all of them."""
+    if "candidate" in catalogue.colnames:
+        return np.asarray(catalogue["candidate"], dtype=bool)
+    return np.ones(len(catalogue), dtype=bool)
+
+
+def rank(
+    predictions: Predictions,
+    catalogue: Table | None = None,
+    *,
+    threshold: float = 0.5,
+    point: OperatingPoint | None = None,
+) -> QTable:
     """Rank objects by the mean probability of the positive class over all runs.
 
     Where the catalogue says which sources are candidates (bool column ``candidate``, as that of the finder),
@@ -271,12 +271,16 @@ def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold:
         Rows to add to, matched by ``object_id``; objects without predictions are left out.
     threshold : float
         Probability from which an object counts as one of the positive class, to be recorded.
+    point : OperatingPoint, optional
+        Of these predictions and this catalogue, from `labkit.evaluate.operating_point`.
 
     Returns
     -------
     `~astropy.table.QTable`
         ``rank`` (from 1), ``object_id``, ``p_<positive>`` (mean over runs), ``p_std`` (scatter between runs;
         NaN for one), ``runs``, then the catalogue's columns. Equal probabilities keep the order of the table.
+        With a `point` after ``runs``: ``p_calibrated`` (NaN of what is no candidate), ``contaminants``
+        (expected down to this row) and ``selected``; ``meta["ranking"]["operating_point"]`` has its facts.
         ``meta["ranking"]`` holds the networks, the threshold, how many candidates reach it, and how the
         predictions were made (run folder, labkit's version, telescopes); what the catalogue's meta holds,
         such as the thresholds of the finder, stands beside it.
@@ -284,7 +288,8 @@ def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold:
     Raises
     ------
     InputError
-        If no class is the positive one, the catalogue lacks an object, or the threshold is no probability.
+        If no class is the positive one, the catalogue lacks an object, the threshold is no probability, or
+        the point is of other objects.
     """
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold must be a probability, 0 to 1, got {threshold}")
@@ -292,20 +297,28 @@ def rank(predictions: Predictions, catalogue: Table | None = None, *, threshold:
     mean, candidate = np.asarray(found["mean"]), np.ones(len(found), dtype=bool)
     if catalogue is not None:
         rows = catalogue[find_rows(catalogue["object_id"], found["object_id"], name="catalogue")]
-        if "candidate" in rows.colnames:
-            candidate = np.asarray(rows["candidate"], dtype=bool)
+        candidate = candidates(rows)
     order = np.lexsort((found["row"], -mean, ~candidate))
     found, rows = found[order], None if rows is None else rows[order]
     ranked = QTable({"rank": np.arange(1, len(found) + 1), "object_id": found["object_id"].data})
     ranked[f"p_{predictions.positive}"] = found["mean"].data
     ranked["p_std"], ranked["runs"] = found["std"].data, found["runs"].data
+    if point is not None:
+        place = rows_of(point.objects["object_id"], ranked["object_id"])
+        if not np.array_equal(place >= 0, candidate[order]) or len(point.objects) != candidate.sum():
+            raise InputError(
+                "point must be of the ranked candidates, got one of others; give it the catalogue"
+            )
+        p = np.where(place >= 0, np.asarray(point.objects["p"])[place], np.nan)
+        ranked["p_calibrated"], ranked["contaminants"] = p, np.cumsum(1 - p)
+        ranked["selected"] = p >= point.values["threshold"] if point.values["selected"] else p > 1
     ranked.meta["ranking"] = {
         "positive": predictions.positive,
         "threshold": threshold,
         "above": int((candidate & (mean >= threshold)).sum()),
         "networks": sorted(set(text(predictions.table["experiment"]).tolist())),
         "made": predictions.table.meta.get("made", []),
-    }
+    } | ({} if point is None else {"operating_point": point.facts})
     if rows is None:
         return ranked
     ranked.meta |= {name: value for name, value in rows.meta.items() if name != "ranking"}

@@ -11,6 +11,7 @@ from labkit.learn.resident import release
 from labkit.learn.trained import (
     find_models,
     histories,
+    model_calibration,
     model_card,
     model_table,
     shipped_models,

@@ -29,6 +29,7 @@ from labkit.learn.networks import build_network, hub_architecture
 from labkit.learn.parts import named_bands_of
 from labkit.learn.targets import Scales
 from labkit.paths import write_file
+from labkit.predictions import Run
 from labkit.runfolder import RunFolder, versions
 from labkit.sample import Sample
 
@@ -131,6 +132,11 @@ class Model:
     def classes(self) -> tuple[str, ...]:
         """Classes in the order of the network's outputs; refused where these are numbers."""
         return self.experiment.class_scheme.classes
+
+    @property
+    def run(self) -> Run:
+        """What its predictions are marked with."""
+        return Run(self.experiment.name, self.seed, self.fold)
 
     @property
     def sky(self) -> int:

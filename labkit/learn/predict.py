@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from labkit.learn.augment import augment
 from labkit.learn.device import as_input, resize_by_area
 from labkit.learn.model import Model
 from labkit.learn.parts import named_bands_of, parts_digest, split_for_training
+from labkit.learn.start import weights_digest
 from labkit.learn.targets import from_standard, mean_and_variance, target_values
-from labkit.learn.trained import Models, find_models, prevalence_of
+from labkit.learn.trained import Models, find_models, model_calibration, prevalence_of
 from labkit.predictions import Estimates, Predictions, RunTable, target_column
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample
@@ -89,6 +90,7 @@ def predict(
     precision: str | None = None,
     split: str | None = None,
     accept: Collection[str] = (),
+    calibrated: bool = False,
 ) -> Predictions | Estimates:
     """Class probabilities, or numbers, of every object of a Sample, raw or normalised, by trained networks.
 
@@ -120,14 +122,18 @@ def predict(
         way, see `Model.check`; a raw Sample is then normalised by labkit's XAmin rules for a model of the
         published training set. ``"telescope"``: images of another telescope. A Sample that records none, such
         as one of pictures, is never refused for it.
+    calibrated : bool
+        Apply the calibration that lies beside the models, ``calibration.json`` in the folder that `models`
+        names (`labkit.evaluate.fit_calibration`): one row per object, of the mean over models.
 
     Returns
     -------
     Predictions or Estimates
         One row per object and model, model after model, in the Sample's order; ``table.meta["made"]`` records
-        run folder, labkit's version, the prevalence that probabilities assume, telescopes and what was
-        accepted. Of models with targets: Estimates, one row per target too; true numbers are there where the
-        Sample has their columns, in the unit that the model was trained in.
+        run folder, labkit's version, models (digests of their weights), bands, the prevalence that
+        probabilities assume, telescopes and what was accepted. Of models with targets: Estimates, one row per
+        target too; true numbers are there where the Sample has their columns, in the unit that the model was
+        trained in.
 
     Raises
     ------
@@ -139,7 +145,13 @@ def predict(
     """
     if views < 1 or batch_size < 1:
         raise InputError(f"views and batch_size must be at least 1, got {views} and {batch_size}")
-    parts, found = [], find_models(models, experiment=experiment)
+    parts, found, calibration = [], find_models(models, experiment=experiment), None
+    if calibrated:
+        if not isinstance(models, str | Path | RunFolder):
+            raise InputError(
+                "calibrated=True needs models given by their folder or name; apply a Calibration"
+            )
+        calibration = model_calibration(models)
     for model in found:
         model.check_telescope(sample.provenance.get("telescope"), accept)
     for model in found:
@@ -160,12 +172,14 @@ def predict(
         "run": str(folder) if isinstance(folder, str | Path) else "",
         "labkit": __version__,
         "prevalence": prevalence_of(found),
+        "models": {one.run.name: weights_digest(one)[:16] for one in found},
+        "bands": ", ".join(dict.fromkeys(band for one in found for band in one.experiment.named_bands)),
         "telescope": sample.provenance.get("telescope", ""),
         "trained_on": ", ".join(sorted({model.telescope for model in found})),
         "accepted": ", ".join(sorted({accept} if isinstance(accept, str) else accept)),
     }
     result.table.meta["made"] = [record]
-    return result
+    return result if calibration is None else calibration.apply(cast(Predictions, result))
 
 
 def _table(

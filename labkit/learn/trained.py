@@ -10,6 +10,7 @@ from typing import Any
 import astropy.units as u
 from astropy.table import QTable
 
+from labkit.calibration import FILE, Calibration
 from labkit.errors import InputError, MissingDataError, boundary
 from labkit.experiment import Experiment
 from labkit.learn.checkpoint import read_about
@@ -103,6 +104,17 @@ def model_card(models: str | Path | RunFolder) -> dict[str, Any]:
     """
     file = _folder(models) / "card.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def model_calibration(models: str | Path | RunFolder) -> Calibration:
+    """The calibration of the models of a folder, ``calibration.json`` in it (see `find_models`)."""
+    folder = _folder(models)
+    if not (folder / FILE).is_file():
+        raise MissingDataError(
+            f"calibrated=True needs {FILE} beside the models, and {str(models)!r} has none; make it by "
+            f"`labkit calibrate PREDICTIONS --out {folder / FILE}`"
+        )
+    return Calibration.load(folder)
 
 
 def prevalence_of(models: Sequence[Model]) -> float | None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from labkit import __version__
-from labkit.evaluate import Resampling, measure
-from labkit.evaluate.trainings import mean_scores
+from labkit.calibration import FILE, Calibration
+from labkit.evaluate import Resampling, fit_calibration, measure
 from labkit.experiment import read_experiments
 from labkit.instruments.mirrors import PointSpread
 from labkit.learn import find_models, model_folder, shipped_models
@@ -28,27 +28,16 @@ SHIPPED = Path(find_models.__code__.co_filename).with_name("shipped")
 BOUNDS = (1, 99)
 
 
-def mean_of_runs(predictions: Predictions) -> Predictions:
-    """What the networks say together: the mean probability of each object."""
-    found, first = mean_scores(predictions), predictions.table
-    p = np.column_stack([1 - found["mean"], found["mean"]])
-    return Predictions.from_arrays(
-        found["object_id"], p, classes=predictions.classes, positive=predictions.positive,
-        true=text(first["true"][found["row"]]), experiment="mean", split=text(first["split"][found["row"]]),
-    )  # fmt: skip
-
-
 def bounds(catalogue, name: str, unit: str = "") -> list[float]:
     """The range that most of a column lies in."""
     values = numbers(catalogue[name], unit) if unit else numbers(catalogue[name])
     return [float(f"{value:.3g}") for value in np.nanpercentile(values, BOUNDS)]
 
 
-def card(run: Path, experiment, raw: Sample) -> dict:
+def card(run: Path, experiment, raw: Sample, said: Predictions, calibration: Calibration) -> dict:
     """Trained on what, measured how, valid for what."""
     models = find_models(run, experiment=experiment.name)
-    said = Predictions.load(run / "predictions.parquet").select(experiment=experiment.name)
-    together = mean_of_runs(said).select(split="test")
+    together = said.mean_of_runs().select(split="test")
     measures = ("auc", "accuracy", "purity", "completeness", "brier")
     row = measure(together, measures=measures, resampling=Resampling(rng=1))[0]
     catalogue = raw.catalogue
@@ -88,6 +77,8 @@ def card(run: Path, experiment, raw: Sample) -> dict:
             "optical": "red Schmidt plates, density" if "optical" in experiment.bands else "not used",
             "objects": "candidates that a finder takes for extended; scores of plain points mean less",
         },
+        "calibration": f"{calibration}; cross-validated "
+        "log loss " + ", ".join(f"{name} {loss:.3f}" for name, loss in calibration.log_loss.items()),
         "caution": "Trained and measured on simulated images only; real observations differ. "
         "Probabilities are meant for the prevalence above.",
     }  # fmt: skip
@@ -101,7 +92,9 @@ def main() -> None:
     raw = Sample.load(run / "samples" / "raw")
     for experiment in read_experiments(NOTEBOOKS / "experiments" / "scoring.toml"):
         group = SHIPPED / experiment.name
-        written = card(run, experiment, raw)
+        said = Predictions.load(run / "predictions.parquet").select(experiment=experiment.name)
+        calibration = fit_calibration(said, rng=np.random.default_rng(1))
+        written = card(run, experiment, raw, said, calibration)
         shutil.rmtree(group, ignore_errors=True)
         for seed in experiment.seeds:
             trained = model_folder(run, experiment, seed)
@@ -110,6 +103,7 @@ def main() -> None:
             about = json.loads((trained / "model.json").read_text(encoding="utf-8"))
             (there / "model.json").write_text(json.dumps(about) + "\n", encoding="utf-8")  # in one line
             shutil.copyfile(trained / "weights.safetensors", there / "weights.safetensors")
+        calibration.save(group / FILE)
         (group / "card.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
         print(f"{experiment.name}: AUC {written['measured']['auc']}, {written['measured']['on']}")
     print(", ".join(shipped_models()))

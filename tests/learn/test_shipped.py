@@ -9,8 +9,8 @@ import pytest
 import labkit
 from labkit.errors import InputError, MissingDataError
 from labkit.evaluate import auc, rank
-from labkit.evaluate.trainings import mean_scores
 from labkit.learn import find_models, model_card, model_table, predict, shipped_models
+from labkit.predictions import mean_scores
 from labkit.simulate import simulate_survey
 
 PACKAGE = Path(labkit.__file__).parent

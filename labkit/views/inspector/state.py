@@ -18,8 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from labkit.errors import InputError, need_choice
 from labkit.evaluate import auc, roc_curve
 from labkit.evaluate.metrics import ratios
-from labkit.evaluate.trainings import mean_scores
-from labkit.predictions import Predictions
+from labkit.predictions import Predictions, mean_scores
 from labkit.sample import Sample
 from labkit.tables import need_columns, rows_of, text
 from labkit.views.marks import plain_column
