@@ -116,6 +116,7 @@ VERBS = {
     ("classify",): ["0 to 1", "counts", "exposure map, s", "degrees"],
     ("models",): ["labkit models"],
     ("find",): ["exposure map, s"],
+    ("inject",): ["erg/s/cm2", "arcsec", "arcmin", "degrees", "exposure map, s"],
     ("tree",): ["CSV", "TOML"],
     ("hunt",): ["PNG", "pixels along", "objects at most"],
     ("votes",): ["CSV", "YYYY-MM-DD"],

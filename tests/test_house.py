@@ -41,7 +41,7 @@ SIMULATE = (
     ("painting", "xray", "gas", "projection"),
     ("optical", "cores", "hst"),
     ("xmm", "plates"),
-    ("candidates", "scan"),
+    ("candidates", "scan", "injection"),
     ("field",),
     ("observation", "found"),
     ("survey", "volunteers"),
@@ -51,7 +51,7 @@ SIMULATE = (
 CANDIDATES = (
     "instruments", "votes", "finder", "images.xamin", "simulate.xray", "simulate.optical", "simulate.xmm",
     "simulate.plates", "simulate.observation", "simulate.candidates", "simulate.field", "simulate.found",
-    "simulate.survey", "simulate.volunteers", "simulate.hunt",
+    "simulate.injection", "simulate.survey", "simulate.volunteers", "simulate.hunt",
 )  # fmt: skip
 MEMBERS = ("photometry", "simulate.hst")
 BARE_NODE = {"torch", "pytorch_lightning", "timm", "numpy", "safetensors", "pydantic", "astropy"}

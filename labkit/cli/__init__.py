@@ -9,7 +9,7 @@ systems, are those of sysexits.h: 0 done; 2 wrong usage; 65 input breaks a rule;
 
 from collections.abc import Sequence
 
-from labkit.cli import catalogues, runs, samples, volunteers
+from labkit.cli import catalogues, injections, runs, samples, volunteers
 from labkit.cli.app import app
 
 

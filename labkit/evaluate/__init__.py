@@ -56,6 +56,7 @@ from labkit.evaluate.published import (
     linear_fits,
     method_differences,
     over_classes,
+    probability_bins,
     published,
     ranked_classes,
     reliability,
@@ -63,6 +64,14 @@ from labkit.evaluate.published import (
     vote_table,
 )
 from labkit.evaluate.resampling import Resampling, wilson
+from labkit.evaluate.selection import (
+    SelectionFunction,
+    completeness,
+    cross_validate,
+    expected_completeness,
+    fit_selection,
+    purity,
+)
 from labkit.evaluate.trainings import (
     OUTCOMES,
     agreement_table,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from astropy.table import QTable, Table, join
+from numpy.typing import ArrayLike
 from scipy.stats import linregress, t
 
 from labkit.errors import InputError, MissingDataError, need_choice
@@ -395,19 +396,27 @@ def reliability(predictions: Mapping[str, Predictions], *, bins: int = 10) -> QT
     ``fraction`` of positives with its Wilson interval ``_low`` and ``_high``, ``objects``. Calibrated
     probabilities have the fraction p. Draw it by ``points(table, "p", "fraction", by="experiment")``.
     """
-    if bins < 1:
-        raise InputError(f"bins must be at least 1, got {bins}")
-    rows = []
-    for name, one in predictions.items():
-        score, there = one.known.score, one.known.is_positive
-        place = np.minimum((score * bins).astype(int), bins - 1)
-        for number in np.unique(place):
-            inside = place == number
-            found = wilson(there[inside].sum(), inside.sum())
-            values = (score[inside].mean(), there[inside].mean(), float(found.low), float(found.high))
-            rows.append((name, *values, int(inside.sum())))
+    rows = [
+        (name, *row)
+        for name, one in predictions.items()
+        for row in probability_bins(one.known.score, one.known.is_positive, bins=bins).iterrows()
+    ]
     names = ("experiment", "p", "fraction", "fraction_low", "fraction_high", "objects")
     return QTable(rows=rows or None, names=names, dtype=["U64", *4 * ["f8"], "i8"])
+
+
+def probability_bins(p: ArrayLike, there: ArrayLike, *, bins: int = 10) -> QTable:
+    """How often that is there which is said to be there with probability p: `reliability` of plain arrays."""
+    if bins < 1:
+        raise InputError(f"bins must be at least 1, got {bins}")
+    p, there, rows = np.asarray(p), np.asarray(there), []
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    for number in np.unique(place):
+        inside = place == number
+        found = wilson(there[inside].sum(), inside.sum())
+        rows.append((p[inside].mean(), there[inside].mean(), *map(float, found), int(inside.sum())))
+    names = ("p", "fraction", "fraction_low", "fraction_high", "objects")
+    return QTable(rows=rows or None, names=names, dtype=[*4 * ["f8"], "i8"])
 
 
 def vote_table(votes: Mapping[str, Predictions]) -> QTable:

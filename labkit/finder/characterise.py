@@ -1,5 +1,7 @@
 """A field with the sources fitted so far, and the fits of all its candidates."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -45,7 +47,7 @@ class Scene:
 
     def stamp(self, x: float, y: float, half_arcsec: float) -> tuple[Stamp, tuple[int, int]]:
         """The box around a position, with the kept sources as neighbours, and its first pixel (x, y)."""
-        box = self._box(x, y, half_arcsec)
+        box = self.box(x, y, half_arcsec)
         exposure = self.exposure[box]
         templates = self._templates(x, y, exposure.shape)
         stamp = Stamp(self.counts[box], exposure, self.background[box], exposure * self.rates[box], templates)
@@ -54,7 +56,7 @@ class Scene:
     def keep(self, number: int, sources: Sequence[Source]) -> None:
         """Add the sources of a candidate to the model of the field."""
         first = sources[0]
-        box = self._box(first.x, first.y, max(self._reach(source) for source in sources))
+        box = self.box(first.x, first.y, max(self._reach(source) for source in sources))
         templates = self._templates(first.x, first.y, self.counts[box].shape)
         x0, y0 = box[1].start, box[0].start
         rates = np.sum([s.rate * templates.image(s.x - x0, s.y - y0, s.extent) for s in sources], axis=0)
@@ -65,6 +67,11 @@ class Scene:
         """Take the sources of a kept candidate out of the model of the field."""
         box, rates = self._kept.pop(number)
         self.rates[box] -= rates
+
+    def adopt(self, other: Scene, number: int) -> None:
+        """Keep a candidate of another scene of the same field as it is there, under a number below 0."""
+        box, rates = self._kept[~number] = other._kept[number]
+        self.rates[box] += rates
 
     def expected_counts(self, number: int) -> float:
         """Expected counts of a kept candidate on the exposed pixels."""
@@ -88,14 +95,15 @@ class Scene:
 
     def exposed_share(self, place: Source, half_arcsec: float) -> float:
         """Share of exposed pixels in a box around the place of a source."""
-        return float((self.exposure[self._box(place.x, place.y, half_arcsec)] > 0).mean())
+        return float((self.exposure[self.box(place.x, place.y, half_arcsec)] > 0).mean())
 
     def background_rate(self, place: Source, half_arcsec: float = 60.0) -> float:
         """Rate per pixel of the background around the place of a source."""
-        box = self._box(place.x, place.y, half_arcsec)
+        box = self.box(place.x, place.y, half_arcsec)
         return float(self.background[box].sum() / max(self.exposure[box].sum(), 1e-9))
 
-    def _box(self, x: float, y: float, half_arcsec: float) -> Box:
+    def box(self, x: float, y: float, half_arcsec: float) -> Box:
+        """Rows and columns within some arcsec of a place, cut at the border."""
         half = int(np.ceil(half_arcsec / self.pixel_arcsec))
         height, width = self.counts.shape
         column, row = self.pixel(Source(x, y, 0.0))
@@ -165,16 +173,19 @@ def characterise(
     detections: Table,
     *,
     selection: Selection,
+    adopted: Sequence[Characterised] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Characterised]:
     """Fit every detection twice: the bright ones first; then each with all others in its background.
+
+    Candidates that the scene `adopted` are not fitted again and not returned.
 
     What is extended within a brighter extended source is a piece of it and left out, and so is a point there
     that does not stand out. Detections on unexposed pixels are left out, too.
     """
     order = np.argsort(-np.asarray(detections["counts"], dtype=float), kind="stable").tolist()
     places = np.column_stack([detections["x"], detections["y"]]).astype(float)
-    listed: dict[int, Characterised] = {}
+    listed = {~one.number: replace(one, number=~one.number) for one in adopted}
     for done, number in enumerate(order):
         start = Source(float(places[number, 0]), float(places[number, 1]), rate=0.0)
         if scene.exposed_share(start, SEEN) > LEAST_SEEN:

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Row, Table
 from astropy.wcs import WCS
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from labkit import __version__
 from labkit.errors import InputError, MissingDataError
@@ -145,8 +145,33 @@ class Search:
 
     candidates: QTable  # the catalogue, see `find_candidates`
     detection: Detection  # where the search began: filtered image, background, list of candidates
-    expected: NDArray[np.float64]  # (y, x), counts that background and listed sources make one expect
-    residual: NDArray[np.float64]  # (y, x), the image minus those
+    scene: Scene  # the field with the model of its sources
+    found: list[Characterised]  # the fits of the listed sources
+
+    @property
+    def expected(self) -> NDArray[np.float64]:
+        """Counts that background and listed sources make one expect, (y, x)."""
+        return self.scene.expected
+
+    @property
+    def residual(self) -> NDArray[np.float64]:
+        """The image minus those, (y, x)."""
+        return self.scene.counts - self.scene.expected
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Where an observation differs from one that was searched before."""
+
+    before: Search
+    x: NDArray[np.float64]  # (n,), with y: pixels of the places that changed
+    y: NDArray[np.float64]
+    reach: NDArray[np.float64]  # (n,), pixels around each within which sources are fitted again
+
+    def near(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.bool_]:
+        """Whether places are within reach of a change."""
+        away = np.hypot(*(np.asarray(a)[..., None] - b for a, b in ((x, self.x), (y, self.y))))
+        return (away < self.reach).any(axis=-1)
 
 
 def find_candidates(
@@ -218,9 +243,14 @@ def search(
     selection: Selection | None = None,
     ecf: float | None = None,
     energy: tuple[float, float] | None = None,
+    changes: Changes | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Search:
-    """Find sources as `find_candidates` does, and keep the images on the way."""
+    """Find sources as `find_candidates` does, and keep the images on the way.
+
+    With `changes`, the whole image is filtered again but only sources near a change are fitted and listed;
+    the others stay in the model of the field as they were fitted before.
+    """
     selection = selection or Selection()
     if observation.exposure is None:
         raise MissingDataError(
@@ -230,8 +260,7 @@ def search(
     unit = u.Unit(observation.about.get("exposure_unit", "s"))
     _check_flux(ecf, energy, unit)
     pixel = pixel_scale_arcsec(observation.wcs)
-    exposure = np.where(observation.exposed, observation.exposure, 0)
-    exposure = np.where(exposure > LEAST_EXPOSURE * exposure.max(), exposure, 0)
+    exposure = searched_exposure(observation)
     counts = np.where(exposure > 0, observation.image, 0)
     apart = observation.cameras or (counts, exposure)  # detectors apart: their backgrounds differ at gaps
     detection = detect(*apart, pixel_arcsec=pixel, wcs=observation.wcs)
@@ -242,13 +271,25 @@ def search(
         pixel,
         _axis(observation, exposure),
     )
-    found = characterise(scene, detection.candidates, selection=selection, progress=progress)
+    detections, adopted = detection.candidates, []
+    if changes is not None:
+        detections = detections[changes.near(detections["x"], detections["y"])]
+        adopted = [one for one in changes.before.found if not changes.near(one.main.x, one.main.y)]
+        for one in adopted:
+            scene.adopt(changes.before.scene, one.number)
+    found = characterise(scene, detections, selection=selection, adopted=adopted, progress=progress)
     options = {"wcs": observation.wcs, "selection": selection, "exposure_unit": unit}
-    table = catalogue(scene, detection.candidates, found, **options)
+    table = catalogue(scene, detections, found, **options)
     table.meta |= {"observation": observation.about, "labkit": __version__}
     if ecf is not None and energy is not None:
         _add_flux(table, ecf, energy)
-    return Search(table, detection, scene.expected, scene.counts - scene.expected)
+    return Search(table, detection, scene, found)
+
+
+def searched_exposure(observation: Observation) -> NDArray:
+    """The exposure map, (y, x), zero where a pixel does not count."""
+    exposure = np.where(observation.exposed, observation.exposure, 0)
+    return np.where(exposure > LEAST_EXPOSURE * exposure.max(), exposure, 0)
 
 
 def _axis(observation: Observation, exposure: NDArray) -> tuple[float, float]:
@@ -256,6 +297,11 @@ def _axis(observation: Observation, exposure: NDArray) -> tuple[float, float]:
     if observation.pointing is not None:
         x, y = sky_to_pixel(observation.wcs, observation.pointing.icrs.ra, observation.pointing.icrs.dec)
         return float(x), float(y)
+    return deepest_place(exposure)
+
+
+def deepest_place(exposure: NDArray) -> tuple[float, float]:
+    """Middle, pixel (x, y), of the deepest exposure: about the optical axis."""
     rows, columns = np.nonzero(exposure >= 0.95 * np.percentile(exposure[exposure > 0], 99.5))
     return float(columns.mean()), float(rows.mean())
 

@@ -16,7 +16,7 @@ from labkit.images.coordinates import tangent_plane
 from labkit.instruments.epic import summed_exposure
 from labkit.processes import run_tasks
 from labkit.simulate.found import SEARCHED, Field, draw_found_field, read_recipe
-from labkit.sources.xmm import Observation
+from labkit.sources.xmm import EPIC, Observation
 from labkit.tables import read_catalogue, write_table
 
 _MEASURED = ("counts", "extent", "extension_likelihood", "detection_likelihood")
@@ -33,7 +33,7 @@ def as_observation(field: Field) -> Observation:
     counts, exposures = field.images()
     place = field.pointing.ra_deg, field.pointing.dec_deg
     wcs = tangent_plane(*place, 60 * SEARCHED.pixel_arcmin, (SEARCHED.size, SEARCHED.size))
-    about = {"telescope": "XMM-Newton", "exposure_unit": "s"}
+    about = {"telescope": "XMM-Newton", "instrument": ", ".join(EPIC), "exposure_unit": "s"}
     pointing = SkyCoord(*place, unit=u.deg)
     return Observation(
         counts.sum(axis=0), wcs, summed_exposure(exposures), pointing, about, (counts, exposures)

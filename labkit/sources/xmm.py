@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 Paths = str | Path | Sequence[str | Path]
 _GRID_TOLERANCE_PX = 0.1
 _WELL_FILLED, _TOO_SMOOTH = 10.0, 0.1  # median counts; step between neighbours over Poisson's 0.95 sigma
-_SHARES = {"EPN": PN.share, "EMOS1": MOS1.share, "EMOS2": MOS2.share}
+#: Cameras by their INSTRUME.
+EPIC = {"EPN": PN, "EMOS1": MOS1, "EMOS2": MOS2}
 _PARTIAL_COVERAGE, _FULL_COVERAGE = 0.95, 0.99  # of a cut-out: of the X-ray image, and of a plate
 _CENTRAL_RADIUS = 30 * u.arcsec
 
@@ -115,9 +116,9 @@ def _as_list(paths: Paths) -> list[str | Path]:
 def _telescope(images: list[FitsImage]) -> str:
     """TELESCOP of the images, which must agree; XMM-Newton also where EPIC took them; "" where none says."""
     named = {
-        "XMM-Newton" if _instrument(one) in _SHARES or name.upper().startswith("XMM") else name
+        "XMM-Newton" if _instrument(one) in EPIC or name.upper().startswith("XMM") else name
         for one in images
-        if (name := header_text(one.header, "TELESCOP")) or _instrument(one) in _SHARES
+        if (name := header_text(one.header, "TELESCOP")) or _instrument(one) in EPIC
     }
     if len(named) > 1:
         raise InputError(f"images must be of one telescope, got {sorted(named)}; read each by itself")
@@ -164,9 +165,9 @@ def _stack(images: list[FitsImage]) -> NDArray[np.float32]:
 def _weights(images: list[FitsImage]) -> NDArray[np.float64]:
     """Counts that a second of each camera gives relative to one MOS; 1 where a camera is not known."""
     names = [_instrument(image) for image in images]
-    if not all(name in _SHARES for name in names):
+    if not all(name in EPIC for name in names):
         return np.ones(len(images))
-    return np.array([_SHARES[name] for name in names]) / min(_SHARES[name] for name in names)
+    return np.array([EPIC[name].share for name in names]) / min(EPIC[name].share for name in names)
 
 
 def _total(images: list[FitsImage], weights: NDArray[np.float64]) -> NDArray[np.float64]:
