@@ -87,8 +87,8 @@ def inject(
         f"masked; {words}"
     )
     if function is not None:
-        wanted = {"selected": selected} if threshold is None else {"selected": "probability"}
-        fitted = fit_selection(found, **wanted, threshold=threshold)
+        column = selected if threshold is None else "probability"
+        fitted = fit_selection(found, selected=column, threshold=threshold)
         fitted.save(function)
         about = fitted.about
         echo(

@@ -72,28 +72,28 @@ class SelectionFunction:
         need_choice("outside", outside, ("raise", "nan"))
         if set(arguments) != set(self.domain):
             raise InputError(f"arguments must be {', '.join(self.domain)}, got {', '.join(arguments)}")
-        given = [numbers(np.ravel(arguments[name]), ARGUMENTS[name][0]) for name in self.domain]
-        shape = np.broadcast_shapes(*(np.shape(arguments[name]) for name in self.domain))
-        values = dict(zip(self.domain, given, strict=True))
-        for name in self.domain:
-            values[name] = np.broadcast_to(values[name].reshape(np.shape(arguments[name])), shape).ravel()
-        beyond = np.zeros(int(np.prod(shape)), dtype=bool)
-        for name, (low, high) in self.domain.items():
-            wrong = ~((values[name] >= low) & (values[name] <= high))
-            if outside == "raise" and wrong.any():
-                raise InputError(
-                    f"{name} must lie in {low:.4g} to {high:.4g}, where clusters were injected, got "
-                    f"{values[name][wrong][0]:.4g}; inject others, or pass outside='nan'"
-                )
-            beyond |= wrong
-        if beyond.any():
-            logger.warning("%d of %d clusters lie outside the domain: NaN", beyond.sum(), beyond.size)
-        result = np.full(beyond.size, np.nan)
-        inside = np.stack([values[name][~beyond] for name in self.domain], axis=1)
-        if len(inside):
-            design = _design(inside, self.domain)
-            result[~beyond] = expit(design @ np.array(self.coefficients) + self.intercept)
-        return result.reshape(shape)
+        plain = [
+            numbers(np.ravel(arguments[name]), ARGUMENTS[name][0]).reshape(np.shape(arguments[name]))
+            for name in self.domain
+        ]
+        values = np.stack(np.broadcast_arrays(*plain), axis=-1)
+        low, high = np.array(list(self.domain.values())).T
+        beyond = ~((values >= low) & (values <= high))
+        if outside == "raise" and beyond.any():
+            column = int(np.argmax(beyond.reshape(-1, len(low)).any(axis=0)))
+            first = values[..., column][beyond[..., column]][0]
+            raise InputError(
+                f"{list(self.domain)[column]} must lie in {low[column]:.4g} to {high[column]:.4g}, where "
+                f"clusters were injected, got {first:.4g}; inject others, or pass outside='nan'"
+            )
+        known = ~beyond.any(axis=-1)
+        if not known.all():
+            logger.warning("%d of %d clusters lie outside the domain: NaN", (~known).sum(), known.size)
+        result = np.full(known.shape, np.nan)
+        if known.any():
+            design = _design(values[known], self.domain)
+            result[known] = expit(design @ np.array(self.coefficients) + self.intercept)
+        return result
 
     def save(self, path: str | Path) -> Path:
         """Write one small JSON file, whole or not at all."""
@@ -117,8 +117,7 @@ def _design(values: NDArray[np.float64], domain: Mapping[str, tuple[float, float
     for column, (name, (low, high)) in zip(values.T, domain.items(), strict=True):
         if low < high:
             scale = np.log if ARGUMENTS[name][1] else np.asarray
-            low, high, column = scale(low), scale(high), scale(column)
-            columns.append(np.clip((column - low) / (high - low), 0, 1))
+            columns.append(np.interp(scale(column), scale([low, high]), [0, 1]))
     if not columns:
         return np.zeros((len(values), 0))
     scaled = np.stack(columns, axis=1)
@@ -313,8 +312,9 @@ def expected_completeness(
             "injections must hold their area in meta, as from labkit.finder.inject; give it there"
         )
     fluxes, extents = np.meshgrid(np.atleast_1d(flux), np.atleast_1d(extent))
-    there = {name: numbers(injections[name], ARGUMENTS[name][0]) for name in [*ARGUMENTS][2:]}
-    mean = function(flux=fluxes.ravel()[:, None], extent=extents.ravel()[:, None], **there).mean(axis=1)
+    given: dict[str, Any] = {name: injections[name] for name in [*ARGUMENTS][2:]}
+    given |= {"flux": fluxes.ravel()[:, None], "extent": extents.ravel()[:, None]}
+    mean = function(**given).mean(axis=1)
     columns = {"extent": extents.ravel() * u.arcsec, "flux": fluxes.ravel() * ARGUMENTS["flux"][0]}
     return QTable(columns | {"completeness": mean, "area": mean * area * u.deg**2})
 
@@ -352,7 +352,7 @@ def purity(found: Table, *, selected: str = "c1") -> QTable:
         )
     effective = weight.sum() ** 2 / (weight**2).sum()
 
-    def share(rows: NDArray[np.bool_]) -> tuple[float, float, float]:
+    def share(rows: NDArray[np.bool_]) -> tuple[float, ...]:
         part = float(weight[rows].sum() / weight.sum())
         return part, *map(float, wilson(part * effective, effective))
 

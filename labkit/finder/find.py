@@ -171,7 +171,7 @@ class Changes:
     def near(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.bool_]:
         """Whether places are within reach of a change."""
         away = np.hypot(*(np.asarray(a)[..., None] - b for a, b in ((x, self.x), (y, self.y))))
-        return (away < self.reach).any(axis=-1)
+        return np.asarray((away < self.reach).any(axis=-1))
 
 
 def find_candidates(
@@ -252,15 +252,9 @@ def search(
     the others stay in the model of the field as they were fitted before.
     """
     selection = selection or Selection()
-    if observation.exposure is None:
-        raise MissingDataError(
-            "observation must have an exposure map, got none, and without it gaps and the edge of the field "
-            "look like sources; give read_observation(images, exposures)"
-        )
     unit = u.Unit(observation.about.get("exposure_unit", "s"))
     _check_flux(ecf, energy, unit)
-    pixel = pixel_scale_arcsec(observation.wcs)
-    exposure = searched_exposure(observation)
+    pixel, exposure = pixel_scale_arcsec(observation.wcs), searched_exposure(observation)
     counts = np.where(exposure > 0, observation.image, 0)
     apart = observation.cameras or (counts, exposure)  # detectors apart: their backgrounds differ at gaps
     detection = detect(*apart, pixel_arcsec=pixel, wcs=observation.wcs)
@@ -288,6 +282,11 @@ def search(
 
 def searched_exposure(observation: Observation) -> NDArray:
     """The exposure map, (y, x), zero where a pixel does not count."""
+    if observation.exposure is None:
+        raise MissingDataError(
+            "observation must have an exposure map, got none, and without it gaps and the edge of the field "
+            "look like sources; give read_observation(images, exposures)"
+        )
     exposure = np.where(observation.exposed, observation.exposure, 0)
     return np.where(exposure > LEAST_EXPOSURE * exposure.max(), exposure, 0)
 

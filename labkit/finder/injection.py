@@ -28,6 +28,7 @@ from labkit.finder.fits import Selection
 from labkit.images.coordinates import pixel_scale_arcsec, pixel_to_sky, pixels_at, sky_to_pixel
 from labkit.instruments.epic import MOS1, Camera
 from labkit.processes import run_tasks
+from labkit.sample import concatenate
 from labkit.simulate.injection import ECF, components_of, injected_counts
 from labkit.sources.xmm import EPIC, Observation, candidates_sample
 from labkit.tables import need_columns, numbers, read_catalogue, write_table
@@ -69,9 +70,13 @@ class Target:
         parts = components_of(cluster, cluster["x"] * pixel, cluster["y"] * pixel)
         planes = []
         for camera, exposure in zip(self.cameras, self.observation.cameras[1], strict=True):
-            axis = tuple(pixel * place for place in deepest_place(exposure))
-            options = {"counts_per_flux": rate * camera.share, "pixel_arcmin": pixel, "axis": axis}
-            planes.append(injected_counts(rng, parts, camera, exposure, **options))
+            x, y = deepest_place(exposure)
+            planes.append(
+                injected_counts(
+                    rng, parts, camera, exposure, counts_per_flux=rate * camera.share, pixel_arcmin=pixel,
+                    axis=(x * pixel, y * pixel),
+                )
+            )  # fmt: skip
         return np.stack(planes)
 
     def altered(self, counts: NDArray[np.float32]) -> Observation:
@@ -319,7 +324,8 @@ def _place(rows: Table, observation: Observation, free: NDArray[np.bool_], rng: 
 def _deal(rows: Table, separation: float, most: int, seed: int) -> NDArray[np.int64]:
     """A copy for each cluster, in random order the first with room: places themselves stay as they are."""
     x, y = np.asarray(rows["x"]), np.asarray(rows["y"])
-    members, copies = [], np.zeros(len(rows), dtype=np.int64)
+    members: list[list[int]] = []
+    copies = np.zeros(len(rows), dtype=np.int64)
     for row in default_rng(SeedSequence(seed, spawn_key=(0, 0))).permutation(len(rows)).tolist():
         for copy, others in enumerate(members):  # noqa: B007
             if len(others) < most and (np.hypot(x[others] - x[row], y[others] - y[row]) >= separation).all():
@@ -370,20 +376,25 @@ def _search_into(
     rng = default_rng(SeedSequence(seed, spawn_key=(1, int(clusters[0]["copy"]))))
     each = [target.counts(rng, cluster) for cluster in clusters]
     found = search_copy(target, clusters, np.sum(each, axis=0))
-    rows = []
+    rows, seen = [], []
     for cluster, counts in zip(clusters, each, strict=True):
-        outcome = _outcome(target, cluster, found)
-        if models is not None:
-            there = found[[match(target, cluster, found)]] if outcome["candidate"] else None
-            score = np.nan if there is None else _score(target, counts, there, models)
-            outcome["probability"] = score
-        rows.append(cluster | {"injected_counts": float(counts.sum())} | outcome)
-    write_table(QTable(rows, units={name: unit for name, unit in _UNITS.items() if name in rows[0]}), path)
+        row = match(target, cluster, found)
+        rows.append(
+            cluster | {"injected_counts": float(counts.sum())} | _outcome(target, cluster, found, row)
+        )
+        if rows[-1]["candidate"]:
+            seen.append((len(rows) - 1, target.altered(counts), found[[row]]))
+    table = QTable(rows, units={name: unit for name, unit in _UNITS.items() if name in rows[0]})
+    if models is not None:
+        table["probability"] = np.nan
+        if seen:
+            numbered, alone, candidates = zip(*seen, strict=True)
+            table["probability"][list(numbered)] = _scores(alone, candidates, models)
+    write_table(table, path)
 
 
-def _outcome(target: Target, cluster: Mapping[str, float], found: QTable) -> dict[str, Any]:
-    """What the finder says of a cluster, by the names of columns."""
-    row = match(target, cluster, found)
+def _outcome(target: Target, cluster: Mapping[str, float], found: QTable, row: int) -> dict[str, Any]:
+    """What the finder says of a cluster that is a row of its catalogue, or none, by the names of columns."""
     if row < 0:
         return dict.fromkeys(("detected", "candidate", "c1"), False) | dict.fromkeys(_MEASURED, np.nan)
     values = {name: float(numbers(found[own])[row]) for name, own in _MEASURED.items() if own}
@@ -407,11 +418,16 @@ def _networks(models: str) -> list[Any]:
     return found
 
 
-def _score(target: Target, counts: NDArray[np.float32], candidate: QTable, models: str) -> float:
-    """Mean probability of networks for a candidate, the only injected cluster of the observation."""
+def _scores(
+    observations: Sequence[Observation], candidates: Sequence[QTable], models: str
+) -> NDArray[np.float64]:
+    """Mean probability of networks for candidates, each the only injected cluster of its observation."""
     from labkit.learn import predict
 
     networks = _networks(models)
     pixels, scale = networks[0].image_shape[-1], networks[0].pixel_scale_arcsec * u.arcsec
-    raw = candidates_sample(target.altered(counts), candidate, size=pixels * scale, pixels=pixels)
-    return float(predict(networks, raw).score.mean())
+    cut = [
+        candidates_sample(observation, candidate, size=pixels * scale, pixels=pixels)
+        for observation, candidate in zip(observations, candidates, strict=True)
+    ]
+    return predict(networks, concatenate(cut)).score.reshape(len(networks), -1).mean(axis=0)

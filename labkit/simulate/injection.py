@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -95,9 +96,14 @@ def cluster_population(number: int, *, flux_limit: float, rng: Generator) -> QTa
     for _ in range(number):
         cluster = draw_cluster(rng, flux_limit=flux_limit)
         parts, own = cluster_components(cluster, x=0.0, y=0.0), asdict(cluster)
-        row = {"flux": sum(part.flux for part in parts), "extent": 60 * parts[0].core}
-        row |= {"axis_ratio": cluster.axis_ratio, "angle": own.pop("angle_deg"), "flux_500": own.pop("flux")}
-        rows.append(row | dict(zip(_CLUMP, own.pop("clump"), strict=True)) | own)
+        row: dict[str, Any] = {"flux": sum(part.flux for part in parts), "extent": 60 * parts[0].core}
+        row |= {
+            "axis_ratio": own.pop("axis_ratio"),
+            "angle": own.pop("angle_deg"),
+            "flux_500": own.pop("flux"),
+        }
+        row |= dict(zip(_CLUMP, own.pop("clump"), strict=True))
+        rows.append(row | own)
     return QTable(rows, units=_UNITS | {"flux_500": _UNITS["flux"]})
 
 
@@ -106,10 +112,10 @@ def components_of(cluster: Mapping[str, float], x: float, y: float) -> list[Comp
     if "redshift" not in cluster:
         shape = {"axis_ratio": cluster["axis_ratio"], "angle_deg": cluster["angle"]}
         return [Component(x, y, cluster["flux"], core=cluster["extent"] / 60, **shape)]
-    own = {one.name: cluster[one.name] for one in fields(Cluster) if one.name in cluster}
+    own: dict[str, Any] = {one.name: cluster[one.name] for one in fields(Cluster) if one.name in cluster}
     clump = tuple(cluster[name] for name in _CLUMP)
     own |= {"flux": cluster["flux_500"], "angle_deg": cluster["angle"], "clump": clump}
-    return cluster_components(Cluster(**own), x=x, y=y)  # type: ignore[arg-type]
+    return cluster_components(Cluster(**own), x=x, y=y)
 
 
 def injected_counts(
