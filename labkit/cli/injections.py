@@ -1,13 +1,16 @@
 """The verb that injects simulated clusters into an observation."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option, echo
 
 from labkit.cli.app import Exposure, Group, Images, Processes, Seed, app, at_terminal, refuse_files
 from labkit.cli.catalogues import MODELS
 from labkit.errors import InputError
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 
 @app.command(rich_help_panel=Group.candidates)
@@ -58,7 +61,6 @@ def inject(
     refuse_files(overwrite, function=function)
     import astropy.units as u
     import numpy as np
-    from astropy.table import Table
 
     from labkit.evaluate import fit_selection
     from labkit.finder import inject as verb
@@ -72,19 +74,15 @@ def inject(
         clusters = cluster_grid(**axes, axis_ratio=ratios, each=each, rng=rng)
     else:
         clusters = cluster_population(population, flux_limit=flux_limit, rng=rng)
-    circles = [_numbers("mask", circle) for circle in mask or []]
-    if any(len(circle) != 3 for circle in circles):
-        raise InputError(f"--mask must be ra,dec,radius, got {mask}; degrees and arcmin")
-    masked = Table(np.reshape(circles, (-1, 3)), names=("ra", "dec", "radius"))
     found = verb(
-        read_observation(images, exposure), clusters, out, seed=seed, masked=masked, per_copy=per_copy,
-        separation=separation * u.arcmin, ecf=ECF if ecf is None else ecf, models=run, n_jobs=processes,
-        progress=at_terminal(),
+        read_observation(images, exposure), clusters, path=out, seed=seed, masked=_circles(mask),
+        per_copy=per_copy, separation=separation * u.arcmin, ecf=ECF if ecf is None else ecf, models=run,
+        n_jobs=processes, progress=at_terminal(),
     )  # fmt: skip
-    words = ", ".join(f"{found[name].sum()} {name}" for name in ("detected", "candidate", "c1"))
+    words = ", ".join(f"{name} {found[name].sum()}" for name in ("detected", "candidate", "c1"))
     echo(
-        f"{out}: {len(found)} {found.meta['injected']}, {found.meta['copies']} copies, {len(circles)} places "
-        f"masked; {words}"
+        f"{out}: {found.meta['injected']}: {len(found)}, copies {found.meta['copies']}, masked places "
+        f"{len(found.meta['masked'])}; {words}"
     )
     if function is not None:
         column = selected if threshold is None else "probability"
@@ -96,6 +94,17 @@ def inject(
             f"{about['log_loss_constant']:.3f}), Brier score {about['brier']:.3f} "
             f"({about['brier_constant']:.3f})"
         )
+
+
+def _circles(mask: list[str] | None) -> "Table":
+    """Places without injections: ra, dec, radius."""
+    import numpy as np
+    from astropy.table import Table
+
+    circles = [_numbers("mask", circle) for circle in mask or []]
+    if any(len(circle) != 3 for circle in circles):
+        raise InputError(f"--mask must be ra,dec,radius, got {mask}; degrees and arcmin")
+    return Table(np.reshape(circles, (-1, 3)), names=("ra", "dec", "radius"))
 
 
 def _numbers(option: str, given: str | None) -> list[float]:

@@ -66,11 +66,11 @@ from labkit.evaluate.published import (
 from labkit.evaluate.resampling import Resampling, wilson
 from labkit.evaluate.selection import (
     SelectionFunction,
-    completeness,
+    counted_completeness,
     cross_validate,
     expected_completeness,
+    false_candidates,
     fit_selection,
-    purity,
 )
 from labkit.evaluate.trainings import (
     OUTCOMES,

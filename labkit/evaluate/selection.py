@@ -226,7 +226,7 @@ def _values(injections: Table) -> tuple[NDArray[np.float64], dict[str, tuple[flo
     return np.stack(list(columns.values()), axis=1), domain
 
 
-def completeness(
+def counted_completeness(
     injections: Table,
     *,
     selected: str = "c1",
@@ -319,7 +319,7 @@ def expected_completeness(
     return QTable(columns | {"completeness": mean, "area": mean * area * u.deg**2})
 
 
-def purity(found: Table, *, selected: str = "c1") -> QTable:
+def false_candidates(found: Table, *, selected: str = "c1") -> QTable:
     """What a selection holds on fields as they are on the sky: the false ones with the clusters.
 
     Parameters

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table
 from bokeh.plotting import figure
 
-from labkit.evaluate import SelectionFunction, completeness, expected_completeness
+from labkit.evaluate import SelectionFunction, counted_completeness, expected_completeness
 from labkit.tables import numbers
 from labkit.views import style
 from labkit.views.plots import curves, points
@@ -31,7 +31,7 @@ def completeness_curves(
     extents side by side; curves are the mean of the function over the same places. Of all extents (arcsec)
     that were injected, or some.
     """
-    counted = completeness(injections, selected=selected, threshold=threshold)
+    counted = counted_completeness(injections, selected=selected, threshold=threshold)
     if extent is not None:
         counted = counted[np.isin(counted["extent"].value, extent)]
     extents, number = np.unique(counted["extent"].value, return_inverse=True)

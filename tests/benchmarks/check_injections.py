@@ -17,7 +17,7 @@ from astropy.table import Table
 from timing import timed
 
 from labkit.evaluate import (
-    completeness,
+    counted_completeness,
     cross_validate,
     expected_completeness,
     fit_selection,
@@ -93,7 +93,7 @@ def main() -> None:
         if options.whole:
             print_whole(observation, found, options.whole)
         for selected in ("detected", "c1"):
-            counted = completeness(found, selected=selected)
+            counted = counted_completeness(found, selected=selected)
             function = fit_selection(found, selected=selected)
             model = expected_completeness(function, found, flux=FLUXES, extent=EXTENTS)
             counted["function"] = model["completeness"]

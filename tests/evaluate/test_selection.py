@@ -12,12 +12,12 @@ from sklearn.metrics import log_loss
 from labkit.errors import InputError
 from labkit.evaluate import (
     SelectionFunction,
-    completeness,
+    counted_completeness,
     cross_validate,
     expected_completeness,
+    false_candidates,
     fit_selection,
     probability_bins,
-    purity,
     wilson,
 )
 from labkit.simulate import read_recipe
@@ -82,7 +82,7 @@ def test_its_own_measure_is_that_of_held_out_copies(learnt):
 
 def test_counted_and_expected_completeness_agree(learnt):
     table, function = learnt
-    counted = completeness(table)
+    counted = counted_completeness(table)
     assert len(counted) == len(FLUXES) * len(EXTENTS)
     first = (table["flux"].value == FLUXES[0]) & (table["extent"].value == 10)
     assert counted["completeness"][0] == table["c1"][first].mean()
@@ -92,9 +92,9 @@ def test_counted_and_expected_completeness_agree(learnt):
     error = (counted["completeness_high"] - counted["completeness_low"]) / 4
     assert np.mean(((model["completeness"] - counted["completeness"]) / error) ** 2) < 2
     assert model["area"].to_value(u.deg**2) == pytest.approx(0.2 * model["completeness"])
-    in_bins = completeness(table, flux=[1e-14, 1e-13, 1e-12], extent=[5, 60])
+    in_bins = counted_completeness(table, flux=[1e-14, 1e-13, 1e-12], extent=[5, 60])
     assert in_bins["clusters"].sum() == len(table)
-    by_network = completeness(table, selected="probability", threshold=0.5)
+    by_network = counted_completeness(table, selected="probability", threshold=0.5)
     assert (by_network["clusters"] == 100).all()
 
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_fitted_is_refused():
     with pytest.raises(InputError, match="folds must lie in 2 to the number of copies, 4"):
         fit_selection(table, selected="probability", threshold=0.5)
     with pytest.raises(InputError, match="flux must be edges of bins"):
-        completeness(table, flux=[1e-13])
+        counted_completeness(table, flux=[1e-13])
     with pytest.raises(InputError, match="distance"):
         fit_selection(table["flux", "extent", "copy", "c1"])
     table["distance"] = 0 * u.arcmin
@@ -150,14 +150,14 @@ def test_purity_is_that_of_the_sky():
     kinds = ["low-z cluster", "high-z cluster", "double source", "artefact"]
     columns = {"seen_as": kinds, "weight": [0.5, 0.5, 1.0, 2.0], "c1": [True, True, True, False]}
     found = Table(columns, meta={"fields": 2})
-    table = purity(found)
+    table = false_candidates(found)
     assert dict(table["seen_as", "per_field"].iterrows()) == {
         "double source": 0.5, "low-z cluster": 0.25, "high-z cluster": 0.25,
     }  # fmt: skip
     assert table.meta["purity"] == 0.5
-    assert purity(found, selected="").meta["purity"] == 0.25
-    shipped = purity(read_recipe())
+    assert false_candidates(found, selected="").meta["purity"] == 0.25
+    shipped = false_candidates(read_recipe())
     assert shipped["share"].sum() == pytest.approx(1)
     assert 0.5 < shipped.meta["purity_low"] < shipped.meta["purity"] < shipped.meta["purity_high"] <= 1
     with pytest.raises(InputError, match="selected candidates"):
-        purity(found[:0])
+        false_candidates(found[:0])

@@ -6,8 +6,10 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import Table, vstack
 
+from labkit.cli import main
 from labkit.errors import InputError
 from labkit.finder import Selection, inject, injection, search
 from labkit.finder.injection import Target, match, search_copy
@@ -191,3 +193,38 @@ def test_what_cannot_be_injected_into_is_refused_before_work_starts(tmp_path, mo
     refused("masked must have positions and positive radii", path,
             masked=Table({"ra": [150.0], "dec": [-11.0], "radius": [0.0]}))  # fmt: skip
     assert not path.exists()
+
+
+def test_the_command_injects_and_speaks_of_its_options(tmp_path, capsys):
+    images, exposures = [], []
+    for name, counts, seconds in zip(EPIC, *OBSERVATION.cameras, strict=True):
+        header = OBSERVATION.wcs.to_header()
+        header["INSTRUME"], header["OBJECT"] = name, "A FIELD"
+        for kind, data, paths in (("image", counts, images), ("exposure", seconds, exposures)):
+            paths.append(str(tmp_path / f"{name}_{kind}.fits"))
+            fits.PrimaryHDU(data, header).writeto(paths[-1])
+    words = ["inject", *images, *(word for path in exposures for word in ("--exposure", path))]
+    words += ["--out", str(tmp_path / "found.parquet")]
+
+    def ended(*more: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([*words, *more])
+        return exit_.value.code or 0, *capsys.readouterr()
+
+    grid = ("--flux", "4e-13", "--extent", "20", "--each", "1")
+    code, out, _ = ended(*grid, "--mask", "150,-10.945625,1.5")
+    assert code == 0
+    assert "simulated clusters in the images of A FIELD: 1, copies 1, masked places 1; detected 1" in out
+    for more, message in (
+        ((), "--flux and --extent must be given, or --population"),
+        ((*grid, "--threshold", "0.5"), "--threshold must stand with --run"),
+        (("--flux", "1e-13,x", "--extent", "20"), "--flux must be numbers between commas, got '1e-13,x'"),
+        ((*grid, "--mask", "150,-11"), "--mask must be ra,dec,radius"),
+        ((*grid, "--axis-ratio", "2"), "--axis-ratio must lie in 0 to 1"),
+        (grid, "--out must hold these injections"),
+    ):
+        code, out, err = ended(*more)
+        assert (code, out) == (65, "")
+        assert message in err, err
+    (tmp_path / "found.parquet").unlink()
+    assert "--mask must leave an exposed pixel" in ended(*grid, "--mask", "150,-11,60")[2]

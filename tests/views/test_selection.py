@@ -6,7 +6,7 @@ import pytest
 from astropy.table import QTable
 from bokeh.models import Line, Scatter
 
-from labkit.evaluate import completeness, expected_completeness, fit_selection
+from labkit.evaluate import counted_completeness, expected_completeness, fit_selection
 from labkit.views.selection import area_curves, completeness_curves
 
 FLUXES, EXTENTS = [1e-14, 3e-14, 1e-13], [10.0, 30.0]
@@ -29,10 +29,11 @@ def lines(plot, kind):
 def test_points_are_counted_and_curves_are_the_mean_of_the_function(injected):
     function = fit_selection(injected)
     plot = completeness_curves(injected, function, title="C1")
-    counted, drawn = completeness(injected), lines(plot, Scatter)
+    counted, drawn = counted_completeness(injected), lines(plot, Scatter)
+    counted = counted[counted["extent"].value == 30]
     assert list(drawn) == ["core radius 10″", "core radius 30″"]
-    assert drawn["core radius 30″"]["y"] == pytest.approx(counted["completeness"][counted["extent"].value == 30])
-    assert drawn["core radius 30″"]["low"] == pytest.approx(counted["completeness_low"][counted["extent"].value == 30])
+    assert drawn["core radius 30″"]["y"] == pytest.approx(counted["completeness"])
+    assert drawn["core radius 30″"]["low"] == pytest.approx(counted["completeness_low"])
     assert drawn["core radius 10″"]["x"] == pytest.approx([1, 3, 10], rel=0.03)
     curve = lines(plot, Line)["core radius 10″"]
     model = expected_completeness(function, injected, flux=1e-13, extent=10)["completeness"][0]
