@@ -48,7 +48,7 @@ def inject(
     processes: Processes = 1,
     overwrite: Annotated[bool, Option("--overwrite", help="replace the selection function")] = False,
 ) -> None:
-    """Inject simulated clusters into an observation and search it for them.
+    """Inject simulated clusters and search for them.
 
     Clusters of a grid, or of the simulated population, in copies of the real images.
     """
