@@ -47,6 +47,9 @@ def simulate_survey(
     recipe: Annotated[
         Path | None, Option(help="found candidates, by simulate recipe  [default: those that ship]")
     ] = None,
+    listed: Annotated[
+        bool, Option(help="take other listed sources, such as plain points, besides candidates")
+    ] = False,
     size_px: SizePx = 178,
     seed: Seed = 1,
     processes: Processes = 1,
@@ -62,7 +65,7 @@ def simulate_survey(
         counts=KOSIBA_TABLE_2.as_found() if as_found else KOSIBA_TABLE_2,
         n_objects=objects,
         hunt=KOSIBA_HUNT if hunt else None,
-        recipe=read_recipe(recipe) if recipe else None,
+        recipe=read_recipe(recipe, listed=listed),
         size_px=size_px,
         n_jobs=processes,
         progress=at_terminal(),
@@ -84,9 +87,10 @@ def simulate_recipe(
     from labkit.tables import text
 
     found = search_fields(out, seed, fields, n_jobs=processes, progress=at_terminal())
-    seen = Counter(text(found["seen_as"]).tolist())
+    candidates = found[found["candidate"]]
+    seen = Counter(text(candidates["seen_as"]).tolist())
     shares = ", ".join(f"{number} {name}" for name, number in seen.most_common())
-    echo(f"{out}: {len(found)} candidates in {found.meta['fields']} fields ({shares})")
+    echo(f"{out}: {len(candidates)} candidates in {found.meta['fields']} fields ({shares})")
 
 
 @simulate_app.command("cores")

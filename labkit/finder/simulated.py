@@ -20,10 +20,11 @@ from labkit.sources.xmm import EPIC, Observation
 from labkit.tables import read_catalogue, write_table
 
 _MEASURED = ("counts", "extent", "extension_likelihood", "detection_likelihood")
+_OTHERS = 4  # sources of a field that are kept beside its candidates
 _COLUMNS = (
     {"field": np.int32, "x": float, "y": float}
     | dict.fromkeys(_MEASURED, np.float32)
-    | {"c1": bool, "true_class": str, "seen_as": str, "source": np.int32, "weight": np.float32}
+    | {"c1": bool, "candidate": bool, "true_class": str, "seen_as": str, "source": np.int32, "weight": np.float32}
     | dict.fromkeys(("share", "significance"), np.float32)
 )
 
@@ -43,8 +44,9 @@ def as_observation(field: Field) -> Observation:
 def search_field(seed: int, number: int) -> Table:
     """Candidates of a field of a survey, barely extended ones too, and what they are.
 
-    Columns ``field``, ``x``, ``y`` (arcmin from the nominal pointing), ``counts``, ``extent`` (arcsec),
-    ``extension_likelihood``, ``detection_likelihood``, ``c1``; what `labkit.simulate.found.Field.verdict`
+    And some of the other sources that are listed, evenly from the brightest to the faintest. Columns
+    ``field``, ``x``, ``y`` (arcmin from the nominal pointing), ``counts``, ``extent`` (arcsec),
+    ``extension_likelihood``, ``detection_likelihood``, ``c1``, ``candidate``; what `labkit.simulate.found.Field.verdict`
     says: ``true_class``, ``seen_as``, ``source`` (row in the field; -1 for none), ``share``,
     ``significance``; and the source's ``weight``, which undoes the enrichment (1 without a source).
     """
@@ -54,13 +56,18 @@ def search_field(seed: int, number: int) -> Table:
     x, y = (
         (np.asarray(found[axis].value) + 0.5) * SEARCHED.pixel_arcmin - SEARCHED.half for axis in ("x", "y")
     )
+    listed = measured["detection_likelihood"] > found.meta["selection"]["listed"]
+    others = np.flatnonzero(listed & ~np.asarray(found["candidate"]))
+    others = others[np.argsort(-measured["counts"][others], kind="stable")]
+    spread = np.linspace(0, max(len(others) - 1, 0), min(_OTHERS, len(others))).round().astype(int)
     rows = []
-    for row in np.flatnonzero(found["candidate"]).tolist():
+    for row in np.sort(np.concatenate([np.flatnonzero(found["candidate"]), others[spread]])).tolist():
         place = float(x[row]), float(y[row])
         verdict = field.verdict(*place, float(measured["extent"][row]))
         rows.append(
             asdict(verdict)
             | {"field": number, "x": place[0], "y": place[1], "c1": bool(found["c1"][row])}
+            | {"candidate": bool(found["candidate"][row])}
             | {name: float(values[row]) for name, values in measured.items()}  # counts are the fitted ones
             | {"weight": field.sources[verdict.source].weight if verdict.source >= 0 else 1.0}
         )
@@ -85,7 +92,7 @@ def search_fields(
         raise InputError(f"path must end in .parquet, got {str(path)!r}; give it another name")
     tables, first = [], 0
     if path.exists():
-        before = read_recipe(path)
+        before = read_recipe(path, listed=True)
         if before.meta["seed"] != seed:
             raise InputError(
                 f"seed must be that of {str(path)!r}, {before.meta['seed']}, to add fields to it, got "

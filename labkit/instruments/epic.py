@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 _DATA = tomllib.loads(Path(__file__).with_name("epic.toml").read_text())
 #: Flux in erg/s/cm2 (0.5-2 keV) that gives 1 count/s on axis in the sum of the three cameras.
 COUNT_RATE_TO_FLUX: float = _DATA["count_rate_to_flux"]
+#: Share of the flare background that is vignetted, and its scatter from chip to chip.
+FLARE_VIGNETTED, FLARE_CHIP_SCATTER = (float(_DATA["flares"][name]) for name in ("vignetted", "chip_scatter"))
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Camera:
     frame_s: float  # time between read-outs, seconds: sets pile-up
     triangle: float  # strength of the three-cornered core of the point spread function
     column_arcmin: float  # width of a detector column
+    own_columns: float  # mean number of bad columns of an observation's own
+    widest_column: int  # of these, in columns
     bad_columns: np.ndarray  # (n, 4): Rectangles of the permanently bad columns, as in `chips`
 
     def off_axis(self, u: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:

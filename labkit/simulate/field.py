@@ -56,8 +56,8 @@ def parts_of(sources: list[SkySource]) -> tuple[list[Component], list[Spurious]]
 def draw_sources(rng: Generator, pointing: Pointing, *, enriched: bool = False) -> list[SkySource]:
     """Everything in the square that holds the field of view.
 
-    As dense as on the sky, about a bright cluster as the target of the observation; or without one, enriched
-    in what a search calls extended and the sky is short of.
+    As dense as on the sky, about a bright cluster as the target of the observation; or enriched in what a
+    search calls extended and the sky is short of, such targets in a share of the fields.
     """
     numbers = read_numbers("survey")["field"]
     more = numbers["enriched"] if enriched else dict.fromkeys(numbers["enriched"], 0.0)
@@ -71,7 +71,7 @@ def draw_sources(rng: Generator, pointing: Pointing, *, enriched: bool = False) 
     area, times = (2 * half / 60) ** 2, more["clusters"] or 1.0
     faintest, bright = numbers["faintest_cluster"], {"flux_limit": numbers["bright_cluster"], "bright": True}
     sources = []
-    if not enriched:
+    if rng.random() < (more["targets"] if enriched else 1):
         aim = np.asarray(pointing.to_image(*PN.axis)) + rng.normal(0, 1.2, 2)
         target = _cluster(rng, (float(aim[0]), float(aim[1])), weight=0.0, **bright)
         sources.append(replace(target, kind="target cluster"))

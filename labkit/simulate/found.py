@@ -34,8 +34,8 @@ from labkit.tables import need_columns, read_catalogue
 
 #: Columns of a recipe that a survey needs.
 NEEDED = (
-    "field", "x", "y", "counts", "extent", "extension_likelihood", "detection_likelihood", "c1", "true_class",
-    "seen_as", "source", "weight",
+    "field", "x", "y", "counts", "extent", "extension_likelihood", "detection_likelihood", "c1", "candidate",
+    "true_class", "seen_as", "source", "weight",
 )  # fmt: skip
 #: The image that is searched: that of an archive.
 SEARCHED = Grid(0.0, 0.0, size=512, pixel_arcmin=4.35 / 60)
@@ -144,7 +144,7 @@ class Field:
         source = self.sources[row]
         if artefacts >= direct[row]:
             return "artefact", artefacts
-        if source.kind == "cluster":
+        if source.kind in ("cluster", "target cluster"):
             near = source.truth["redshift"] < LOW_Z
             return "low-z cluster" if near else "high-z cluster", float(direct[row])
         if source.kind == "nearby galaxy":
@@ -175,10 +175,11 @@ def draw_found_field(seed: int, number: int) -> Field:
     return Field(pointing, sources, observe(rng, components, pointing, SEARCHED, spurious=flaws))
 
 
-def read_recipe(path: str | Path | None = None) -> Table:
+def read_recipe(path: str | Path | None = None, *, listed: bool = False) -> Table:
     """Candidates that were found, as by `labkit.finder.search_fields`; by default those of this package.
 
-    ``meta`` holds the seed of their fields (`draw_found_field`) and how many were searched.
+    ``meta`` holds the seed of their fields (`draw_found_field`) and how many were searched. With `listed`
+    also a few sources a field that the finder lists as no candidates.
     """
     path = path or Path(__file__).with_name("found.parquet")
     found = read_catalogue(path)
@@ -189,4 +190,4 @@ def read_recipe(path: str | Path | None = None) -> Table:
                 f"recipe {str(path)!r} must hold {name!r} as a whole number in its meta, got "
                 f"{found.meta.get(name)!r}; write one with labkit simulate recipe"
             )
-    return found
+    return found if listed else found[found["candidate"]]

@@ -27,7 +27,7 @@ from labkit.simulate.optical import (
 from labkit.simulate.painting import POINT, Bodies, Optics, patch, render
 
 _BRIGHT = 14.0  # stars brighter than this get halo and spikes
-_FAINTEST_HALO = 0.01  # of the sky
+_FAINTEST_HALO = 0.01  # of the sky; taken off all halos, so that they end without an edge
 
 
 @dataclass(frozen=True)
@@ -130,13 +130,15 @@ def _add_halo(light: NDArray, x: float, y: float, flux: float, *, rotation: floa
     if part.size == 0:
         return
     r2 = dx**2 + dy**2
-    part += np.float32(aureole * core / (2 * np.pi)) * (r2 + np.float32(core**2)) ** np.float32(-1.5)
-    part += np.float32(ghost) * expit((np.float32(ghost_radius) - np.sqrt(r2)) / 10)
+    halo = np.float32(aureole * core / (2 * np.pi)) * (r2 + np.float32(core**2)) ** np.float32(-1.5)
+    halo += np.float32(ghost) * expit((np.float32(ghost_radius) - np.sqrt(r2)) / 10)
+    part += np.maximum(halo - np.float32(_FAINTEST_HALO), 0)
     cos, sin = np.float32(np.cos(rotation)), np.float32(np.sin(rotation))
     across, along = cos * dy - sin * dx, cos * dx + sin * dy
     for t, d in ((across, along), (along, across)):
         outside = 1 - np.exp(np.maximum(-(d**2) / 150, -50))  # the core of the image is the star's own
         arm = np.float32(spike) * (20 / (np.abs(d) + 8)) ** 5 + np.float32(tail) * (25 / (np.abs(d) + 1)) ** 2
+        arm = np.maximum(arm - np.float32(_FAINTEST_HALO), 0)
         part += outside * arm * np.exp(np.maximum(-0.5 * (t / np.float32(width)) ** 2, -50))
 
 

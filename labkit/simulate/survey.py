@@ -295,7 +295,8 @@ def simulate_survey(
     progress : bool
         Show a progress bar.
     recipe : Table, optional
-        Candidates that were found (`labkit.simulate.read_recipe`); by default those that ship with labkit.
+        Candidates that were found (`labkit.simulate.read_recipe`, which also gives other listed sources, for
+        networks that are to judge them); by default those that ship with labkit.
     path : path, optional
         Write the Sample there while it is made, instead of holding it in memory.
     overwrite : bool
@@ -482,7 +483,7 @@ def _cut_one(
         row |= field.sources[found["source"]].truth
     row |= around | {f"fitted_{name}": float(found[name]) for name in ("counts", "extent")}
     row |= {name: float(found[name]) for name in ("extension_likelihood", "detection_likelihood")}
-    row |= {"c1": found["c1"], "weight": found["weight"], "field": int(found["field"])}
+    row |= {"c1": found["c1"], "candidate": found["candidate"], "weight": found["weight"], "field": int(found["field"])}
     row |= {"native_pixel_scale": pixel, "counts": float(counts.sum())}
     if scans:
         background = (EROSITA["sky"] + EROSITA["particle"]) * pointing.background

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, PN, Camera, vignetting
+from labkit.instruments.epic import (
+    CAMERAS,
+    COUNT_RATE_TO_FLUX,
+    FLARE_CHIP_SCATTER,
+    FLARE_VIGNETTED,
+    PN,
+    Camera,
+    vignetting,
+)
 from labkit.instruments.mirrors import point_spread
 from labkit.simulate.xray import Component
 
@@ -35,6 +43,8 @@ class Pointing:
     exposure_s: dict[str, float]  # of each camera, seconds
     background: float  # quiet background relative to that of `labkit.instruments.epic`
     flare: float  # residual flare background of PN, counts/s/arcmin2
+    #: the level of flares on each chip of a camera, relative to its mean
+    flare_on_chip: dict[str, np.ndarray]
     #: share of PN events that arrive while their column is read out (0.063, or 0.023 in the extended mode)
     out_of_time: float
     #: whether the archive subtracted those events statistically, which leaves fractional counts
@@ -99,14 +109,19 @@ class Pointing:
 
     def background_rate(self, camera: Camera) -> tuple[float, float]:
         """Vignetted and unvignetted background of a camera, counts/s/arcmin2 of nominal exposure."""
+        mirrored, direct = self.flare_rate(camera)
+        return camera.sky * self.background + mirrored, camera.particle * self.background + direct
+
+    def flare_rate(self, camera: Camera) -> tuple[float, float]:
+        """What of `background_rate` is due to flares."""
         flare = self.flare * camera.flare
-        return camera.sky * self.background + 0.2 * flare, camera.particle * self.background + 0.8 * flare
+        return FLARE_VIGNETTED * flare, (1 - FLARE_VIGNETTED) * flare
 
 
 def _bad_columns(rng: Generator, camera: Camera) -> np.ndarray:
-    """Most of the permanent bad columns and a few of this observation's own."""
+    """Most of the permanent bad columns and some of this observation's own."""
     kept = camera.bad_columns[rng.random(len(camera.bad_columns)) < 0.95]
-    chips = rng.integers(len(camera.chips), size=rng.poisson(3 if camera is PN else 30))
+    chips = rng.integers(len(camera.chips), size=rng.poisson(camera.own_columns))
     drawn = [_random_column(rng, camera, chip) for chip in chips]
     return np.concatenate([kept, np.reshape(drawn, (-1, 4))])
 
@@ -114,7 +129,7 @@ def _bad_columns(rng: Generator, camera: Camera) -> np.ndarray:
 def _random_column(rng: Generator, camera: Camera, chip: int) -> tuple[float, float, float, float]:
     u0, u1, v0, v1 = camera.chips[chip]
     across, along = ((u0, u1), (v0, v1)) if camera.along_v[chip] else ((v0, v1), (u0, u1))
-    start, width = rng.uniform(*across), camera.column_arcmin * rng.integers(1, 3)
+    start, width = rng.uniform(*across), camera.column_arcmin * rng.integers(1, camera.widest_column + 1)
     ends = sorted((along[rng.integers(2)], rng.uniform(*along))) if rng.random() < 0.6 else along
     return (start, start + width, *ends) if camera.along_v[chip] else (*ends, start, start + width)
 
@@ -141,6 +156,10 @@ def draw_pointing(rng: Generator) -> Pointing:
             flare=float(
                 min(rng.exponential(6e-4) if rng.random() < 0.7 else rng.exponential(3.5e-3), 1.2e-2)
             ),
+            flare_on_chip={
+                camera.name: np.maximum(rng.normal(1, FLARE_CHIP_SCATTER, len(camera.chips)), 0)
+                for camera in CAMERAS
+            },
             out_of_time=0.063 if rng.random() < 0.7 else 0.023,
             out_of_time_subtracted=bool(rng.random() < 0.5),
             dead_chips=((), (2,), (2, 6))[rng.choice(3, p=(0.5, 0.38, 0.12))],
@@ -285,12 +304,17 @@ def _background_events(
     rng: Generator, pointing: Pointing, camera: Camera, grid: Grid
 ) -> tuple[np.ndarray, np.ndarray]:
     """Detector positions of background counts within a grid, gaps not yet applied."""
-    sky, particle = pointing.background_rate(camera)
-    area = (2 * grid.half) ** 2
-    n = rng.poisson((sky + particle) * area * pointing.exposure_s[camera.name])
+    mirrored, direct = pointing.background_rate(camera)
+    flare_mirrored, flare_direct = pointing.flare_rate(camera)
+    surplus = pointing.flare_on_chip[camera.name] - 1
+    most = mirrored + direct + max(surplus.max(), 0) * (flare_mirrored + flare_direct)
+    n = rng.poisson(most * (2 * grid.half) ** 2 * pointing.exposure_s[camera.name])
     x, y = (centre + grid.half * (2 * rng.random(n) - 1) for centre in (grid.x, grid.y))
     u, v = pointing.to_detector(x, y)
-    kept = rng.random(n) * (sky + particle) < sky * vignetting(camera.off_axis(u, v)) + particle
+    # of what falls beside the chips the level does not matter
+    area, more = vignetting(camera.off_axis(u, v)), surplus[camera.chip_of(u, v)]
+    level = (mirrored + flare_mirrored * more) * area + direct + flare_direct * more
+    kept = rng.random(n) * most < level
     return u[kept], v[kept]
 
 

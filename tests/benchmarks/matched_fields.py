@@ -22,7 +22,14 @@ from scipy.signal import oaconvolve
 from labkit.finder import find_candidates
 from labkit.images.coordinates import pixel_to_sky, sky_to_pixel
 from labkit.instruments import mirrors
-from labkit.instruments.epic import CAMERAS, COUNT_RATE_TO_FLUX, MOS1, summed_exposure, vignetting
+from labkit.instruments.epic import (
+    CAMERAS,
+    COUNT_RATE_TO_FLUX,
+    FLARE_VIGNETTED,
+    MOS1,
+    summed_exposure,
+    vignetting,
+)
 from labkit.instruments.mirrors import point_spread_image
 from labkit.simulate import xmm
 from labkit.simulate.field import SkySource, draw_sources, parts_of
@@ -203,7 +210,7 @@ def _with_background(real: Seen) -> Seen:
         sums = [image[real.blank].sum() for image in (real.observation.cameras[0][number], sky, flat, gas)]
         counts.append(sums[0])
         quiet.append(camera.sky * sums[1] + camera.particle * sums[2])
-        flare.append(camera.flare * (0.2 * sums[1] + 0.8 * sums[2]))
+        flare.append(camera.flare * (FLARE_VIGNETTED * sums[1] + (1 - FLARE_VIGNETTED) * sums[2]))
         rest.append(faint_agn() * camera.share / COUNT_RATE_TO_FLUX * sums[1] + sums[3])
     counts, quiet, flare, rest = map(np.array, (counts, quiet, flare, rest))
 
@@ -256,8 +263,9 @@ def observe_twin(real: Seen, sky: int, number: int, broken: str = "", keep: Path
     the exposure map nor with the list, which is that of the sound sky; `keep` is a folder for the fields.
     """
     path = keep / f"{broken or 'sound'}-{sky:03d}-{number}.npz" if keep else None
-    bad = draw_pointing(default_rng((SEED, sky, number))).bad_columns
-    pointing = replace(real.pointing, bad_columns=bad)
+    drawn = draw_pointing(default_rng((SEED, sky, number)))
+    own = {name: getattr(drawn, name) for name in ("bad_columns", "flare_on_chip")}
+    pointing = replace(real.pointing, **own)
     if path and path.exists():
         with np.load(path) as saved:
             counts, exposures, ra, dec = (saved[name] for name in ("counts", "exposures", "ra", "dec"))
@@ -265,8 +273,8 @@ def observe_twin(real: Seen, sky: int, number: int, broken: str = "", keep: Path
         return replace(
             real, observation=observation, pointing=pointing, sources=SkyCoord(ra, dec, unit="deg")
         )
-    drawn = draw_sources(default_rng((SEED, sky)), pointing)
-    sources = [SkySource("target cluster", real.target, real.components), *drawn[1:]]
+    others = draw_sources(default_rng((SEED, sky)), pointing)[1:]
+    sources = [SkySource("target cluster", real.target, real.components), *others]
     components, flaws = parts_of(sources)
     with BROKEN[broken]:
         events = observe(default_rng((SEED, sky, number, 1)), components, pointing, SEARCHED, spurious=flaws)

@@ -29,9 +29,9 @@ def test_sources_are_as_dense_as_on_the_sky_and_enriched_ones_say_so(drawn):
         weights = sum(s.weight for s in sources if s.kind == "cluster" and s.flux > 1e-14)
         assert weights == pytest.approx(expected, abs=4 * np.sqrt(expected))
     assert sum(s.kind == "target cluster" for s in drawn[False]) == 20
-    assert not any(s.kind == "target cluster" for s in drawn[True])
+    assert 4 < sum(s.kind == "target cluster" for s in drawn[True]) < 16
     agn = [sum(s.kind in ("AGN", "star") and s.weight > 0 for s in sources) for sources in drawn.values()]
-    assert agn[0] == pytest.approx(agn[1], rel=0.03)
+    assert agn[0] == pytest.approx(agn[1], rel=0.04)
 
 
 def test_optical_and_x_ray_sides_of_a_source_agree(drawn):

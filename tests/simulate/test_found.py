@@ -66,6 +66,7 @@ CLUSTER, POINT = source("cluster"), source("AGN")
     ("counted", "expected"),
     [
         ([(CLUSTER, 100)], "low-z cluster"),
+        ([(replace(CLUSTER, kind="target cluster"), 100)], "low-z cluster"),
         ([(source("cluster", redshift=0.5), 100), (POINT, 60)], "high-z cluster"),
         ([(POINT, 100), (CLUSTER, 60)], "point source"),
         ([(source("star", flux=1e-12), 100)], "star or AGN"),
@@ -146,7 +147,8 @@ def recipe() -> Table:
                 "seen_as": name,
                 "source": len(rows) % 9,
             }
-            rows.append({"field": number, "x": x, "y": y, **measured, **verdict, "c1": True, "weight": 0.25})
+            rows.append({"field": number, "x": x, "y": y, **measured, **verdict, "weight": 0.25})
+            rows[-1] |= {"c1": True, "candidate": True}
     return Table(rows, meta={"seed": 7, "fields": 8})
 
 
@@ -230,6 +232,25 @@ def test_what_ships_is_enough_for_the_paper_and_every_class_has_a_source():
     assert (shipped["significance"][chance] < 3).all()
     assert shipped["extension_likelihood"].min() > 5
     assert shipped["extent"].min() > 5
+
+
+def test_other_listed_sources_ship_too_when_asked_for():
+    shipped, listed = read_recipe(), read_recipe(listed=True)
+    assert shipped["candidate"].all()
+    others = listed[~listed["candidate"]]
+    assert len(listed) == len(shipped) + len(others)
+    assert np.bincount(others["field"]).max() == 4
+    points = np.isin(others["seen_as"], ("point source", "double source", "star or AGN"))
+    assert points.mean() > 0.7
+    survey = simulate_survey(3, counts=replace(SMALL, mix={"point source": 1.0}), recipe=listed, size_px=32)
+    assert survey.catalogue["candidate"].dtype == bool
+    assert not survey.catalogue["candidate"].all()
+
+
+def test_bright_clusters_are_enough_to_learn_from():
+    shipped = read_recipe()
+    bright = shipped[shipped["counts"] > 1e4]
+    assert np.char.endswith(bright["seen_as"].tolist(), "cluster").sum() > 100
 
 
 def test_circumstances_do_not_tell_the_class():

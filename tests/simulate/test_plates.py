@@ -98,6 +98,16 @@ def test_bright_stars_have_spikes_and_halo():
     assert fainter[150, 150 + 60] == 0
 
 
+@pytest.mark.parametrize("magnitude", [8.0, 10.0, 12.0])
+def test_halos_end_without_an_edge(magnitude):
+    light = expose(Bodies.points([0.0], [0.0], [magnitude]), Plate(), shape=(401, 401))
+    diagonal = np.diagonal(light)[200:].astype(float)  # between the spikes
+    last = int(np.flatnonzero(diagonal)[-1])
+    assert 10 < last < 199
+    assert diagonal[last] < 1e-3
+    assert np.diff(diagonal[last - 3 :]).min() > -2e-3
+
+
 def test_a_star_at_the_limit_is_barely_seen():
     plate = Plate()
     signal = expose(Bodies.points([0.0], [0.0], [20.8]), plate, shape=(31, 31))

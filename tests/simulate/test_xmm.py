@@ -8,7 +8,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.instruments.epic import CAMERAS, MOS1
+from labkit.instruments.epic import CAMERAS, MOS1, PN
 from labkit.simulate.xmm import (
     Grid,
     Pointing,
@@ -57,7 +57,7 @@ def test_detector_and_image_coordinates_are_inverse(x, y, angle):
     assert pointing.to_image(*pointing.to_detector(x, y)) == pytest.approx((x, y), abs=1e-9)
 
 
-@pytest.mark.parametrize(("flare", "which"), [(0.0, 0), (9e-3, 1)])
+@pytest.mark.parametrize(("flare", "which"), [(0.0, 0), (1.06e-2, 1)])
 def test_background_per_exposure_is_as_measured(quiet, flare, which):
     pointing = replace(quiet, flare=flare)
     images = count_images(RNG(6), [], pointing, FIELD)
@@ -67,6 +67,34 @@ def test_background_per_exposure_is_as_measured(quiet, flare, which):
         seen = (exposure > 0) & (np.hypot(x - 1, y - 1) > 8)
         rate = images[camera.name][seen].sum() / exposure[seen].sum() / FIELD.pixel_arcmin**2
         assert rate == pytest.approx(BACKGROUND[camera.name][which], rel=0.15)
+
+
+def test_flares_differ_from_chip_to_chip(quiet):
+    pointing = replace(quiet, flare=9e-3, bad_columns=NO_COLUMNS)
+    even = {name: np.ones_like(level) for name, level in pointing.flare_on_chip.items()}
+    high = even | {"mos1": np.where(np.arange(7) == 3, 1.5, 1.0)}
+    x, y = FIELD.positions()
+    chip = MOS1.chip_of(*pointing.to_detector(x, y))
+    images = [
+        count_images(RNG(6), [], replace(pointing, flare_on_chip=level), FIELD) for level in (even, high)
+    ]
+    ratio = [images[1]["mos1"][chip == n].sum() / images[0]["mos1"][chip == n].sum() for n in range(7)]
+    _, direct = pointing.background_rate(MOS1)
+    assert ratio[3] == pytest.approx(1 + 0.5 * 0.6, abs=0.1)  # about 60 % of that background are flares
+    assert np.delete(ratio, 3) == pytest.approx(1, abs=0.08)
+    drawn = np.concatenate([draw_pointing(RNG(n)).flare_on_chip["pn"] for n in range(40)])
+    assert np.std(drawn) == pytest.approx(0.055, rel=0.15)
+
+
+@pytest.mark.parametrize(("camera", "least", "most"), [(PN, 0.04, 0.065), (MOS1, 0.02, 0.045)])
+def test_bad_columns_take_the_area_that_they_take_in_real_maps(camera, least, most):
+    u, v = (axis.ravel() for axis in np.meshgrid(*[np.linspace(-13, 13, 500)] * 2))
+    on_chip = camera.chip_of(u, v) >= 0
+    lost = []
+    for n in range(6):
+        pointing = replace(draw_pointing(RNG(n)), dead_chips=())
+        lost.append(1 - (pointing.chip_of(camera, u, v) >= 0)[on_chip].mean())
+    assert least < np.mean(lost) < most
 
 
 def test_counts_of_a_source_follow_flux_exposure_and_vignetting(quiet):
@@ -125,7 +153,7 @@ def test_geometry_matches_the_real_exposure_maps(quiet, real):
         truth = fits.getdata(real / ROOT / f"{camera.name}_0.5-2.0keV_exposure.fits.gz").astype(float)
         ours = exposure_map(quiet, camera)
         seen, covered = truth > 0.12 * truth.max(), ours > 0
-        assert (seen == covered)[seen | covered].mean() > 0.95
+        assert (seen == covered)[seen | covered].mean() > 0.93  # bad columns lie elsewhere
         ratio = (ours / np.maximum(truth, 1))[seen & covered]
         assert np.median(ratio) == pytest.approx(1, abs=0.08)
         assert 0.85 < np.percentile(ratio, 10) < np.percentile(ratio, 90) < 1.2
