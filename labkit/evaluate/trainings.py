@@ -260,8 +260,8 @@ def rank(
     """Rank objects by the mean probability of the positive class over all runs.
 
     Where the catalogue says which sources are candidates (bool column ``candidate``, as that of the finder),
-    these stand first: a network that was trained on what a finder calls extended knows no plain points, and
-    gives them any probability.
+    these stand first: a plain point is none, and networks that learned from candidates alone give it any
+    probability.
 
     Parameters
     ----------

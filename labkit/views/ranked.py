@@ -35,7 +35,7 @@ def notes(models: str, raw: Sample, *, left_out: int = 0) -> list[str]:
         points = int(np.sum(~np.asarray(raw.catalogue["candidate"], dtype=bool)))
         said.append(
             f"{len(raw) - points} of {len(raw)} sources are extended, so candidates; the other {points} "
-            "stand last, as networks know no plain points"
+            "stand last, however probable"
         )
     own = "partial" if "partial_cutout" not in raw.catalogue.colnames else "partial_cutout"
     if partial := int(np.sum(raw.catalogue[own])):

@@ -58,7 +58,7 @@ def card(run: Path, experiment, raw: Sample, said: Predictions, calibration: Cal
         },
         "prevalence": experiment.prevalence,
         "measured": {
-            "on": f"{len(together)} simulated candidates that no network saw (mean of {len(models)})",
+            "on": f"{len(together)} simulated sources that no network saw (mean of {len(models)})",
             "prevalence": float(np.round(true.mean(), 3)),
             **{name: round(float(row[name]), 3) for name in measures},
             "auc_95": [round(float(row[f"auc_{end}"]), 3) for end in ("low", "high")],
@@ -75,7 +75,7 @@ def card(run: Path, experiment, raw: Sample, said: Predictions, calibration: Cal
             "off_axis_arcmin": bounds(training, "off_axis", "arcmin"),
             "counts_in_cutout": [float(f"{v:.3g}") for v in np.percentile(images.sum((1, 2)), BOUNDS)],
             "optical": "red Schmidt plates, density" if "optical" in experiment.bands else "not used",
-            "objects": "candidates that a finder takes for extended; scores of plain points mean less",
+            "objects": "sources that a finder lists: candidates, which it calls extended, and others",
         },
         "calibration": f"{calibration}; cross-validated "
         "log loss " + ", ".join(f"{name} {loss:.3f}" for name, loss in calibration.log_loss.items()),
