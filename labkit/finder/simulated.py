@@ -24,7 +24,8 @@ _OTHERS = 4  # sources of a field that are kept beside its candidates
 _COLUMNS = (
     {"field": np.int32, "x": float, "y": float}
     | dict.fromkeys(_MEASURED, np.float32)
-    | {"c1": bool, "candidate": bool, "true_class": str, "seen_as": str, "source": np.int32, "weight": np.float32}
+    | {"c1": bool, "candidate": bool, "true_class": str, "seen_as": str}
+    | {"source": np.int32, "weight": np.float32}
     | dict.fromkeys(("share", "significance"), np.float32)
 )
 
@@ -46,9 +47,10 @@ def search_field(seed: int, number: int) -> Table:
 
     And some of the other sources that are listed, evenly from the brightest to the faintest. Columns
     ``field``, ``x``, ``y`` (arcmin from the nominal pointing), ``counts``, ``extent`` (arcsec),
-    ``extension_likelihood``, ``detection_likelihood``, ``c1``, ``candidate``; what `labkit.simulate.found.Field.verdict`
-    says: ``true_class``, ``seen_as``, ``source`` (row in the field; -1 for none), ``share``,
-    ``significance``; and the source's ``weight``, which undoes the enrichment (1 without a source).
+    ``extension_likelihood``, ``detection_likelihood``, ``c1``, ``candidate``; what
+    `labkit.simulate.found.Field.verdict` says: ``true_class``, ``seen_as``, ``source`` (row in the field; -1
+    for none), ``share``, ``significance``; and the source's ``weight``, which undoes the enrichment (1
+    without a source).
     """
     field = draw_found_field(seed, number)
     found = find_candidates(as_observation(field))

@@ -483,7 +483,7 @@ def _cut_one(
         row |= field.sources[found["source"]].truth
     row |= around | {f"fitted_{name}": float(found[name]) for name in ("counts", "extent")}
     row |= {name: float(found[name]) for name in ("extension_likelihood", "detection_likelihood")}
-    row |= {"c1": found["c1"], "candidate": found["candidate"], "weight": found["weight"], "field": int(found["field"])}
+    row |= {name: found[name] for name in ("c1", "candidate", "weight")} | {"field": int(found["field"])}
     row |= {"native_pixel_scale": pixel, "counts": float(counts.sum())}
     if scans:
         background = (EROSITA["sky"] + EROSITA["particle"]) * pointing.background

@@ -79,7 +79,6 @@ def test_flares_differ_from_chip_to_chip(quiet):
         count_images(RNG(6), [], replace(pointing, flare_on_chip=level), FIELD) for level in (even, high)
     ]
     ratio = [images[1]["mos1"][chip == n].sum() / images[0]["mos1"][chip == n].sum() for n in range(7)]
-    _, direct = pointing.background_rate(MOS1)
     assert ratio[3] == pytest.approx(1 + 0.5 * 0.6, abs=0.1)  # about 60 % of that background are flares
     assert np.delete(ratio, 3) == pytest.approx(1, abs=0.08)
     drawn = np.concatenate([draw_pointing(RNG(n)).flare_on_chip["pn"] for n in range(40)])
