@@ -35,7 +35,8 @@ class Calibration:
     method : {"temperature", "beta", "isotonic"}
         See `labkit.evaluate.fit_calibration`.
     parameters : tuple of float
-        T; or a, b, c; or the probabilities before and after of the knots of an isotonic line.
+        T and the offsets of the log of all classes but the first; or a, b, c; or the probabilities before and
+        after of the knots of an isotonic line.
     classes, positive
         Those of the predictions that it was fitted to.
     shares : dict of str to float
@@ -158,7 +159,8 @@ def calibrated(method: str, parameters: Sequence[float], p: NDArray[np.float64])
     """Calibrated probabilities, shape (n, k); ``beta`` and ``isotonic`` are of the second of two classes."""
     p = np.clip(p, LEAST, 1 - LEAST)
     if method == "temperature":
-        power = np.log(p) / parameters[0]
+        temperature, *offsets = parameters
+        power = np.log(p) / temperature + np.array([0.0, *offsets])
         result = np.exp(power - power.max(axis=1, keepdims=True))
         return result / result.sum(axis=1, keepdims=True)
     second = p[:, 1]

@@ -34,6 +34,9 @@ from labkit.cli.app import Group, app
 from labkit.cli.words import spoken
 from labkit.errors import InputError, TrainingError
 from labkit.experiment import AdamW, Experiment
+from labkit.learn import image_features
+from labkit.learn.reference import FILE as REFERENCE
+from labkit.learn.trained import model_folders
 from labkit.predictions import Predictions
 from labkit.sample import Sample, with_labels
 from labkit.simulate import simulate_observation
@@ -267,7 +270,7 @@ def test_predict_writes_predictions_and_rank_the_catalogue(made, tmp_path):
     for sample, ending in (("raw", "parquet"), ("grey", "ecsv")):
         out, best = tmp_path / f"{sample}.{ending}", tmp_path / f"{sample}_ranked.ecsv"
         ended = labkit_("predict", made / sample, "--run", made / "run", "--out", out)
-        assert ended.out == f"{out}: 120 rows, 60 objects by 2 models\n"
+        assert ended.out.startswith(f"{out}: 120 rows, 60 objects by 2 models\nimages not compared")
         ended = labkit_("rank", out, made / sample, "--out", best)
         assert ended.out.startswith(f"{best}: 60 objects, best SIM-1-")
         lines.append(ended.out.split(": ")[1])
@@ -302,9 +305,8 @@ def test_a_calibration_beside_the_models_gives_a_list_of_the_purity_asked_for(ma
             fails(65, "purity", *rank, *one)
         fails(65, "--cost must be two numbers, as in 1:3", *rank, "--cost", "cheap")
         fails(65, "--prevalence must be a share", *rank, "--purity", 0.9, "--prevalence", "much")
-        assert labkit_(*predict, tmp_path / "c.parquet", "--calibrated").out.endswith(
-            "60 rows, 60 objects by 1 models\n"
-        )
+        ended = labkit_(*predict, tmp_path / "c.parquet", "--calibrated")
+        assert "60 rows, 60 objects by 1 models\n" in ended.out
         fails(65, "must not be calibrated yet", "rank", tmp_path / "c.parquet", *rank[2:], "--purity", 0.9)
         assert "prevalence" in labkit_("rank", tmp_path / "c.parquet", *rank[2:]).out
         replace(found, models=("another",)).save(tmp_path / FILE)
@@ -312,6 +314,40 @@ def test_a_calibration_beside_the_models_gives_a_list_of_the_purity_asked_for(ma
         fails(65, "PREDICTIONS must be of the calibrated models another (bands xray), got", *other)
     finally:
         (made / "run" / FILE).unlink(missing_ok=True)
+
+
+def test_other_images_than_the_training_s_are_predicted_when_accepted(made, tmp_path):
+    raw = Sample.load(made / "raw")
+    raw.catalogue["split"] = "new"  # as if the networks had learned from none
+    kept = write_table(image_features(made / "run", raw.select(slice(0, None, 2))), tmp_path / REFERENCE)
+    place = next(iter(model_folders(made / "run"))) / REFERENCE
+    own = place.read_bytes()
+    rest = raw.select(slice(1, None, 2))
+    rest.save(tmp_path / "like")
+    noise = np.random.default_rng(1).poisson(8.0, rest.shape)
+    about = {"bands": rest.bands, "pixel_scale": rest.pixel_scale, "provenance": rest.provenance}
+    more = Sample(np.asarray(rest.images) + noise, rest.catalogue, **about)
+    more.save(tmp_path / "unlike")
+    predict, out = ("predict", tmp_path / "like", "--run", made / "run", "--out"), tmp_path / "p.parquet"
+    try:
+        assert "not compared with the training's: that needs 20" in labkit_(*predict, out).out
+        place.write_bytes(kept.read_bytes())
+        ended = labkit_(*predict, out, "--overwrite")
+        assert "images like the reference of the training" in ended.out
+        found = Predictions.load(out)
+        assert ended.out.splitlines()[1] == found.table.meta["made"][0]["shift"]
+        np.testing.assert_array_equal(found.table["novelty"][:30], found.table["novelty"][30:])
+        assert labkit_("rank", out, tmp_path / "like", "--out", tmp_path / "r.ecsv").code == 0
+        ranked = QTable.read(tmp_path / "r.ecsv")
+        assert sorted(ranked["novelty"]) == sorted(found.table["novelty"][:30])
+        unlike = ("predict", tmp_path / "unlike", *predict[2:], tmp_path / "u.parquet")
+        fails(65, "images unlike the reference of the training", *unlike)
+        fails(65, "or give --accept shift", *unlike)
+        assert "images unlike" in labkit_(*unlike, "--accept", "shift").out
+        record = Predictions.load(tmp_path / "u.parquet").table.meta["made"][0]
+        assert (record["accepted"], record["shift"][:13]) == ("shift", "images unlike")
+    finally:
+        place.write_bytes(own)
 
 
 def test_a_table_is_not_replaced_unasked_and_must_be_writable_before_work_begins(made, tmp_path, monkeypatch):

@@ -52,12 +52,12 @@ Epochs = Annotated[int | None, Option(min=1, help="passes through the training s
 Device = Annotated[str, Option(help="auto, cpu, cuda or cuda:<n>")]
 Logger = Annotated[str | None, Option(help="write each epoch's numbers, too: csv, tensorboard or mlflow")]
 #: What may differ from a model's training, as in `labkit.learn.predict`.
-Consent = StrEnum("Consent", ["normalisation", "telescope"])
+Consent = StrEnum("Consent", ["normalisation", "telescope", "shift"])
 Accept = Annotated[
     list[Consent] | None,
     Option(
-        help="score what differs from the images a model was trained on: grey levels made in another way, or "
-        "another telescope; repeat for both"
+        help="score what differs from the images a model was trained on: grey levels made in another way, "
+        "another telescope, or images that a test tells from them (shift); repeat for more"
     ),
 ]
 

@@ -27,10 +27,13 @@ from labkit.cli.app import (
 from labkit.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from astropy.table import Table
 
     from labkit.calibration import Calibration
     from labkit.predictions import Predictions
+    from labkit.sample import Sample
 
 
 #: Of `labkit.evaluate.catalogue_features`.
@@ -126,6 +129,7 @@ def predict(
     from labkit.sample import Sample
 
     data = Sample.load(sample)
+    said, novelty = _gate(run, data, experiment=experiment, accept=accept or (), device=device)
     predictions = learn.predict(
         run,
         data,
@@ -135,9 +139,56 @@ def predict(
         accept=accept or (),
         calibrated=calibrated,
     )
-    predictions.save(out)
+    _mark(predictions, said, novelty).save(out)
     models = sum(1 for _ in predictions.runs())
-    echo(f"{out}: {len(predictions)} rows, {len(data)} objects by {models} models")
+    echo(f"{out}: {len(predictions)} rows, {len(data)} objects by {models} models\n{said}")
+
+
+def _gate(
+    run: str, data: "Sample", *, experiment: str | None, accept: "Collection[str]", device: str
+) -> tuple[str, "Table | None"]:
+    """Whether images are like the training's, in words, and how novel each is; others must be accepted."""
+    import numpy as np
+
+    from labkit import learn
+    from labkit.evaluate import domain_shift
+    from labkit.evaluate.domain import LEAST_OBJECTS
+    from labkit.evaluate.trainings import candidates
+    from labkit.tables import text
+
+    reference = learn.reference_features(run, experiment=experiment)
+    if reference is None:
+        return "images not compared with the training's: these models came without a reference", None
+    fresh = candidates(data.catalogue)
+    if "split" in data.catalogue.colnames:  # what a network has learned from is no measure of it
+        fresh = fresh & (text(data.catalogue["split"]) != "train")
+    if min(len(reference), fresh.sum()) < LEAST_OBJECTS:
+        needed = f"{LEAST_OBJECTS} on both sides that no network learned from"
+        there = f"{fresh.sum()} and {len(reference)}"
+        return f"images not compared with the training's: that needs {needed}, got {there}", None
+    rows = np.flatnonzero(fresh)
+    new = learn.image_features(run, data.select(rows), experiment=experiment, device=device, accept=accept)
+    found = domain_shift(reference, new, rng=np.random.default_rng(0))
+    if found.kind == "images" and "shift" not in accept:
+        raise InputError(
+            f"{found}; train on such images, or fine-tune with some of them, or give --accept shift if you "
+            "accept that the probabilities were never tested on them"
+        )
+    return str(found), found.novelty
+
+
+def _mark(predictions: Any, said: str, novelty: "Table | None") -> Any:
+    """Predictions that say how their images compare with the training's."""
+    import numpy as np
+
+    from labkit.tables import rows_of
+
+    for record in predictions.table.meta["made"]:
+        record["shift"] = said
+    if novelty is not None:
+        place = rows_of(novelty["object_id"], predictions.table["object_id"])
+        predictions.table["novelty"] = np.where(place >= 0, np.asarray(novelty["p"])[place], np.nan)
+    return predictions
 
 
 @app.command(rich_help_panel=Group.judge)
@@ -367,12 +418,15 @@ def classify(
         optical=plate or None, outside="drop", without_optical="drop",
     )  # fmt: skip
     raw.save(out / "sample", overwrite=True)
-    predictions = predict(run, raw, experiment=experiment, accept=accepted, device=device)
+    seen, novelty = _gate(run, raw, experiment=experiment, accept=accepted, device=device)
+    predictions = _mark(
+        predict(run, raw, experiment=experiment, accept=accepted, device=device), seen, novelty
+    )
     predictions.save(out / "predictions.parquet")
     classified = cast(Predictions, predictions)  # of classes, as was checked above
     ranked = rank(classified, raw.catalogue, threshold=threshold)
     write_table(ranked, out / "ranked.ecsv")
-    said = [_assumed(ranked), *notes(run, raw, left_out=len(found) - len(raw))]
+    said = [_assumed(ranked), seen, *notes(run, raw, left_out=len(found) - len(raw))]
     target = observation.about["target"] or images[0].name
     save_page(ranked_page(ranked, raw, observation, notes=said), out / "report.html", title=target)
     echo("\n".join([*said[1:], f"{out / 'ranked.ecsv'}: {_best(ranked)}", str(out / "report.html")]))

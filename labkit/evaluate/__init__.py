@@ -13,6 +13,7 @@ from labkit.evaluate.candidates import (
 from labkit.evaluate.comparison import compare, sentences
 from labkit.evaluate.conformal import conformal_sets
 from labkit.evaluate.cores import limit_predictions, morphology_estimates, morphology_predictions
+from labkit.evaluate.domain import DomainShift, domain_shift
 from labkit.evaluate.estimates import NUMBER_MEASURES, calibrate
 from labkit.evaluate.folds import (
     contradicted_labels,

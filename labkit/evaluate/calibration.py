@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit, xlogy
+from scipy.optimize import minimize
+from scipy.special import expit, logit, logsumexp, softmax, xlogy
 from sklearn.isotonic import IsotonicRegression
 
 from labkit.calibration import LEAST, METHODS, Calibration, bands_of, calibrated, models_of
@@ -26,6 +26,7 @@ from labkit.tables import need_columns, text
 from labkit.votes import soft_columns, vote_predictions
 
 _LEAST_VOTES = 1e-4  # of probabilities; shares of votes are held within what none of n votes tells (Jeffreys)
+_FLAT = 1e-3  # least slope of log-odds, where probabilities say nothing
 _RIDGE = 1e-3  # of logistic fits, so that classes that never mix have one, too
 _BLOCK = 4_000_000  # weights held in memory at a time
 
@@ -44,9 +45,10 @@ def fit_calibration(
     """Fit what turns the mean probabilities of some models into frequencies, to objects they never learned.
 
     "temperature" raises the probabilities of all classes to one power, 1 / T (Guo et al. 2017,
-    arXiv:1706.04599); "beta" has the log-odds a log p - b log(1 - p) + c with a and b not below 0 (Kull et
-    al. 2017, PMLR 54, 623), so that it can shift them, too; "isotonic" is any rising line. The last two are
-    of two classes.
+    arXiv:1706.04599), and multiplies each by a number, so that their means are the shares of the classes
+    (Alexandari et al. 2020, PMLR 119, 222; else no class mix could be estimated); "beta" has the log-odds
+    a log p - b log(1 - p) + c with a and b not below 0 (Kull et al. 2017, PMLR 54, 623); "isotonic" is any
+    rising line. The last two are of two classes.
 
     Parameters
     ----------
@@ -104,12 +106,14 @@ def fit_calibration(
                 raise InputError(
                     f"{group_by} must leave objects of each class outside every fold; use fewer folds"
                 )
-            found[~train] = calibrated(name, _fit(name, p[train], codes[train])[0], p[~train])
+            found[~train] = calibrated(name, fit_parameters(name, p[train], codes[train])[0], p[~train])
         losses[name] = _log_loss(found, codes)
     best = min((name for name in losses if name != "before"), key=losses.__getitem__)
-    resampled = [w for part in _weights(codes, group, draws, rng) for w in _fit(best, p, codes, part)]
+    resampled = [
+        w for part in _weights(codes, group, draws, rng) for w in fit_parameters(best, p, codes, part)
+    ]
     return Calibration(
-        method=best, parameters=_fit(best, p, codes)[0], draws=tuple(resampled),
+        method=best, parameters=fit_parameters(best, p, codes)[0], draws=tuple(resampled),
         classes=classes, positive=one.positive, models=models_of(held), bands=bands_of(held),
         shares=dict(zip(classes, (number / number.sum()).tolist(), strict=True)), split=split or "",
         objects=len(codes), clipped=int(((given < LEAST) | (given > 1 - LEAST)).any(axis=1).sum()),
@@ -152,7 +156,9 @@ def _weights(
         yield drawn
 
 
-def _fit(method: str, p: NDArray, codes: NDArray, weights: NDArray | None = None) -> list[tuple[float, ...]]:
+def fit_parameters(
+    method: str, p: NDArray, codes: NDArray, weights: NDArray | None = None
+) -> list[tuple[float, ...]]:
     """Parameters of a method for each row of weights, (row, n); without any for equal ones."""
     weights = np.ones((1, len(codes))) if weights is None else weights
     if method == "beta":
@@ -174,14 +180,21 @@ def _fit(method: str, p: NDArray, codes: NDArray, weights: NDArray | None = None
         ]
         return [(*one.X_thresholds_.tolist(), *one.y_thresholds_.tolist()) for one in lines]
 
-    def loss(log_t: float, w: NDArray) -> float:
-        found = calibrated("temperature", (np.exp(log_t),), p)
-        return -float(w @ np.log(np.maximum(found[np.arange(len(codes)), codes], 1e-300)))
+    if p.shape[1] == 2:
+        x = np.column_stack([logit(p[:, 1]), np.ones(len(p))])
+        return [(1 / max(slope, _FLAT), shift) for slope, shift in _logistic(x, codes, weights).tolist()]
+    logs, there, start = np.log(p), np.eye(p.shape[1])[codes], np.eye(p.shape[1])[0]
 
-    return [
-        (float(np.exp(minimize_scalar(loss, bounds=(-4, 4), args=(w,), method="bounded").x)),)
-        for w in weights
-    ]
+    def loss(values: NDArray, w: NDArray) -> tuple[float, NDArray]:
+        """Log loss, and its derivatives, with 1 / T and the offsets."""
+        power = values[0] * logs + np.array([0.0, *values[1:]])
+        away = w[:, None] * (softmax(power, axis=1) - there)
+        found = w @ (logsumexp(power, axis=1) - power[np.arange(len(codes)), codes])
+        return float(found) / w.sum(), np.array([(away * logs).sum(), *away[:, 1:].sum(axis=0)]) / w.sum()
+
+    bounds = [(_FLAT, None), *[(None, None)] * (p.shape[1] - 1)]
+    fits = [minimize(loss, start, args=(w,), jac=True, bounds=bounds).x for w in weights]
+    return [(1 / float(x[0]), *x[1:].tolist()) for x in fits]
 
 
 def _logistic(x: NDArray, y: NDArray, weights: NDArray) -> NDArray[np.float64]:

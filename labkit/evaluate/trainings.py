@@ -279,8 +279,9 @@ def rank(
     `~astropy.table.QTable`
         ``rank`` (from 1), ``object_id``, ``p_<positive>`` (mean over runs), ``p_std`` (scatter between runs;
         NaN for one), ``runs``, then the catalogue's columns. Equal probabilities keep the order of the table.
-        With a `point` after ``runs``: ``p_calibrated`` (NaN of what is no candidate), ``contaminants``
-        (expected down to this row) and ``selected``; ``meta["ranking"]["operating_point"]`` has its facts.
+        After ``runs`` come, where the predictions have it, ``novelty`` (see `labkit.evaluate.domain_shift`),
+        and, with a `point`, ``p_calibrated`` (NaN of what is no candidate), ``contaminants`` (expected down
+        to this row) and ``selected``; ``meta["ranking"]["operating_point"]`` has its facts.
         ``meta["ranking"]`` holds the networks, the threshold, how many candidates reach it, and how the
         predictions were made (run folder, labkit's version, telescopes); what the catalogue's meta holds,
         such as the thresholds of the finder, stands beside it.
@@ -303,6 +304,8 @@ def rank(
     ranked = QTable({"rank": np.arange(1, len(found) + 1), "object_id": found["object_id"].data})
     ranked[f"p_{predictions.positive}"] = found["mean"].data
     ranked["p_std"], ranked["runs"] = found["std"].data, found["runs"].data
+    if "novelty" in predictions.table.colnames:
+        ranked["novelty"] = np.asarray(predictions.table["novelty"])[found["row"]]
     if point is not None:
         place = rows_of(point.objects["object_id"], ranked["object_id"])
         if not np.array_equal(place >= 0, candidate[order]) or len(point.objects) != candidate.sum():

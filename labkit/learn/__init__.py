@@ -7,6 +7,7 @@ from labkit.learn.model import Model, model_folder
 from labkit.learn.networks import layer_rows
 from labkit.learn.parts import fold_counts, fold_numbers, fold_sizes
 from labkit.learn.predict import out_of_fold, predict
+from labkit.learn.reference import image_features, reference_features
 from labkit.learn.resident import release
 from labkit.learn.trained import (
     find_models,

@@ -31,6 +31,7 @@ from labkit.learn.device import choose_device, choose_precision, reused_memory, 
 from labkit.learn.loggers import check_logger, open_logger
 from labkit.learn.model import Fitted, Model, model_folder
 from labkit.learn.parts import Part, parts_digest, split_for_training, training_scales
+from labkit.learn.reference import keep_reference
 from labkit.learn.resident import (
     BalancedBatches,
     OrderedBatches,
@@ -132,11 +133,18 @@ def train(
     identity["units"] = {target: scale["unit"] for target, scale in scales.items()}
     if isinstance(experiment.pretrained, str) and Path(experiment.pretrained).is_file():
         identity["pretrained"] = file_hash(experiment.pretrained)
+
+    def fitted(*, interrupted: bool = False) -> Fitted:
+        """What is in the folder, with its reference."""
+        found = _fitted(folder, interrupted=interrupted)
+        keep_reference(found.model, folder, sample, parts, device=where)
+        return found
+
     staging = _staging(folder)
     last = _state_to_resume(folder, identity, resume=resume, replace=other == "replace")
     if last is not None and read_about(last)["finished"]:
         log.info("%s is trained already: %s", experiment.name, folder)
-        return _fitted(folder)
+        return fitted()
     sky = sky_level(sample.provenance.get("normalisation"))
     drawn_from = seed if fold < 0 else seed_of(seed, fold, 4)  # folds differ in their first weights, too
     task = TrainingTask(experiment, seed=drawn_from, sky=sky, identity=identity)
@@ -168,10 +176,10 @@ def train(
                 f"so there is no model yet{kept and '; ' + kept}"
             ) from None
         log.info("%s was stopped; the best epoch so far is in %s", experiment.name, folder)
-        return _fitted(folder, interrupted=True)
+        return fitted(interrupted=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return _fitted(folder)
+    return fitted()
 
 
 def _state_to_resume(folder: Path, identity: dict[str, Any], *, resume: bool, replace: bool) -> Path | None:

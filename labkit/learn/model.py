@@ -4,6 +4,7 @@ A model is a folder::
 
     model.json            experiment, bands, pixel scale, normalisation, versions
     weights.safetensors   weights of the best epoch
+    reference.parquet     features of validation objects, which tell whether others are like them
     last.safetensors      state of the last epoch, to resume training (not needed for use)
 """
 
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "labkit-model-1"
 #: What `Model.check` may be told to accept.
-CONSENTS = ("normalisation", "telescope")
+CONSENTS = ("normalisation", "telescope", "shift")
 
 
 @dataclass(frozen=True)

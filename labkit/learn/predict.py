@@ -121,7 +121,8 @@ def predict(
         What may differ from what the models were trained on. ``"normalisation"``: grey levels made in another
         way, see `Model.check`; a raw Sample is then normalised by labkit's XAmin rules for a model of the
         published training set. ``"telescope"``: images of another telescope. A Sample that records none, such
-        as one of pictures, is never refused for it.
+        as one of pictures, is never refused for it. ``"shift"`` is recorded only: `labkit predict` asks for
+        it where `labkit.evaluate.domain_shift` finds other images.
     calibrated : bool
         Apply the calibration that lies beside the models, ``calibration.json`` in the folder that `models`
         names (`labkit.evaluate.fit_calibration`): one row per object, of the mean over models.
@@ -158,7 +159,7 @@ def predict(
         _, computed = model.move(device, precision)
         of_images = moments if model.experiment.targets else probabilities
         values = []
-        for number, piece in enumerate(_normalised_pieces(model, sample, accept=accept)):
+        for number, piece in enumerate(normalised_pieces(model, sample, accept=accept)):
             images = torch.from_numpy(np.array(piece.images))
             turned = {"views": views, "seed": seed + number}
             values.append(of_images(model, images, batch_size=batch_size, precision=computed, **turned))
@@ -204,7 +205,7 @@ def _table(
     return Estimates.from_arrays(sample.object_ids, found[..., 0], found[..., 1], **run)
 
 
-def _normalised_pieces(model: Model, sample: Sample, *, accept: Collection[str]) -> Iterator[Sample]:
+def normalised_pieces(model: Model, sample: Sample, *, accept: Collection[str]) -> Iterator[Sample]:
     """The model's bands of some objects at a time, as grey levels like those it was trained on."""
     if "normalisation" in sample.provenance or sample.dtype == np.uint8:
         chosen = model.check(sample, accept=accept)

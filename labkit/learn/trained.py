@@ -52,7 +52,7 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
     if isinstance(models, str | Path | RunFolder):
         root = _folder(models)
         where = repr(str(root))
-        known = {folder: str(_facts(folder)["experiment"]["name"]) for folder in _trained_folders(root)}
+        known = model_folders(models)
         found = [Model.load(folder) for folder, name in known.items() if experiment in (None, name)]
         names = set(known.values())
     else:
@@ -75,6 +75,11 @@ def find_models(models: Models, *, experiment: str | None = None) -> list[Model]
             f"{', '.join(shipped_models())}"
         )
     return found
+
+
+def model_folders(models: str | Path | RunFolder) -> dict[Path, str]:
+    """The folders of the models that `find_models` finds by a folder or name, and their experiments."""
+    return {one: str(_facts(one)["experiment"]["name"]) for one in _trained_folders(_folder(models))}
 
 
 def one_model(models: Models, *, name: str = "model") -> Model:

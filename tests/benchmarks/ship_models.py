@@ -18,6 +18,7 @@ from labkit.evaluate import Resampling, fit_calibration, measure
 from labkit.experiment import read_experiments
 from labkit.instruments.mirrors import PointSpread
 from labkit.learn import find_models, model_folder, shipped_models
+from labkit.learn.reference import FILE as REFERENCE
 from labkit.predictions import Predictions
 from labkit.sample import Sample
 from labkit.tables import numbers, rows_of, text
@@ -102,7 +103,8 @@ def main() -> None:
             there.mkdir(parents=True)
             about = json.loads((trained / "model.json").read_text(encoding="utf-8"))
             (there / "model.json").write_text(json.dumps(about) + "\n", encoding="utf-8")  # in one line
-            shutil.copyfile(trained / "weights.safetensors", there / "weights.safetensors")
+            for name in ("weights.safetensors", REFERENCE):
+                shutil.copyfile(trained / name, there / name)
         calibration.save(group / FILE)
         (group / "card.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
         print(f"{experiment.name}: AUC {written['measured']['auc']}, {written['measured']['on']}")

@@ -22,8 +22,9 @@ def test_scores_too_sure_and_shifted_hold_after_calibration(made):
 
     held, new = scores(1), scores(2)
     found = fit_calibration(held, rng=np.random.default_rng(3), draws=20)
-    assert found.method == "beta"  # temperature cannot shift, an isotonic line has more to learn
-    assert found.log_loss["beta"] < found.log_loss["temperature"] < found.log_loss["before"]
+    assert found.method == "temperature"  # which is what was wrong; an isotonic line has more to learn
+    assert found.parameters == pytest.approx((2.5, -1 / 2.5), abs=0.3)
+    assert found.log_loss["temperature"] < found.log_loss["isotonic"] < found.log_loss["before"]
     sets = {"before": new, "after": found.apply(new)}
     before, after = reliability_measures(sets, resampling=Resampling(number=200, rng=1))
     assert before["slope_high"] < 0.5 < after["slope_low"] < 1 < after["slope_high"]
@@ -47,6 +48,7 @@ def test_each_method_leaves_probabilities_that_hold_in_their_order(made, method)
     assert np.abs(after.score - p).max() < (0.15 if method == "isotonic" else 0.05)
     assert (np.diff(after.score[np.argsort(p)]) >= 0).all()
     assert 0 < after.score.min() < after.score.max() < 1
+    assert after.score.mean() == pytest.approx(found.shares["member"], abs=0.002)
     np.testing.assert_array_equal(held.score, p)
     assert len(found.draws) == 5
     assert found.draws[0] != found.draws[1]
@@ -60,7 +62,10 @@ def test_a_temperature_is_that_of_three_classes_and_the_only_way():
     held = Predictions.from_arrays(np.arange(3000).astype(str), softmax(3 * logits, axis=1), **about)
     found = fit_calibration(held, rng=rng, draws=20)
     assert found.method == "temperature"
-    assert found.parameters[0] == pytest.approx(3, abs=3 * np.std(found.draws))
+    assert found.parameters == pytest.approx((3, 0, 0), abs=0.3)
+    assert np.std(found.draws, axis=0)[0] < 0.2
+    means = found.apply(held).probabilities.mean(axis=0)
+    np.testing.assert_allclose(means, list(found.shares.values()), atol=0.002)
     assert measure(found.apply(held), measures=("log_loss",))["log_loss"] < found.log_loss["before"] - 0.1
     with pytest.raises(InputError, match="method must be one of .* got 'beta'"):
         fit_calibration(held, rng=rng, method="beta")

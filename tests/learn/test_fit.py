@@ -51,7 +51,7 @@ def held(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-FILES = ["last.safetensors", "model.json", "weights.safetensors"]
+FILES = ["last.safetensors", "model.json", "reference.parquet", "weights.safetensors"]
 
 
 @pytest.fixture(scope="module")

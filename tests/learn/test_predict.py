@@ -166,8 +166,8 @@ def test_another_telescope_is_taken_when_it_is_accepted_and_that_is_recorded(
         predict(tmp_path / "model", seen_by("Chandra"))
     with pytest.raises(InputError, match=r"whose files name no telescope \(TELESCOP\)"):
         predict(model, seen_by(""))
-    with pytest.raises(InputError, match=r"accept must be some of .* got \['shift'\]"):
-        predict(model, sample, accept=("shift",))
+    with pytest.raises(InputError, match=r"accept must be some of .* got \['shape'\]"):
+        predict(model, sample, accept=("shape",))
     taken = predict(tmp_path / "model", seen_by("Chandra"), device="cpu", accept=("telescope",))
     assert "scores images of Chandra by 'scored', trained on XMM-Newton" in caplog.text
     (record,) = Predictions.load(taken.save(tmp_path / "p.parquet")).table.meta["made"]
