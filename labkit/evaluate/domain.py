@@ -21,6 +21,7 @@ LEAST_OBJECTS = 20
 _COMPONENTS = 10  # of the features; as many directions as some hundred objects can fill
 _FAR = 5.0  # standard deviations beyond which a value counts as that far
 _RIDGE = 0.01  # of the classifier, for each object
+_PIECE = 5000  # objects whose distances are held at a time
 _NEAREST = 5  # reference objects whose mean distance tells how novel an object is
 
 
@@ -213,5 +214,6 @@ def _novelty(old: NDArray, new: NDArray, width: int) -> NDArray[np.float64]:
         return np.sqrt(np.maximum(np.sort(near, axis=1)[:, skip:], 0)).mean(axis=1)
 
     usual = np.sort(distance(base, 1))
-    far = len(usual) - np.searchsorted(usual, distance(seen, 0) - 1e-9)
+    away = [distance(seen[n : n + _PIECE], 0) for n in range(0, len(seen), _PIECE)]
+    far = len(usual) - np.searchsorted(usual, np.concatenate(away) - 1e-9)
     return (far + 1) / (len(usual) + 1)
