@@ -331,6 +331,8 @@ def test_other_images_than_the_training_s_are_predicted_when_accepted(made, tmp_
     predict, out = ("predict", tmp_path / "like", "--run", made / "run", "--out"), tmp_path / "p.parquet"
     try:
         assert "not compared with the training's: that needs 20" in labkit_(*predict, out).out
+        whole = ("predict", made / "raw", "--run", made / "run", "--out", tmp_path / "w.parquet")
+        assert "not compared with the training's: they are the same" in labkit_(*whole).out
         place.write_bytes(kept.read_bytes())
         ended = labkit_(*predict, out, "--overwrite")
         assert "images like the reference of the training" in ended.out

@@ -192,6 +192,14 @@ class OperatingPoint:
         named = {"goal": self.goal, "calibration": self.calibration, "prevalence_from": self.assumed}
         return named | self.values | ends
 
+    @property
+    def curve(self) -> QTable:
+        """Expected purity and completeness at every threshold; columns as of `purity_curve`."""
+        p = np.sort(np.asarray(self.objects["p"]))[::-1]
+        number, true = np.arange(1, len(p) + 1), np.cumsum(p)
+        shares = {"purity": true / number, "completeness": true / true[-1]}
+        return QTable({"threshold": p} | shares | {"selected": number})
+
     def __str__(self) -> str:
         """What it promises, in two sentences."""
         say, v = self._say, self.values

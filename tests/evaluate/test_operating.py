@@ -83,6 +83,9 @@ def test_goals_select_what_they_say(listed, calibration):
     assert p[: number - 1].sum() < 0.9 * p.sum() <= p[:number].sum()
     assert (np.asarray(cheap.objects["p"]) >= cheap.values["threshold"]).sum() == (p > 0.25).sum()
     assert cheap.values["threshold"] > 0.25
+    row = complete.curve[number - 1]
+    for name in ("threshold", "purity", "completeness", "selected"):
+        assert row[name] == pytest.approx(complete.values[name])
     given = operating_point(new, calibration, completeness=0.9, prevalence=0.01, **options)
     assert given.values["prevalence"] == given.bounds["prevalence"].high == 0.01
     assert given.values["contaminants"] > complete.values["contaminants"]
