@@ -33,24 +33,27 @@ ARGUMENTS: Mapping[str, tuple[Any, bool]] = {
     "background": (u.ct / u.arcmin**2, True),
     "distance": (u.arcmin, True),
 }
-_KNOTS, _STRENGTHS = 5, (0.03, 0.3, 3.0, 30.0)
+#: Knots of the splines; scikit-learn's C to choose from; how much less straight lines are penalised than what
+#: bends them.
+_KNOTS, _STRENGTHS, _STRAIGHT = 5, (0.03, 0.1, 0.3, 1.0), 10.0
 
 
 @dataclass(frozen=True)
 class SelectionFunction:
     """Probability that a search selects a cluster, smooth in what the cluster is and where it lies.
 
-    A logistic regression on cubic splines of each argument and on products of two, fitted by `fit_selection`
-    to simulated clusters that were injected into images. Arguments: ``flux`` (erg/s/cm2), ``extent`` (core
-    radius, arcsec), ``off_axis`` (arcmin), ``exposure`` (s), ``background`` (counts/arcmin2), ``distance`` to
-    the next source (arcmin), as `labkit.finder.inject` gives them.
+    A logistic regression on each argument, products of two and cubic splines, where what bends a straight
+    line is penalised; fitted by `fit_selection` to simulated clusters that were injected into images.
+    Arguments: ``flux`` (erg/s/cm2), ``extent`` (core radius, arcsec), ``off_axis`` (arcmin), ``exposure``
+    (s), ``background`` (counts/arcmin2), ``distance`` to the next source (arcmin), as `labkit.finder.inject`
+    gives them.
 
     Parameters
     ----------
     domain : dict of str to tuple of float
         Least and largest value of each argument that it was fitted to.
     coefficients : tuple of float
-        Of the splines, then of the products.
+        Of the arguments, their products, and the splines.
     intercept : float
         Log-odds where all of them are 0.
     about : dict
@@ -112,7 +115,7 @@ class SelectionFunction:
 
 
 def _design(values: NDArray[np.float64], domain: Mapping[str, tuple[float, float]]) -> NDArray[np.float64]:
-    """Splines of each argument that varies, and products of two, (cluster, term)."""
+    """Straight lines in each argument that varies, products of two, and splines, (cluster, term)."""
     columns = []
     for column, (name, (low, high)) in zip(values.T, domain.items(), strict=True):
         if low < high:
@@ -124,7 +127,8 @@ def _design(values: NDArray[np.float64], domain: Mapping[str, tuple[float, float
     knots = np.repeat(np.linspace(0, 1, _KNOTS)[:, None], scaled.shape[1], axis=1)
     splines = SplineTransformer(knots=knots, include_bias=False).fit_transform(scaled)
     products = PolynomialFeatures(2, include_bias=False).fit_transform(2 * scaled - 1)
-    return np.concatenate([splines, products], axis=1)
+    products[:, : scaled.shape[1]] *= _STRAIGHT
+    return np.concatenate([products, splines], axis=1)
 
 
 def is_selected(injections: Table, selected: str, threshold: float | None = None) -> NDArray[np.bool_]:

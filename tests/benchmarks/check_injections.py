@@ -3,7 +3,8 @@
 Run ``python tests/benchmarks/check_injections.py [--real FOLDER] [--out FOLDER] [--each N] [--processes N]``.
 FOLDER holds observations of Abell 907 (``xmm/a907_*``); the cluster is masked. Clusters are simulated, images
 real. Prints the time, completeness against flux for three extents beside the fitted selection function, how
-well that predicts held-out copies, and copies searched whole beside those searched near the clusters.
+well that predicts held-out copies, and copies searched whole beside those searched near the clusters. Before
+that, on simulated fields, completeness by injection beside that of the clusters which the fields hold.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Table
+from astropy.table import QTable, Table, vstack
 from timing import timed
 
 from labkit.evaluate import (
@@ -25,7 +26,11 @@ from labkit.evaluate import (
 )
 from labkit.finder import Selection, inject, search
 from labkit.finder.injection import Target, match, search_copy
-from labkit.simulate import ECF, cluster_grid
+from labkit.finder.simulated import as_observation
+from labkit.simulate import ECF, cluster_grid, cluster_population, read_recipe
+from labkit.simulate.field import draw_sources
+from labkit.simulate.found import draw_found_field
+from labkit.simulate.xmm import draw_pointing
 from labkit.sources import read_observation
 from labkit.sources.xmm import EPIC
 from labkit.views.export import save_figure
@@ -34,6 +39,8 @@ from labkit.views.selection import area_curves, completeness_curves
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 #: Abell 907 and a circle around it (degrees, arcmin).
 MASKED = Table({"ra": [149.592], "dec": [-11.064], "radius": [6.0]})
+#: Edges of fluxes, within R500, at which simulated fields are compared.
+BINS = (3e-14, 6e-14, 1.2e-13, 2.4e-13, 5e-13)
 FLUXES, EXTENTS = np.geomspace(1e-14, 6e-13, 8), (10.0, 20.0, 40.0)
 
 
@@ -69,6 +76,38 @@ def print_whole(observation, injections, copies):
           f"{off[2]:.1%} at most")  # fmt: skip
 
 
+def print_simulated(fields, out):
+    """Clusters injected into simulated fields beside those that these fields hold, by C1 and flux."""
+    recipe, rng = read_recipe(), np.random.default_rng(5)
+    seed, rows = recipe.meta["seed"], []
+    c1 = {(one["field"], one["source"]) for one in recipe[recipe["c1"]]}
+    for number in range(recipe.meta["fields"]):
+        drawing = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        pointing = draw_pointing(drawing)  # as `labkit.simulate.found.draw_found_field` begins
+        for row, source in enumerate(draw_sources(drawing, pointing, enriched=True)):
+            u, v = pointing.to_detector(*source.place)
+            if source.kind == "cluster" and pointing.counts_per_flux(u[None], v[None])[0] > 0:
+                rows.append((source.flux, 10.0, (number, row) in c1))
+    there = QTable(rows=rows, names=("flux", "extent", "c1"))
+    drawn = cluster_population(20_000, flux_limit=BINS[0], rng=rng)
+    place = np.digitize(drawn["flux_500"].value, BINS) - 1
+    chosen = [
+        np.flatnonzero(place == number)[: 15 * fields // (len(BINS) - 1)] for number in range(len(BINS) - 1)
+    ]
+    clusters, injected = drawn[rng.permutation(np.concatenate(chosen))], []
+    for number, part in enumerate(np.array_split(np.arange(len(clusters)), fields)):
+        field = as_observation(draw_found_field(seed, number))
+        injected.append(inject(field, clusters[part], out / f"simulated_{number}.parquet", seed=number))
+    found = vstack(injected, metadata_conflicts="silent")
+    found["flux"], found["extent"] = found["flux_500"], 10.0
+    beside = [counted_completeness(one, flux=BINS, extent=(1, 100)) for one in (there, found)]
+    for name, table in zip(("there", "injected"), beside, strict=True):
+        print(f"simulated fields, C1 of clusters {name}: " + "; ".join(
+            f"{row['flux'].value if hasattr(row['flux'], 'value') else row['flux']:.1e}: "
+            f"{row['completeness']:.2f} [{row['completeness_low']:.2f}, {row['completeness_high']:.2f}] "
+            f"({row['clusters']})" for row in table))  # fmt: skip
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,8 +115,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "labkit_injections")
     parser.add_argument("--each", type=int, default=84)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--simulated", type=int, default=16, help="simulated fields to inject into")
     parser.add_argument("--whole", type=int, default=4, help="copies to search as a whole, too")
     options = parser.parse_args()
+    if options.simulated:
+        print_simulated(options.simulated, options.out)
     for folder in sorted((options.real / "xmm").glob("a907_*")):
         files = [[folder / f"{camera}_0.5-2.0keV_{kind}.fits.gz" for camera in ("pn", "mos1", "mos2")]
                  for kind in ("image", "exposure")]  # fmt: skip
