@@ -89,23 +89,23 @@ def print_simulated(fields, out):
             if source.kind == "cluster" and pointing.counts_per_flux(u[None], v[None])[0] > 0:
                 rows.append((source.flux, 10.0, (number, row) in c1))
     there = QTable(rows=rows, names=("flux", "extent", "c1"))
-    drawn = cluster_population(20_000, flux_limit=BINS[0], rng=rng)
+    drawn = cluster_population(3000, flux_limit=BINS[0], rng=rng)
     place = np.digitize(drawn["flux_500"].value, BINS) - 1
-    chosen = [
-        np.flatnonzero(place == number)[: 15 * fields // (len(BINS) - 1)] for number in range(len(BINS) - 1)
-    ]
-    clusters, injected = drawn[rng.permutation(np.concatenate(chosen))], []
+    each = 15 * fields // (len(BINS) - 1)
+    chosen = np.concatenate([np.flatnonzero(place == number)[:each] for number in range(len(BINS) - 1)])
+    clusters, injected = drawn[rng.permutation(chosen)], []
     for number, part in enumerate(np.array_split(np.arange(len(clusters)), fields)):
         field = as_observation(draw_found_field(seed, number))
         injected.append(inject(field, clusters[part], out / f"simulated_{number}.parquet", seed=number))
     found = vstack(injected, metadata_conflicts="silent")
-    found["flux"], found["extent"] = found["flux_500"], 10.0
-    beside = [counted_completeness(one, flux=BINS, extent=(1, 100)) for one in (there, found)]
-    for name, table in zip(("there", "injected"), beside, strict=True):
-        print(f"simulated fields, C1 of clusters {name}: " + "; ".join(
-            f"{row['flux'].value if hasattr(row['flux'], 'value') else row['flux']:.1e}: "
-            f"{row['completeness']:.2f} [{row['completeness_low']:.2f}, {row['completeness_high']:.2f}] "
-            f"({row['clusters']})" for row in table))  # fmt: skip
+    found["flux"] = found["flux_500"]
+    beside = [counted_completeness(one, flux=BINS, extent=(1, 1000)) for one in (there, found)]
+    for name, table in zip(("that are there", "injected"), beside, strict=True):
+        words = [
+            f"{flux:.1e}: {share:.2f} [{low:.2f}, {high:.2f}] ({n})"
+            for _, flux, n, share, low, high in Table(table).iterrows()
+        ]
+        print(f"simulated fields, clusters {name}, C1 at flux: {'; '.join(words)}")
 
 
 def main() -> None:
@@ -150,7 +150,9 @@ def main() -> None:
             held_out = cross_validate(found, selected=selected)
             bins = probability_bins(held_out["p"], held_out["selected"], bins=5)
             print("\n".join(bins.pformat(max_lines=-1, max_width=-1)))
-            title = f"Simulated clusters in real images, {observation.about['observation']}: {selected}"
+            title = (
+                f"Simulated clusters in real images, {observation.about['observation']}: {selected.upper()}"
+            )
             figure = completeness_curves(found, function, selected=selected, title=title)
             save_figure(figure, options.out / f"{folder.name}_{selected}.png")
         figure = area_curves(function, found, extent=EXTENTS, title=f"C1 in {folder.name}")
