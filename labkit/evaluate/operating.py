@@ -236,7 +236,9 @@ def operating_point(
     With calibrated probabilities p, a selection has sum(1 - p) contaminants on average, and sum(p) objects
     of the positive class are lost below. Of each resample the calibration is another draw, the prevalence is
     estimated anew, and each object is of the positive class with its probability, so that intervals hold the
-    errors of all three.
+    errors of all three. A purity is reached where the errors of the calibration happen to favour it, so that
+    there are more contaminants than expected on average: in simulated lists at a purity of 0.9 by a quarter
+    with 1,000 held-out objects, by a tenth with 10,000; the intervals hold what they promise.
 
     Parameters
     ----------
