@@ -5,6 +5,7 @@ Every measure, figure and comparison starts from them, whether a network, a fore
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import numpy as np
 from astropy.table import Table, vstack
 from numpy.typing import ArrayLike, NDArray
 
-from labkit.errors import InputError, need_choice
+from labkit.errors import InputError, MissingDataError, boundary, need_choice
 from labkit.tables import need_columns, numbers, read_catalogue, rows_of, text, write_table
 
 
@@ -34,6 +35,8 @@ class Run(NamedTuple):
 
 _RUN = ("object_id", "experiment", "seed", "fold", "split")
 _LOG = "log "
+#: In a folder of predictions in parts: which files they are, in order; there when all are.
+PARTS = "parts.json"
 
 
 def target_column(target: str) -> tuple[str, bool]:
@@ -420,7 +423,9 @@ class Estimates(RunTable):
 
 
 def load_predictions(path: str | Path) -> Predictions | Estimates:
-    """Predictions or Estimates, whichever `save` wrote."""
+    """Predictions or Estimates, whichever `save` wrote, or a folder of parts."""
+    if Path(path).is_dir():
+        return _joined(Path(path))
     table = read_catalogue(path)
     if table.meta.get("of") == "numbers":
         return Estimates(Table(table))
@@ -430,3 +435,17 @@ def load_predictions(path: str | Path) -> Predictions | Estimates:
             ".parquet, .ecsv or .fits, for CSV does not keep them"
         )
     return Predictions(Table(table), tuple(table.meta["classes"]), table.meta["positive"])
+
+
+def _joined(folder: Path) -> Predictions | Estimates:
+    """All parts of a folder, run after run."""
+    if not (folder / PARTS).is_file():
+        raise MissingDataError(
+            f"{str(folder)!r} must hold predictions in parts, got no {PARTS}; repeat the call that was to "
+            "write them, which has not ended"
+        )
+    with boundary(f"{str(folder / PARTS)!r} is damaged", "predict again"):
+        names = [str(name) for name in json.loads((folder / PARTS).read_text(encoding="utf-8"))["parts"]]
+    parts = [load_predictions(folder / name) for name in names]
+    runs = dict.fromkeys(run for part in parts for run, _ in part.runs())
+    return RunTable.concatenate([part.select(**run._asdict()) for run in runs for part in parts])

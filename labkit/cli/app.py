@@ -24,7 +24,7 @@ EXIT_DATA, EXIT_MISSING, EXIT_FAILED, EXIT_IO, EXIT_INTERRUPTED = 65, 66, 70, 74
 #: As in `labkit.tables`, which the command line imports only when it is needed.
 CATALOGUE_ENDINGS = (".ecsv", ".csv", ".fits", ".vot", ".parquet")
 
-_ENDINGS = ", ".join(CATALOGUE_ENDINGS)
+ENDINGS = ", ".join(CATALOGUE_ENDINGS)
 _MADE_HERE = ("sample.json", "truth.ecsv", "candidates.ecsv")  # a folder with one of these may be replaced
 #: Of click, or of the copy inside newer versions of typer.
 _UsageError: type[Exception] = BadParameter.__bases__[0]
@@ -34,12 +34,12 @@ _debug = False
 def check_ending(path: Path | None) -> Path | None:
     """Refuse a table's name whose ending cannot be written."""
     if path is not None and path.suffix.lower() not in CATALOGUE_ENDINGS:
-        raise BadParameter(f"must end in one of {_ENDINGS}, got {str(path)!r}")
+        raise BadParameter(f"must end in one of {ENDINGS}, got {str(path)!r}")
     return path
 
 
 Out = Annotated[Path, Argument(help="folder to make")]
-TableOut = Annotated[Path, Option(callback=check_ending, help=f"table to write: {_ENDINGS}")]
+TableOut = Annotated[Path, Option(callback=check_ending, help=f"table to write: {ENDINGS}")]
 Run = Annotated[Path, Option(help="run folder")]
 Overwrite = Annotated[bool, Option("--overwrite", help="replace what labkit made there before")]
 Seed = Annotated[int, Option(min=0, help="seed of everything random, a whole number")]

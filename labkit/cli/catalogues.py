@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from typer import Argument, Option, echo
 
 from labkit.cli.app import (
+    ENDINGS,
     Accept,
     Device,
     Exposure,
@@ -16,7 +17,9 @@ from labkit.cli.app import (
     Seed,
     TableOut,
     app,
+    at_terminal,
     bar,
+    check_ending,
     echo_table,
     pairs,
     refuse_existing,
@@ -109,9 +112,15 @@ def _band(ecf: float | None, energy: str | None) -> tuple[float, float] | None:
 def predict(
     sample: Annotated[Path, Argument(help="folder of a Sample, raw or normalised")],
     run: Annotated[str, Option(help=MODELS)],
-    out: TableOut,
+    out: Annotated[Path, Option(help=f"table to write: {ENDINGS}; or a folder, for any number of objects")],
     experiment: OfExperiment = None,
     views: Annotated[int, Option(min=1, help="number of randomly turned views to average over")] = 1,
+    workers: Annotated[
+        str | None,
+        Option(
+            help="for a folder: number of processes, auto, or a Dask scheduler's address  [default: auto]"
+        ),
+    ] = None,
     device: Device = "auto",
     accept: Accept = None,
     calibrated: Annotated[
@@ -122,8 +131,21 @@ def predict(
     """Write what trained models say of each object of a Sample.
 
     Probabilities, 0 to 1, by each model; of models of numbers, means and widths. `labkit rank` makes a ranked
-    catalogue of probabilities.
+    catalogue of probabilities. A folder is written in parts, by several processes; the same command resumes
+    one that was killed, and other verbs read it as they read a table.
     """
+    if not out.suffix:
+        from labkit.run.streaming import predict_in_parts
+
+        options: dict[str, Any] = {"experiment": experiment, "device": device, "views": views}
+        options |= {"accept": accept or (), "calibrated": calibrated}
+        options |= {"overwrite": overwrite, "progress": at_terminal()}
+        predict_in_parts(run, sample, out, workers=workers or "auto", **options)
+        echo(f"{out}: complete, in {sum(1 for _ in out.glob('part-*'))} parts")
+        return
+    check_ending(out)
+    if workers is not None:
+        raise InputError(f"--workers needs a folder to write parts to, got --out {str(out)!r}; leave one out")
     refuse_files(overwrite, out=out)
     from labkit import learn
     from labkit.sample import Sample

@@ -23,7 +23,8 @@ from labkit.runfolder import RunFolder
 from labkit.sample import Sample
 from labkit.tables import text
 
-_PIECE = 256  # objects read at a time
+#: Objects read at a time.
+PIECE = 256
 
 
 def logits(model: Model, images: Tensor, *, batch_size: int = 32, precision: str = "fp32") -> Tensor:
@@ -214,15 +215,15 @@ def normalised_pieces(model: Model, sample: Sample, *, accept: Collection[str]) 
                 f"sample must hold grey levels of type uint8, got {chosen.dtype}; "
                 "normalise it first (labkit.images.normalise)"
             )
-        yield from (chosen.select(slice(n, n + _PIECE)) for n in range(0, len(chosen), _PIECE))
+        yield from (chosen.select(slice(n, n + PIECE)) for n in range(0, len(chosen), PIECE))
         return
     from labkit.images import normalise  # needs scipy, which a bare GPU node may lack
 
     chosen, record = named_bands_of(sample, model.experiment), model.normalisation
     by_rules = "normalisation" in accept and isinstance(record, dict)
     by_rules = by_rules and str(record.get("method")).startswith("xamin")
-    for n in range(0, len(chosen), _PIECE):
-        piece = chosen.select(slice(n, n + _PIECE))
+    for n in range(0, len(chosen), PIECE):
+        piece = chosen.select(slice(n, n + PIECE))
         piece = normalise(piece) if by_rules else normalise(piece, like=model)
         yield named_bands_of(piece, model.experiment) if n else model.check(piece, accept=accept)
 

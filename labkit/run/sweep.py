@@ -7,19 +7,18 @@ number of threads of a run: the same `threads` gives the same table, bit for bit
 many runs are trained side by side.
 """
 
-import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from distributed import Client, LocalCluster, wait
+from distributed import Client, wait
 
-from labkit.errors import FailedError, InputError, MissingDataError
+from labkit.errors import FailedError, InputError
 from labkit.experiment import Experiment
 from labkit.learn import release
 from labkit.learn.device import choose_device
@@ -32,6 +31,7 @@ from labkit.predictions import Estimates, Predictions, RunTable
 from labkit.processes import available_cores
 from labkit.run.stopping import interrupt_on_sigterm
 from labkit.run.sweep_runs import Board, SweepRun, read_note, run_predictions, train_run
+from labkit.run.workers import connected, number_of
 from labkit.runfolder import RunFolder
 from labkit.sample import Sample, with_label_files
 
@@ -39,7 +39,6 @@ Source = Sample | str | Path
 #: A run that has ended, and the error that ended it.
 Ended = tuple[SweepRun, BaseException | None]
 _POLL_S = 1.0
-_CONNECT_S = 30
 _ONE_THREAD_BELOW = 128  # px
 _WORTH_PROCESSES = 1e8  # pixels through a network: half a minute of one core, three times a process's start
 
@@ -115,7 +114,7 @@ def sweep(
         With code 143 after SIGTERM, which otherwise does the same.
     """
     check_logger(logger)
-    workers, threads = _number(workers), _number(threads)
+    workers, threads = number_of(workers), number_of(threads)
     experiments = [  # workers may have another folder
         one if one.start is None else one.changed(start=Path(one.start).resolve()) for one in experiments
     ]
@@ -169,7 +168,7 @@ def _perform(
 ) -> Iterator[Ended]:
     """Do the runs, and show it."""
     with ExitStack() as stack:
-        client = None if workers == 0 else stack.enter_context(_connected(workers))
+        client = None if workers == 0 else stack.enter_context(connected(workers))
         board = Board(runs, folder.path, bar=bar, dashboard=client.dashboard_link if client else "")
         stack.callback(board.close)
         how = partial(_on_workers, client=client) if client else _here
@@ -201,10 +200,6 @@ def _check(experiments: Sequence[Experiment], workers: int | str, threads: int |
         with torch.device("meta"):  # its layers and their sizes, without any numbers
             custom = experiment.network == "custom"  # which refuses pretrained weights
             freeze(build_network(experiment if custom else experiment.untrained), experiment)
-
-
-def _number(value: int | str) -> int | str:
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def share_cores(
@@ -299,37 +294,6 @@ def _here(runs: Sequence[SweepRun], samples: Sequence[Sample], tell: Callable[[]
         except Exception as error:  # whatever it is, the other runs go on; it is raised at the end
             ended = error
         yield run, ended
-
-
-@contextmanager
-def _connected(workers: int | str) -> Iterator[Client]:
-    """A client of processes started for the sweep, or of the scheduler at an address (``"tcp://node1:8786"``)."""
-    with ExitStack() as stack:
-        dask = logging.getLogger(
-            "distributed"
-        )  # its own messages stay out of the log, up to the last worker's end
-        stack.callback(dask.setLevel, dask.level)
-        dask.setLevel(logging.CRITICAL)
-        if isinstance(workers, int):
-            # no limit of memory: Dask would stop a training that holds its images
-            cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,  # in the workers, too
-            )  # fmt: skip
-            yield stack.enter_context(Client(stack.enter_context(cluster)))
-            return
-        try:
-            client = stack.enter_context(Client(workers, timeout=_CONNECT_S))
-        except (OSError, TimeoutError, ValueError) as error:
-            raise MissingDataError(
-                f"workers must be a number of processes or the address of a Dask scheduler, {workers!r} does "
-                f"not answer ({error}); start one with `dask scheduler`, or use workers=2"
-            ) from error
-        if not client.scheduler_info()["workers"]:
-            raise InputError(
-                f"the scheduler {workers!r} must have workers, got none; `dask worker {workers}`"
-            )
-        yield client
 
 
 def _on_workers(
