@@ -78,7 +78,8 @@ def write_table(table: Table, path: str | Path) -> Path:
 
     Parquet, ECSV and VOTable keep units, masks, text and `meta` as they are. CSV keeps values only; the log
     names the units that it loses. FITS keeps units and `meta`, but ASCII text only: other letters are written
-    without their accents, or as "?", with a warning in the log.
+    without their accents, or as "?", with a warning in the log. Descriptions of columns, and UCDs
+    (``info.meta["ucd"]``), go into FITS and VOTable, descriptions into ECSV.
 
     Parameters
     ----------
@@ -161,6 +162,10 @@ def _write_fits(table: QTable, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", (AstropyWarning, UserWarning))
         hdu = fits.table_to_hdu(plain)
+        for number, name in enumerate(table.colnames, start=1):
+            for keyword, words in zip(("TCOMM", "TUCD"), _about(table, name), strict=True):
+                if words:
+                    hdu.header[f"{keyword}{number}"] = _transliterated(words)
         if table.meta:
             hdu.header[META] = json.dumps(dict(table.meta), default=str)
         hdu.writeto(path, overwrite=True)
@@ -174,6 +179,9 @@ def _write_votable(table: QTable, path: Path) -> None:
             plain[name] = text(table[name])
         elif values.dtype.kind == "b" and mask.any():
             plain[name] = np.where(mask, "", values.astype(str))  # as in FITS
+        description, ucd = _about(table, name)
+        plain[name].info.description = description or None
+        plain[name].info.meta = {"ucd": ucd} if ucd else {}
     plain.meta = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
@@ -182,6 +190,12 @@ def _write_votable(table: QTable, path: Path) -> None:
             Info(name=META, value=json.dumps(dict(table.meta), default=str))
         )
         votable.to_xml(str(path), tabledata_format="binary2")  # which keeps blanks
+
+
+def _about(table: QTable, name: str) -> tuple[str, str]:
+    """Description and UCD of a column, where it has them."""
+    info = table[name].info
+    return info.description or "", (info.meta or {}).get("ucd", "")
 
 
 def _transliterated(value: str) -> str:

@@ -158,6 +158,7 @@ MEMBERS = {
     "n_jobs": 1,
 }
 CORES = {"n_clusters": 48, "population": "accept", "epochs": 2, "rings": [0, 120, 300, 500]}
+INJECTED = {"fluxes": [3e-14, 3e-13], "extents": [10.0, 30.0], "each": 20}
 CATALOGUE = {"clusters": CLUSTERS, "detect_on": BANDS[:2], "trees": 30, "n_jobs": 1}
 MEMBER_NETWORKS = """
 [defaults]
@@ -203,7 +204,7 @@ preset = "CN-E solo optical"
 def with_small_fields(sequence):
     """The sequence with small fields of clusters, few cores, and two epochs for the networks of both."""
     small = {"06_member_classification.ipynb": MEMBERS, "13_member_catalogue.ipynb": CATALOGUE}
-    small |= {"14_cool_cores.ipynb": CORES | {"n_jobs": 1}}
+    small |= {"14_cool_cores.ipynb": CORES | {"n_jobs": 1}, "15_catalogue.ipynb": INJECTED}
     steps = [
         step.model_copy(update={"parameters": step.parameters | small.get(Path(step.notebook).name, {})})
         for step in sequence.steps
@@ -230,6 +231,10 @@ def test_the_demonstration_runs_whole_then_not_at_all_and_reports_offline(
     assert [key.experiment for key, _ in predictions.runs()] == networks
     ranked = Table.read(run / "ranked.ecsv")
     assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
+    release = subprocess.run(
+        [sys.executable, run / "release" / "read_release.py"], capture_output=True, text=True, check=True
+    )
+    assert f"{len(ranked)} objects" in release.stdout
 
     page = BeautifulSoup(write_report(run).read_text(encoding="utf-8"), "html.parser")
     assert len(page.find_all("section")) == len(sequence.steps)
