@@ -219,7 +219,7 @@ def inject(
     for name, values in target.circumstances(*(numbers(rows[axis]) for axis in ("x", "y"))).items():
         rows[name] = values
     rows.sort("copy", kind="stable")
-    folder = path.with_suffix(".copies")
+    folder = path.with_name(f".{path.stem}.copies")
     folder.mkdir(parents=True, exist_ok=True)
     files = {copy: folder / f"{key}-{copy:06d}.parquet" for copy in np.unique(rows["copy"]).tolist()}
     tasks = [

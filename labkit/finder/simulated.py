@@ -82,7 +82,8 @@ def search_fields(
     """Search simulated fields for the candidates of a survey, and write them: a recipe, as a Parquet table.
 
     Fields that the table holds are not searched again, nor those that a run which was stopped left in a
-    folder beside it. Columns are those of `search_field`; ``meta`` holds the seed and the number of fields.
+    hidden folder beside it. Columns are those of `search_field`; ``meta`` holds the seed and the number of
+    fields.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def search_fields(
                 f"{seed}; give another seed a table of its own"
             )
         tables, first = [before], before.meta["fields"]
-    folder = path.with_suffix(".fields")
+    folder = path.with_name(f".{path.stem}.fields")
     folder.mkdir(parents=True, exist_ok=True)
     files = {number: folder / f"{seed}-{number:06d}.parquet" for number in range(first, fields)}
     tasks = [(seed, number, file) for number, file in files.items() if not file.exists()]
