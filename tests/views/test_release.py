@@ -62,7 +62,8 @@ def parts(injections) -> dict:
     about = {"source": "simulated XMM-Newton field"}
     sample = Sample(images, catalogue, bands=("xray",), pixel_scale=4 * u.arcsec, provenance=about)
     return {
-        "ranked": rank(target, catalogue, point=point), "sample": sample, "title": "A test <catalogue>",
+        "ranked": rank(target, catalogue, point=point), "point": point, "sample": sample,
+        "title": "A test <catalogue>",
         "models": "xmm-xray", "calibration": calibration, "injections": injections,
         "selection": fit_selection(injections), "notes": {"domain": "AUC 0.52, p = 0.3"}, "cutouts": 7,
     }  # fmt: skip
@@ -143,7 +144,7 @@ def test_a_release_is_whole_or_not_at_all(release, parts, tmp_path):
         write_release(release, **parts)
     plain = parts["ranked"].copy()
     plain.meta = {}
-    with pytest.raises(InputError, match="must have an operating point"):
+    with pytest.raises(InputError, match="point must be that of the ranked catalogue"):
         write_release(tmp_path / "a", **(parts | {"ranked": plain}))
     fewer = parts["sample"].select(slice(3, 9))
     with pytest.raises(InputError, match="unknown ids"):

@@ -15,6 +15,7 @@ from astropy.table import QTable, Table
 
 from labkit.calibration import FILE, Calibration
 from labkit.errors import InputError
+from labkit.evaluate import OperatingPoint
 from labkit.evaluate.selection import SelectionFunction, counted_completeness, expected_completeness
 from labkit.learn import find_models, model_card
 from labkit.paths import atomic_folder, file_hash
@@ -32,6 +33,7 @@ _FLUXES = 25  # of the grid on which the selection function is tabulated
 def write_release(
     folder: str | Path,
     ranked: Table,
+    point: OperatingPoint,
     sample: Sample,
     *,
     title: str,
@@ -53,6 +55,8 @@ def write_release(
         Made whole or not at all.
     ranked : Table
         From `labkit.rank` with an operating point.
+    point : OperatingPoint
+        That point.
     sample : Sample
         The raw cut-outs of the ranked objects.
     title : str
@@ -85,20 +89,19 @@ def write_release(
     Raises
     ------
     InputError
-        If `ranked` has no operating point, the Sample lacks one of its objects, or `folder` exists and
-        `overwrite` is false.
+        If `ranked` has another operating point or none, the Sample lacks one of its objects, or `folder`
+        exists and `overwrite` is false.
     """
     need_columns(ranked, ("rank", "object_id", "ra", "dec", "p_calibrated", "selected"), "ranked",
                  hint="rank with point=operating_point(...)")  # fmt: skip
-    point = ranked.meta.get("ranking", {}).get("operating_point")
-    if point is None:
-        raise InputError("ranked must have an operating point in its meta, got none; rank with point=...")
+    if ranked.meta.get("ranking", {}).get("operating_point") != point.facts:
+        raise InputError("point must be that of the ranked catalogue, got another; rank with point=point")
     first = sample.select(ranked["object_id"][:cutouts])  # refuses objects that it lacks
     found = find_models(models, experiment=experiment)
     files = {name: Path(path) for name, path in (inputs or {}).items()}
     facts = {
         "title": title,
-        "operating_point": point,
+        "operating_point": point.facts,
         "ranking": ranked.meta["ranking"],
         "inputs": {name: {"file": path.name, "sha256": file_hash(path)} for name, path in files.items()},
         "sample": {"content": sample.content_hash, "provenance": sample.provenance},
@@ -109,7 +112,7 @@ def write_release(
         table = described(ranked)
         for ending in ("fits", "vot"):
             write_table(table, out / f"catalogue.{ending}")
-        write_table(_purity(ranked), out / "purity.ecsv")
+        write_table(point.curve, out / "purity.ecsv")
         write_table(_completeness(selection, injections), out / "completeness.ecsv")
         write_table(_counted(selection, injections), out / "injections.ecsv")
         selection.save(out / "selection_function.json")
@@ -119,7 +122,7 @@ def write_release(
         _write_json(out / "models.json", {"card": model_card(models), "experiments": cards})
         _write_json(out / "provenance.json", facts)
         text = templates.get_template("release/README.md.j2").render(
-            title=title, point=point, objects=len(ranked), table=table, selection=selection.about,
+            title=title, point=point.facts, objects=len(ranked), table=table, selection=selection.about,
             domain=selection.domain, calibration=str(calibration), notes=notes or {}, cutouts=len(first),
             bands=sample.bands, versions=versions(), simulated="simulated" in json.dumps(sample.provenance),
         )  # fmt: skip
@@ -143,16 +146,6 @@ def described(table: Table) -> QTable:
             result[name].info.description = about["description"]
             result[name].info.meta = {"ucd": about["ucd"]}
     return result
-
-
-def _purity(ranked: Table) -> QTable:
-    """Expected purity and completeness of the objects down to each threshold."""
-    p = numbers(ranked["p_calibrated"])
-    p = np.sort(p[np.isfinite(p)])[::-1]
-    number, true = np.arange(1, len(p) + 1), np.cumsum(p)
-    return QTable(
-        {"threshold": p, "selected": number, "purity": true / number, "completeness": true / true[-1:]}
-    )
 
 
 def _completeness(selection: SelectionFunction, injections: Table) -> QTable:
