@@ -250,7 +250,7 @@ def trained(grey, tmp_path_factory) -> RunFolder:
 
 def test_a_raw_and_a_normalised_sample_are_predicted_alike(trained, raw, grey, monkeypatch):
     of_grey = predict(trained, grey, device="cpu").table
-    monkeypatch.setattr(sys.modules["labkit.learn.predict"], "_PIECE", 25)
+    monkeypatch.setattr(sys.modules["labkit.learn.predict"], "PIECE", 25)
     of_raw = predict(trained, raw, device="cpu").table
     assert len(of_raw) == 3 * len(raw)
     assert of_raw["object_id"].tolist() == of_grey["object_id"].tolist()

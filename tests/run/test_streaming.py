@@ -104,7 +104,8 @@ def test_other_settings_are_refused_and_replace_the_old_ones_only_when_they_are_
     assert len(list(out.glob("part-*"))) == 3
 
 
-def test_bad_input_is_refused_before_anything_is_written(folder, tmp_path):
+def test_bad_input_is_refused_before_anything_is_written(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("labkit.run.workers._CONNECT_S", 0.2)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(InputError, match="out must be a new folder or one of predictions"):

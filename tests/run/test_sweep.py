@@ -453,7 +453,7 @@ def test_mistakes_are_told_before_anything_is_trained(stored, tmp_path, experime
 def test_no_samples_and_no_scheduler(stored, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="sample must be one or more, got none"):
         sweep([TWO], [], run=tmp_path / "run")
-    monkeypatch.setattr("labkit.run.sweep._CONNECT_S", 0.2)
+    monkeypatch.setattr("labkit.run.workers._CONNECT_S", 0.2)
     with pytest.raises(
         MissingDataError, match=r"'tcp://127.0.0.1:9' does not answer .*; start one with `dask"
     ):
