@@ -89,6 +89,7 @@ from labkit.evaluate.unseen import (
     catalogue_members,
     colour_methods,
     feature_sets,
+    stamp_methods,
     survey_columns,
     unseen_clusters,
     variant_predictions,

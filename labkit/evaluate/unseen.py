@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
-from astropy.table import QTable, Table, vstack
+from astropy.table import QTable, Table, hstack, vstack
 from numpy.typing import ArrayLike
 
 from labkit.errors import InputError
@@ -16,8 +17,10 @@ from labkit.evaluate.folds import folds_of, photometric_folds
 from labkit.evaluate.measure import measure
 from labkit.evaluate.methods import member_predictions, photometric_members, photometric_predictions
 from labkit.evaluate.resampling import Resampling
+from labkit.images import stamp_photometry
 from labkit.photometry import colours, magnitude_at, redshift_offset
 from labkit.predictions import Predictions
+from labkit.sample import Sample
 from labkit.tables import magnitudes, need_columns, numbers, text
 
 _MEASURES = ("purity", "completeness", "f1", "auc", "brier")
@@ -202,6 +205,36 @@ def colour_methods(
     return {
         forest.title: variant_predictions(table, forest, seeds=seeds, **options),
         bayesian.title: variant_predictions(table, bayesian, **options),
+    }
+
+
+def stamp_methods(
+    sample: Sample,
+    *,
+    folds: Predictions,
+    bands: Sequence[str],
+    reference: str,
+    diameter: u.Quantity = 1 * u.arcsec,
+    seeds: Sequence[int] = (0,),
+    trees: int = 500,
+) -> dict[str, Predictions]:
+    """What the middle of the cut-outs tells without a network: the least that a network of them must beat.
+
+    Of a Sample normalised by "fixed-asinh", on the objects and folds of a network's out-of-fold predictions.
+    "logistic regression, levels" is given each band's mean grey level in the aperture, "random forest,
+    stamps" the colours against `reference` and its magnitude there (`labkit.images.stamp_photometry`).
+    Neither knows the cluster's redshift.
+    """
+    measured = stamp_photometry(sample.select(bands=bands), diameter=diameter)
+    measured["label"] = sample.catalogue["label"]
+    hues = colours(measured, bands=bands, reference=reference)
+    table = hstack([measured, hues])
+    options: dict[str, Any] = {"folds": folds_of(folds, table["object_id"])}
+    levels = Variant("levels", "logistic", [f"level_{b}" for b in bands], {"method": "logistic regression"})
+    forest = Variant("colours", "forest", [*hues.colnames, f"mag_{reference}"])
+    return {
+        "logistic regression, levels": variant_predictions(table, levels, **options),
+        "random forest, stamps": variant_predictions(table, forest, seeds=seeds, trees=trees, **options),
     }
 
 

@@ -32,7 +32,7 @@ from labkit.taxonomy import SCHEMES, Scheme, get_scheme, own_scheme
 #: Name of a zero-filled channel (Kosiba et al. 2020, section 3.1).
 EMPTY = "empty"
 
-_NETWORKS = ("custom", "mobilenet", "vgg", "vgg-small")
+_NETWORKS = ("custom", "mobilenet", "vgg", "vgg-small", "pyramid")
 
 
 class Declared(BaseModel):
@@ -138,9 +138,15 @@ class Adadelta(Declared):
 
 
 class AdamW(Declared):
-    """Adam with decoupled weight decay, for short trainings; not of the paper."""
+    """Adam with decoupled weight decay, for short trainings; not of the paper.
+
+    The schedule "one cycle" (Smith & Topin 2017, arXiv:1708.07120) lets the rate rise to `learning_rate` in
+    the first quarter of all steps and fall to nothing by their end, each along half a cosine; decay and
+    plateau have no effect then.
+    """
 
     kind: Literal["adamw"] = "adamw"
+    schedule: Literal["plateau", "one cycle"] = "plateau"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     decay: float = Field(0.0, ge=0)
@@ -190,8 +196,8 @@ class Experiment(Declared):
         channel. The paper's are red = empty, green = X-ray, blue = optical.
     network : str
         ``"custom"`` (Kosiba et al., Table 3), ``"mobilenet"``, ``"vgg"`` (Angora et al. 2020, Table B.1),
-        ``"vgg-small"``, or ``"timm:<model>"``, also one of the Hugging Face hub,
-        ``"timm:hf_hub:<owner>/<model>"``.
+        ``"vgg-small"``, ``"pyramid"`` (four scales about the centre), or ``"timm:<model>"``, also one of the
+        Hugging Face hub, ``"timm:hf_hub:<owner>/<model>"``.
     pretrained : bool or str
         False, True (weights from timm's hub) or the path of a file of weights.
     start : str, optional

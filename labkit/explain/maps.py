@@ -13,6 +13,7 @@ from torch.nn import functional
 from labkit.errors import InputError, need_choice
 from labkit.explain.layers import Computing, Images, Prepared, Target, default_layer, prepare
 from labkit.learn.model import Fitted, Model
+from labkit.learn.networks import PyramidNetwork
 
 #: Ways to make a class activation map; `_raw_maps` makes them.
 METHODS = ("grad-cam", "hirescam", "cam")
@@ -145,6 +146,11 @@ def class_activation(
     need_choice("method", method, METHODS)
     with torch.inference_mode(False), torch.no_grad():
         ready = prepare(model, images, **computing)
+        if isinstance(ready.opened.network, PyramidNetwork):
+            raise InputError(
+                "model must keep places of an image in its maps, got the network 'pyramid', which sees four "
+                "scales in one; use a network such as 'vgg-small'"
+            )
         codes = ready.codes(target)
         name = layer or (_pooled_layer(ready) if method == "cam" else default_layer(ready.opened))
         ready.opened.maps(name)

@@ -54,7 +54,7 @@ def sky_table(sample: Sample) -> QTable:
     ``scatter`` is in the unit of the mosaics that it was measured on, ``brightness`` in AB mag per arcsec^2,
     NaN without a zero point.
     """
-    record, area = _record(sample), sample.pixel_scale.to_value(u.arcsec) ** 2
+    record, area = fixed_record(sample), sample.pixel_scale.to_value(u.arcsec) ** 2
     scales, zero = record["scales"], sample.zero_points | record.get("zero_points", {})
     bright = [zero.get(band, np.nan) - 2.5 * np.log10(scales[band] / area) for band in sample.bands]
     scatter = [scales[band] for band in sample.bands]
@@ -67,14 +67,15 @@ def level_table(sample: Sample, levels: Sequence[int] = (0, 64, 96, 128, 160, 19
 
     ``level`` (those given and the empty sky's), its ``flux``, and the ``step`` to that of the next level.
     """
-    record = _record(sample)
+    record = fixed_record(sample)
     level = np.unique([*levels, record["no_emission"]])
     limits = {name: record[name] for name in ("low", "softening", "high")}
     flux, following = from_fixed_asinh([level, level + 1], scale=1.0, **limits)
     return QTable({"level": level, "flux": flux, "step": following - flux})
 
 
-def _record(sample: Sample) -> dict:
+def fixed_record(sample: Sample) -> dict:
+    """How a Sample was normalised, refused if not by "fixed-asinh"."""
     record = sample.provenance.get("normalisation") or {}
     if record.get("method") != "fixed-asinh":
         raise InputError(f"sample must be normalised by 'fixed-asinh', got {record.get('method')!r}")

@@ -96,14 +96,15 @@ def _outputs(experiment: Experiment) -> tuple[str, ...]:
 
 
 def _for_bands(value: Tensor, old: Tensor, before: tuple[str, ...], bands: tuple[str, ...]) -> Tensor:
-    """Weights (filter, band, y, x) of the first convolution for other bands; empty channels stay."""
-    named = {band: old[:, number] for number, band in enumerate(before) if band != EMPTY}
+    """Weights (filter, scale x band, y, x) of the first convolution for other bands; empty channels stay."""
+    old = old.unflatten(1, (-1, len(before)))  # (filter, scale, band, y, x)
+    named = {band: old[:, :, number] for number, band in enumerate(before) if band != EMPTY}
     filled = [number for number, band in enumerate(bands) if band != EMPTY]
     others = torch.stack(list(named.values())).sum(0) / len(filled)
-    result = value.clone()
+    result = value.unflatten(1, (-1, len(bands))).clone()
     for number in filled:
-        result[:, number] = named.get(bands[number], others)
-    return result
+        result[:, :, number] = named.get(bands[number], others)
+    return result.flatten(1, 2)
 
 
 def freeze(network: nn.Module, experiment: Experiment) -> list[nn.Module]:

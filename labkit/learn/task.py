@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import OneCycleLR
 
 from labkit.errors import TrainingError
 from labkit.experiment import SGD, Adadelta, AdamW, Experiment, RightAngles
@@ -20,6 +21,7 @@ from labkit.learn.targets import gaussian_losses
 
 #: Smallest gain of the monitored quantity that counts as improvement (Keras' `min_delta`).
 _MIN_DELTA = 1e-4
+_RISE = 0.25  # share of a one-cycle schedule in which the rate rises
 
 
 def build_optimiser(
@@ -104,13 +106,21 @@ class TrainingTask(pl.LightningModule):
             self.network = build_network(experiment)
         self._frozen = freeze(self.network, experiment)
         self.schedule = KerasSchedule(experiment.optimiser)
+        self._one_cycle = getattr(experiment.optimiser, "schedule", "plateau") == "one cycle"
         self.history: list[dict[str, float]] = []
         self._draws = torch.Generator()
         self._totals: dict[str, tuple[int, Tensor]] = {}  # images, (sum of losses, number right or squares)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The experiment's optimiser; `KerasSchedule` moves its learning rate."""
-        return build_optimiser(parameter_groups(self.network, self.experiment), self.experiment.optimiser)
+    def configure_optimizers(self) -> Any:
+        """The experiment's optimiser; `KerasSchedule` moves its learning rate, or torch's one-cycle rule."""
+        settings = self.experiment.optimiser
+        optimiser = build_optimiser(parameter_groups(self.network, self.experiment), settings)
+        if not self._one_cycle:
+            return optimiser
+        peaks = [settings.learning_rate * group.get("lr_scale", 1.0) for group in optimiser.param_groups]
+        steps: dict[str, Any] = {"total_steps": int(self.trainer.estimated_stepping_batches)}
+        cycle = OneCycleLR(optimiser, peaks, pct_start=_RISE, cycle_momentum=False, **steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
         """Keep the running means of frozen layers, too."""
@@ -158,7 +168,7 @@ class TrainingTask(pl.LightningModule):
             torch.manual_seed(seed_of(self.seed, self.current_epoch, 2))
             self._draws.manual_seed(seed_of(self.seed, self.current_epoch, 3))
         rate = self.schedule.rate(self.global_step)
-        for group in self.trainer.optimizers[0].param_groups:
+        for group in () if self._one_cycle else self.trainer.optimizers[0].param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
 
     def on_validation_epoch_start(self) -> None:
@@ -167,7 +177,10 @@ class TrainingTask(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch and move the schedule."""
-        row = {"epoch": self.current_epoch, "learning_rate": self.schedule.rate(self.global_step)}
+        rate = self.schedule.rate(self.global_step)
+        if self._one_cycle:
+            rate = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
+        row = {"epoch": self.current_epoch, "learning_rate": rate}
         row |= (self._means("train") if "train" in self._totals else {}) | self._means("validation")
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
             raise TrainingError(

@@ -1,5 +1,6 @@
 """Members by photometry: Bayes' rule by hand, folds that keep clusters apart, catalogues of any survey."""
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
@@ -18,12 +19,15 @@ from labkit.evaluate import (
     photometric_folds,
     photometric_members,
     photometric_predictions,
+    stamp_methods,
     survey_columns,
     unseen_clusters,
     variant_predictions,
 )
 from labkit.evaluate.methods import count_prior, fit_colour_model, fit_normal
+from labkit.images import normalise
 from labkit.photometry import redshift_offset
+from labkit.sample import Sample
 
 FAST = {"n_estimators": 40}
 OPTIONS = {"random forest": FAST, "extra trees": FAST, "gradient boosting": {"max_iter": 30}}
@@ -403,3 +407,25 @@ def test_catalogues_without_what_is_needed_are_refused():
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_the_middle_of_stamps_tells_members_by_colour_on_the_folds_of_a_network():
+    table, rng = galaxies(120, clusters=3), np.random.default_rng(3)
+    y, x = np.mgrid[:24, :24] - 11.5
+    flux = 10 ** (-0.4 * np.column_stack([table["b-v"] + table["v-i"], table["v-i"], np.zeros(120)]))
+    images = 200 * flux[:, :, None, None] * np.exp(-np.hypot(x, y) / 3) + rng.normal(size=(120, 3, 24, 24))
+    table["ra"], table["dec"] = np.linspace(0, 1, 120) * u.deg, np.zeros(120) * u.deg
+    bands = ("b", "v", "i")
+    raw = Sample(images.astype(np.float32), table, bands=bands, pixel_scale=0.1 * u.arcsec)
+    sample = normalise(raw, method="fixed-asinh", scales=dict.fromkeys(bands, 1.0))
+    folds = photometric_folds(table["label"], folds=3)
+    seen = photometric_predictions(table[:90], ["b-v"], folds=folds[:90], options=FAST)
+    found = stamp_methods(sample, folds=seen, bands=bands, reference="i", seeds=(0, 1), trees=40)
+    assert list(found) == ["logistic regression, levels", "random forest, stamps"]
+    assert [len(one) for one in found.values()] == [90, 180]
+    for one in found.values():
+        assert (folds_of(one, seen.table["object_id"]) == folds_of(seen, seen.table["object_id"])).all()
+    forest = found["random forest, stamps"]
+    assert auc(forest.true_codes == 1, forest.score) > 0.85
+    with pytest.raises(InputError, match="bands must .*'z'"):
+        stamp_methods(sample, folds=seen, bands=("b", "z"), reference="b")

@@ -161,7 +161,7 @@ def test_the_members_experiments_are_the_papers():
         for size in ("", "_small")
     )
     assert {one.network for name, one in full.items() if "Net" not in name and "Inc" not in name} == {"vgg"}
-    assert {one.network for one in small.values()} == {"vgg-small"}
+    assert {one.network for one in small.values()} == {"pyramid"}
     for name in (
         "mixed star",
         "mixed",

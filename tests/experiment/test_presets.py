@@ -12,7 +12,7 @@ from labkit.sample import Sample
 #: A size that every network takes, to spare time; Inception v3 needs 75 px.
 SIZE = {"Inception v3": 75, "Inception": 75}
 LARGE = ("VGG19", "Inception v3", "VGG", "Inception")
-MEMBERS = ("VGG", "VGG small", "ResNet-18", "Inception")
+MEMBERS = ("VGG", "VGG small", "Pyramid", "ResNet-18", "Inception")
 
 
 @pytest.mark.parametrize("name", PRESETS)

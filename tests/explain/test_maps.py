@@ -229,3 +229,8 @@ def test_the_network_for_cores_trains_at_the_papers_size_and_is_explained(tmp_pa
     maps = np.asarray(class_activation(model, images.select([0, 1]), method="cam"))
     assert maps.shape == (2, 256, 256)
     assert maps.max(axis=(1, 2)) == pytest.approx([1, 1], abs=0.01)
+
+
+def test_a_network_whose_maps_hold_several_scales_is_refused(make_model, sample):
+    with pytest.raises(InputError, match="model must keep places of an image in its maps, got .* 'pyramid'"):
+        class_activation(make_model("pyramid", image_size=32, bands=("xray", "optical")), sample)

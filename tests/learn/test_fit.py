@@ -129,11 +129,12 @@ TURNED = {
     [
         {},
         {"optimiser": SGD(learning_rate=0.01)},
+        {"optimiser": AdamW(schedule="one cycle")},
         {"precision": "bf16"},
         {"folds": 3, "soft_labels": True},
         TURNED,
     ],
-    ids=["custom", "sgd", "bf16", "soft folds", "right angles"],
+    ids=["custom", "sgd", "one cycle", "bf16", "soft folds", "right angles"],
 )
 def test_a_killed_training_resumes_bit_for_bit(sample, quick, here, same_weights, tmp_path, settings):
     p = np.where(sample.labels == "low-z cluster", 0.8, 0.1)

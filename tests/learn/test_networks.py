@@ -19,6 +19,7 @@ from labkit.learn.networks import (
     VGG_SLOPE,
     CustomNetwork,
     FillEmpty,
+    PyramidNetwork,
     VggNetwork,
     build_network,
     load_pretrained,
@@ -183,8 +184,17 @@ VIT = "timm:vit_tiny_patch16_224"
         ({"network": "timm:nonsense"}, "network must be a model that timm .* knows, got 'nonsense'"),
         ({"pretrained": True}, "pretrained must be False for the network 'custom', got True; it has no"),
         ({"network": "vgg", "pretrained": True}, "pretrained must be False for the network 'vgg', got True"),
-        ({"network": "vgg-small"}, "bands of a VGG-like network must all be of the Sample"),
+        ({"network": "vgg-small"}, "bands of this network must all be of the Sample"),
         ({"network": "vgg", "bands": ("F814",), "image_size": 31}, "at least 32 px for 5 poolings, got 31"),
+        ({"network": "pyramid"}, "bands of this network must all be of the Sample"),
+        (
+            {"network": "pyramid", "bands": ("F814",), "image_size": 24},
+            "a multiple of 8 px from 32 .*, got 24",
+        ),
+        (
+            {"network": "pyramid", "bands": ("F814",), "image_size": 60},
+            "a multiple of 8 px from 32 .*, got 60",
+        ),
         (
             {"network": "timm:inception_v3", "image_size": 74},
             r"at least 75 px for 'inception_v3' \(299 px as published\), got 74",
@@ -262,6 +272,28 @@ def test_both_dropouts_act_in_training_only():
         assert seen == pytest.approx([0.5] * 4, abs=0.05)
         network.eval()
         assert torch.equal(network(images), network(images))
+
+
+def test_a_pyramid_sees_the_middle_at_four_scales_about_one_centre():
+    network = PyramidNetwork(2, channels=("a", "b"), image_size=64)
+    y, x = torch.meshgrid(*2 * (torch.arange(64.0) - 31.5,), indexing="ij")
+    images = torch.stack([x, y])[None].expand(3, -1, -1, -1)
+    scales = network.scales(images)
+    assert scales.shape == (3, 8, 8, 8)
+    offsets = torch.arange(8.0) - 3.5
+    for number, scale in enumerate((1, 2, 4, 8)):
+        torch.testing.assert_close(scales[0, 2 * number], (scale * offsets).expand(8, 8))
+        torch.testing.assert_close(scales[0, 2 * number + 1], (scale * offsets)[:, None].expand(8, 8))
+    assert network(images).shape == (3, 2)
+
+
+def test_a_pyramid_standardises_its_channels():
+    """What it gives does not depend on the level and contrast of a band, once it has seen them."""
+    torch.manual_seed(2)
+    images, rows = torch.randn(64, 2, 32, 32), slice(0, 8)
+    others = images * torch.tensor([2.0, 5.0])[:, None, None] + 3
+    network = PyramidNetwork(2, channels=("a", "b"), image_size=32, dropout=0)
+    torch.testing.assert_close(network(images)[rows], network(others)[rows], rtol=1e-3, atol=1e-3)
 
 
 def test_signals_keep_their_size_through_sixteen_layers():

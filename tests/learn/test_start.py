@@ -20,7 +20,7 @@ from labkit.learn import Model, predict, train
 from labkit.learn.networks import build_network, layer_numbers, parts_of
 from labkit.learn.start import begin_with, freeze, parameter_groups, read_start
 
-NETWORKS = ("custom", "vgg-small", "timm:resnet18", "timm:mobilenetv1_100", "timm:convnext_atto")
+NETWORKS = ("custom", "vgg-small", "pyramid", "timm:resnet18", "timm:mobilenetv1_100", "timm:convnext_atto")
 #: Bands, classes and image size of the network to begin with, and of the one that begins.
 SAME = {"bands": ("xray", "optical"), "image_size": 32}
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytorch_lightning import Callback
 
 from labkit.errors import InputError
 from labkit.experiment import SGD, Adadelta, AdamW, Experiment
@@ -53,6 +54,30 @@ def test_adadelta_is_zeilers():
         moves = 0.95 * moves + 0.05 * move**2
         x -= rate * move
     assert walk(Adadelta()) == pytest.approx(x, rel=1e-12)
+
+
+class Rates(Callback):
+    """Notes the learning rate of every step."""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_train_batch_start(self, trainer, pl_module, *_):
+        self.steps.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def test_one_cycle_rises_for_a_quarter_and_falls_to_nothing(sample, quick, tmp_path):
+    rates = Rates()
+    cycle = quick.changed(optimiser=AdamW(learning_rate=4e-3, schedule="one cycle"), epochs=4)
+    fitted = train(cycle, sample, run=tmp_path, device="cpu", progress=False, callbacks=(rates,))
+    found = np.array(rates.steps)
+    top = found.argmax()
+    assert (len(found), top) == (24, 5)
+    assert found[top] == pytest.approx(4e-3)
+    assert (np.diff(found[: top + 1]) > 0).all()
+    assert (np.diff(found[top:]) < 0).all()
+    assert 0 < found[-1] < found[0] / 1000 < 4e-3 / 4000
+    assert fitted.history[0]["learning_rate"] == pytest.approx(4e-3, rel=0.01)
 
 
 def test_adamw_decays_weights_apart_from_the_gradient():

@@ -165,12 +165,12 @@ MEMBER_NETWORKS = """
 bands = ["F606", "F814", "F105"]
 [[experiments]]
 name = "mixed star"
-preset = "VGG small"
+preset = "Pyramid"
 label_column = "label_mixed_star"
 folds = 3
 [[experiments]]
 name = "large"
-preset = "VGG small"
+preset = "Pyramid"
 label_column = "label_mixed_star"
 split_column = "split_large"
 folds = 0
