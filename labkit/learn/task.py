@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
 from labkit.errors import TrainingError
 from labkit.experiment import SGD, Adadelta, AdamW, Experiment, RightAngles
@@ -81,6 +82,16 @@ class KerasSchedule:
         self.base_rate, self.best, self.waited = state["base_rate"], state["best"], state["waited"]
 
 
+def one_cycle(step: int, steps: int) -> float:
+    """Share of the peak rate at a step, counted from 0: half a cosine up, one three times as long down.
+
+    torch's own OneCycleLR divides by zero where a training has four steps.
+    """
+    top = max(1, round(_RISE * steps))
+    phase = (step + 1) / top if step < top else (steps - step) / (steps - top + 1)
+    return (1 - math.cos(math.pi * phase)) / 2
+
+
 class TrainingTask(pl.LightningModule):
     """Train a network of an experiment with cross entropy, or with a likelihood where it learns numbers.
 
@@ -112,14 +123,14 @@ class TrainingTask(pl.LightningModule):
         self._totals: dict[str, tuple[int, Tensor]] = {}  # images, (sum of losses, number right or squares)
 
     def configure_optimizers(self) -> Any:
-        """The experiment's optimiser; `KerasSchedule` moves its learning rate, or torch's one-cycle rule."""
+        """The experiment's optimiser; `KerasSchedule` moves its learning rate, or `one_cycle`."""
         settings = self.experiment.optimiser
         optimiser = build_optimiser(parameter_groups(self.network, self.experiment), settings)
         if not self._one_cycle:
             return optimiser
-        peaks = [settings.learning_rate * group.get("lr_scale", 1.0) for group in optimiser.param_groups]
-        steps: dict[str, Any] = {"total_steps": int(self.trainer.estimated_stepping_batches)}
-        cycle = OneCycleLR(optimiser, peaks, pct_start=_RISE, cycle_momentum=False, **steps)
+        for group in optimiser.param_groups:
+            group["lr"] *= group.get("lr_scale", 1.0)
+        cycle = LambdaLR(optimiser, partial(one_cycle, steps=int(self.trainer.estimated_stepping_batches)))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
