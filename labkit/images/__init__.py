@@ -6,5 +6,5 @@ from labkit.images.normalise import normalise, stack
 from labkit.images.optical import optical_numbers
 from labkit.images.rates import count_rates
 from labkit.images.sky import level_table, sky_scales, sky_table
-from labkit.images.stamps import stamp_photometry
+from labkit.images.stamps import stamp_photometry, with_number_band
 from labkit.images.stretches import asinh, fixed_asinh, percentile

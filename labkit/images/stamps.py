@@ -1,4 +1,6 @@
-"""What the middle of each cut-out shows in every band: a mean grey level and a magnitude."""
+"""The middle of each cut-out as numbers, and a number as one more band of it."""
+
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -8,6 +10,7 @@ from labkit.errors import InputError
 from labkit.images.sky import fixed_record
 from labkit.images.stretches import from_fixed_asinh
 from labkit.sample import Sample
+from labkit.tables import need_columns, numbers
 
 
 def stamp_photometry(sample: Sample, *, diameter: u.Quantity = 1 * u.arcsec) -> QTable:
@@ -56,3 +59,45 @@ def stamp_photometry(sample: Sample, *, diameter: u.Quantity = 1 * u.arcsec) -> 
         table[f"level_{band}"] = levels[:, number]
         table[f"mag_{band}"] = (magnitudes[:, number] + zero.get(band, 0.0)) * u.mag
     return table
+
+
+def with_number_band(sample: Sample, column: str, *, limits: tuple[float, float] = (0.0, 1.0)) -> Sample:
+    """Add a band in which an image has one grey level: a number that a network is to know of each object.
+
+    The cluster's redshift, say, tells a network of members where the red sequence lies. Models of such a band
+    judge normalised Samples to which it was added with the same limits.
+
+    Parameters
+    ----------
+    sample : Sample
+        Normalised images (uint8).
+    column : str
+        Numbers of the catalogue; the new band's name, too.
+    limits : tuple of float
+        Numbers that become the levels 0 and 255, in the column's unit.
+
+    Returns
+    -------
+    Sample
+        The same objects in memory, with the band as the last.
+
+    Raises
+    ------
+    InputError
+        If the Sample is not normalised, has such a band, lacks the column, or a number is not within limits.
+    """
+    need_columns(sample.catalogue, [column], "sample")
+    if sample.dtype != np.uint8 or column in sample.bands:
+        raise InputError(f"sample must hold grey levels and no band {column!r} yet, got {sample!r}")
+    low, high = limits
+    share = (numbers(sample.catalogue[column]) - low) / (high - low)
+    if not ((share >= 0) & (share <= 1)).all():
+        raise InputError(
+            f"{column} must lie in {low} to {high} for each object; give other limits, or drop objects"
+        )
+    levels = np.rint(255 * share).astype(np.uint8)[:, None, None, None]
+    images = np.concatenate(
+        [sample.images, np.broadcast_to(levels, (len(sample), 1, *sample.shape[2:]))], axis=1
+    )
+    about: dict[str, Any] = {"pixel_scale": sample.pixel_scale, "provenance": sample.provenance}
+    return Sample(images, sample.catalogue, bands=(*sample.bands, column), **about)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from labkit.errors import InputError
-from labkit.images import normalise, stamp_photometry
+from labkit.images import normalise, stamp_photometry, with_number_band
 from labkit.photometry import colours
 
 
@@ -46,3 +46,17 @@ def test_what_cannot_be_measured_is_refused(member_sample, grey):
         stamp_photometry(grey, diameter=4 * u.arcsec)
     with pytest.raises(InputError, match="diameter must be of one pixel"):
         stamp_photometry(grey, diameter=0.01 * u.arcsec)
+
+
+def test_a_number_becomes_a_band_of_one_level_each(grey):
+    grey.catalogue["cluster_redshift"] = np.linspace(0.2, 0.6, len(grey))
+    found = with_number_band(grey, "cluster_redshift")
+    assert found.bands == (*grey.bands, "cluster_redshift")
+    np.testing.assert_array_equal(found.images[:, :-1], grey.images)
+    last = found.images[:, -1]
+    assert (last == last[:, :1, :1]).all()
+    np.testing.assert_allclose(last[:, 0, 0] / 255, grey.catalogue["cluster_redshift"], atol=0.5 / 255)
+    with pytest.raises(InputError, match="sample must hold grey levels and no band 'cluster_redshift' yet"):
+        with_number_band(found, "cluster_redshift")
+    with pytest.raises(InputError, match="cluster_redshift must lie in 0.3 to 1 for each object; give other"):
+        with_number_band(grey, "cluster_redshift", limits=(0.3, 1))

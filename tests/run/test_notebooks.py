@@ -169,6 +169,12 @@ preset = "Pyramid"
 label_column = "label_mixed_star"
 folds = 3
 [[experiments]]
+name = "mixed star, redshift known"
+preset = "Pyramid"
+label_column = "label_mixed_star"
+bands = ["F606", "F814", "F105", "cluster_redshift"]
+folds = 3
+[[experiments]]
 name = "large"
 preset = "Pyramid"
 label_column = "label_mixed_star"
