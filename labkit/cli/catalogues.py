@@ -141,7 +141,9 @@ def predict(
         options |= {"accept": accept or (), "calibrated": calibrated}
         options |= {"overwrite": overwrite, "progress": at_terminal()}
         predict_in_parts(run, sample, out, workers=workers or "auto", **options)
-        echo(f"{out}: complete, in {sum(1 for _ in out.glob('part-*'))} parts")
+        parts = sum(1 for _ in out.glob("part-*"))
+        untold = "images not compared with the training's: that is done for a table only"
+        echo(f"{out}: complete, in {parts} parts\n{untold}")
         return
     check_ending(out)
     if workers is not None:

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.table import Table
 from bokeh.models import Column, Div
 
+from labkit.evaluate.trainings import candidates
 from labkit.learn import model_card
 from labkit.sample import Sample
 from labkit.sources import Observation
@@ -32,7 +33,7 @@ def notes(models: str, raw: Sample, *, left_out: int = 0) -> list[str]:
                 "range of 98 % of the training images: trust their probabilities less"
             )
     if "candidate" in raw.catalogue.colnames:
-        points = int(np.sum(~np.asarray(raw.catalogue["candidate"], dtype=bool)))
+        points = int(np.sum(~candidates(raw.catalogue)))
         said.append(
             f"{len(raw) - points} of {len(raw)} sources are extended, so candidates; the other {points} "
             "stand last, however probable"

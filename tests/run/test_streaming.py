@@ -124,6 +124,7 @@ def test_the_command_line_writes_parts_that_rank_reads(folder, tmp_path):
     asked = ["predict", str(folder), "--run", "xmm-xray"]
     done = run(app, [*asked, "--out", str(tmp_path / "parts"), "--workers", "0"])
     assert done.exit_code == 0, done.output
+    assert "images not compared with the training's" in done.output
     assert (tmp_path / "parts" / PARTS).is_file()
     ranked = run(app, ["rank", str(tmp_path / "parts"), str(folder), "--out", str(tmp_path / "ranked.ecsv")])
     assert ranked.exit_code == 0, ranked.output

@@ -59,7 +59,7 @@ def parts(injections) -> dict:
     catalogue["ra"], catalogue["dec"] = np.linspace(149, 150, 30) * u.deg, np.linspace(-11, -10, 30) * u.deg
     catalogue["extent"], catalogue["mine"] = rng.uniform(5, 30, 30) * u.arcsec, np.arange(30)
     images = rng.poisson(1.0, (30, 1, 16, 16)).astype(np.float32)
-    about = {"source": "simulated XMM-Newton field"}
+    about = {"source": "XMM-Newton observation of SIMULATED FIELD"}
     sample = Sample(images, catalogue, bands=("xray",), pixel_scale=4 * u.arcsec, provenance=about)
     return {
         "ranked": rank(target, catalogue, point=point), "point": point, "sample": sample,
@@ -134,7 +134,7 @@ def test_numbers_of_the_release_follow_from_its_parts(release, parts, injections
     provenance = json.loads((release / "provenance.json").read_text())
     assert len(provenance["inputs"]["this file"]["sha256"]) == 64
     readme = (release / "README.md").read_text()
-    assert "simulated" in readme
+    assert "The images behind this catalogue are simulated" in readme
     assert "A test &lt;catalogue&gt;" in readme
     assert "AUC 0.52" in readme
 

@@ -124,7 +124,8 @@ def write_release(
         text = templates.get_template("release/README.md.j2").render(
             title=title, point=point.facts, objects=len(ranked), table=table, selection=selection.about,
             domain=selection.domain, calibration=str(calibration), notes=notes or {}, cutouts=len(first),
-            bands=sample.bands, versions=versions(), simulated="simulated" in json.dumps(sample.provenance),
+            bands=sample.bands, versions=versions(),
+            simulated="simulated" in json.dumps(sample.provenance).lower(),
         )  # fmt: skip
         (out / "README.md").write_text(text.replace("&#39;", "'"), encoding="utf-8")
         shutil.copy(_HERE / _SCRIPT, out / _SCRIPT)
